@@ -1,0 +1,75 @@
+"""Hard budgets, caps and rates for model calls in Prefect flows.
+
+Every public name of `prefect_governor.blocks` and `prefect_governor.flows`, from one place.
+Importing this package imports neither Prefect nor LiteLLM: each name does when it is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from prefect_governor.blocks.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from prefect_governor.blocks import (
+        Budget,
+        CallRefused,
+        ConfigurationError,
+        Governor,
+        GovernorError,
+        ItemFailed,
+        LedgerUnavailable,
+        Limit,
+        Model,
+        NotBounded,
+        NotGoverned,
+        NotPriced,
+        OverBudget,
+        QueueTimeout,
+        RunFailed,
+        RunStopped,
+        acompletion,
+        completion,
+        governed,
+    )
+    from prefect_governor.flows import (
+        GovernedTaskRunner,
+        Item,
+        Report,
+        afan_out,
+        fan_out,
+        publish_report,
+    )
+
+__all__ = [
+    "Budget",
+    "CallRefused",
+    "ConfigurationError",
+    "GovernedTaskRunner",
+    "Governor",
+    "GovernorError",
+    "Item",
+    "ItemFailed",
+    "LedgerUnavailable",
+    "Limit",
+    "Model",
+    "NotBounded",
+    "NotGoverned",
+    "NotPriced",
+    "OverBudget",
+    "QueueTimeout",
+    "Report",
+    "RunFailed",
+    "RunStopped",
+    "acompletion",
+    "afan_out",
+    "completion",
+    "fan_out",
+    "governed",
+    "publish_report",
+]
+
+_FLOWS = ("GovernedTaskRunner", "Item", "Report", "afan_out", "fan_out", "publish_report")
+_MODULES = dict.fromkeys(__all__, "prefect_governor.blocks") | dict.fromkeys(
+    _FLOWS, "prefect_governor.flows"
+)
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -1,0 +1,63 @@
+"""What ops people save and the harness stands on: governors, budgets, models, limits.
+
+Importing this package imports neither Prefect nor LiteLLM: each name does when it is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from prefect_governor.blocks.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from prefect_governor.blocks.budget.block import Budget
+    from prefect_governor.blocks.errors import (
+        CallRefused,
+        ConfigurationError,
+        GovernorError,
+        ItemFailed,
+        LedgerUnavailable,
+        NotBounded,
+        NotGoverned,
+        NotPriced,
+        OverBudget,
+        QueueTimeout,
+        RunFailed,
+        RunStopped,
+    )
+    from prefect_governor.blocks.governor import Governor, governed
+    from prefect_governor.blocks.limits.limit import Limit
+    from prefect_governor.blocks.model.block import Model
+    from prefect_governor.blocks.model.completion import acompletion, completion
+
+__all__ = [
+    "Budget",
+    "CallRefused",
+    "ConfigurationError",
+    "Governor",
+    "GovernorError",
+    "ItemFailed",
+    "LedgerUnavailable",
+    "Limit",
+    "Model",
+    "NotBounded",
+    "NotGoverned",
+    "NotPriced",
+    "OverBudget",
+    "QueueTimeout",
+    "RunFailed",
+    "RunStopped",
+    "acompletion",
+    "completion",
+    "governed",
+]
+
+_MODULES = dict.fromkeys(__all__, "prefect_governor.blocks.errors") | {
+    "Budget": "prefect_governor.blocks.budget.block",
+    "Governor": "prefect_governor.blocks.governor",
+    "Limit": "prefect_governor.blocks.limits.limit",
+    "Model": "prefect_governor.blocks.model.block",
+    "acompletion": "prefect_governor.blocks.model.completion",
+    "completion": "prefect_governor.blocks.model.completion",
+    "governed": "prefect_governor.blocks.governor",
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -1,0 +1,1 @@
+"""Ceilings: money, windows, the Budget block."""

@@ -1,0 +1,12 @@
+"""The block types, imported: what the `prefect.collections` entry point names.
+
+Prefect imports the entry point's module before it looks a block type up, and when its server
+starts; only classes that exist by then are known. The names of `prefect_governor.blocks` are lazy,
+so naming the package there would register none of them.
+"""
+
+from prefect_governor.blocks.budget.block import Budget
+from prefect_governor.blocks.governor import Governor
+from prefect_governor.blocks.model.block import Model
+
+__all__ = ["Budget", "Governor", "Model"]

@@ -1,0 +1,90 @@
+"""The one tree of errors.
+
+    GovernorError
+    ├── ConfigurationError        something given to us is wrong; nothing was started or spent
+    └── CallRefused               a call was refused before its bytes left; nothing was spent
+        ├── OverBudget            the ceiling cannot cover it, whatever is still in flight
+        ├── NotPriced             no price is known for the model
+        ├── NotBounded            its output, a part of it or its kind has no upper bound
+        ├── NotGoverned           made outside any governor, or on a path that no dialect knows
+        ├── QueueTimeout          waited longer than `queue_timeout_seconds`
+        ├── RunStopped            the run was told to start nothing more
+        └── LedgerUnavailable     the ledger cannot be read or written
+    ItemFailed                    a sub-agent's own verdict on its item (an invalid answer, ...)
+    RunFailed                     what a failed run raises; carries the report
+
+Messages carry the numbers and the repair. No message holds a key, a header or a request's body.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+
+class GovernorError(Exception):
+    """Base of every error raised by this package."""
+
+
+class ConfigurationError(GovernorError):
+    """Something given to us is wrong. Nothing was started, nothing was spent."""
+
+
+class CallRefused(GovernorError):
+    """A call was refused before its bytes left. Nothing was spent."""
+
+
+class OverBudget(CallRefused):
+    """spent + unconfirmed + allocations of others + this call's bound exceed the ceiling."""
+
+
+class NotPriced(CallRefused):
+    """No price is known for the model, so no bound can be taken from a budget in USD."""
+
+
+class NotBounded(CallRefused):
+    """The call's output, one of its parts or its kind has no upper bound."""
+
+
+class NotGoverned(CallRefused):
+    """The call was made outside any governor, or on a path that no dialect knows."""
+
+
+class QueueTimeout(CallRefused):
+    """The call waited longer than `queue_timeout_seconds` to be admitted."""
+
+
+class RunStopped(CallRefused):
+    """The run was told to start nothing more before this call was admitted."""
+
+
+class LedgerUnavailable(CallRefused):
+    """The ledger could not be read or written, so the call cannot be counted."""
+
+
+class ItemFailed(GovernorError):
+    """A sub-agent's own verdict on its item: the answer does not validate, the text is too long."""
+
+
+class RunFailed(GovernorError):
+    """A run in which nothing succeeded, or less than `min_success`. `report` holds all of it."""
+
+    def __init__(self, message: str, report: Any = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (str(self), self.report))
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what it was raised from, outermost first, each once."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def governor_error(error: BaseException) -> GovernorError | None:
+    """The error of ours that a client library wrapped in its own, if there is one."""
+    return next((each for each in chain(error) if isinstance(each, GovernorError)), None)

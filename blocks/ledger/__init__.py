@@ -1,0 +1,1 @@
+"""The store that processes share, and the one decision that every call passes."""

@@ -1,0 +1,1 @@
+"""Models: prices, tokens, completion and its kin, the offline model."""

@@ -1,0 +1,159 @@
+"""Which model a run calls: by LiteLLM's name, by a Model block's, or the first that is there."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import httpx
+from pydantic import SecretStr
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.model.prices import Price, PriceOverride, load_price
+
+OFFLINE = "offline/extract"
+AUTO = "auto"
+BLOCK = "block:"
+
+# What the offline model "costs": nothing is billed, but the ledger counts it as if it were, so
+# that a first run without a key shows a real budget at work.
+OFFLINE_PRICE = PriceOverride(
+    input_usd_per_million_tokens=Decimal("0.15"), output_usd_per_million_tokens=Decimal("0.60")
+)
+# A model on one's own machine is billed by nobody; the nominal price is the offline model's.
+OLLAMA_PRICE = OFFLINE_PRICE
+
+DEFAULT_MAX_OUTPUT_TOKENS = 1024
+DEFAULT_TIMEOUT_SECONDS = 120.0
+
+# The variable that holds the key of a provider, by the prefix of LiteLLM's model names.
+KEY_VARIABLES = {
+    "openai": "OPENAI_API_KEY",
+    "openrouter": "OPENROUTER_API_KEY",
+    "together_ai": "TOGETHERAI_API_KEY",
+    "groq": "GROQ_API_KEY",
+    "deepseek": "DEEPSEEK_API_KEY",
+    "mistral": "MISTRAL_API_KEY",
+}
+# What `auto` takes where a provider's key is there, in this order.
+AUTO_MODELS = (
+    ("OPENAI_API_KEY", "openai/gpt-4o-mini"),
+    ("GROQ_API_KEY", "groq/llama-3.3-70b-versatile"),
+    ("MISTRAL_API_KEY", "mistral/mistral-small-latest"),
+    ("DEEPSEEK_API_KEY", "deepseek/deepseek-chat"),
+)
+_OLLAMA_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model to call, how to reach it, and what else to try when it fails.
+
+    `why` says in a person's words how it was chosen.
+    """
+
+    name: str
+    why: str
+    fallbacks: tuple[str, ...] = ()
+    api_base: str | None = None
+    api_key: SecretStr | None = None
+    max_output_tokens: int = DEFAULT_MAX_OUTPUT_TOKENS
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    prices: Mapping[str, Price] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.fallbacks)
+
+    def price_of(self, name: str) -> Price | None:
+        return self.prices.get(name) or load_price(name)
+
+    def check(self) -> None:
+        """Raises ConfigurationError where a key or a price is missing."""
+        for name in self.names:
+            provider = name.split("/")[0] if "/" in name else "openai"
+            variable = KEY_VARIABLES.get(provider)
+            keyless = self.api_base or (provider == "openai" and _openai_base())
+            if not (self.api_key or keyless) and variable and not os.environ.get(variable):
+                raise ConfigurationError(
+                    f"no key for {name}: set {variable}, give one in a Model block and name it"
+                    f" with --model {BLOCK}NAME, or use --model {OFFLINE}, which needs none"
+                )
+            if self.price_of(name) is None:
+                raise ConfigurationError(
+                    f"no price is known for {name}, so its cost cannot be held under a ceiling:"
+                    " give the price in a Model block (price) and name it with"
+                    f" --model {BLOCK}NAME"
+                )
+
+
+def choose(name: str, *, max_output_tokens: int | None = None) -> ModelChoice:
+    """The model that a name means.
+
+    Args:
+        name: LiteLLM's name of a model, "auto", or "block:NAME" for a saved Model block.
+        max_output_tokens: the most one answer may have; the block's or 1,024 where it is None.
+
+    Raises ConfigurationError: no such block, no key, no price.
+    """
+    tokens = max_output_tokens
+    if name.startswith(BLOCK):
+        choice = _from_block(name.removeprefix(BLOCK), tokens)
+    elif name == AUTO:
+        choice = _first_there(tokens or DEFAULT_MAX_OUTPUT_TOKENS)
+    else:
+        choice = _named(name, "as asked", tokens or DEFAULT_MAX_OUTPUT_TOKENS)
+    choice.check()
+    return choice
+
+
+def _named(name: str, why: str, tokens: int) -> ModelChoice:
+    prices = {OFFLINE: OFFLINE_PRICE.price()} if name == OFFLINE else {}
+    return ModelChoice(name, why, max_output_tokens=tokens, prices=prices)
+
+
+def _first_there(tokens: int) -> ModelChoice:
+    for variable, name in AUTO_MODELS:
+        if os.environ.get(variable):
+            return _named(name, f"{variable} is set", tokens)
+    base = os.environ.get("OLLAMA_API_BASE", "http://localhost:11434").rstrip("/")
+    local = _ollama_model(base)
+    if local is not None:
+        name = f"ollama/{local}"
+        prices = {name: OLLAMA_PRICE.price()}
+        return ModelChoice(
+            name, f"Ollama runs at {base}", max_output_tokens=tokens, prices=prices
+        )
+    return _named(OFFLINE, "no key is set and no Ollama runs here", tokens)
+
+
+def _openai_base() -> str | None:
+    """An OpenAI-compatible server of one's own may need no key."""
+    return os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE")
+
+
+def _ollama_model(base: str) -> str | None:
+    """The first model that a local Ollama has."""
+    try:
+        found = httpx.get(f"{base}/api/tags", timeout=_OLLAMA_SECONDS).raise_for_status().json()
+        return str(found["models"][0]["name"])
+    except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError):
+        return None
+
+
+def _from_block(name: str, tokens: int | None) -> ModelChoice:
+    from prefect_governor.blocks.model.block import Model  # noqa: PLC0415
+    from prefect_governor.blocks.registry import load_block  # noqa: PLC0415
+
+    block: Model = load_block(Model, name)
+    price = {} if block.price is None else {block.name: block.price.price(load_price(block.name))}
+    return ModelChoice(
+        block.name,
+        f"Model block {name!r}",
+        fallbacks=tuple(block.fallbacks),
+        api_base=block.api_base,
+        api_key=block.api_key,
+        max_output_tokens=tokens or block.max_output_tokens,
+        timeout_seconds=block.timeout_seconds,
+        prices=price,
+    )

@@ -1,0 +1,159 @@
+"""The HTTP clients that LiteLLM is handed: their transport is ours, so nothing is sent beside it.
+
+One pool of connections an event loop (and one for all synchronous code), kept for the life of the
+loop and never closed under a running call.
+"""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
+
+# Wide enough that the ledger alone decides how many calls are open.
+POOL = httpx.Limits(max_connections=None, max_keepalive_connections=2000, keepalive_expiry=5.0)
+
+# Requests of the running completion that came through here.
+requests_seen: ContextVar[list[str] | None] = ContextVar("requests_seen", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a client is for. `offline`: the model in the package, no network."""
+
+    provider: str
+    api_base: str | None
+    api_key: str | None
+    offline: bool = False
+    openai: bool = True
+
+
+@dataclass
+class _Held:
+    inner: Any
+    clients: dict[Wanted, Any] = field(default_factory=dict)
+
+
+_lock = threading.Lock()
+_by_loop: dict[asyncio.AbstractEventLoop, _Held] = {}
+_blocking: list[_Held] = []
+
+
+def async_client(wanted: Wanted) -> Any:
+    """The client of the running loop: an `AsyncOpenAI` or LiteLLM's `AsyncHTTPHandler`."""
+    loop = asyncio.get_running_loop()
+    with _lock:
+        held = _by_loop.get(loop)
+        if held is None:
+            # A closed loop's connections died with it.
+            for each in [each for each in _by_loop if each.is_closed()]:
+                del _by_loop[each]
+            held = _by_loop[loop] = _Held(httpx.AsyncHTTPTransport(limits=POOL))
+        return _of(held, wanted, _async_client)
+
+
+def blocking_client(wanted: Wanted) -> Any:
+    """The client of all synchronous code: an `OpenAI` or LiteLLM's `HTTPHandler`."""
+    with _lock:
+        if not _blocking:
+            _blocking.append(_Held(httpx.HTTPTransport(limits=POOL)))
+        return _of(_blocking[0], wanted, _blocking_client)
+
+
+async def aclose_clients() -> None:
+    """Closes the running loop's connections. For whoever ends a loop and has no call open."""
+    with _lock:
+        held = _by_loop.pop(asyncio.get_running_loop(), None)
+    if held is not None:
+        await held.inner.aclose()
+
+
+def _of(held: _Held, wanted: Wanted, make: Callable[[Any, Wanted], Any]) -> Any:
+    client = held.clients.get(wanted)
+    if client is None:
+        client = held.clients[wanted] = make(held.inner, wanted)
+    return client
+
+
+def _async_client(inner: Any, wanted: Wanted) -> Any:
+    if wanted.offline:
+        from prefect_governor.blocks.model.offline import OfflineTransport
+
+        inner = OfflineTransport()
+    transport = _SeenAsync(GovernedAsyncTransport(inner, provider=wanted.provider))
+    if wanted.openai:
+        from openai import AsyncOpenAI
+
+        return AsyncOpenAI(
+            api_key=wanted.api_key,
+            base_url=wanted.api_base,
+            max_retries=0,
+            http_client=httpx.AsyncClient(transport=transport, follow_redirects=True),
+        )
+    return _handler_class()(transport=transport)
+
+
+def _blocking_client(inner: Any, wanted: Wanted) -> Any:
+    if wanted.offline:
+        from prefect_governor.blocks.model.offline import OfflineTransport
+
+        inner = OfflineTransport()
+    transport = _SeenBlocking(GovernedTransport(inner, provider=wanted.provider))
+    client = httpx.Client(transport=transport, follow_redirects=True)
+    if wanted.openai:
+        from openai import OpenAI
+
+        return OpenAI(
+            api_key=wanted.api_key, base_url=wanted.api_base, max_retries=0, http_client=client
+        )
+    from litellm.llms.custom_httpx.http_handler import HTTPHandler
+
+    return HTTPHandler(client=client)
+
+
+def _handler_class() -> Any:
+    from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
+
+    class GovernedHandler(AsyncHTTPHandler):
+        """LiteLLM's handler sends a request again, through a client of its own, when a connection
+        breaks: the first may have been billed, and the second would pass no governor."""
+
+        def create_client(self, *args: Any, **kwargs: Any) -> httpx.AsyncClient:
+            broken = sys.exc_info()[1]
+            if broken is not None:
+                raise broken
+            return super().create_client(*args, **kwargs)
+
+    return GovernedHandler
+
+
+class _SeenAsync(httpx.AsyncBaseTransport):
+    """Notes that a request came through. The pool beneath is shared, so it is not closed here."""
+
+    def __init__(self, governed: GovernedAsyncTransport) -> None:
+        self._governed = governed
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        _note(request)
+        return await self._governed.handle_async_request(request)
+
+
+class _SeenBlocking(httpx.BaseTransport):
+    def __init__(self, governed: GovernedTransport) -> None:
+        self._governed = governed
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        _note(request)
+        return self._governed.handle_request(request)
+
+
+def _note(request: httpx.Request) -> None:
+    seen = requests_seen.get()
+    if seen is not None:
+        seen.append(request.url.path)

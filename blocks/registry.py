@@ -1,0 +1,230 @@
+"""The governors at work in this process: one runtime and one keeper for each."""
+
+import atexit
+import os
+import threading
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import BlockDocument
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL
+from prefect_governor.blocks.budget.block import Budget
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.governor import Governor
+from prefect_governor.blocks.home import state_folder
+from prefect_governor.blocks.ledger.clock import machine_now
+from prefect_governor.blocks.ledger.records import Account
+from prefect_governor.blocks.limits.keeper import Keeper, LimitKeeper
+from prefect_governor.blocks.limits.prefect_limits import PrefectLimits
+from prefect_governor.blocks.office import desk
+from prefect_governor.blocks.runtime import GovernedLimit, Runtime
+from pydantic import ValidationError
+
+B = TypeVar("B", bound=Block)
+
+_lock = threading.RLock()
+_runtimes: dict[tuple[str, ...], Runtime] = {}
+_keepers: list[Keeper] = []
+_by_name: dict[tuple[str, ...], Governor] = {}
+
+
+def load_governor(name: str) -> Governor:
+    """The governor saved under a name; read once in a process, then kept fresh by its keeper.
+
+    Raises ConfigurationError.
+    """
+    key = (_api(), str(state_folder()), name)
+    with _lock:
+        if key not in _by_name:
+            _by_name[key] = load_block(Governor, name)
+        return _by_name[key]
+
+
+def load_block(kind: type[B], name: str) -> B:
+    """A block of a kind saved under a name. Raises ConfigurationError."""
+    block: B = _hydrate(kind, _read(kind, name))
+    return block
+
+
+def runtime_of(governor: Governor) -> Runtime:
+    """See `Governor.runtime`."""
+    with _lock:
+        if governor._local_name is not None:
+            return _local_runtime(governor, governor._local_name)
+        document_id = governor._block_document_id
+        if document_id is None:
+            raise ConfigurationError(
+                "this Governor was never saved: save it with .save(name), load one with"
+                " Governor.load(name), or use Governor.local(name, max_usd=…) in a script"
+            )
+        key = (_api(), str(state_folder()), str(document_id))
+        if key not in _runtimes:
+            _runtimes[key] = _saved_runtime(document_id)
+        return _runtimes[key]
+
+
+def _local_runtime(governor: Governor, name: str) -> Runtime:
+    # Whoever defines it last is right, on one machine by one clock.
+    version = f"{machine_now().wall:020d}"
+    key = f"local/{name}"
+    runtime = Runtime(
+        name=name,
+        desk=desk(),
+        accounts_=(governor.budget.account(key, name=name, version=version),),
+        limits_=tuple(
+            GovernedLimit(limit, f"{key}/{limit.name}", False) for limit in governor.limits
+        ),
+        queue_timeout_seconds=governor.queue_timeout_seconds,
+    )
+    runtime.apply()
+    return runtime
+
+
+def _saved_runtime(document_id: UUID) -> Runtime:
+    document = _read_by_id(document_id)
+    governor = _hydrate(Governor, document)
+    runtime = Runtime(
+        name=str(document.name),
+        desk=desk(),
+        accounts_=_accounts(document, governor),
+        limits_=_limits(document, governor),
+        queue_timeout_seconds=governor.queue_timeout_seconds,
+    )
+    runtime.apply()
+    server = PrefectLimits()
+    limits = [
+        LimitKeeper(
+            runtime.desk,
+            server,
+            key=each.key,
+            name=each.limit.share_with or f"governor:{document.name}:{each.limit.name}",
+            max_concurrent=each.limit.max_concurrent,
+            adopt=each.limit.share_with is not None,
+        )
+        for each in runtime.limits_
+        if each.leased and each.limit.max_concurrent is not None
+    ]
+    _keepers.append(
+        Keeper(
+            state_folder() / "keepers",
+            f"{_api()} {document_id}",
+            limits,
+            lambda: _refresh(runtime, document_id),
+            now=machine_now,
+        )
+    )
+    return runtime
+
+
+def _refresh(runtime: Runtime, document_id: UUID) -> None:
+    """Apply what is newer in the governor's documents. One that does not validate keeps the last
+    good one in force."""
+    document = _read_by_id(document_id)
+    governor = _hydrate(Governor, document)
+    accounts, limits = _accounts(document, governor), _limits(document, governor)
+    if (accounts, limits) != (runtime.accounts_, runtime.limits_):
+        runtime.accounts_, runtime.limits_ = accounts, limits
+        runtime.queue_timeout_seconds = governor.queue_timeout_seconds
+        runtime.apply()
+
+
+def _limits(document: BlockDocument, governor: Governor) -> tuple[GovernedLimit, ...]:
+    names = [limit.name for limit in governor.limits]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigurationError(
+            f"governor {document.name!r} has more than one limit for {sorted(twice)}: merge them"
+        )
+    return tuple(
+        GovernedLimit(limit, f"{document.id}/{limit.name}", limit.max_concurrent is not None)
+        for limit in governor.limits
+    )
+
+
+def _accounts(document: BlockDocument, governor: Governor) -> tuple[Account, ...]:
+    """The governor's budget and its parents, leaf first."""
+    inner = document.block_document_references.get("budget", {}).get("block_document")
+    if inner is None:
+        # A budget that was never saved by itself is part of the governor's document.
+        key, name, updated = f"{document.id}/budget", str(document.name), document.updated
+    else:
+        budget_document = _read_by_id(UUID(str(inner["id"])))
+        key, name, updated = (
+            str(budget_document.id),
+            str(budget_document.name or document.name),
+            budget_document.updated,
+        )
+    accounts = [governor.budget.account(key, name=name, version=_version(updated))]
+    parent, seen = governor.budget.parent, {name}
+    while parent is not None:
+        if parent in seen:
+            raise ConfigurationError(f"budget {parent!r} is its own parent; break the cycle")
+        seen.add(parent)
+        above = _read(Budget, parent)
+        budget = _hydrate(Budget, above)
+        accounts.append(budget.account(str(above.id), name=parent, version=_version(above.updated)))
+        parent = budget.parent
+    return tuple(accounts)
+
+
+def _version(updated: datetime | None) -> str:
+    return "" if updated is None else updated.isoformat()
+
+
+def _read(kind: type[Any], name: str) -> BlockDocument:
+    slug = kind.get_block_type_slug()
+    try:
+        with get_client(sync_client=True) as client:
+            return client.read_block_document_by_name(name, slug)
+    except ObjectNotFound:
+        raise ConfigurationError(
+            f"there is no {kind.get_block_type_name()} block named {name!r}; make one in the UI"
+            f" (Blocks) or with {kind.__name__}(…).save({name!r})"
+        ) from None
+
+
+def _read_by_id(document_id: UUID) -> BlockDocument:
+    with get_client(sync_client=True) as client:
+        return client.read_block_document(document_id)
+
+
+def _hydrate(kind: type[Any], document: BlockDocument) -> Any:
+    try:
+        return kind._from_block_document(document)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in each['loc']) or 'document'}: {each['msg']}"
+            for each in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(
+            f"the {kind.get_block_type_name()} block {document.name!r} is not valid: {wrong};"
+            " edit it in the UI"
+        ) from None
+
+
+def _api() -> str:
+    return str(PREFECT_API_URL.value() or "")
+
+
+def _stop_all() -> None:
+    for keeper in _keepers:
+        keeper.stop()
+    _keepers.clear()
+    _runtimes.clear()
+    _by_name.clear()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+    _keepers.clear()
+    _runtimes.clear()
+    _by_name.clear()
+
+
+# Registered after the desks' own, so that it runs before them: keepers write through desks.
+atexit.register(_stop_all)
+os.register_at_fork(after_in_child=_after_fork)

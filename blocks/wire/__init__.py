@@ -1,0 +1,1 @@
+"""The httpx transports in which every call is admitted and settled."""

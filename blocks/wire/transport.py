@@ -1,0 +1,177 @@
+"""The httpx transports in which every call is admitted and settled."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import httpx
+
+from prefect_governor.blocks.wire.exchange import Terms, exchange, run_blocking
+from prefect_governor.blocks.wire.governing import Governing
+from prefect_governor.blocks.wire.waits import wait_async, wait_blocking
+
+T = TypeVar("T")
+
+
+class GovernedAsyncTransport(httpx.AsyncBaseTransport):
+    """An asynchronous httpx transport under a governor, over `inner`, which does the sending.
+
+    `governing` None: the governor of the context; outside one, NotGoverned is raised. `provider` is
+    LiteLLM's name of who is spoken to ("groq"), for prices and limits; by default it is told by
+    the host. `tags` are added to those of the context. Time in the queue does not count against
+    httpx's timeouts, which are `inner`'s.
+    """
+
+    def __init__(
+        self,
+        inner: httpx.AsyncBaseTransport,
+        governing: Governing | None = None,
+        *,
+        provider: str | None = None,
+        tags: Iterable[str] = (),
+    ) -> None:
+        self._terms = Terms(governing, provider, tuple(tags))
+        self._io = _AsyncIO(inner)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises what `exchange` raises."""
+        return await exchange(self._terms, self._io, request)
+
+    async def aclose(self) -> None:
+        await self._io.inner.aclose()
+
+
+class GovernedTransport(httpx.BaseTransport):
+    """The same for synchronous clients: the calling thread blocks where the other awaits."""
+
+    def __init__(
+        self,
+        inner: httpx.BaseTransport,
+        governing: Governing | None = None,
+        *,
+        provider: str | None = None,
+        tags: Iterable[str] = (),
+    ) -> None:
+        self._terms = Terms(governing, provider, tuple(tags))
+        self._io = _BlockingIO(inner)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises what `exchange` raises."""
+        return run_blocking(exchange(self._terms, self._io, request))
+
+    def close(self) -> None:
+        self._io.inner.close()
+
+
+class _AsyncIO:
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self.inner = inner
+
+    async def body(self, request: httpx.Request) -> bytes:
+        return await request.aread()
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        return await self.inner.handle_async_request(request)
+
+    async def read(self, response: httpx.Response) -> bytes:
+        return await response.aread()
+
+    def chunks(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        return response.aiter_bytes()
+
+    async def close(self, response: httpx.Response) -> None:
+        await response.aclose()
+
+    async def wait(self, future: "Future[T]") -> T:
+        return await wait_async(future)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def stream(
+        self, chunks: AsyncGenerator[bytes, None], close: Callable[[], Coroutine[Any, Any, None]]
+    ) -> httpx.AsyncByteStream:
+        return _AsyncStream(chunks, close)
+
+
+class _BlockingIO:
+    """Its coroutines never suspend."""
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self.inner = inner
+
+    async def body(self, request: httpx.Request) -> bytes:
+        return request.read()
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        return self.inner.handle_request(request)
+
+    async def read(self, response: httpx.Response) -> bytes:
+        return response.read()
+
+    async def chunks(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        for chunk in response.iter_bytes():
+            yield chunk
+
+    async def close(self, response: httpx.Response) -> None:
+        response.close()
+
+    async def wait(self, future: "Future[T]") -> T:
+        return wait_blocking(future)
+
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def stream(
+        self, chunks: AsyncGenerator[bytes, None], close: Callable[[], Coroutine[Any, Any, None]]
+    ) -> httpx.SyncByteStream:
+        return _BlockingStream(chunks, close)
+
+
+class _AsyncStream(httpx.AsyncByteStream):
+    def __init__(
+        self, chunks: AsyncGenerator[bytes, None], close: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        self._chunks = chunks
+        self._close = close
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._chunks:
+            yield chunk
+
+    async def aclose(self) -> None:
+        try:
+            await self._chunks.aclose()
+        finally:
+            await self._close()
+
+
+class _BlockingStream(httpx.SyncByteStream):
+    def __init__(
+        self, chunks: AsyncGenerator[bytes, None], close: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        self._chunks = chunks
+        self._close = close
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            try:
+                yield run_blocking(_next(self._chunks))
+            except StopAsyncIteration:
+                return
+
+    def close(self) -> None:
+        try:
+            run_blocking(_finish(self._chunks))
+        finally:
+            run_blocking(self._close())
+
+
+async def _next(chunks: AsyncGenerator[bytes, None]) -> bytes:
+    return await chunks.__anext__()
+
+
+async def _finish(chunks: AsyncGenerator[bytes, None]) -> None:
+    await chunks.aclose()

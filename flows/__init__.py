@@ -1,0 +1,35 @@
+"""What runs: the fan-out, its task runner and its report.
+
+Importing this package imports neither Prefect nor LiteLLM: each name does when it is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from prefect_governor.blocks.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from prefect_governor.flows.fanout import afan_out, fan_out
+    from prefect_governor.flows.report.model import Report
+    from prefect_governor.flows.report.publish import publish_report
+    from prefect_governor.flows.runner import GovernedTaskRunner
+    from prefect_governor.flows.sources import Item
+
+__all__ = [
+    "GovernedTaskRunner",
+    "Item",
+    "Report",
+    "afan_out",
+    "fan_out",
+    "publish_report",
+]
+
+_MODULES = {
+    "GovernedTaskRunner": "prefect_governor.flows.runner",
+    "Item": "prefect_governor.flows.sources",
+    "Report": "prefect_governor.flows.report.model",
+    "afan_out": "prefect_governor.flows.fanout",
+    "fan_out": "prefect_governor.flows.fanout",
+    "publish_report": "prefect_governor.flows.report.publish",
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

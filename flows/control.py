@@ -1,0 +1,35 @@
+"""What whoever starts a run may hold on to: stop it, and watch it."""
+
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prefect_governor.flows.report.progress import Progress
+
+
+@dataclass
+class Control:
+    """The hold on a run.
+
+    Attributes:
+        stop: set to start nothing more; what is in flight finishes and settles.
+        abort: set to cancel what is in flight as well; it stays charged as unconfirmed.
+        watch: called a few times a second, in a thread of its own, with where the run is.
+        started: called once with the run's id.
+        out: where the results go.
+        reason: why the run stopped itself, in a person's words.
+        interrupted: a person stopped it.
+    """
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    abort: threading.Event = field(default_factory=threading.Event)
+    watch: Callable[[Progress], None] | None = None
+    started: Callable[[str], None] | None = None
+    out: Path | None = None
+    reason: str | None = None
+    interrupted: bool = False
+
+
+current_control: ContextVar[Control | None] = ContextVar("prefect_governor_control", default=None)

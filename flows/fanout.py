@@ -1,0 +1,249 @@
+"""`fan_out`: a sub-agent for each item, as many at once as the governor lets through."""
+
+import asyncio
+import functools
+import json
+import time
+from collections.abc import Callable, Coroutine
+from decimal import Decimal
+from typing import Any, ParamSpec, cast
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.futures import PrefectFuture
+from prefect.utilities.asyncutils import run_coro_as_sync
+
+from prefect_governor.blocks.budget.money import Money, to_usd
+from prefect_governor.blocks.errors import ConfigurationError, ItemFailed
+from prefect_governor.blocks.figures import (
+    ItemFigures,
+    RunFigures,
+    budget_figures,
+    item_figures,
+    limit_figures,
+)
+from prefect_governor.blocks.home import state_folder
+from prefect_governor.flows.control import Control, current_control
+from prefect_governor.flows.job import Job, current_job, make_request, runtime_for
+from prefect_governor.flows.outfile import OutFile
+from prefect_governor.flows.report.model import ItemReport, Report, Tokens
+from prefect_governor.flows.report.publish import finish, make_report
+from prefect_governor.flows.report.states import read_endings
+from prefect_governor.flows.runner import GovernedTaskRunner
+from prefect_governor.flows.sources import read_text
+from prefect_governor.flows.subagent import sub_agent
+from prefect_governor.flows.watch import Watch
+from prefect_governor.flows.window import Window
+
+P = ParamSpec("P")
+
+
+@flow(
+    name="fan-out",
+    task_runner=GovernedTaskRunner(),
+    # Prefect refuses to retry a completed run whose result is persisted; a partial one must be
+    # retryable from the UI. What finished is kept by the ledger.
+    persist_result=False,
+)
+def fan_out(
+    items: list[Any] | None = None,
+    *,
+    ask: str,
+    sources: list[str] | None = None,
+    folder: str | None = None,
+    schema: Any = None,
+    governor: str | None = None,
+    model: str = "auto",
+    max_usd: Money | None = None,
+    max_total_tokens: int | None = None,
+    max_output_tokens: int | None = None,
+    max_concurrent: int | None = None,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    min_success: float = 0.0,
+) -> "State[Any]":
+    """Ask a sub-agent the same question about each item, under one budget and its limits.
+
+    Args:
+        items: texts, `pathlib.Path`s of files, or mappings with `key` and `text`.
+        ask: what each sub-agent is to answer about its item.
+        sources: files, folders and globs to read items from; rows of .jsonl, .csv and .yaml files
+            are an item each.
+        folder: what `sources` are relative to. Defaults to the working directory.
+        schema: a pydantic model or a JSON schema that each answer must validate against.
+        governor: name of a saved Governor block. Without one the run has a ceiling of its own.
+        model: LiteLLM's name, "block:NAME" for a Model block, or "auto".
+        max_usd: ceiling of this run, under the governor's; $1.00 where there is no governor.
+        max_total_tokens: ceiling of this run in tokens, input and output together.
+        max_output_tokens: the most one answer may have. Defaults to the Model block's, or 1,024.
+        max_concurrent: calls in flight at once in this run; 20 where there is no governor.
+        requests_per_minute: requests of this run in any minute.
+        tokens_per_minute: tokens of this run in any minute.
+        min_success: the share of items (0 to 1) that must succeed for the run not to fail.
+
+    Returns:
+        Called, the `Report` of the run, complete or partial.
+
+    Raises:
+        ConfigurationError: before anything is spent.
+        RunFailed: nothing succeeded, or less than `min_success`; its `report` holds all of it.
+    """
+    request = make_request(
+        items,
+        ask=ask,
+        sources=sources,
+        folder=folder,
+        schema=schema,
+        governor=governor,
+        model=model,
+        max_usd=max_usd,
+        max_total_tokens=max_total_tokens,
+        max_output_tokens=max_output_tokens,
+        max_concurrent=max_concurrent,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        min_success=min_success,
+    )
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise ConfigurationError("fan_out is a flow: call it, not its function")
+    run_id = str(context.flow_run.id)
+    control = current_control.get() or Control()
+    out = OutFile(control.out or state_folder() / "runs" / run_id / "results.jsonl")
+    job = Job(request, run_id, runtime_for(request, run_id), control)
+    if control.started is not None:
+        control.started(run_id)
+    token = current_job.set(job)
+    try:
+        report = _run(job, out)
+    finally:
+        current_job.reset(token)
+    return run_coro_as_sync(finish(report))  # type: ignore[return-value]
+
+
+def _in_thread(function: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Report]]:
+    @functools.wraps(function)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> Report:
+        return cast(Report, await asyncio.to_thread(function, *args, **kwargs))
+
+    return call
+
+
+afan_out = _in_thread(fan_out)
+
+
+def _run(job: Job, out: OutFile) -> Report:
+    """Map the sub-agent over the items, a window at a time, and report."""
+    reports: list[ItemReport | None] = [None] * len(job.request.items)
+
+    def keep(position: int, report: ItemReport) -> None:
+        reports[position] = report
+        out.add(report)
+        watch.ended(report)
+
+    with Watch(job) as watch:
+        kept = _finished_before(job)
+        for position, report in kept.items():
+            keep(position, report)
+        missing = [at for at in range(len(job.request.items)) if at not in kept]
+        caps = [each.limit.max_concurrent for each in job.runtime.limits_]
+        window = Window(missing, cap=min((cap for cap in caps if cap), default=None))
+        while True:
+            if batch := window.next_batch(stopped=job.control.stop.is_set()):
+                _start(batch, job, window)
+            if not window.running:
+                break
+            for position, future in window.wait(job.control.abort):
+                keep(position, _item_report(job, position, future))
+            if job.control.abort.is_set():
+                _cancel_all()
+                break
+        for position in window.rest():
+            keep(position, _not_started(job, position))
+    items = [report for report in reports if report is not None]
+    out.finish(items)
+    return make_report(
+        items,
+        run_id=job.run_id,
+        min_success=job.request.min_success,
+        stopped=job.control.interrupted,
+        figures=RunFigures(
+            {}, budget_figures(job.runtime, job.run_id), limit_figures(job.runtime, job.run_id)
+        ),
+        files=[str(out.path)],
+    )
+
+
+def _cancel_all() -> None:
+    context = FlowRunContext.get()
+    if context is not None and isinstance(context.task_runner, GovernedTaskRunner):
+        context.task_runner.cancel_all()
+
+
+def _start(batch: list[int], job: Job, window: Window) -> None:
+    futures = sub_agent.map(
+        key=[job.request.items[position].key for position in batch], position=batch
+    )
+    for position, future in zip(batch, futures, strict=True):
+        window.started(position, future)
+
+
+def _item_report(job: Job, position: int, future: "PrefectFuture[Any]") -> ItemReport:
+    key = job.request.items[position].key
+    (ending,) = run_coro_as_sync(read_endings([future.state]))  # type: ignore[misc]
+    figures = item_figures(job.runtime, "item", {"run_id": job.run_id}, [key]).get(key)
+    began = job.began.get(key)
+    return ItemReport(
+        key=key,
+        state=ending.state,
+        reason=ending.reason or job.notes.get(key),
+        result=ending.result,
+        **_spent(figures),
+        attempts=job.attempts.get(key, 0),
+        seconds=None if began is None else round(time.monotonic() - began, 3),
+    )
+
+
+def _finished_before(job: Job) -> dict[int, ItemReport]:
+    """Items that an earlier attempt of this run has paid for, if their inputs are the same."""
+    records = job.runtime.desk.store.read_items(job.run_id)
+    if not records:
+        return {}
+    known = {key for key, _ in records}
+    spent = item_figures(job.runtime, "item", {"run_id": job.run_id})
+    kept = {}
+    for position, item in enumerate(job.request.items):
+        if item.key not in known:
+            continue
+        try:
+            record = records.get((item.key, job.input_hash(read_text(item).text)))
+        except ItemFailed:
+            continue
+        if record is not None:
+            found = json.loads(record)
+            kept[position] = ItemReport(
+                key=item.key,
+                state="succeeded",
+                reason=found["note"],
+                result=found["result"],
+                **_spent(spent.get(item.key)),
+                attempts=1,
+            )
+    return kept
+
+
+def _not_started(job: Job, position: int) -> ItemReport:
+    reason = job.control.reason or "the run was stopped before this item began"
+    key = job.request.items[position].key
+    return ItemReport(key=key, state="not_started", reason=reason)
+
+
+def _spent(figures: ItemFigures | None) -> dict[str, Any]:
+    if figures is None:
+        return {"usd": Decimal(0), "tokens": Tokens(), "calls": 0}
+    return {
+        "usd": to_usd(figures.usd_nano),
+        "tokens": Tokens(input=figures.input_tokens, output=figures.output_tokens),
+        "calls": figures.calls,
+    }

@@ -1,0 +1,181 @@
+"""A fan-out that is ready to run: what to ask, of which items, of which model, under what."""
+
+import hashlib
+import json
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from prefect_governor.blocks.budget.money import Money, parse_usd, to_nano
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.ledger.records import Account
+from prefect_governor.blocks.limits.limit import Limit
+from prefect_governor.blocks.model.choice import ModelChoice, choose
+from prefect_governor.blocks.runtime import GovernedLimit, Runtime
+from prefect_governor.flows.answers import Shape, shape_of
+from prefect_governor.flows.control import Control
+from prefect_governor.flows.report.model import check_min_success
+from prefect_governor.flows.sources import Item, items_from, resolve_sources
+
+# Without a ceiling from anybody there is one all the same.
+DEFAULT_MAX_USD = Decimal(1)
+# Calls at once where nobody said: what most providers' smallest plans bear.
+DEFAULT_MAX_CONCURRENT = 20
+# The tag of the sub-agents' task runs, for limits to name.
+TAG = "llm"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, checked: nothing is started or spent yet."""
+
+    ask: str
+    items: tuple[Item, ...]
+    model: ModelChoice
+    shape: Shape | None = None
+    governor: str | None = None
+    max_usd: Decimal | None = None
+    max_total_tokens: int | None = None
+    limit: Limit | None = None
+    min_success: float = 0.0
+
+    @property
+    def ceiling_usd(self) -> Decimal | None:
+        """The run's own ceiling: what was given, or $1.00 where no governor has one."""
+        if self.max_usd is None and self.governor is None and self.max_total_tokens is None:
+            return DEFAULT_MAX_USD
+        return self.max_usd
+
+
+def make_request(
+    items: Any = None,
+    *,
+    ask: str,
+    sources: list[str] | None = None,
+    folder: str | None = None,
+    schema: Any = None,
+    governor: str | None = None,
+    model: str = "auto",
+    max_usd: Money | None = None,
+    max_total_tokens: int | None = None,
+    max_output_tokens: int | None = None,
+    max_concurrent: int | None = None,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    min_success: float = 0.0,
+) -> Request:
+    """Check everything that can be checked before anything starts. See `fan_out`.
+
+    Raises ConfigurationError.
+    """
+    if not ask or not ask.strip():
+        raise ConfigurationError("ask is empty: say what each sub-agent is to answer")
+    for name, value in (
+        ("max_total_tokens", max_total_tokens),
+        ("max_output_tokens", max_output_tokens),
+        ("max_concurrent", max_concurrent),
+        ("requests_per_minute", requests_per_minute),
+        ("tokens_per_minute", tokens_per_minute),
+    ):
+        if value is not None and (isinstance(value, bool) or value < 1):
+            raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
+    given = list(items_from(items)) if items is not None else []
+    if sources:
+        base = Path(folder) if folder else Path.cwd()
+        given += resolve_sources(sources, stdin=None, cwd=base)
+    if not given:
+        raise ConfigurationError("there are no items: give some, or sources to read them from")
+    _check_keys(given)
+    rates = (max_concurrent, requests_per_minute, tokens_per_minute)
+    if governor is None or any(each is not None for each in rates):
+        if governor is None and max_concurrent is None:
+            max_concurrent = DEFAULT_MAX_CONCURRENT
+        limit = Limit(
+            max_concurrent=max_concurrent,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+        )
+    else:
+        limit = None
+    return Request(
+        ask=ask.strip(),
+        items=tuple(given),
+        model=choose(model, max_output_tokens=max_output_tokens),
+        shape=shape_of(schema),
+        governor=governor,
+        max_usd=None if max_usd is None else parse_usd(max_usd, name="max_usd"),
+        max_total_tokens=max_total_tokens,
+        limit=limit,
+        min_success=check_min_success(min_success),
+    )
+
+
+@dataclass
+class Job:
+    """A request at work in one flow run. `attempts`, `began` (monotonic seconds) and `notes` are
+    by item."""
+
+    request: Request
+    run_id: str
+    runtime: Runtime
+    control: Control
+    attempts: dict[str, int] = field(default_factory=dict)
+    began: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def input_hash(self, text: str) -> str:
+        """Names all that an item's answer depends on."""
+        request = self.request
+        parts = [
+            text,
+            request.ask,
+            request.shape.schema if request.shape else None,
+            list(request.model.names),
+            request.model.max_output_tokens,
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+current_job: ContextVar[Job | None] = ContextVar("prefect_governor_job", default=None)
+
+
+def runtime_for(request: Request, run_id: str) -> Runtime:
+    """The governor that a run is under: the one that was named, narrowed by what was asked for
+    this run alone, or one of the run's own.
+
+    Raises ConfigurationError, LedgerUnavailable.
+    """
+    from prefect_governor.blocks.governor import resolve  # noqa: PLC0415
+    from prefect_governor.blocks.office import desk  # noqa: PLC0415
+
+    base = (
+        resolve(request.governor).runtime
+        if request.governor is not None
+        else Runtime(name="fan-out", desk=desk(), accounts_=(), limits_=())
+    )
+    key = f"run/{run_id}"
+    ceiling = request.ceiling_usd
+    account = None
+    if ceiling is not None or request.max_total_tokens is not None:
+        account = Account(
+            key=key,
+            name="this run",
+            ceiling_nano=None if ceiling is None else to_nano(ceiling, name="max_usd"),
+            ceiling_tokens=request.max_total_tokens,
+        )
+    limits = ()
+    if request.limit is not None:
+        limits = (GovernedLimit(request.limit, f"{key}/{request.limit.name}", False),)
+    runtime = base.narrowed(account=account, limits=limits, prices=request.model.prices)
+    runtime.apply()
+    return runtime
+
+
+def _check_keys(items: list[Item]) -> None:
+    seen: set[str] = set()
+    for item in items:
+        if item.key in seen:
+            raise ConfigurationError(f"two items have the key {item.key!r}: keys must be unique")
+        seen.add(item.key)

@@ -1,0 +1,47 @@
+"""`--out`: an item a line as each finishes, safe on disk, in input order at the end."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.flows.report.model import ItemReport
+
+
+class OutFile:
+    """A results file in JSON Lines.
+
+    Raises:
+        ConfigurationError: it cannot be written. Raised before a run starts.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write {path}: {error.strerror}; choose another file with --out"
+            ) from None
+
+    def add(self, item: ItemReport) -> None:
+        """Write an item so that no crash can lose it."""
+        self._file.write(_line(item))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def finish(self, items: Sequence[ItemReport]) -> None:
+        """All items, in input order, in one step: a reader sees the old file or the new one."""
+        self._file.close()
+        whole = self.path.with_name(f".{self.path.name}.whole")
+        with whole.open("w", encoding="utf-8") as file:
+            file.writelines(_line(item) for item in items)
+            file.flush()
+            os.fsync(file.fileno())
+        whole.replace(self.path)
+
+
+def _line(item: ItemReport) -> str:
+    return json.dumps(item.to_json(), ensure_ascii=False) + "\n"

@@ -1,0 +1,171 @@
+"""The summary of a run in Markdown. Everything that comes from items is data, and escaped."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from decimal import Decimal
+
+from prefect_governor.flows.report.model import ITEM_STATES, BudgetReport, Report, tally
+from prefect_governor.flows.report.reasons import ReasonGroup, group_reasons, one_line
+
+_MOST_GROUPS = 20
+_BAR = 20
+_HEADLINES = {"complete": "Complete", "partial": "Partial", "failed": "Failed"}
+
+# A backslash before these makes any Markdown renderer show the character itself.
+_SPECIAL = re.compile(r"([\\`*_{}\[\]|~$]|^[#+=-]|^\d+(?=[.)]))")
+# GFM makes links of bare addresses, and browsers read tags and entities: entities keep them text.
+_LINKING = (
+    ("&", "&amp;"),
+    ("<", "&lt;"),
+    (">", "&gt;"),
+    ("://", "&#58;//"),
+    ("@", "&#64;"),
+    ("www.", "www&#46;"),
+)
+
+
+def escape(text: str, *, longest: int = 300) -> str:
+    """`text` as one line that any Markdown or HTML renderer shows as it is."""
+    flat = one_line(text, longest=longest)
+    for plain, entity in _LINKING:
+        flat = re.sub(re.escape(plain), entity, flat, flags=re.IGNORECASE)
+    return _SPECIAL.sub(_escaped, flat)
+
+
+def _escaped(found: "re.Match[str]") -> str:
+    text = found[0]
+    # "1." opens a list; a digit cannot be escaped itself.
+    return f"&#{ord(text[0])};{text[1:]}" if text[0].isdigit() else f"\\{text}"
+
+
+def usd(amount: Decimal) -> str:
+    """An amount for people: "$2.00", "$0.0113", never rounded to nothing."""
+    if amount == 0 or abs(amount) >= Decimal("0.1"):
+        return f"${amount:,.2f}"
+    return f"${amount:.4f}" if abs(amount) >= Decimal("0.0001") else f"${amount:.9f}"
+
+
+def summary(report: Report) -> str:
+    """The whole summary."""
+    sections = [
+        f"# {_HEADLINES[report.outcome]}: {escape(tally(report.items))}",
+        *_reason(report),
+        _counts(report),
+        _money(report),
+        _limits(report),
+        *_failures(group_reasons(report.items)),
+        *_going_on(report),
+        *_files(report.files),
+        *[f"> {escape(note)}" for note in report.notes],
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _reason(report: Report) -> list[str]:
+    return [escape(report.reason)] if report.reason else []
+
+
+def _counts(report: Report) -> str:
+    counts = report.counts()
+    rows = [
+        f"| {state.replace('_', ' ')} | {counts[state]} |"
+        for state in ITEM_STATES
+        if counts[state] or state == "succeeded"
+    ]
+    return "\n".join(["| items | |", "| --- | ---: |", *rows])
+
+
+def bar(part: Decimal, whole: Decimal, *, width: int = _BAR) -> str:
+    """`part` of `whole` as a bar of text; full only when nothing is left."""
+    share = min(max(part / whole, Decimal(0)), Decimal(1)) if whole > 0 else Decimal(1)
+    filled = int(share * width)
+    return "█" * filled + "░" * (width - filled)
+
+
+def _money(report: Report) -> str:
+    budget = report.budget
+    used = budget.spent_usd + budget.unconfirmed_usd
+    run = sum((item.usd for item in report.items), Decimal(0))
+    lines = ["## Money", f"Spent by these items: **{usd(run)}**"]
+    if budget.ceiling_usd is None:
+        lines.append(f"Spent in all: {usd(used)}, under no ceiling in USD.")
+    else:
+        share = f"{used / budget.ceiling_usd:.0%}" if budget.ceiling_usd > 0 else "all"
+        lines.append(
+            f"`{bar(used, budget.ceiling_usd)}` {usd(used)} of {usd(budget.ceiling_usd)}"
+            f" ({share}){_named(budget)}"
+        )
+    held = []
+    if budget.unconfirmed_usd:
+        held.append(
+            f"{usd(budget.unconfirmed_usd)} of it is unconfirmed: charged at its bound until"
+            " somebody knows what the provider billed"
+        )
+    if budget.reserved_usd:
+        held.append(f"{usd(budget.reserved_usd)} more is held by calls in flight")
+    if held:
+        lines.append("; ".join(held) + ".")
+    if report.cost_multiple is not None:
+        lines.append(f"{report.cost_multiple:.1f} times one agent doing it in one go.")
+    return "\n\n".join(lines)
+
+
+def _named(budget: BudgetReport) -> str:
+    name = f" in {escape(budget.name)}" if budget.name else ""
+    return f"{name}, window {escape(budget.window)}" if budget.window else name
+
+
+def _limits(report: Report) -> str:
+    limits = report.limits
+    cap = "no cap" if limits.cap is None else f"a cap of {limits.cap}"
+    held = (
+        f"held back by **{escape(limits.bottleneck)}**"
+        if limits.bottleneck
+        else "held back by no limit"
+    )
+    throttled = f", throttled by the provider {limits.throttled} times" if limits.throttled else ""
+    return f"## Limits\n\nAt most {limits.max_in_flight} in flight under {cap}; {held}{throttled}."
+
+
+def _failures(groups: Sequence[ReasonGroup]) -> list[str]:
+    if not groups:
+        return []
+    rows = [
+        f"| {group.count} | {group.state.replace('_', ' ')} | {escape(group.reason)} |"
+        f" {', '.join(escape(key, longest=80) for key in group.keys)} |"
+        for group in groups[:_MOST_GROUPS]
+    ]
+    table = ["| items | state | why | for example |", "| ---: | --- | --- | --- |", *rows]
+    rest = groups[_MOST_GROUPS:]
+    parts = ["## What did not succeed", "\n".join(table)]
+    if rest:
+        parts.append(
+            f"and {sum(group.count for group in rest)} more items for {len(rest)} other reasons."
+        )
+    return parts
+
+
+def _going_on(report: Report) -> list[str]:
+    if report.outcome == "complete":
+        return []
+    lines = []
+    if report.counts()["over_budget"]:
+        command = f"prefect-governor budget raise {_word(report.budget.name or 'NAME')}"
+        lines.append(f"- Raise the ceiling with `{command}`, then retry.")
+    lines.append(
+        "- **Retry** on this run's page (of a deployed run) runs only what is missing:"
+        " what succeeded is neither run nor paid for again."
+    )
+    return ["## How to go on", "\n".join(lines)]
+
+
+def _word(text: str) -> str:
+    """A word of a shell command, fit to stand in a code span."""
+    return shlex.quote(one_line(text).replace("`", ""))
+
+
+def _files(files: Sequence[str]) -> list[str]:
+    if not files:
+        return []
+    return ["## Files", "\n".join(f"- {escape(name, longest=1000)}" for name in files)]

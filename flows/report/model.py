@@ -1,0 +1,186 @@
+"""The report: what became of every item, of the money, of the limits. Pure values, no I/O.
+
+Money is `Decimal` in USD inside and a JSON number in `Report.to_json()`, the only place where a
+float appears.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic_core import to_jsonable_python
+
+from prefect_governor.blocks.errors import ConfigurationError
+
+ItemState = Literal["succeeded", "failed", "over_budget", "not_started", "skipped"]
+Outcome = Literal["complete", "partial", "failed"]
+
+ITEM_STATES: tuple[ItemState, ...] = (
+    "succeeded",
+    "failed",
+    "over_budget",
+    "not_started",
+    "skipped",
+)
+EXIT_STATUS: dict[Outcome, int] = {"complete": 0, "partial": 3, "failed": 1}
+
+
+def json_value(value: Any) -> Any:
+    """`value` as JSON can hold it: models become objects, what JSON lacks (NaN, an unknown class)
+    becomes null or text."""
+    try:
+        return _finite(to_jsonable_python(value, fallback=str, bytes_mode="base64"))
+    except ValueError:
+        # It holds itself, or a model whose own serializer fails; the report stands all the same.
+        return "[a result that JSON cannot hold]"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+Usd = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
+Result = Annotated[Any, PlainSerializer(json_value, when_used="json")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
+
+
+class Tokens(_Part):
+    """Tokens billed."""
+
+    input: int = 0
+    output: int = 0
+
+
+class ItemReport(_Part):
+    """What became of one item.
+
+    `reason` is one line that a person can act on, `None` where there is nothing to say. `seconds`
+    is how long it ran, `None` where nobody knows. `attempts` is 0 for what never started.
+    """
+
+    key: str
+    state: ItemState
+    reason: str | None = None
+    result: Result = None
+    usd: Usd = Decimal(0)
+    tokens: Tokens = Tokens()
+    calls: int = 0
+    attempts: int = 0
+    seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The item as the contract's JSON has it, and as a line of `--out`."""
+        return self.model_dump(mode="json")
+
+
+class BudgetReport(_Part):
+    """The budget's figures in its current window, in USD. `ceiling_usd` is `None` where there is
+    none; `name` is the budget's or governor's name, to raise it by."""
+
+    ceiling_usd: Usd | None = None
+    spent_usd: Usd = Decimal(0)
+    unconfirmed_usd: Usd = Decimal(0)
+    reserved_usd: Usd = Decimal(0)
+    name: str | None = None
+    window: str | None = None
+
+
+class LimitsReport(_Part):
+    """The limit that held throughput back, if one did, and what was in flight."""
+
+    bottleneck: str | None = None
+    cap: int | None = None
+    max_in_flight: int = 0
+    throttled: int = 0
+
+
+class Report(_Part):
+    """The typed result of a run. `items` are in input order."""
+
+    run_id: str
+    outcome: Outcome
+    reason: str | None = None
+    cost_multiple: float | None = None
+    items: list[ItemReport] = Field(default_factory=list)
+    budget: BudgetReport = BudgetReport()
+    limits: LimitsReport = LimitsReport()
+    notes: list[str] = Field(default_factory=list)
+    files: list[str] = Field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's one object. `notes` is in it only where there are any."""
+        data: dict[str, Any] = {
+            "run_id": self.run_id,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "cost_multiple": _finite(self.cost_multiple),
+            "items": [item.to_json() for item in self.items],
+            "budget": self.budget.model_dump(mode="json", exclude={"name", "window"}),
+            "limits": self.limits.model_dump(mode="json"),
+        }
+        if self.notes:
+            data["notes"] = list(self.notes)
+        return data
+
+    @property
+    def exit_status(self) -> int:
+        """0 complete, 3 partial, 1 failed."""
+        return EXIT_STATUS[self.outcome]
+
+    def counts(self) -> dict[ItemState, int]:
+        """How many items are in each state, in a fixed order, zeros included."""
+        found = Counter(item.state for item in self.items)
+        return {state: found[state] for state in ITEM_STATES}
+
+
+def check_min_success(min_success: float) -> float:
+    """The share of items that must succeed. Raises ConfigurationError outside 0 to 1."""
+    if isinstance(min_success, bool) or not 0.0 <= min_success <= 1.0:
+        raise ConfigurationError(
+            f"min_success is a share from 0 to 1 (0.9 is nine of ten), not {min_success!r}"
+        )
+    return float(min_success)
+
+
+def outcome_of(
+    states: Sequence[ItemState], *, min_success: float = 0.0, stopped: bool = False
+) -> Outcome:
+    """What a run came to: `complete` when every item succeeded, `failed` when none did or less
+    than the share `min_success` did, else `partial`.
+
+    A run over no items is `complete`: nothing was asked and nothing is missing. A run that was
+    told to stop (`stopped`) is never `failed`: its rest was not tried.
+    """
+    check_min_success(min_success)
+    succeeded = sum(state == "succeeded" for state in states)
+    if succeeded == len(states):
+        return "complete"
+    if stopped:
+        return "partial"
+    if succeeded == 0 or succeeded / len(states) < min_success:
+        return "failed"
+    return "partial"
+
+
+def tally(items: Sequence[ItemReport]) -> str:
+    """One line of counts: "8 of 10 items succeeded, 1 failed, 1 over budget"."""
+    if not items:
+        return "there were no items"
+    found = Counter(item.state for item in items)
+    parts = [f"{found['succeeded']} of {len(items)} items succeeded"]
+    parts += [
+        f"{found[state]} {state.replace('_', ' ')}" for state in ITEM_STATES[1:] if found[state]
+    ]
+    return ", ".join(parts)

@@ -1,0 +1,171 @@
+"""The progress artifact of a run: how far it is, what it spent, what holds it back."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.logging import get_logger
+from prefect.utilities.asyncutils import run_coro_as_sync
+
+from prefect_governor.flows.report.artifacts import artifact_key
+from prefect_governor.flows.report.markdown import bar, escape, usd
+
+_logger = get_logger("prefect_governor.report")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands: items, calls in flight under a cap, money under a ceiling."""
+
+    total: int
+    done: int
+    failed: int = 0
+    queued: int = 0
+    in_flight: int = 0
+    cap: int | None = None
+    spent_usd: Decimal = Decimal(0)
+    ceiling_usd: Decimal | None = None
+    bottleneck: str | None = None
+
+    @property
+    def percent(self) -> float:
+        """0 to 100, and 100 only when every item is done."""
+        if self.total <= 0:
+            return 100.0
+        percent = 100.0 * self.done / self.total
+        return round(percent, 2) if percent < 99.99 else min(percent, 100.0)
+
+    def description(self) -> str:
+        """The figures on one line of Markdown."""
+        cap = "" if self.cap is None else f"/{self.cap}"
+        money = usd(self.spent_usd)
+        if self.ceiling_usd is not None:
+            money = f"{money} of {usd(self.ceiling_usd)} `{bar(self.spent_usd, self.ceiling_usd)}`"
+        parts = [
+            f"{self.done} of {self.total} done",
+            f"{self.failed} failed",
+            f"{self.queued} queued",
+            f"{self.in_flight}{cap} in flight",
+            money,
+        ]
+        if self.bottleneck:
+            parts.append(f"held back by {escape(self.bottleneck)}")
+        return " · ".join(parts)
+
+
+class ProgressWriter(Protocol):
+    """Where a progress artifact is kept."""
+
+    async def create(self, key: str, percent: float, description: str) -> UUID: ...
+
+    async def update(self, artifact_id: UUID, percent: float, description: str) -> None: ...
+
+
+class ApiWriter:
+    """Prefect's API. The flow run is given, not looked up: callbacks have no run context."""
+
+    def __init__(self, flow_run_id: UUID | None) -> None:
+        self._flow_run_id = flow_run_id
+
+    async def create(self, key: str, percent: float, description: str) -> UUID:
+        async with get_client() as client:
+            artifact = await client.create_artifact(
+                ArtifactCreate(
+                    type="progress",
+                    key=key,
+                    description=description,
+                    data=percent,
+                    flow_run_id=self._flow_run_id,
+                )
+            )
+        return artifact.id
+
+    async def update(self, artifact_id: UUID, percent: float, description: str) -> None:
+        async with get_client() as client:
+            await client.update_artifact(
+                artifact_id, ArtifactUpdate(data=percent, description=description)
+            )
+
+
+class RunProgress:
+    """Keeps `<key_prefix>-progress` up to date, at most once in `min_interval_seconds`
+    (default 2.0) and one write at a time.
+
+    `aupdate` and `update` may be called from any thread, as often as one likes; what comes too
+    soon is dropped unless `final=True`. Nothing is ever raised into the run: an API that does
+    not answer is one warning in the log.
+    """
+
+    def __init__(
+        self,
+        writer: ProgressWriter,
+        *,
+        key_prefix: str,
+        min_interval_seconds: float = 2.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._writer = writer
+        self._key = artifact_key(key_prefix, "progress")
+        self._interval = min_interval_seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._writing = False
+        self._last: float | None = None
+        self._artifact_id: UUID | None = None
+        self._last_word: Progress | None = None
+        self._warned = False
+
+    async def aupdate(self, progress: Progress, *, final: bool = False) -> bool:
+        """Write it, unless it is too soon. True if it was written."""
+        if not self._begin(progress, final):
+            return False
+        written = await self._write(progress)
+        # A final word that came while another was being written is written by that other.
+        while (word := self._end()) is not None:
+            written = await self._write(word)
+        return written
+
+    def update(self, progress: Progress, *, final: bool = False) -> bool:
+        """`aupdate` for code without a loop."""
+        return bool(run_coro_as_sync(self.aupdate(progress, final=final)))
+
+    def _begin(self, progress: Progress, final: bool) -> bool:
+        with self._lock:
+            if self._writing:
+                self._last_word = progress if final else self._last_word
+                return False
+            too_soon = self._last is not None and self._clock() - self._last < self._interval
+            if too_soon and not final:
+                return False
+            self._writing = True
+            self._last = self._clock()
+            return True
+
+    def _end(self) -> Progress | None:
+        with self._lock:
+            word, self._last_word = self._last_word, None
+            self._writing = word is not None
+            return word
+
+    async def _write(self, progress: Progress) -> bool:
+        try:
+            if self._artifact_id is None:
+                self._artifact_id = await self._writer.create(
+                    self._key, progress.percent, progress.description()
+                )
+            else:
+                await self._writer.update(
+                    self._artifact_id, progress.percent, progress.description()
+                )
+        except Exception as error:
+            if not self._warned:
+                self._warned = True
+                _logger.warning("The progress artifact cannot be written: %r", error)
+            return False
+        return True

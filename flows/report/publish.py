@@ -1,0 +1,236 @@
+"""From the states of an existing flow to a published report and the state to return.
+
+One path for everybody: items -> `conclude` (the Prefect state) with `finish` (artifacts, then the
+state). `fan_out` makes its items itself and calls `finish`; `publish_report` reads them off states.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.states import Completed, Failed
+from prefect.utilities.asyncutils import run_coro_as_sync
+
+from prefect_governor.blocks.budget.money import to_usd
+from prefect_governor.blocks.errors import RunFailed
+from prefect_governor.flows.report.artifacts import artifact_key, publish_artifacts
+from prefect_governor.flows.report.figures import Figures, ItemSpend, context_figures
+from prefect_governor.flows.report.keys import item_keys
+from prefect_governor.flows.report.markdown import usd
+from prefect_governor.flows.report.model import (
+    BudgetReport,
+    ItemReport,
+    LimitsReport,
+    Report,
+    Tokens,
+    check_min_success,
+    outcome_of,
+    tally,
+)
+from prefect_governor.flows.report.reasons import group_reasons, one_line
+from prefect_governor.flows.report.runs import RunFacts, read_runs
+from prefect_governor.flows.report.states import Ending, name_upstream, read_endings
+
+UNGOVERNED = "no governor was in reach, so money, tokens and calls are not known"
+
+
+def publish_report(
+    states: Any,
+    *,
+    min_success: float = 0.0,
+    keys: Sequence[str] | None = None,
+    figures: Figures | None = None,
+    files: Sequence[str] = (),
+) -> "State[Any]":
+    """Publish what became of every item, and return the state that the flow is to return.
+
+    `states` is whatever `.map(...)` gave: states, futures (waited for), exceptions and values, in
+    lists nested to any depth. `min_success` (0.0 to 1.0, default 0.0) is the share of items that
+    must succeed. `keys` names the items, in order (default `item-0001`, `item-0002`, …).
+    `figures` are the ledger's, by default those of the governor of the context. `files` are
+    where the whole report is kept.
+
+    Returns `Completed` (complete), `Completed` named "Partial", or `Failed`, whose data is a
+    RunFailed with `.report`. Calling a flow that returns it gives the Report, or raises RunFailed.
+    Raises RunFailed itself where a failed run's flow has `retries=` left (see `finish`), and
+    ConfigurationError for a `min_success` outside 0 to 1, before anything is waited for.
+
+    Artifacts are made where a flow run is; without one, the state is all. In async code it blocks
+    the loop meanwhile: use `apublish_report` there.
+    """
+    check_min_success(min_success)
+    published = apublish_report(
+        states, min_success=min_success, keys=keys, figures=figures, files=files
+    )
+    return cast("State[Any]", run_coro_as_sync(published))
+
+
+async def apublish_report(
+    states: Any,
+    *,
+    min_success: float = 0.0,
+    keys: Sequence[str] | None = None,
+    figures: Figures | None = None,
+    files: Sequence[str] = (),
+) -> "State[Any]":
+    """`publish_report` for async code."""
+    check_min_success(min_success)
+    endings = await read_endings(states)
+    ran = [each.task_run_id for each in endings if each.started and each.task_run_id]
+    # Outside a flow run there may be no API to ask.
+    facts = await read_runs(ran) if _flow_run_id() is not None else {}
+    figures = context_figures() if figures is None else figures
+    items, notes = _items(endings, facts, keys, figures)
+    report = make_report(items, min_success=min_success, figures=figures, notes=notes, files=files)
+    return await finish(report)
+
+
+def make_report(
+    items: Sequence[ItemReport],
+    *,
+    run_id: str | None = None,
+    min_success: float = 0.0,
+    stopped: bool = False,
+    cost_multiple: float | None = None,
+    figures: Figures | None = None,
+    notes: Sequence[str] = (),
+    files: Sequence[str] = (),
+) -> Report:
+    """The report of these items, in their order: the outcome and its reason, the ledger's figures.
+
+    `run_id` defaults to the flow run's id. `stopped` says that the run was told to stop: it is
+    then partial, whatever `min_success` says. Raises ConfigurationError as `outcome_of` does.
+    """
+    outcome = outcome_of([each.state for each in items], min_success=min_success, stopped=stopped)
+    flow_run_id = _flow_run_id()
+    found = [UNGOVERNED] if figures is None else list(figures.notes)
+    return Report(
+        run_id=run_id or str(flow_run_id or uuid4()),
+        outcome=outcome,
+        reason=None if outcome == "complete" else _reason(items, min_success, stopped),
+        cost_multiple=cost_multiple,
+        items=list(items),
+        budget=_budget(figures, items),
+        limits=LimitsReport()
+        if figures is None
+        else LimitsReport.model_validate(figures.limits, from_attributes=True),
+        notes=[*found, *notes],
+        files=list(files),
+    )
+
+
+async def finish(report: Report, *, key_prefix: str | None = None) -> "State[Any]":
+    """Publish the report's artifacts on the flow run of the context, and return `conclude`'s state.
+
+    `key_prefix` begins the artifacts' keys, by default the flow's name.
+
+    Raises RunFailed in place of returning `Failed` where the flow has `retries=` left: Prefect
+    retries a flow that raises, and leaves one that returns `Failed` in AwaitingRetry for ever.
+    """
+    flow_run_id = _flow_run_id()
+    if flow_run_id is not None:
+        prefix = artifact_key(key_prefix or _flow_name())
+        await publish_artifacts(report, key_prefix=prefix, flow_run_id=flow_run_id)
+    state = conclude(report)
+    if isinstance(state.data, RunFailed) and _retries_left():
+        raise state.data
+    return state
+
+
+def _retries_left() -> bool:
+    context = FlowRunContext.get()
+    if context is None or context.flow is None or context.flow_run is None:
+        return False
+    # The server's own rule: the first run counts as 1.
+    return context.flow_run.run_count <= (context.flow.retries or 0)
+
+
+def conclude(report: Report) -> "State[Any]":
+    """The Prefect state that says what the report says; pure."""
+    message = headline(report)
+    if report.outcome == "failed":
+        # Prefect raises a failed state's data, so it must be an exception.
+        return Failed(message=message, data=RunFailed(message, report))
+    if report.outcome == "partial":
+        return Completed(name="Partial", message=message, data=report)
+    return Completed(message=message, data=report)
+
+
+def headline(report: Report) -> str:
+    """The outcome in one line: counts, the first reason, money."""
+    budget = report.budget
+    money = usd(budget.spent_usd + budget.unconfirmed_usd)
+    if budget.ceiling_usd is not None:
+        money = f"{money} of {usd(budget.ceiling_usd)}"
+    return one_line(f"{report.reason or tally(report.items)} · {money}", longest=500)
+
+
+def _reason(items: Sequence[ItemReport], min_success: float, stopped: bool) -> str:
+    parts = ["stopped early: "] if stopped else []
+    parts.append(tally(items))
+    succeeded = sum(item.state == "succeeded" for item in items)
+    if min_success and items and succeeded / len(items) < min_success:
+        parts.append(f", less than the {min_success:.0%} asked for")
+    groups = group_reasons(items)
+    if groups:
+        parts.append(f"; {groups[0].reason}")
+        if groups[0].count > 1:
+            parts.append(f" ({groups[0].count} times)")
+    return one_line("".join(parts), longest=500)
+
+
+def _items(
+    endings: Sequence[Ending],
+    facts: dict[str, RunFacts],
+    keys: Sequence[str] | None,
+    figures: Figures | None,
+) -> tuple[list[ItemReport], list[str]]:
+    runs = [facts.get(each.task_run_id or "") for each in endings]
+    made, notes = item_keys(len(endings), keys)
+    names = {
+        each.task_run_id: key
+        for each, key in zip(endings, made, strict=True)
+        if each.task_run_id is not None
+    }
+    spends = {} if figures is None else figures.items
+    items = [
+        _item(ending, key, fact, spends.get(ending.task_run_id or ""))
+        for ending, key, fact in zip(name_upstream(endings, names), made, runs, strict=True)
+    ]
+    return items, notes
+
+
+def _item(ending: Ending, key: str, fact: RunFacts | None, spend: ItemSpend | None) -> ItemReport:
+    attempts = 1 if ending.started else 0
+    return ItemReport(
+        key=key,
+        state=ending.state,
+        reason=ending.reason,
+        result=ending.result,
+        usd=to_usd(spend.usd_nano) if spend else Decimal(0),
+        tokens=Tokens(input=spend.input_tokens, output=spend.output_tokens) if spend else Tokens(),
+        calls=spend.calls if spend else 0,
+        # The API may be behind; what ran did so at least once.
+        attempts=max(attempts, fact.attempts) if fact else attempts,
+        seconds=fact.seconds if fact else None,
+    )
+
+
+def _budget(figures: Figures | None, items: Sequence[ItemReport]) -> BudgetReport:
+    if figures is None:
+        return BudgetReport(spent_usd=sum((item.usd for item in items), Decimal(0)))
+    return BudgetReport.model_validate(figures.budget, from_attributes=True)
+
+
+def _flow_run_id() -> UUID | None:
+    context = FlowRunContext.get()
+    return context.flow_run.id if context is not None and context.flow_run is not None else None
+
+
+def _flow_name() -> str:
+    context = FlowRunContext.get()
+    flow = context.flow if context is not None else None
+    return flow.name if flow is not None else "report"

@@ -1,0 +1,60 @@
+"""The table of all items, cut to what an artifact may hold. Pure."""
+
+import json
+from typing import Any
+
+from prefect_governor.flows.report.model import ItemReport, Report, json_value
+from prefect_governor.flows.report.reasons import one_line
+
+MAX_ROWS = 5_000
+MAX_BYTES = 1_000_000
+LONGEST_RESULT = 200
+
+
+def rows(report: Report, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> list[Any]:
+    """A row an item, in input order. Where they are too many or too large, the last row says how
+    many are left out and where all of them are."""
+    kept: list[dict[str, Any]] = []
+    size = 0
+    for place, item in enumerate(report.items):
+        row = _row(item)
+        size += len(json.dumps(row)) + 2
+        if place >= max_rows or size > max_bytes:
+            kept.append(_rest(len(report.items) - place, report.files))
+            break
+        kept.append(row)
+    return kept
+
+
+def _row(item: ItemReport) -> dict[str, Any]:
+    return {
+        "key": storable(item.key),
+        "state": item.state,
+        "result": shown(item.result),
+        "usd": float(item.usd),
+        "input tokens": item.tokens.input,
+        "output tokens": item.tokens.output,
+        "calls": item.calls,
+        "attempts": item.attempts,
+        "seconds": None if item.seconds is None else round(item.seconds, 3),
+        "reason": storable(item.reason or ""),
+    }
+
+
+def _rest(count: int, files: list[str]) -> dict[str, Any]:
+    where = f"all of them are in {storable(files[0])}" if files else "the run's result has them all"
+    empty = dict.fromkeys(_row(ItemReport(key="", state="skipped")), None)
+    return {**empty, "key": f"… {count:,} more items", "reason": where}
+
+
+def shown(result: Any, *, longest: int = LONGEST_RESULT) -> str:
+    """A result on one line, shortened: text as it is, anything else as JSON."""
+    if result is None:
+        return ""
+    text = result if isinstance(result, str) else json.dumps(json_value(result), ensure_ascii=False)
+    return storable(one_line(text, longest=longest))
+
+
+def storable(text: str) -> str:
+    """`text` without what JSON columns refuse: NUL and lone surrogates."""
+    return text.replace("\x00", "�").encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,200 @@
+"""Futures of governed task runs, and how work waits for other futures without holding a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from uuid import UUID
+
+from prefect.futures import PrefectConcurrentFuture, PrefectFuture
+from prefect.states import State
+from prefect.utilities.annotations import quote
+from prefect.utilities.collections import StopVisiting, visit_collection
+
+R = TypeVar("R")
+
+
+class LoopWouldBlock(RuntimeError):
+    """A blocking wait, made on the thread of an event loop, for work that needs that very loop."""
+
+
+# Loop threads that are blocked in a wait, and the future they wait for.
+_blocked: dict[int, GovernedFuture[Any]] = {}
+_blocked_lock = threading.Lock()
+
+
+class GovernedFuture(PrefectConcurrentFuture[R]):
+    """A Prefect future that may also be awaited, from any event loop.
+
+    `await future` gives the task's result and raises its exception, `wait_async()` and
+    `result_async()` are the awaitable forms of `wait()` and `result()`. The blocking forms work
+    from any thread; on the thread of the loop that the task itself needs, directly or through
+    another blocked loop, they raise `LoopWouldBlock` instead of hanging.
+    """
+
+    def __init__(
+        self,
+        task_run_id: UUID,
+        wrapped_future: concurrent.futures.Future[Any],
+        *,
+        loop_thread: int | None = None,
+    ) -> None:
+        super().__init__(task_run_id, wrapped_future)
+        self._loop_thread = loop_thread
+        self._upstream: tuple[PrefectFuture[Any], ...] = ()
+
+    @property
+    def state(self) -> State[Any]:
+        """The state: the final one from memory once the run is done, else the server's."""
+        done = self._wrapped_future
+        if not self._final_state and done.done() and not done.cancelled():
+            outcome = done.result() if done.exception() is None else None
+            if isinstance(outcome, State):
+                self._final_state = outcome
+        return super().state
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until the run is done, or for `timeout` seconds, and then return."""
+        with self._not_on_its_own_loop(timeout):
+            super().wait(timeout)
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
+        """Block for the task's result; `TimeoutError` after `timeout` seconds."""
+        with self._not_on_its_own_loop(timeout):
+            return super().result(timeout, raise_on_failure)
+
+    async def wait_async(self, timeout: float | None = None) -> None:
+        """Wait until the run is done, or for `timeout` seconds, and then return."""
+        # A cancelled waiter must not cancel the run that others wait for too.
+        waiter = asyncio.shield(asyncio.wrap_future(self._wrapped_future))
+        try:
+            await asyncio.wait_for(waiter, timeout)
+        except asyncio.TimeoutError:
+            if not self._wrapped_future.done():
+                return
+        super().wait(0)
+
+    async def result_async(
+        self, timeout: float | None = None, raise_on_failure: bool = True
+    ) -> R:
+        """The task's result; `TimeoutError` after `timeout` seconds."""
+        await self.wait_async(timeout)
+        if not self._wrapped_future.done():
+            raise TimeoutError(
+                f"Task run {self.task_run_id} did not complete within {timeout} seconds"
+            )
+        if self._final_state is None:
+            return super().result(0, raise_on_failure)
+        result: R = await self._final_state.aresult(raise_on_failure=raise_on_failure)
+        return result
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return self.result_async().__await__()
+
+    def _add_prefect_done_callback(self, fn: Callable[[PrefectFuture[R]], None]) -> None:
+        # Prefect's `wait` and `as_completed` register here and then block the calling thread.
+        if not self._wrapped_future.done():
+            with _blocked_lock:
+                self._check(threading.get_ident())
+        super()._add_prefect_done_callback(fn)
+
+    @contextmanager
+    def _not_on_its_own_loop(self, timeout: float | None) -> Iterator[None]:
+        if self._wrapped_future.done() or timeout == 0:
+            yield
+            return
+        thread = threading.get_ident()
+        with _blocked_lock:
+            self._check(thread)
+            outer = _blocked.get(thread)
+            _blocked[thread] = self
+        try:
+            yield
+        finally:
+            with _blocked_lock:
+                if outer is None:
+                    del _blocked[thread]
+                else:
+                    _blocked[thread] = outer
+
+    def _check(self, thread: int) -> None:
+        if _needs(self, thread, set()):
+            raise LoopWouldBlock(
+                f"Waiting here for task run {self.task_run_id} would block the event loop that it"
+                " needs, for ever. In an async task, `await future` (or `asyncio.gather(*futures)`)"
+                " instead of calling result() or wait(); or make the waiting task a sync task;"
+                " or give each async task a thread with GovernedTaskRunner(..., isolate=True)."
+            )
+
+
+def _needs(future: PrefectFuture[Any], thread: int, seen: set[int]) -> bool:
+    """Whether `future` cannot finish while `thread` is blocked. Call with the lock held."""
+    if id(future) in seen or not isinstance(future, GovernedFuture):
+        return False
+    seen.add(id(future))
+    if future._wrapped_future.done():
+        return False
+    if future._loop_thread == thread:
+        return True
+    if any(_needs(upstream, thread, seen) for upstream in future._upstream):
+        return True
+    blocked_on = None if future._loop_thread is None else _blocked.get(future._loop_thread)
+    return blocked_on is not None and _needs(blocked_on, thread, seen)
+
+
+def pending_futures(*expressions: Any) -> list[PrefectFuture[Any]]:
+    """The Prefect futures at any depth of `expressions` that are not known to be done.
+
+    What is quoted is left alone, as the engine does. An expression that cannot be walked holds
+    none: the engine walks it again and reports why.
+    """
+    found: dict[int, PrefectFuture[Any]] = {}
+
+    def collect(expr: Any, context: dict[str, Any]) -> Any:
+        if isinstance(context.get("annotation"), quote):
+            raise StopVisiting
+        if isinstance(expr, PrefectFuture) and not _is_done(expr):
+            found[id(expr)] = expr
+        return expr
+
+    for expression in expressions:
+        try:
+            visit_collection(expression, visit_fn=collect, return_data=False, context={})
+        except Exception:  # noqa: S112 - whatever a user's object raises, the engine reports it
+            continue
+    return list(found.values())
+
+
+def _is_done(future: PrefectFuture[Any]) -> bool:
+    if isinstance(future, PrefectConcurrentFuture):
+        return bool(future.wrapped_future.done())
+    return False
+
+
+def when_done(futures: list[PrefectFuture[Any]], start: Callable[[], None]) -> None:
+    """Call `start` once, when the last of `futures` is done: at once, or in the thread that ends it."""
+    left = len(futures)
+    if not left:
+        start()
+        return
+    lock = threading.Lock()
+
+    def one_done(_: Any) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            last = left == 0
+        if last:
+            start()
+
+    for future in futures:
+        try:
+            future.add_done_callback(one_done)
+        except Exception:
+            # A foreign future that cannot call back (its run is unknown to the API): the engine
+            # waits for it itself and reports what is wrong.
+            one_done(future)

@@ -1,0 +1,288 @@
+"""The task runner: where Prefect hands work in, and how it is started, waited for and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import Context, ContextVar, copy_context
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from prefect._internal.uuid7 import uuid7
+from prefect.context import SyncClientContext
+from prefect.futures import PrefectFuture
+from prefect.settings.context import get_current_settings
+from prefect.states import State
+from prefect.task_runners import TaskRunner
+
+from prefect_governor.flows.runner.engine import run_async, run_sync
+from prefect_governor.flows.runner.futures import GovernedFuture, pending_futures, when_done
+from prefect_governor.flows.runner.lane import Lane
+from prefect_governor.flows.runner.tag_limits import TagLimits
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import RunInput
+    from prefect.tasks import Task
+
+    from prefect_governor.blocks.governor import Governor
+
+DEFAULT_MAX_THREADS = 256
+
+_Self = TypeVar("_Self", bound="GovernedTaskRunner")
+
+# The lane of the task that is running, -1 in a flow. What it submits runs one lane deeper.
+_lane: ContextVar[int] = ContextVar("prefect_governor_lane", default=-1)
+
+
+def governor_scope(governor: Governor | str | None) -> AbstractContextManager[Any]:
+    """What makes `governor` (or the block of that name) the current one; None: no governor."""
+    if governor is None:
+        return nullcontext()
+    from prefect_governor.blocks.governor import resolve
+
+    scope: AbstractContextManager[Any] = resolve(governor).activate()
+    return scope
+
+
+class GovernedTaskRunner(TaskRunner[GovernedFuture[Any]]):
+    """Runs the tasks of a flow on one long-lived event loop, under a governor.
+
+    Async tasks are coroutines on a loop in a thread of its own, sync tasks run in at most
+    `max_threads` threads; both start in order of submission, those that are given futures once
+    those futures are done. Leaving the runner waits for everything that was submitted.
+
+    Args:
+        governor: A `Governor`, the name of a saved one, or None for none. Nothing is loaded until
+            the flow starts; what `blocks.governor.resolve` raises then fails the flow run.
+        max_threads: How many sync tasks of one level of nesting run at once. Defaults to
+            `PREFECT_TASKS_RUNNER_THREAD_POOL_MAX_WORKERS`, else to 256.
+        isolate: Give every async task a thread and a loop of its own, as Prefect's runner does,
+            for tasks that block; it costs about what Prefect's runner costs. Default False.
+
+    An async task that blocks (`time.sleep`, a sync HTTP client) holds up the others of its level.
+    `child.submit(...).result()` in an async task works, `await child.submit(...)` does without
+    holding the others up. A blocking wait that could never end raises `LoopWouldBlock`.
+
+    Tag limits: Prefect's engine asks the server for the limits of a task's tags. Here the engine
+    is told to skip that where a list of all limits, read at most 5 s ago (the time for which the
+    engine itself remembers that there was none), has none for these tags. A limit that exists is
+    honoured by the engine as ever, one made while the flow runs within 5 s.
+    """
+
+    def __init__(
+        self,
+        governor: Governor | str | None = None,
+        *,
+        max_threads: int | None = None,
+        isolate: bool = False,
+    ) -> None:
+        if max_threads is not None and max_threads < 1:
+            raise ValueError(f"max_threads must be at least 1, not {max_threads}")
+        super().__init__()
+        self._governor = governor
+        self._max_threads = max_threads
+        self._isolate = isolate
+        self._reset()
+
+    def _reset(self) -> None:
+        self._changed = threading.Condition()
+        self._outstanding: set[concurrent.futures.Future[State[Any]]] = set()
+        self._lanes: dict[int, Lane] = {}
+        self._cancelled = threading.Event()
+        self._limits = TagLimits(logger=self.logger)
+        self._scope: AbstractContextManager[Any] | None = None
+        self._sync_client: tuple[SyncClientContext, Context] | None = None
+
+    def duplicate(self: _Self) -> _Self:
+        """A new runner with the same configuration, not started."""
+        return type(self)(self._governor, max_threads=self._max_threads, isolate=self._isolate)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GovernedTaskRunner) and self._configuration() == (
+            other._configuration()
+        )
+
+    def _configuration(self) -> tuple[Any, ...]:
+        return (self._governor, self._max_threads, self._isolate)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A flow that runs in another process takes its configuration along, not its threads.
+        return (_rebuild, (type(self), *self._configuration()))
+
+    def __enter__(self: _Self) -> _Self:
+        super().__enter__()
+        self._reset()
+        try:
+            scope = governor_scope(self._governor)
+            scope.__enter__()
+        except BaseException:
+            self._started = False
+            raise
+        self._scope = scope
+        return self
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        """Wait for all that was submitted; on Ctrl-C, termination or cancellation, stop it."""
+        scope, self._scope = self._scope, None
+        try:
+            if exc_type is not None and not issubclass(exc_type, Exception):
+                self.cancel_all()
+            try:
+                self._drain()
+            except BaseException:
+                self.cancel_all()
+                self._drain()
+                raise
+        finally:
+            self._close()
+            super().__exit__(exc_type, exc_value, traceback)
+            if scope is not None:
+                scope.__exit__(exc_type, exc_value, traceback)
+
+    def submit(  # type: ignore[override]
+        self,
+        task: Task[Any, Any],
+        parameters: dict[str, Any],
+        wait_for: Iterable[PrefectFuture[Any]] | None = None,
+        dependencies: dict[str, set[RunInput]] | None = None,
+    ) -> GovernedFuture[Any]:
+        """Start the task, after the futures in `parameters` and `wait_for` are done.
+
+        Returns at once, from any thread. Raises `RuntimeError` if the runner is not started or
+        was cancelled.
+        """
+        if not self._started:
+            raise RuntimeError("The task runner must be started before submitting work.")
+        depth = _lane.get() + 1
+        lane = self._lane(depth)
+        context = copy_context()
+        context.run(_lane.set, depth)
+        task_run_id = uuid7()
+        outcome: concurrent.futures.Future[State[Any]] = concurrent.futures.Future()
+        on_loop = task.isasync and not self._isolate
+        future: GovernedFuture[Any] = GovernedFuture(
+            task_run_id, outcome, loop_thread=lane.loop_thread() if on_loop else None
+        )
+        run: dict[str, Any] = {
+            "task": task,
+            "task_run_id": task_run_id,
+            "parameters": parameters,
+            "wait_for": wait_for,
+            "dependencies": dependencies,
+            "limits": self._limits,
+            "cancelled": self._cancelled,
+        }
+
+        def start() -> None:
+            future._upstream = ()
+            if on_loop:
+                lane.run_on_loop(lambda: _settle_async(outcome, run), context)
+            elif task.isasync:
+                lane.run_in_thread(lambda: asyncio.run(_settle_async(outcome, run)), context)
+            else:
+                lane.run_in_thread(lambda: self._settle_sync(outcome, run), context)
+
+        self._expect(outcome)
+        upstream = pending_futures(parameters, wait_for)
+        future._upstream = tuple(upstream)
+        when_done(upstream, start)
+        return future
+
+    def cancel_all(self) -> None:
+        """Drop what has not begun, cancel what awaits, let sync tasks end their attempt.
+
+        Futures that had not begun raise `CancelledError`, those cancelled while they ran are
+        `Crashed`. Nothing more can be submitted.
+        """
+        with self._changed:
+            self._cancelled.set()
+            outstanding = list(self._outstanding)
+        for outcome in outstanding:
+            outcome.cancel()
+        for lane in list(self._lanes.values()):
+            lane.cancel_coroutines()
+
+    def _lane(self, depth: int) -> Lane:
+        with self._changed:
+            if depth not in self._lanes:
+                threads = self._max_threads
+                if threads is None:
+                    threads = get_current_settings().tasks.runner.thread_pool_max_workers
+                self._lanes[depth] = Lane(
+                    depth, max_threads=threads or DEFAULT_MAX_THREADS, logger=self.logger
+                )
+            return self._lanes[depth]
+
+    def _expect(self, outcome: concurrent.futures.Future[State[Any]]) -> None:
+        with self._changed:
+            # Under the lock that `cancel_all` lists them by: what it does not drop it refuses.
+            if self._cancelled.is_set():
+                raise RuntimeError("The task runner was cancelled; it takes no more work.")
+            self._outstanding.add(outcome)
+        outcome.add_done_callback(self._forget)
+
+    def _forget(self, outcome: concurrent.futures.Future[State[Any]]) -> None:
+        with self._changed:
+            self._outstanding.discard(outcome)
+            if not self._outstanding:
+                self._changed.notify_all()
+
+    def _drain(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._outstanding)
+
+    def _close(self) -> None:
+        # Deepest first: a lane's work may still be leaving a wait for the lane below it.
+        for depth in sorted(self._lanes, reverse=True):
+            self._lanes[depth].close()
+        self._lanes = {}
+        if self._sync_client is not None:
+            client, context = self._sync_client
+            context.run(client.__exit__, None, None, None)
+            self._sync_client = None
+
+    def _settle_sync(
+        self, outcome: concurrent.futures.Future[State[Any]], run: dict[str, Any]
+    ) -> None:
+        if not outcome.set_running_or_notify_cancel():
+            return
+        try:
+            # A sync flow's client is in the context already; an async flow has none for threads.
+            if SyncClientContext.get() is None:
+                SyncClientContext.__var__.set(self._shared_sync_client())
+            state = run_sync(**run)
+        except BaseException as exc:
+            outcome.set_exception(exc)
+        else:
+            outcome.set_result(state)
+
+    def _shared_sync_client(self) -> SyncClientContext:
+        with self._changed:
+            if self._sync_client is None:
+                # Entered and left in a context of its own: it outlives the task that opens it.
+                context, client = copy_context(), SyncClientContext()
+                context.run(client.__enter__)
+                self._sync_client = (client, context)
+            return self._sync_client[0]
+
+
+async def _settle_async(
+    outcome: concurrent.futures.Future[State[Any]], run: dict[str, Any]
+) -> None:
+    if not outcome.set_running_or_notify_cancel():
+        return
+    try:
+        state = await run_async(**run)
+    except BaseException as exc:
+        # Also what would end the loop (SystemExit): it is this task's outcome, not the others'.
+        outcome.set_exception(exc)
+    else:
+        outcome.set_result(state)
+
+
+def _rebuild(
+    cls: type[GovernedTaskRunner], governor: Any, max_threads: int | None, isolate: bool
+) -> GovernedTaskRunner:
+    return cls(governor, max_threads=max_threads, isolate=isolate)

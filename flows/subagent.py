@@ -1,0 +1,215 @@
+"""The sub-agent that a fan-out maps over its items: one document, one answer."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.context import TaskRunContext
+from prefect.tasks import exponential_backoff
+
+from prefect_governor.blocks.errors import CallRefused, ItemFailed, RunStopped
+from prefect_governor.blocks.model.completion import acompletion
+from prefect_governor.blocks.model.tokens import count_tokens, encoding_of
+from prefect_governor.blocks.scope import Scope, scope
+from prefect_governor.blocks.wire.waits import wait_async
+from prefect_governor.flows.failures import ends_the_run, worth_a_retry, worth_another_model
+from prefect_governor.flows.job import TAG, Job, current_job
+from prefect_governor.flows.prompt import (
+    Message,
+    combining_messages,
+    first_messages,
+    repair_messages,
+)
+from prefect_governor.flows.sources import read_text
+from prefect_governor.flows.splitting import split_text
+
+RETRIES = 3
+# Seconds before the first retry; doubled for each further one, plus up to as much in jitter.
+BACKOFF_SECONDS = 1.0
+# More parts than this are refused: the answers about them would not fit one reading either.
+MAX_PARTS = 24
+# Room in a model's context for the ask, the schema and a repair turn, in tokens.
+PROMPT_ROOM = 2_000
+# Where the model's tokenizer is not known: no text has more tokens than bytes, and few have more
+# than one for three.
+BYTES_PER_TOKEN = 3
+
+
+def _retry(_task: Any, _run: Any, state: Any) -> bool:
+    return isinstance(state.data, BaseException) and worth_a_retry(state.data)
+
+
+@task(
+    name="sub-agent",
+    task_run_name="{key}",
+    tags=[TAG],
+    retries=RETRIES,
+    retry_delay_seconds=exponential_backoff(backoff_factor=BACKOFF_SECONDS),
+    retry_jitter_factor=1.0,
+    retry_condition_fn=_retry,
+    # Finished items are kept by the ledger, in the transaction that settles them.
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def sub_agent(key: str, position: int) -> Any:
+    """Answer the run's question about one item.
+
+    Raises ItemFailed for an item that cannot be read, is too long, or whose answer does not
+    validate; CallRefused and the provider's own errors as they come.
+    """
+    job = current_job.get()
+    assert job is not None, "sub_agent runs in a fan-out only"
+    _note_attempt(job, key)
+    with scope(
+        Scope(
+            governor=job.runtime,
+            tags=(TAG,),
+            run_id=job.run_id,
+            item=key,
+            stop=job.control.stop,
+        )
+    ):
+        try:
+            return await _answer_and_keep(job, position)
+        except Exception as error:
+            reason = ends_the_run(error)
+            if reason is not None and not job.control.stop.is_set():
+                job.control.reason = reason
+                job.control.stop.set()
+            raise
+
+
+async def _answer_and_keep(job: Job, position: int) -> Any:
+    item = job.request.items[position]
+    key = item.key
+    if job.control.stop.is_set():
+        raise RunStopped(job.control.reason or "the run was stopped before this item began")
+    document = await asyncio.to_thread(read_text, item)
+    result = await _answer(job, key, document.text)
+    record = json.dumps({"result": result, "note": job.notes.get(key)})
+    input_hash = job.input_hash(document.text)
+    await wait_async(
+        job.runtime.desk.write(
+            lambda batch: batch.rows.put_item(job.run_id, key, input_hash, record)
+        )
+    )
+    return result
+
+
+async def _answer(job: Job, key: str, text: str) -> Any:
+    request = job.request
+    schema = request.shape.schema if request.shape else None
+    parts = _parts(job, text)
+    if len(parts) == 1:
+        return await _ask(job, key, first_messages(request.ask, key=key, text=text, schema=schema))
+    answers = []
+    for at, part in enumerate(parts, start=1):
+        named = f"part {at} of {len(parts)}"
+        answer = await _ask(
+            job, key, first_messages(request.ask, key=key, text=part, schema=schema, part=named)
+        )
+        answers.append(answer if isinstance(answer, str) else json.dumps(answer))
+    return await _ask(
+        job, key, combining_messages(request.ask, key=key, answers=answers, schema=schema)
+    )
+
+
+def _parts(job: Job, text: str) -> list[str]:
+    """The text, or the parts of it that each fit the model's context; nothing is left out."""
+    model = job.request.model
+    windows = [
+        price.context_tokens
+        for name in model.names
+        if (price := model.price_of(name)) is not None and price.context_tokens
+    ]
+    if not windows:
+        return [text]
+    room = min(windows) - model.max_output_tokens - PROMPT_ROOM
+
+    encoding = encoding_of(model.name)
+
+    def count(piece: str) -> int:
+        if encoding is None:
+            return len(piece.encode()) // BYTES_PER_TOKEN + 1
+        # Half as much again, as a bound on what the provider may count.
+        return count_tokens(piece, encoding) * 3 // 2
+
+    # No text has more tokens than bytes: most need no counting.
+    if len(text.encode()) <= room or count(text) <= room:
+        return [text]
+    if room < PROMPT_ROOM:
+        raise ItemFailed(
+            f"{model.name} has a context of {min(windows):,} tokens, too small for an answer of"
+            f" {model.max_output_tokens:,} about a document: lower --max-output-tokens"
+        )
+    parts = split_text(text, max_tokens=room, count=count)
+    if len(parts) > MAX_PARTS:
+        raise ItemFailed(
+            f"the text has about {count(text):,} tokens, {len(parts)} times what {model.name}"
+            f" reads at once, over the {MAX_PARTS} parts that are combined: cut it into items"
+        )
+    return parts
+
+
+async def _ask(job: Job, key: str, messages: list[Message]) -> Any:
+    """One answer, read by the run's schema if it has one, with one repair turn."""
+    shape = job.request.shape
+    answer = await _call(job, key, messages)
+    if shape is None:
+        return answer
+    try:
+        return shape.read(answer)
+    except ValueError as problems:
+        repair = repair_messages(messages, answer, str(problems))
+    try:
+        return shape.read(await _call(job, key, repair))
+    except ValueError as problems:
+        raise ItemFailed(f"the answer does not validate, after a repair: {problems}") from None
+
+
+async def _call(job: Job, key: str, messages: list[Message]) -> str:
+    """A call to the model, or to the next of its fallbacks when one fails."""
+    model, shape = job.request.model, job.request.shape
+    options: dict[str, Any] = {
+        "max_tokens": model.max_output_tokens,
+        "timeout": model.timeout_seconds,
+    }
+    if shape is not None:
+        options["response_format"] = shape.response_format
+    if model.api_base is not None:
+        options["api_base"] = model.api_base
+    if model.api_key is not None:
+        options["api_key"] = model.api_key.get_secret_value()
+    for name in model.names:
+        try:
+            reply = await acompletion(name, messages, **options)
+        except CallRefused:
+            raise
+        except Exception as error:
+            if name == model.names[-1] or not worth_another_model(error):
+                raise
+            continue
+        return _text(job, key, reply)
+    raise AssertionError("a model has at least its own name")
+
+
+def _text(job: Job, key: str, reply: Any) -> str:
+    choice = reply.choices[0]
+    text = choice.message.content or ""
+    if choice.finish_reason == "length":
+        job.notes[key] = (
+            f"the answer was cut at {job.request.model.max_output_tokens:,} output tokens:"
+            " raise --max-output-tokens for the whole of it"
+        )
+    if not text.strip():
+        raise ItemFailed("the model answered with nothing")
+    return str(text)
+
+
+def _note_attempt(job: Job, key: str) -> None:
+    context = TaskRunContext.get()
+    job.attempts[key] = context.task_run.run_count if context else 1
+    job.began.setdefault(key, time.monotonic())

@@ -1,0 +1,94 @@
+r"""The strict loopback provider: OpenAI-compatible, with its own bill, limits, faults and log.
+
+It is the judge in our tests: it imports nothing of prefect_governor or LiteLLM, counts its own
+tokens, and computes its own bill in integer nano-dollars, each call rounded up once.
+
+In a test (fixtures in `tests/provider/fixtures.py`):
+
+    def test_bill(provider):                                # the default config
+    def test_limits(make_provider):
+        provider = make_provider(latency_seconds=0.2, output_tokens=[20, 80],
+                                 limits={"requests_per_minute": 600, "window_seconds": 10})
+        ...                                                 # provider.api_base is http://…/v1
+        stats = provider.settled_stats()                    # waits until nothing is open
+        assert stats["billed_nano"] == spent_nano
+
+In code: `with ProviderProcess(**config) as provider:` (`tests.provider.process`), with `.url`,
+`.api_base`, `.pid`, `.stats()`, `.settled_stats()`, `.log()`, `.configure(**changes)`, `.reset()`,
+`.renew(**config)` (as if started anew, in 1 ms) and `.stop()`. `log_path=PATH` also appends to
+a file (`tests.provider.log.read_log` reads it), `port=N` fixes the port. From a shell:
+`python -m tests.provider --port 0 --config '{…}' --log PATH` prints `{"url": "http://127.0.0.1:N"}`
+when it listens (`--config @FILE` reads a file).
+
+Served: POST /v1/chat/completions (plain, streamed, tools, response_format, n), GET /v1/models;
+and for the test GET /_provider/stats, /_provider/log, /_provider/config, POST /_provider/config
+(replaces the top-level fields it holds; only what remembers something for a changed field starts
+afresh: the windows of `limits`, the draws of `faults`, the progress of scripts), /_provider/reset
+(everything afresh; a body is the whole new config; 409 while calls are open).
+
+Config (every field optional)
+  prices                {model: {"input": "0.00000015", "output": "…", "cached_input": "…",
+                        "above": {128000: {…}}, "tiers": {"priority": {…}}}}, USD a token, strings.
+                        Added to the default table (`bill.DEFAULT_PRICES`: gpt-4o-mini, gpt-4o,
+                        gpt-4.1[-mini|-nano], gpt-5[-mini], gpt-5.4, o3-mini, gpt-3.5-turbo at
+                        LiteLLM's prices). A model without a price is a 404. `above`: rates of the
+                        whole request once its input is over the threshold. `tiers`: by the
+                        request's `service_tier` (which a reply echoes); unknown ones are a 400.
+  auto_tier             the tier of requests that ask for none or "auto" ("default")
+  keys                  accepted bearer keys; others get 401 (any key is accepted)
+  insufficient_quota    true: every call is a 429 with that code
+  context_tokens        over it: 400 context_length_exceeded (no limit)
+  token_factor          1.0 to 1.5 times tiktoken's count, rounded up (1.0)
+  image_tokens          an image part's tokens, on top of that (765)
+  cached_fraction       share of the input reported, and billed, as cached (0)
+  bill_abandoned        a call whose client goes away before its reply is billed in full, at that
+                        moment (true). A stream is billed in full before its first byte.
+  output_tokens         N, [lo, hi] (by the prompt's hash) or "max": as many as allowed (24).
+                        Never above max_tokens / max_completion_tokens: finish_reason "length".
+  default_output_tokens the allowance of a request that sends neither (1024)
+  script                {regex: reply}, or [{"match": regex, "reply": reply, "by": …, "expand": …}];
+                        first match over the last user message. A reply is a text, or {"text",
+                        "tool_calls": [{"name", "arguments"}], "status" (not 200: an unbilled error,
+                        "text" its message, "code" its code), "headers", "body" (sent raw as a 200,
+                        billed: invalid JSON), "fault", "finish_reason", "latency_seconds"}, or a
+                        list of them: consumed in turn, the last one for ever. by="turn" takes the
+                        one numbered by the assistant messages so far (agent loops in parallel);
+                        expand=true expands \1 and \g<name> in the text.
+  tool_calls            parallel calls made of a request's tools, minimal valid arguments (0), in
+  tool_turns            … the first so many assistant turns (1). tool_choice is obeyed.
+                        response_format json_schema answers with a minimal valid instance.
+  latency_seconds       N or [lo, hi], before the reply's first byte (0)
+  stream_seconds        N or [lo, hi], from a stream's first byte to its last (0)
+  stream_chunk_tokens   words in a chunk of a stream (8)
+  limits                one of these, or a list; a call passes all that match at once, or none:
+    model               glob over the model ("*")
+    max_concurrent, requests_per_second, requests_per_minute, tokens_per_minute,
+    input_tokens_per_minute, output_tokens_per_minute
+    kind                "fixed" (windows aligned to CLOCK_MONOTONIC 0), "sliding", "bucket"
+    window_seconds      the per-minute rates are counted over: 600 a minute and 10 s is 100 (60)
+    burst               a bucket's capacity (a window's worth)
+    count_tokens        "end": what was used, at its end, admitted while anything is left;
+                        "arrival": input + max_tokens; "corrected": so, then made what it was
+    count_denied        refused requests count as requests too (false)
+  faults                at most one a call that the limits let in; rates from 0 to 1:
+    error_429           a 429 with Retry-After: `retry_after_seconds` (1)
+    error_500, error_500_billed
+    disconnect_before_billing, disconnect_after_billing     the connection closes, no reply
+    hang, hang_billed   no reply for `hang_seconds` (600), then the connection closes
+    malformed_json      a 200 cut in its JSON (a stream: one event in the middle), billed
+    cut_stream          half a reply, billed: a stream ends cleanly with neither finish_reason,
+                        usage nor [DONE]; a plain reply breaks off within its Content-Length
+    drop_stream         the same, but a stream's connection breaks off too
+    no_usage            a whole reply without its usage, billed
+    seed                (1) with by="arrival" a draw depends on it and the arrival number alone;
+    by                  by="body": on the body and how often it has come
+    first_attempt_only  a body that came before is spared (false)
+    at                  {arrival number from 1: fault}: exactly these, whatever the rates
+
+Stats: now, open, max_open (refused calls count while they last), in_flight_seconds (the integral
+of open), requests, billed_nano, billed_calls, input_tokens, cached_tokens, output_tokens,
+abandoned, throttled (429s by limits), throttled_by, faults {kind: n}, statuses, first_arrival,
+last_end, internal_errors. A call is open from its full arrival until its reply's last byte is
+written or its client is gone. Log records: `log.Record`; `tag` is the header x-test-tag or the
+last user message's first line. `log.utilization(records, cap)` is P11's figure.
+"""

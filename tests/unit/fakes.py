@@ -1,0 +1,264 @@
+"""Small honest stand-ins: a ledger in memory, a governor over it, providers without a network."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from prefect_governor.blocks.errors import OverBudget
+from prefect_governor.blocks.ledger.records import (
+    Admission,
+    Attribution,
+    Demand,
+    Reply,
+    ReplyKey,
+    Usage,
+)
+from prefect_governor.blocks.model.prices import Price, load_price
+
+
+@dataclass
+class FakeDesk:
+    """A ledger in memory: one ceiling, one cap, first come first served.
+
+    `slow` keeps every resolve's future open until `commit()`, as a real commit would.
+    """
+
+    ceiling_nano: int = 10**12
+    cap: int = 10**6
+    slow: bool = False
+    spent: int = 0
+    unconfirmed: int = 0
+    demands: dict[str, Demand] = field(default_factory=dict)
+    reserved: dict[str, Demand] = field(default_factory=dict)
+    resolved: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    held: list[tuple[tuple[str, ...], float]] = field(default_factory=list)
+    replies: dict[ReplyKey, Reply] = field(default_factory=dict)
+    queue: list[tuple[Demand, "Future[Admission]"]] = field(default_factory=list)
+    queue_timeouts: list[float | None] = field(default_factory=list)
+    _uncommitted: list["Future[None]"] = field(default_factory=list)
+
+    def admit(
+        self, demand: Demand, *, queue_timeout_seconds: float | None = None
+    ) -> "Future[Admission]":
+        future: Future[Admission] = Future()
+        self.queue_timeouts.append(queue_timeout_seconds)
+        self.demands[demand.call_id] = demand
+        self.queue.append((demand, future))
+        self._decide()
+        return future
+
+    def abandon(self, call_id: str) -> "Future[None]":
+        self.queue = [each for each in self.queue if each[0].call_id != call_id]
+        if call_id in self.reserved:
+            return self._resolve(call_id, "void", "abandoned")
+        self.resolved[call_id] = ("abandoned", None)
+        return self._committed()
+
+    def settle(self, call_id: str, usage: Usage, reply: Reply | None = None) -> "Future[None]":
+        self.spent += usage.nano
+        if reply is not None:
+            self.replies[reply.key] = reply
+        return self._resolve(call_id, "settle", usage)
+
+    def void(self, call_id: str, reason: str) -> "Future[None]":
+        return self._resolve(call_id, "void", reason)
+
+    def unconfirm(self, call_id: str, reason: str) -> "Future[None]":
+        if call_id in self.reserved:
+            self.unconfirmed += self.reserved[call_id].bound.nano
+        return self._resolve(call_id, "unconfirm", reason)
+
+    def throttled(self, limits: tuple[str, ...], retry_after_seconds: float) -> "Future[None]":
+        self.held.append((limits, retry_after_seconds))
+        return self._committed()
+
+    def reply(self, key: ReplyKey) -> Reply | None:
+        return self.replies.get(key)
+
+    def commit(self) -> None:
+        """Everything resolved so far is durable."""
+        pending, self._uncommitted = self._uncommitted, []
+        for future in pending:
+            future.set_result(None)
+
+    @property
+    def outcomes(self) -> list[str]:
+        """How calls were resolved, in that order."""
+        return [outcome for outcome, _ in self.resolved.values()]
+
+    def _resolve(self, call_id: str, outcome: str, detail: Any) -> "Future[None]":
+        assert call_id not in self.resolved, f"{call_id} resolved twice"
+        self.resolved[call_id] = (outcome, detail)
+        del self.reserved[call_id]
+        self._decide()
+        return self._committed()
+
+    def _committed(self) -> "Future[None]":
+        future: Future[None] = Future()
+        if self.slow:
+            self._uncommitted.append(future)
+        else:
+            future.set_result(None)
+        return future
+
+    def _decide(self) -> None:
+        while self.queue and len(self.reserved) < self.cap:
+            demand, future = self.queue[0]
+            charged = self.spent + self.unconfirmed + demand.bound.nano
+            if charged > self.ceiling_nano:
+                self.queue.pop(0)
+                future.set_exception(OverBudget(f"needs {demand.bound.nano}"))
+                continue
+            if charged + sum(each.bound.nano for each in self.reserved.values()) > (
+                self.ceiling_nano
+            ):
+                return
+            self.queue.pop(0)
+            self.reserved[demand.call_id] = demand
+            future.set_result(Admission(demand.call_id, 0.0))
+
+
+@dataclass
+class FakeGoverning:
+    """One account, one limit; LiteLLM's prices unless `price` is given."""
+
+    desk: FakeDesk = field(default_factory=FakeDesk)
+    price: Price | None = None
+    limit_keys: tuple[str, ...] = ("limit",)
+    queue_timeout_seconds: float | None = None
+    asked: list[str] = field(default_factory=list)
+
+    def price_of(self, model: str, *, host: str) -> Price | None:
+        self.asked.append(model)
+        return self.price or load_price(model)
+
+    def accounts(self, who: Attribution) -> tuple[str, ...]:
+        return ("account",)
+
+    def limits(self, *, tags: tuple[str, ...], model: str, host: str) -> tuple[str, ...]:
+        return self.limit_keys
+
+
+@dataclass
+class FakeProvider(httpx.AsyncBaseTransport, httpx.BaseTransport):
+    """Answers from a list of replies, an exception among them is raised; keeps what it was sent.
+    The last reply goes on for ever."""
+
+    replies: list[httpx.Response | Exception | Callable[[], httpx.Response]]
+    requests: list[httpx.Request] = field(default_factory=list)
+    closed: bool = False
+
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        return [json.loads(request.content) for request in self.requests]
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.requests.append(request)
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply() if callable(reply) else reply
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        await asyncio.sleep(0)
+        return self.handle_request(request)
+
+
+class Pieces(httpx.AsyncByteStream, httpx.SyncByteStream):
+    """A body that comes in pieces; an exception among them breaks it. Knows if it was closed."""
+
+    def __init__(self, pieces: Iterable[bytes | Exception]) -> None:
+        self._pieces = list(pieces)
+        self.closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            await asyncio.sleep(0)
+            yield piece
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def chat_reply(
+    prompt: int = 10, completion: int = 5, *, text: str = "hello", **more: Any
+) -> dict[str, Any]:
+    """A reply of OpenAI's chat completions."""
+    usage = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "gpt-4o-mini",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": usage,
+        **more,
+    }
+
+
+def chat_events(
+    prompt: int | None = 10, completion: int = 5, *, text: str = "hello there", done: bool = True
+) -> list[bytes]:
+    """The events of a streamed reply: a word each, the usage (unless None), the terminator."""
+    base = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "gpt-4o-mini",
+    }
+    chunks: list[dict[str, Any]] = [
+        {**base, "choices": [{"index": 0, "delta": {"role": "assistant", "content": f"{word} "}}]}
+        for word in text.split()
+    ]
+    chunks.append({**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    if prompt is not None:
+        usage = {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
+        chunks.append({**base, "choices": [], "usage": usage})
+    events = [b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks]
+    return [*events, b"data: [DONE]\n\n"] if done else events
+
+
+def event_stream(pieces: Iterable[bytes | Exception]) -> httpx.Response:
+    """A reply of server-sent events."""
+    return httpx.Response(
+        200, headers={"content-type": "text/event-stream"}, stream=Pieces(pieces)
+    )
+
+
+def chat_request(**fields: Any) -> dict[str, Any]:
+    """A bounded request."""
+    return {
+        "model": "gpt-4o-mini",
+        "messages": [{"role": "user", "content": "What is it?"}],
+        "max_tokens": 20,
+        **fields,
+    }

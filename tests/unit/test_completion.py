@@ -1,0 +1,292 @@
+"""With each provider of the tested list, one completion is one request through our transport."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from prefect_governor.blocks.errors import (
+    ConfigurationError,
+    NotBounded,
+    NotGoverned,
+    OverBudget,
+)
+from prefect_governor.blocks.model import clients
+from prefect_governor.blocks.model.completion import (
+    TESTED_PROVIDERS,
+    acompletion,
+    acompletion_under,
+    completion,
+    completion_under,
+)
+from prefect_governor.blocks.model.library import litellm
+from prefect_governor.blocks.model.prices import PriceOverride
+from prefect_governor.blocks.scope import Scope, current_scope, scope
+
+from tests.unit.fakes import (
+    FakeDesk,
+    FakeGoverning,
+    FakeProvider,
+    chat_events,
+    chat_reply,
+    event_stream,
+)
+
+MESSAGES = [{"role": "user", "content": "What is it?"}]
+PRICE = PriceOverride(
+    input_usd_per_million_tokens=Decimal("0.15"), output_usd_per_million_tokens=Decimal("0.6")
+).price()
+ONLINE = sorted(TESTED_PROVIDERS - {"offline"})
+
+
+class Network(FakeProvider):
+    """What every client of ours sends to instead of a network."""
+
+    def __init__(self) -> None:
+        super().__init__([lambda: httpx.Response(200, json=chat_reply())])
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
+    net = Network()
+    monkeypatch.setattr(clients.httpx, "AsyncHTTPTransport", lambda **_: net)
+    monkeypatch.setattr(clients.httpx, "HTTPTransport", lambda **_: net)
+    monkeypatch.setattr(clients, "_by_loop", {})
+    monkeypatch.setattr(clients, "_blocking", [])
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "OLLAMA_API_BASE"):
+        monkeypatch.delenv(name, raising=False)
+    yield net
+
+
+@pytest.fixture
+def governing() -> FakeGoverning:
+    return FakeGoverning(price=PRICE)
+
+
+def reach(provider: str) -> dict[str, Any]:
+    return {
+        "model": f"{provider}/some-model",
+        "messages": MESSAGES,
+        "max_tokens": 20,
+        "api_key": "sk-test",
+        "api_base": "http://gateway.test/v1",
+    }
+
+
+@pytest.mark.parametrize("provider", ONLINE)
+async def test_one_completion_is_one_request_and_one_reservation(
+    provider: str, network: Network, governing: FakeGoverning
+) -> None:
+    with scope(Scope(governing)):
+        reply = await acompletion(**reach(provider))
+    assert reply.choices[0].message.content == "hello"
+    assert len(network.requests) == len(governing.desk.demands) == 1
+    assert governing.desk.outcomes == ["settle"]
+    assert network.requests[0].url.path.endswith("/chat/completions")
+    assert network.requests[0].url.host == "gateway.test"
+    assert network.requests[0].headers["authorization"] == "Bearer sk-test"
+    assert governing.asked == [f"{provider}/some-model"]
+
+
+@pytest.mark.parametrize("provider", ONLINE)
+def test_synchronous_completion_is_one_request_and_one_reservation(
+    provider: str, network: Network, governing: FakeGoverning
+) -> None:
+    with scope(Scope(governing)):
+        reply = completion(**reach(provider))
+    assert reply.choices[0].message.content == "hello"
+    assert len(network.requests) == len(governing.desk.demands) == 1
+    assert governing.desk.outcomes == ["settle"]
+
+
+@pytest.mark.parametrize("provider", ONLINE)
+async def test_streamed_completion_is_one_request_and_settled_by_its_own_usage(
+    provider: str, network: Network, governing: FakeGoverning
+) -> None:
+    network.replies = [event_stream(chat_events(1001, 7, text="one two three"))]
+    with scope(Scope(governing)):
+        stream = await acompletion(**reach(provider), stream=True)
+        text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+    assert text.split() == ["one", "two", "three"]
+    assert governing.desk.outcomes == ["settle"]
+    assert governing.desk.spent == 1001 * 150 + 7 * 600
+    assert len(network.requests) == 1
+
+
+@pytest.mark.parametrize("provider", ONLINE)
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.RemoteProtocolError("disconnected"),
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("hangs"),
+        httpx.Response(500, json={"error": {"message": "boom"}}),
+    ],
+    ids=["disconnected", "refused", "timeout", "500"],
+)
+async def test_client_library_sends_nothing_again_by_itself(
+    provider: str, failure: Any, network: Network, governing: FakeGoverning
+) -> None:
+    network.replies = [failure]
+    with scope(Scope(governing)), pytest.raises(Exception, match="litellm"):
+        await acompletion(**reach(provider), num_retries=5, max_retries=5)
+    assert len(network.requests) == len(governing.desk.demands) == 1
+    assert len(governing.desk.outcomes) == 1
+
+
+@pytest.mark.parametrize("provider", ["openai", "groq"])
+def test_synchronous_client_sends_nothing_again_by_itself(
+    provider: str, network: Network, governing: FakeGoverning
+) -> None:
+    network.replies = [httpx.RemoteProtocolError("disconnected")]
+    with scope(Scope(governing)), pytest.raises(Exception, match="litellm"):
+        completion(**reach(provider))
+    assert len(network.requests) == 1
+    assert governing.desk.outcomes == ["unconfirm"]
+
+
+@pytest.mark.parametrize("provider", ["openai", "groq"])
+async def test_refusal_comes_out_as_itself_and_not_as_the_librarys(
+    provider: str, network: Network
+) -> None:
+    poor = FakeGoverning(FakeDesk(ceiling_nano=1), price=PRICE)
+    with scope(Scope(poor)), pytest.raises(OverBudget):
+        await acompletion(**reach(provider))
+    with scope(Scope(poor)), pytest.raises(NotBounded, match="max_tokens"):
+        await acompletion(**{**reach(provider), "max_tokens": None})
+    with scope(Scope(poor)), pytest.raises(OverBudget):
+        completion(**reach(provider))
+    assert not network.requests
+
+
+async def test_plain_openai_name_goes_to_openai_with_its_key(
+    network: Network, governing: FakeGoverning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-env")
+    with scope(Scope(governing)):
+        await acompletion("gpt-4o-mini", MESSAGES, max_tokens=20)
+    assert str(network.requests[0].url) == "https://api.openai.com/v1/chat/completions"
+    assert network.requests[0].headers["authorization"] == "Bearer sk-env"
+    assert governing.asked == ["openai/gpt-4o-mini"]
+
+
+async def test_no_key_is_said_before_anything_is_started(
+    network: Network, governing: FakeGoverning
+) -> None:
+    with scope(Scope(governing)), pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
+        await acompletion("gpt-4o-mini", MESSAGES, max_tokens=20)
+    assert not governing.desk.demands
+
+
+async def test_provider_off_the_list_is_refused_with_the_list(
+    network: Network, governing: FakeGoverning
+) -> None:
+    for model in ("anthropic/claude-sonnet-4", "claude-sonnet-4-20250514", "nobody/knows"):
+        with scope(Scope(governing)), pytest.raises(NotGoverned, match="openrouter"):
+            await acompletion(model, MESSAGES, max_tokens=20)
+    assert not network.requests
+
+
+async def test_outside_any_governor_nothing_is_sent(network: Network) -> None:
+    with pytest.raises(NotGoverned, match="with governor"):
+        await acompletion(**reach("openai"))
+    with pytest.raises(NotGoverned, match="with governor"):
+        completion(**reach("openai"))
+    assert not network.requests
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"client": object()},
+        {"fallbacks": ["gpt-4o"]},
+        {"mock_response": "free"},
+        {"caching": True},
+        {"model_list": [{}]},
+        {"custom_llm_provider": "anthropic"},
+    ],
+)
+async def test_argument_that_passes_by_the_governor_is_refused_by_name(
+    argument: dict[str, Any], network: Network, governing: FakeGoverning
+) -> None:
+    with scope(Scope(governing)), pytest.raises(NotGoverned, match=next(iter(argument))):
+        await acompletion(**reach("openai"), **argument)
+    assert not network.requests
+
+
+async def test_model_for_the_responses_api_does_not_slip_out_by_another_path(
+    network: Network, governing: FakeGoverning
+) -> None:
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    with scope(Scope(governing)):
+        with pytest.raises(NotGoverned, match="responses"):
+            await acompletion(**{**reach("openai"), "model": "openai/o1-pro"})
+        await acompletion(
+            **{**reach("openai"), "model": "openai/gpt-5.4"}, tools=[tool], reasoning_effort="low"
+        )
+    assert [request.url.path for request in network.requests] == ["/v1/chat/completions"]
+
+
+async def test_answer_that_came_by_another_way_is_an_alarm(
+    network: Network, governing: FakeGoverning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def elsewhere(**_: Any) -> dict[str, Any]:
+        return chat_reply()
+
+    monkeypatch.setattr(litellm(), "acompletion", elsewhere)
+    with scope(Scope(governing)), pytest.raises(NotGoverned, match="without sending"):
+        await acompletion(**reach("openai"))
+
+
+async def test_governors_own_completion_overrides_the_context(
+    network: Network, governing: FakeGoverning
+) -> None:
+    other = FakeGoverning(price=PRICE)
+    with scope(Scope(other, tags=("here",), run_id="run")):
+        await acompletion_under(governing, tags=["llm"], **reach("openai"))
+        here = current_scope.get()
+        assert here is not None and here.governor is other
+        completion_under(governing, **reach("openai"))
+    await acompletion_under(governing, **reach("openai"))
+    assert not other.desk.demands
+    whose = [demand.attribution for demand in governing.desk.demands.values()]
+    assert [(who.tags, who.run_id) for who in whose] == [
+        (("here", "llm"), "run"),
+        (("here",), "run"),
+        ((), None),
+    ]
+
+
+async def test_local_ollama_is_spoken_to_in_the_dialect_that_is_known(
+    network: Network, governing: FakeGoverning
+) -> None:
+    with scope(Scope(governing)):
+        await acompletion("ollama/llama3", MESSAGES, max_tokens=20)
+    assert str(network.requests[0].url) == "http://localhost:11434/v1/chat/completions"
+    assert json.loads(network.requests[0].content)["model"] == "llama3"
+
+
+def test_each_loop_has_its_own_connections_and_closed_loops_are_forgotten(
+    network: Network, governing: FakeGoverning
+) -> None:
+    async def twice() -> None:
+        with scope(Scope(governing)):
+            await acompletion(**reach("openai"))
+            await acompletion(**reach("openai"))
+        (held,) = [clients._by_loop[asyncio.get_running_loop()]]
+        assert len(held.clients) == 1
+
+    for _ in range(3):
+        asyncio.run(twice())
+    assert len(clients._by_loop) == 1
+
+
+async def test_hundreds_of_calls_are_in_flight_at_once_and_each_is_settled(
+    network: Network, governing: FakeGoverning
+) -> None:
+    with scope(Scope(governing)):
+        await asyncio.gather(*(acompletion(**reach("openai")) for _ in range(300)))
+    assert governing.desk.outcomes == ["settle"] * 300
