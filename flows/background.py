@@ -147,6 +147,8 @@ class BackgroundServer:
     def _spawn(self, port: int) -> ServerInfo:
         command = [sys.executable, "-m", "prefect", "server", "start"]
         with _opened(self._alive) as alive, self.log.open("wb") as log:
+            # Before the lock: whoever sees the server live finds where it is.
+            self._write_record(port, pid=None)
             fcntl.flock(alive, fcntl.LOCK_EX)
             process = subprocess.Popen(
                 [*command, "--host", HOST, "--port", str(port)],
@@ -159,9 +161,7 @@ class BackgroundServer:
                 start_new_session=True,
                 pass_fds=(alive,),
             )
-            written = self.record.with_suffix(".new")
-            written.write_text(json.dumps({"pid": process.pid, "port": port}))
-            written.replace(self.record)
+            self._write_record(port, pid=process.pid)
         # Should it end before us, it is not left a zombie.
         threading.Thread(target=process.wait, name="server-reaper", daemon=True).start()
         return _info(port, pid=process.pid, started=True)
@@ -186,14 +186,24 @@ class BackgroundServer:
             probe.bind((HOST, 0))
             return int(probe.getsockname()[1])
 
-    def _recorded(self) -> tuple[int, int] | None:
-        """(process id, port) as last recorded; None where there is no such record."""
+    def _write_record(self, port: int, *, pid: int | None) -> None:
+        written = self.record.with_suffix(".new")
+        written.write_text(json.dumps({"pid": pid, "port": port}))
+        written.replace(self.record)
+
+    def _recorded(self) -> tuple[int | None, int] | None:
+        """(process id, port) as last recorded, the first None for the moment of the start.
+
+        None where there is no such record.
+        """
         try:
             record = json.loads(self.record.read_text())
-            pid, port = int(record["pid"]), int(record["port"])
+            pid = None if record["pid"] is None else int(record["pid"])
+            port = int(record["port"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return (pid, port) if pid > 1 and 0 < port < 2**16 else None
+        sound = (pid is None or pid > 1) and 0 < port < 2**16
+        return (pid, port) if sound else None
 
     def _log_end(self, lines: int = 15) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -50,7 +50,7 @@ def forecast(request: Request) -> Forecast:
     price = request.model.price_of(request.model.name)
     assert price is not None, "a request's model is priced"
     schema = request.shape.schema if request.shape else None
-    overhead = prompt_tokens(request, "")
+    overhead = prompt_tokens(request)
     inputs, unreadable, highest = [], [], 0
     for item in request.items:
         try:
@@ -85,10 +85,10 @@ def forecast(request: Request) -> Forecast:
     )
 
 
-def prompt_tokens(request: Request, text: str) -> int:
-    """Tokens of a first call's messages about `text`."""
+def prompt_tokens(request: Request) -> int:
+    """Tokens of a first call's messages without their document."""
     schema = request.shape.schema if request.shape else None
-    messages = first_messages(request.ask, key="", text=text, schema=schema)
+    messages = first_messages(request.ask, key="", text="", schema=schema)
     return _count(request, "".join(str(message["content"]) for message in messages))
 
 

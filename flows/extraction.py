@@ -36,6 +36,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_COMMONEST = "cp1252"
 _HTML = frozenset({".html", ".htm", ".xhtml"})
 _XML_PROLOG = re.compile(rb"^\s*<\?xml[^>]*\?>")
 # Control characters that no text holds; ESC and form feed do occur in logs and sources.
@@ -153,9 +154,19 @@ def decode(data: bytes) -> str:
         pass
     from charset_normalizer import from_bytes
 
-    best = from_bytes(data).best()
-    if best is None:
+    matches = list(from_bytes(data))
+    if not matches:
         raise ItemFailed("the file's text is in no encoding that can be told; save it as UTF-8")
+    best = matches[0]
+    alike = [
+        each for each in matches if (each.chaos, each.coherence) == (best.chaos, best.coherence)
+    ]
+    # Among those that look as good, or where no language was recognized, the commonest by far.
+    if best.coherence == 0 or any(each.encoding == _COMMONEST for each in alike):
+        try:
+            return _clean(data.decode(_COMMONEST))
+        except UnicodeDecodeError:
+            pass
     return _clean(str(best))
 
 

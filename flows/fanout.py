@@ -15,7 +15,7 @@ from prefect.futures import PrefectFuture
 from prefect.utilities.asyncutils import run_coro_as_sync
 
 from prefect_governor.blocks.budget.money import Money, to_usd
-from prefect_governor.blocks.errors import ConfigurationError, ItemFailed
+from prefect_governor.blocks.errors import ConfigurationError, ItemFailed, RunStopped
 from prefect_governor.blocks.figures import (
     ItemFigures,
     RunFigures,
@@ -25,6 +25,7 @@ from prefect_governor.blocks.figures import (
 )
 from prefect_governor.blocks.home import state_folder
 from prefect_governor.flows.control import Control, current_control
+from prefect_governor.flows.estimate import cost_multiple, prompt_tokens
 from prefect_governor.flows.job import Job, current_job, make_request, runtime_for
 from prefect_governor.flows.outfile import OutFile
 from prefect_governor.flows.report.model import ItemReport, Report, Tokens
@@ -45,6 +46,8 @@ P = ParamSpec("P")
     # Prefect refuses to retry a completed run whose result is persisted; a partial one must be
     # retryable from the UI. What finished is kept by the ledger.
     persist_result=False,
+    # `make_request` checks all of them, with messages that say what to do.
+    validate_parameters=False,
 )
 def fan_out(
     items: list[Any] | None = None,
@@ -110,13 +113,13 @@ def fan_out(
         raise ConfigurationError("fan_out is a flow: call it, not its function")
     run_id = str(context.flow_run.id)
     control = current_control.get() or Control()
-    out = OutFile(control.out or state_folder() / "runs" / run_id / "results.jsonl")
     job = Job(request, run_id, runtime_for(request, run_id), control)
     if control.started is not None:
         control.started(run_id)
     token = current_job.set(job)
     try:
-        report = _run(job, out)
+        with OutFile(control.out or state_folder() / "runs" / run_id / "results.jsonl") as out:
+            report = _run(job, out)
     finally:
         current_job.reset(token)
     return run_coro_as_sync(finish(report))  # type: ignore[return-value]
@@ -149,12 +152,16 @@ def _run(job: Job, out: OutFile) -> Report:
         missing = [at for at in range(len(job.request.items)) if at not in kept]
         caps = [each.limit.max_concurrent for each in job.runtime.limits_]
         window = Window(missing, cap=min((cap for cap in caps if cap), default=None))
+        stopped = False
         while True:
-            if batch := window.next_batch(stopped=job.control.stop.is_set()):
+            if not stopped and job.control.stop.is_set():
+                stopped = True
+                _refuse_waiting(job)
+            if batch := window.next_batch(stopped=stopped):
                 _start(batch, job, window)
             if not window.running:
                 break
-            for position, future in window.wait(job.control.abort):
+            for position, future in window.wait():
                 keep(position, _item_report(job, position, future))
             if job.control.abort.is_set():
                 _cancel_all()
@@ -171,8 +178,34 @@ def _run(job: Job, out: OutFile) -> Report:
         figures=RunFigures(
             {}, budget_figures(job.runtime, job.run_id), limit_figures(job.runtime, job.run_id)
         ),
+        cost_multiple=_cost_multiple(job, items),
         files=[str(out.path)],
+        resumable=True,
     )
+
+
+def _cost_multiple(job: Job, items: list[ItemReport]) -> float | None:
+    """What was spent, as a multiple of one agent reading the same in one go."""
+    price = job.request.model.price_of(job.request.model.name)
+    calls = sum(item.calls for item in items)
+    if price is None or not calls:
+        return None
+    return cost_multiple(
+        price,
+        input_tokens=sum(item.tokens.input for item in items),
+        output_tokens=sum(item.tokens.output for item in items),
+        calls=calls,
+        prompt_tokens=prompt_tokens(job.request),
+    )
+
+
+def _refuse_waiting(job: Job) -> None:
+    """Calls that are not admitted yet have not started: a stop is for them too."""
+    job.runtime.desk.refuse_waiting(job.run_id, RunStopped(_stop_reason(job))).result()
+
+
+def _stop_reason(job: Job) -> str:
+    return job.control.reason or "the run was stopped before this item began"
 
 
 def _cancel_all() -> None:
@@ -234,9 +267,8 @@ def _finished_before(job: Job) -> dict[int, ItemReport]:
 
 
 def _not_started(job: Job, position: int) -> ItemReport:
-    reason = job.control.reason or "the run was stopped before this item began"
     key = job.request.items[position].key
-    return ItemReport(key=key, state="not_started", reason=reason)
+    return ItemReport(key=key, state="not_started", reason=_stop_reason(job))
 
 
 def _spent(figures: ItemFigures | None) -> dict[str, Any]:

@@ -4,6 +4,9 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
+
+from typing_extensions import Self
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.report.model import ItemReport
@@ -26,6 +29,17 @@ class OutFile:
                 f"cannot write {path}: {error.strerror}; choose another file with --out"
             ) from None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
     def add(self, item: ItemReport) -> None:
         """Write an item so that no crash can lose it."""
         self._file.write(_line(item))
@@ -34,7 +48,6 @@ class OutFile:
 
     def finish(self, items: Sequence[ItemReport]) -> None:
         """All items, in input order, in one step: a reader sees the old file or the new one."""
-        self._file.close()
         whole = self.path.with_name(f".{self.path.name}.whole")
         with whole.open("w", encoding="utf-8") as file:
             file.writelines(_line(item) for item in items)

@@ -129,13 +129,17 @@ def _text_of(path: Path, name: str) -> str:
         raise ConfigurationError(f"{name} cannot be read: {error.strerror}") from None
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        return data.decode(encoding)
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(
             f"{name}:{line}: not {error.encoding.upper()} text (byte 0x{data[error.start]:02x}):"
             " save the file as UTF-8"
         ) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise _bad(name, line, "a NUL: the file is binary, or UTF-16 without a mark")
+    return text
 
 
 def _bad(name: str, line: int, why: object) -> ConfigurationError:

@@ -1,7 +1,6 @@
 """The items of a run that are under way: enough to fill the cap, few enough to hold in memory."""
 
 import queue
-import threading
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +12,7 @@ UNCAPPED = 256
 # Items beyond the cap that are read and wait at its door, so that a slot that comes free is taken
 # at once; and at least this many.
 SPARE = 8
-# How long to wait for an item to end before looking whether the run was aborted, in seconds.
+# How long to wait for an item to end before looking whether the run was stopped, in seconds.
 _LOOK_SECONDS = 0.2
 
 
@@ -51,16 +50,13 @@ class Window:
         self._running[position] = future
         future.add_done_callback(lambda _: self._ended.put(position))
 
-    def wait(
-        self, abort: threading.Event
-    ) -> "list[tuple[int, PrefectFuture[Any]]]":
-        """Items that ended since, waiting for at least one unless none runs or `abort` is set."""
+    def wait(self) -> "list[tuple[int, PrefectFuture[Any]]]":
+        """Items that ended since; waits a moment for the first, none if none did."""
         ended: list[int] = []
-        while self._running and not ended and not abort.is_set():
-            try:
-                ended.append(self._ended.get(timeout=_LOOK_SECONDS))
-            except queue.Empty:
-                continue
+        try:
+            ended.append(self._ended.get(timeout=_LOOK_SECONDS))
+        except queue.Empty:
+            return []
         while not self._ended.empty():
             ended.append(self._ended.get())
         return [(position, self._running.pop(position)) for position in ended]

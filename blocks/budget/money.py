@@ -42,7 +42,7 @@ def parse_usd(value: Money, *, name: str = "amount") -> Decimal:
     if amount < 0:
         raise ConfigurationError(f"{name} must not be negative, not {value!r}")
     try:
-        scaled = _STRICT.multiply(amount, Decimal(NANO))
+        scaled: Decimal | None = _STRICT.multiply(amount, Decimal(NANO))
     except Overflow:
         raise ConfigurationError(f"{name} is too large: {value!r}") from None
     except Inexact:
@@ -77,5 +77,6 @@ def show_usd(nano: int) -> str:
     amount = to_usd(nano)
     if nano == 0 or abs(nano) >= NANO // 10:
         return f"${amount:.2f}"
-    digits = 4 if abs(nano) >= NANO // 10**4 else 9
+    # Three digits that count, and never fewer than four decimals.
+    digits = min(9, max(4, 2 - amount.adjusted()))
     return f"${amount:.{digits}f}"

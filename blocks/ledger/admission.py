@@ -244,7 +244,8 @@ def _money(purse: Purse, bound: Bound) -> Wait | Refused | None:
         if gone + need > ceiling:
             return Refused(
                 f"needs {show(need)}, {show(max(0, ceiling - gone))} of the {show(ceiling)} ceiling"
-                f" of budget {purse.name!r} is left (window {purse.label})"
+                f" of budget {purse.name!r} is left (window {purse.label}); raise the ceiling to"
+                " go on"
             )
         if gone + reserved + need > ceiling:
             return Wait(

@@ -165,6 +165,17 @@ class LedgerDesk:
     def reply(self, key: ReplyKey) -> Reply | None:
         return self.store.read_reply(key)
 
+    def refuse_waiting(self, run: str, error: CallRefused) -> "Future[None]":
+        """Refuse the calls of a run that wait here; those in flight go on."""
+
+        def work(_: Batch) -> None:
+            for waiter in list(self._queue.waiters()):
+                if _run_of(waiter.demand) == run:
+                    self._queue.remove(waiter.demand.call_id)
+                    _fail(waiter.future, error)
+
+        return self._ask(work)
+
     def write(self, work: Callable[[Batch], T]) -> "Future[T]":
         """Do any other work in the next transaction."""
         return self._ask(work)
@@ -186,12 +197,11 @@ class LedgerDesk:
         if self._thread is not None:
             self._thread.join()
         try:
-            self._take_in()
-            for waiter in list(self._queue.waiters()):
+            refusal = CallRefused("the process is ending; no more calls are admitted")
+            for waiter in [*self._queue.waiters(), *self._arrivals]:
                 self._queue.remove(waiter.demand.call_id)
-                _fail(
-                    waiter.future, CallRefused("the process is ending; no more calls are admitted")
-                )
+                _fail(waiter.future, refusal)
+            self._arrivals.clear()
             self.run_once()
             with self.store.transaction() as rows:
                 batch = Batch(rows, self.process.id)
@@ -331,25 +341,27 @@ class LedgerDesk:
                 try:
                     decision = batch.admit(waiter.demand)
                 except GovernorError as error:
-                    progress = True
-                    self._queue.remove(waiter.demand.call_id)
                     refusals.append((waiter, error))
-                    continue
-                if isinstance(decision, Wait):
-                    waiter.wait = decision
-                    short[decision.resource] = decision
-                    continue
-                progress = True
+                else:
+                    if isinstance(decision, Wait):
+                        waiter.wait = decision
+                        short[decision.resource] = decision
+                        continue
+                    if isinstance(decision, Refused):
+                        refusals.append((waiter, OverBudget(decision.why)))
+                    elif isinstance(decision, Reservation):
+                        self._took_off(waiter.demand)
+                        waited = (now - waiter.since) / 1e9
+                        grants.append((waiter, Admission(waiter.demand.call_id, waited)))
+                # Who stood behind it may have waited longer than the next lane's first.
                 self._queue.remove(waiter.demand.call_id)
-                if isinstance(decision, Refused):
-                    refusals.append((waiter, OverBudget(decision.why)))
-                elif isinstance(decision, Reservation):
-                    self._took_off(waiter.demand)
-                    waited = (now - waiter.since) / 1e9
-                    grants.append((waiter, Admission(waiter.demand.call_id, waited)))
+                progress = True
+                break
+        heads = self._queue.heads()
+        self._say_what_holds(heads)
         if progress:
             return 0.0
-        dues = [w.wait.until for w in self._queue.heads() if w.wait is not None and w.wait.until]
+        dues = [w.wait.until for w in heads if w.wait is not None and w.wait.until]
         dues += [w.until for w in self._queue.waiters() if w.until is not None]
         return max(0.0, (min(dues) - now) / 1e9) if dues else None
 
@@ -367,13 +379,17 @@ class LedgerDesk:
 
     def _account_for_waiting(self, now: int) -> None:
         passed, self._stepped = (now - self._stepped) / 1e9 if self._stepped else 0.0, now
-        for stats in self._runs.values():
-            stats.waiting_for = None
         for waiter in self._queue.heads():
             if waiter.wait is not None:
                 stats = self._run(_run_of(waiter.demand))
-                stats.waiting_for = waiter.wait.why
                 stats.held_seconds[waiter.wait.bottleneck] += passed
+
+    def _say_what_holds(self, heads: list[Waiter]) -> None:
+        for stats in self._runs.values():
+            stats.waiting_for = None
+        for waiter in heads:
+            if waiter.wait is not None:
+                self._run(_run_of(waiter.demand)).waiting_for = waiter.wait.why
 
     def _took_off(self, demand: Demand) -> None:
         run = _run_of(demand)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.request import getproxies
 
 import httpx
 
@@ -45,6 +46,15 @@ _by_loop: dict[asyncio.AbstractEventLoop, _Held] = {}
 _blocking: list[_Held] = []
 
 
+def async_pool() -> httpx.AsyncBaseTransport:
+    """What sends, beneath the governed transport: through the environment's proxies, if any."""
+    return _ProxiedAsync() if getproxies() else httpx.AsyncHTTPTransport(limits=POOL)
+
+
+def blocking_pool() -> httpx.BaseTransport:
+    return _ProxiedBlocking() if getproxies() else httpx.HTTPTransport(limits=POOL)
+
+
 def async_client(wanted: Wanted) -> Any:
     """The client of the running loop: an `AsyncOpenAI` or LiteLLM's `AsyncHTTPHandler`."""
     loop = asyncio.get_running_loop()
@@ -54,7 +64,7 @@ def async_client(wanted: Wanted) -> Any:
             # A closed loop's connections died with it.
             for each in [each for each in _by_loop if each.is_closed()]:
                 del _by_loop[each]
-            held = _by_loop[loop] = _Held(httpx.AsyncHTTPTransport(limits=POOL))
+            held = _by_loop[loop] = _Held(async_pool())
         return _of(held, wanted, _async_client)
 
 
@@ -62,7 +72,7 @@ def blocking_client(wanted: Wanted) -> Any:
     """The client of all synchronous code: an `OpenAI` or LiteLLM's `HTTPHandler`."""
     with _lock:
         if not _blocking:
-            _blocking.append(_Held(httpx.HTTPTransport(limits=POOL)))
+            _blocking.append(_Held(blocking_pool()))
         return _of(_blocking[0], wanted, _blocking_client)
 
 
@@ -101,9 +111,9 @@ def _async_client(inner: Any, wanted: Wanted) -> Any:
 
 def _blocking_client(inner: Any, wanted: Wanted) -> Any:
     if wanted.offline:
-        from prefect_governor.blocks.model.offline import OfflineTransport
+        from prefect_governor.blocks.model.offline import OfflineSyncTransport
 
-        inner = OfflineTransport()
+        inner = OfflineSyncTransport()
     transport = _SeenBlocking(GovernedTransport(inner, provider=wanted.provider))
     client = httpx.Client(transport=transport, follow_redirects=True)
     if wanted.openai:
@@ -131,6 +141,30 @@ def _handler_class() -> Any:
             return super().create_client(*args, **kwargs)
 
     return GovernedHandler
+
+
+class _ProxiedAsync(httpx.AsyncBaseTransport):
+    """Sends as an httpx client does, which alone knows HTTPS_PROXY, NO_PROXY and their kin."""
+
+    def __init__(self) -> None:
+        self._client = httpx.AsyncClient(limits=POOL)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._client.send(request, stream=True)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+class _ProxiedBlocking(httpx.BaseTransport):
+    def __init__(self) -> None:
+        self._client = httpx.Client(limits=POOL)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._client.send(request, stream=True)
+
+    def close(self) -> None:
+        self._client.close()
 
 
 class _SeenAsync(httpx.AsyncBaseTransport):

@@ -27,9 +27,8 @@ from prefect_governor.blocks.wire.governing import Governing
 # OpenAI's chat dialect. The first are spoken to with OpenAI's client, the others with LiteLLM's.
 OPENAI_CLIENT = frozenset({"openai", "lm_studio", "ollama", "ollama_chat", "offline"})
 LITELLM_CLIENT = frozenset(
-    {"openrouter", "together_ai", "groq", "deepseek", "mistral", "hosted_vllm", "fireworks_ai",
-     "xai"}
-)  # fmt: skip
+    {"openrouter", "together_ai", "groq", "deepseek", "mistral", "hosted_vllm", "xai"}
+)
 TESTED_PROVIDERS = OPENAI_CLIENT | LITELLM_CLIENT
 
 # Arguments of LiteLLM that send, answer or choose beside the governor, and what to do instead.
@@ -137,6 +136,7 @@ def _prepare(model: str, kwargs: dict[str, Any]) -> _Prepared:
     arguments.pop("api_base", None)
     if hasattr(api_key, "get_secret_value"):
         api_key = api_key.get_secret_value()
+    _one_layer_retries()
     provider = _provider(model)
     known = load_price(model)
     if known is not None and known.mode not in _CHAT_MODES:
@@ -146,6 +146,8 @@ def _prepare(model: str, kwargs: dict[str, Any]) -> _Prepared:
     arguments |= {
         "max_retries": 0,
         "num_retries": 0,
+        # A cache that is set up globally would answer in our place.
+        "caching": False,
         # Both would send to other paths, with clients of LiteLLM's own.
         "_skip_responses_api_bridge": True,
         "_skip_mcp_handler": True,
@@ -159,6 +161,17 @@ def _prepare(model: str, kwargs: dict[str, Any]) -> _Prepared:
         arguments["api_key"] = api_key
     # The key and the base go with each request, so one client serves them all.
     return _Prepared(model, Wanted(provider, None, None, openai=False), arguments)
+
+
+def _one_layer_retries() -> None:
+    """Raises ConfigurationError where LiteLLM was told, for all calls, to try again by itself."""
+    library = litellm()
+    for name in ("num_retries", "num_retries_per_request", "model_fallbacks"):
+        if getattr(library, name, None):
+            raise ConfigurationError(
+                f"litellm.{name} is set, so LiteLLM would call again by itself; set it to None: "
+                "retries and fallbacks are the governor's, each admitted anew"
+            )
 
 
 def _provider(model: str) -> str:
@@ -196,8 +209,8 @@ def _for_openai(
         address = api_base or os.environ.get("LM_STUDIO_API_BASE")
         if not address:
             raise ConfigurationError("no address for lm_studio: set LM_STUDIO_API_BASE")
-        key = api_key or os.environ.get("LM_STUDIO_API_KEY") or _NO_KEY
-        return model, Wanted(provider, address, key)
+        local_key = api_key or os.environ.get("LM_STUDIO_API_KEY") or _NO_KEY
+        return model, Wanted(provider, address, local_key)
     library = litellm()
     address = (
         api_base

@@ -14,6 +14,7 @@ from prefect_governor.blocks.model.quotes import Passage
 from prefect_governor.blocks.model.ranking import Ranking, is_overview
 
 _DEEPEST = 8
+_MOST_SEARCHED = 2_000
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.]*\w)")
 _TITLE = re.compile(r"title|name|label|headline|subject|heading|topic", re.IGNORECASE)
 _OVERALL = re.compile(r"summary|overview|abstract|description|purpose|gist", re.IGNORECASE)
@@ -60,7 +61,6 @@ class _Place:
     about: str = ""
     focus: Passage | None = None
     depth: int = 0
-    optional: bool = False
 
 
 class _Filler:
@@ -109,7 +109,7 @@ class _Filler:
             elif options := found.pop("anyOf", None) or found.pop("oneOf", None):
                 resolved = [self._resolved(option) for option in options]
                 chosen = next((o for o in resolved if _type_of(o) != "null"), resolved[0])
-                found = {**found, **chosen, "x-nullable": len(resolved) > 1 and chosen != resolved}
+                found = {**found, **chosen}
             else:
                 break
         return found
@@ -133,7 +133,7 @@ class _Filler:
                 found[name] = None
                 continue
             about = f"{name} {self._resolved(each).get('description', '')}"
-            inner = _Place(name, about, place.focus, place.depth + 1, name not in required)
+            inner = _Place(name, about, place.focus, place.depth + 1)
             found[name] = self.value(each, inner)
         self._used = outer
         return found
@@ -180,7 +180,8 @@ class _Filler:
             return _matching(pattern, [*candidates, *self._text.split("\n")], self._text)
         text = next((each for each in candidates if each not in self._used), "")
         text = text or (candidates[0] if candidates else "")
-        self._used.add(text)
+        if not _TITLE.search(place.name):
+            self._used.add(text)
         if len(text) > max(longest, fewest):
             cut = max(longest, fewest)
             text = text[: max(fewest, 0) or cut] if cut < 2 else text[: cut - 1].rstrip() + "…"
@@ -209,7 +210,7 @@ class _Filler:
             return passages[0].first if passages and passages[0] else 0
         scores = self._ranking.scores(place.name)
         for passage in self._ranking.best(scores):
-            if match := _NUMBER.search(passage.text):
+            if match := _NUMBER.search(passage.text[:_MOST_SEARCHED]):
                 return float(match.group())
         return 0
 

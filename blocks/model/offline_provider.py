@@ -31,7 +31,7 @@ def register() -> None:
     from litellm.utils import custom_llm_setup
 
     litellm.custom_provider_map.append({"provider": PROVIDER, "custom_handler": _Offline()})
-    custom_llm_setup()
+    custom_llm_setup()  # type: ignore[no-untyped-call]
     price = OFFLINE_PRICE
     litellm.register_model(
         {
@@ -82,7 +82,10 @@ class _Offline(CustomLLM):
             if own:
                 client.close()
 
-    async def astreaming(self, *_: Any, **call: Any) -> AsyncIterator[GenericStreamingChunk]:
+    # LiteLLM declares a coroutine here, and iterates over what it gets without awaiting it.
+    async def astreaming(  # type: ignore[override]
+        self, *_: Any, **call: Any
+    ) -> AsyncIterator[GenericStreamingChunk]:
         client, own = _client(call, httpx.AsyncClient)
         try:
             async with client.stream(
@@ -110,7 +113,7 @@ def _client(call: Mapping[str, Any], kind: type[Any]) -> tuple[Any, bool]:
     for found in (given, getattr(given, "client", None), getattr(given, "_client", None)):
         if isinstance(found, kind):
             return found, False
-    raise CustomLLMError(
+    raise CustomLLMError(  # type: ignore[no-untyped-call]
         status_code=400,
         message=f"client={type(given).__name__} holds no httpx.{kind.__name__} for {OFFLINE}",
     )
@@ -178,4 +181,6 @@ def _fail(response: httpx.Response) -> NoReturn:
         message = response.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):
         message = response.text[:300]
-    raise CustomLLMError(status_code=response.status_code, message=message)
+    raise CustomLLMError(  # type: ignore[no-untyped-call]
+        status_code=response.status_code, message=message
+    )

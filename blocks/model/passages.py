@@ -23,11 +23,10 @@ _BY_LINE = (
     *(".cs", ".rb", ".php", ".sql", ".lua", ".swift", ".kt", ".scala", ".log", ".lock", ".xml"),
 )
 _LOOKS_PYTHON = re.compile(r"^(?:async def |def |class )\w+.*:|^(?:from [\w.]+ )?import \w", re.M)
-_ATX = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$")
+_ATX = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*\S)")
 _UNDERLINE = re.compile(r"^ {0,3}(=+|-+|~+|\^+)[ \t]*$")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 _ITEM = re.compile(r"^[ \t]*(?:[-*+]|\d{1,4}[.)])[ \t]+(?=\S)")
-_TABLE_RULE = re.compile(r"^[ \t]*\|?[ \t:|-]+\|[ \t:|-]*$")
 _BADGE = re.compile(r"^\s*(?:\[?!\[|<(?!https?:)[a-zA-Z/!])")
 _SETTING = re.compile(r"^\s*[\w.\"'\[\]-]+\s*[:=]")
 _DEFINES = re.compile(
@@ -153,7 +152,8 @@ def _markdown(lines: Sequence[str]) -> Iterator[Passage]:
                 yield from _fenced(lines[at + 1 : end], at + 2, outline.path)
                 at = end
             elif atx:
-                yield _heading(outline, len(atx.group(1)), at + 1, atx.group(2))
+                text = re.sub(r"[ \t]#+$", "", atx.group(2))
+                yield _heading(outline, len(atx.group(1)), at + 1, text)
         else:
             block.append((at + 1, line))
         at += 1
@@ -195,7 +195,7 @@ def _fenced(lines: Sequence[str], first: int, context: str) -> Iterator[Passage]
 
 def _paragraph(block: Sequence[tuple[int, str]], context: str) -> Iterator[Passage]:
     """A paragraph, list, quotation or table between two blank lines."""
-    if block and "|" in block[0][1] and len(block) > 1 and _TABLE_RULE.match(block[1][1]):
+    if len(block) > 1 and "|" in block[0][1] and _rules_a_table(block[1][1]):
         header = one_line(block[0][1])
         for number, text in block[2:]:
             row = Quote(number, number, one_line(text).strip("| ") or one_line(text))
@@ -211,6 +211,10 @@ def _paragraph(block: Sequence[tuple[int, str]], context: str) -> Iterator[Passa
             kind, start = "sentence", [(number, text.lstrip("> \t")) for number, text in run]
         for quote in sentences(start):
             yield Passage(kind, (quote,), context)
+
+
+def _rules_a_table(line: str) -> bool:
+    return "|" in line and "-" in line and not line.strip(" \t:|-")
 
 
 def _runs(block: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:

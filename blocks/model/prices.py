@@ -1,28 +1,49 @@
-"""What a model's calls cost, exactly: Decimals in USD a token, summed and rounded up once.
+"""Where prices come from: the file that LiteLLM ships, or a person.
 
-The prices are those that LiteLLM ships, read from its file without importing it (which takes
-seconds), as decimal text and never as floats.
+The file is read without importing LiteLLM (which takes seconds), as decimal text and never as
+floats. What a call then costs is in `tariffs`.
 """
 
 import importlib.util
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from prefect_governor.blocks.budget.money import EXACT, round_up
 from pydantic import BaseModel, ConfigDict, Field
 
+from prefect_governor.blocks.budget.money import EXACT
+from prefect_governor.blocks.model.tariffs import (
+    STANDARD_TIERS,
+    Price,
+    Rates,
+    Tariff,
+    UsageParts,
+    bound_cost,
+    cost,
+    cost_usd,
+)
+
+__all__ = [
+    "OFFLINE_PRICE",
+    "STANDARD_TIERS",
+    "Price",
+    "PriceOverride",
+    "Rates",
+    "Tariff",
+    "UsageParts",
+    "bound_cost",
+    "cost",
+    "cost_usd",
+    "load_price",
+]
+
 MILLION = Decimal(10**6)
-ZERO = Decimal(0)
 PRICE_FILE = "model_prices_and_context_window_backup.json"
 
-# Service tiers that cost what the standard one costs, as OpenAI names them in a reply.
-STANDARD_TIERS = frozenset({"default", "standard", "scale"})
 # Names of service tiers in the price file's keys. Batches are another path, which no dialect takes.
 _SERVICES = ("flex", "priority", "balanced", "ultrafast", "decisions")
 _PARTS = {
@@ -38,111 +59,6 @@ _KEY = re.compile(rf"^({'|'.join(_PARTS)})(?:_above_(\d+)k_tokens)?(?:_({'|'.joi
 # Charges that tokens do not bound and that every call of such a model may cause.
 _UNSOUND = ("citation_cost_per_token", "input_cost_per_query")
 _SEARCHES_ALWAYS = re.compile(r"(^|[-/])(sonar|search|deep-research)($|-)")
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """USD a token. `None` where the price names none: cached input then costs what input does."""
-
-    input: Decimal
-    output: Decimal
-    cached_input: Decimal | None = None
-    cache_write: Decimal | None = None
-    reasoning_output: Decimal | None = None
-
-    @property
-    def cached(self) -> Decimal:
-        return self.input if self.cached_input is None else self.cached_input
-
-    @property
-    def reasoning(self) -> Decimal:
-        return self.output if self.reasoning_output is None else self.reasoning_output
-
-    def dearest(self, other: "Rates") -> "Rates":
-        """The dearer of both, part by part."""
-        return Rates(
-            input=max(self.input, other.input),
-            output=max(self.output, other.output),
-            cached_input=max(self.cached, other.cached),
-            cache_write=_highest(self.cache_write, other.cache_write),
-            reasoning_output=max(self.reasoning, other.reasoning),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Tariff:
-    """Rates, and others for requests whose input tokens exceed a threshold (ascending)."""
-
-    rates: Rates
-    above: tuple[tuple[int, Rates], ...] = ()
-
-    def at(self, input_tokens: int) -> Rates:
-        """What a request of so many input tokens is billed at."""
-        found = self.rates
-        for threshold, rates in self.above:
-            if input_tokens > threshold:
-                found = rates
-        return found
-
-    def up_to(self, input_tokens: int) -> Rates:
-        """The dearest that a request of at most so many input tokens can be billed at."""
-        found = self.rates
-        for threshold, rates in self.above:
-            if input_tokens > threshold:
-                found = found.dearest(rates)
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """A model's price. `service` holds the tariffs of the service tiers that it names."""
-
-    standard: Tariff
-    service: Mapping[str, Tariff] = field(default_factory=dict)
-    request_fee: Decimal = ZERO
-    provider: str | None = None
-    context_tokens: int | None = None
-    max_output_tokens: int | None = None
-    mode: str | None = None
-
-    @property
-    def input(self) -> Decimal:
-        return self.standard.rates.input
-
-    @property
-    def output(self) -> Decimal:
-        return self.standard.rates.output
-
-    @property
-    def cached_input(self) -> Decimal:
-        return self.standard.rates.cached
-
-    @property
-    def tiers(self) -> tuple[tuple[int, Rates], ...]:
-        return self.standard.above
-
-    def tariffs(self, service_tier: str | None) -> tuple[Tariff, ...]:
-        """Those that a reply's (or a request's) service tier may stand for.
-
-        `None`, "auto" and a tier that the price does not name may be any of them.
-        """
-        if service_tier in STANDARD_TIERS:
-            return (self.standard,)
-        if service_tier is not None and service_tier in self.service:
-            return (self.service[service_tier],)
-        return (self.standard, *self.service.values())
-
-
-@dataclass(frozen=True, slots=True)
-class UsageParts:
-    """What a reply was billed for. Cached and written tokens are parts of `input_tokens`,
-    reasoning tokens of `output_tokens`."""
-
-    input_tokens: int
-    output_tokens: int
-    cached_input_tokens: int = 0
-    cache_write_tokens: int = 0
-    reasoning_tokens: int = 0
 
 
 class PriceOverride(BaseModel):
@@ -176,54 +92,17 @@ class PriceOverride(BaseModel):
         )
 
 
-def cost_usd(price: Price, usage: UsageParts, *, service_tier: str | None = "default") -> Decimal:
-    """The exact cost of a call in USD.
-
-    The billed input tokens choose the context tier. Where the service tier leaves several tariffs
-    open, the dearest total is taken: what was spent is never understated.
-    """
-    return max(
-        _sum(tariff.at(usage.input_tokens), usage, price.request_fee)
-        for tariff in price.tariffs(service_tier)
-    )
-
-
-def cost(price: Price, usage: UsageParts, *, service_tier: str | None = "default") -> int:
-    """The cost of a call in nano-dollars: `cost_usd`, rounded up once."""
-    return round_up(cost_usd(price, usage, service_tier=service_tier))
-
-
-def bound_cost(
-    price: Price,
-    input_tokens: int,
-    output_tokens: int,
-    *,
-    service_tier: str | None = "default",
-    cache_writes: bool = True,
-) -> int:
-    """The most, in nano-dollars, that a call of at most so many tokens can cost.
-
-    The dearest of every context tier that the input can reach, of every tariff that the service
-    tier leaves open, of input that is fresh, cached or (`cache_writes`) written to a cache.
-    """
-    highest = ZERO
-    for tariff in price.tariffs(service_tier):
-        rates = tariff.up_to(input_tokens)
-        inputs = [rates.input, rates.cached]
-        if cache_writes and rates.cache_write is not None:
-            inputs.append(rates.cache_write)
-        total = EXACT.add(
-            EXACT.multiply(Decimal(input_tokens), max(inputs)),
-            EXACT.multiply(Decimal(output_tokens), max(rates.output, rates.reasoning)),
-        )
-        highest = max(highest, EXACT.add(total, price.request_fee))
-    return round_up(highest)
+# The offline model bills nobody; its nominal price lets a run without a key exercise the ledger.
+OFFLINE_PRICE = PriceOverride(
+    input_usd_per_million_tokens=Decimal("0.15"), output_usd_per_million_tokens=Decimal("0.60")
+)
 
 
 def load_price(model: str) -> Price | None:
     """The price that LiteLLM ships for a model, named as LiteLLM names it: `provider/model`, or
-    the model alone. None where there is none, or where tokens do not bound what a call costs."""
-    return _load(model)
+    the model alone. None where there is none, or where tokens do not bound what a call costs.
+    The package's own `offline/...` has its nominal price."""
+    return OFFLINE_PRICE.price() if model.startswith("offline/") else _load(model)
 
 
 @lru_cache(maxsize=1024)
@@ -300,9 +179,9 @@ def _tariffs(entry: Mapping[str, Any]) -> dict[str, Tariff]:
         if part == "cache_write_long":
             # Written for an hour instead of minutes: the reply does not always tell which.
             part = "cache_write"
-            amount = max(amount, rates.get(part, ZERO))
+            amount = max(amount, rates.get(part, Decimal(0)))
         elif part == "cache_write":
-            amount = max(amount, rates.get(part, ZERO))
+            amount = max(amount, rates.get(part, Decimal(0)))
         rates[part] = amount
     base = _rates(found.get(("", 0), {}), None)
     if base is None:
@@ -366,26 +245,6 @@ def _ranged(ranges: list[Any]) -> Tariff | None:
     if not tiers or tiers[0][0] != 0:
         return None
     return Tariff(tiers[0][1], tuple(tiers[1:]))
-
-
-def _sum(rates: Rates, usage: UsageParts, fee: Decimal) -> Decimal:
-    written = rates.input if rates.cache_write is None else rates.cache_write
-    fresh = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
-    total = fee
-    for tokens, rate in (
-        (fresh, rates.input),
-        (usage.cached_input_tokens, rates.cached),
-        (usage.cache_write_tokens, max(written, rates.input)),
-        (usage.output_tokens - usage.reasoning_tokens, rates.output),
-        (usage.reasoning_tokens, rates.reasoning),
-    ):
-        total = EXACT.add(total, EXACT.multiply(Decimal(tokens), rate))
-    return total
-
-
-def _highest(one: Decimal | None, other: Decimal | None) -> Decimal | None:
-    known = [each for each in (one, other) if each is not None]
-    return max(known) if known else None
 
 
 def _amount(value: Any) -> Decimal | None:

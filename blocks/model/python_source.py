@@ -11,12 +11,13 @@ from prefect_governor.blocks.model.quotes import Passage, Quote, one_line, sente
 _NAME = "<prefect-governor document>"
 _COMMENT = re.compile(r"^\s*#(?!!)[#\s]*")
 _OPENING = re.compile(r"""^\s*[rRuU]?("{3}|'{3}|"|')""")
-_CLOSING = re.compile(r"""("{3}|'{3}|"|')\s*(?:#.*)?$""")
+_CLOSING = re.compile(r"""("{3}|'{3}|"|')$""")
 # In a docstring a section's name ("Args:") says nothing, and each of its entries stands alone.
 _SECTION = re.compile(r"^\s*(?:[A-Z]\w*(?: [A-Z]\w*)?:+|-{3,}|={3,}|\.\. [\w-]+::.*)\s*$")
 _ENTRY = re.compile(r"^\s*(?:[-*]\s|:\w|`*\w+`*(?: \(.+?\))?:(?:\s|$))")
 _PARAMETER = re.compile(r"(?:[-*] )?(?::param \w+|`*[a-z_]\w*`*(?: \(.+?\))?): \S")
 _MOST_LINES = 3
+_MOST_FIELD_LINES = 8
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -41,10 +42,9 @@ class _Reader:
 
     def read(self, tree: ast.Module) -> list[Passage]:
         found: list[Passage] = []
-        first, *rest = self._docstring(tree.body) or [None]
-        if first is not None:
-            found.append(Passage("title", (first,)))
-            found.extend(_documented(rest, ""))
+        docstring = self._docstring(tree.body)
+        found.extend(Passage("title", (first,)) for first in docstring[:1])
+        found.extend(_documented(docstring[1:], ""))
         found.extend(self._body(tree.body, "", in_function=False))
         found.extend(self._comments())
         return found
@@ -59,7 +59,9 @@ class _Reader:
         start, end = node.lineno, node.end_lineno or node.lineno
         self._documented.update(range(start, end + 1))
         texts = list(self._lines[start - 1 : end])
-        texts[-1] = _CLOSING.sub("", texts[-1])
+        # What follows the string on its last line is none of it; offsets count bytes.
+        inside = texts[-1].encode()[: node.end_col_offset].decode()
+        texts[-1] = _CLOSING.sub("", inside)
         texts[0] = _OPENING.sub("", texts[0])
         found: list[Quote] = []
         block: list[tuple[int, str]] = []
@@ -80,6 +82,8 @@ class _Reader:
     ) -> Iterator[Passage]:
         for at, node in enumerate(body):
             if isinstance(node, _DEFINITIONS):
+                if any(ast.unparse(each).endswith("overload") for each in node.decorator_list):
+                    continue
                 yield from self._definition(node, scope)
             elif _is_string(node):
                 # The first one is its owner's docstring; a later one documents the field above.
@@ -100,10 +104,9 @@ class _Reader:
         name = f"{scope}.{node.name}" if scope else node.name
         self._scopes.append((node.lineno, node.end_lineno or node.lineno, name))
         signature = self._signature(node)
-        first, *rest = self._docstring(node.body) or [None]
-        quotes = (signature,) if first is None else (signature, first)
-        yield Passage("definition", quotes, scope)
-        yield from _documented(rest, name)
+        docstring = self._docstring(node.body)
+        yield Passage("definition", (signature, *docstring[:1]), scope)
+        yield from _documented(docstring[1:], name)
         yield from self._body(node.body, name, in_function=not isinstance(node, ast.ClassDef))
 
     def _signature(self, node: Definition) -> Quote:
@@ -124,7 +127,8 @@ class _Reader:
         field: bool = False,
     ) -> Passage:
         last = until if until is not None else (node.end_lineno or node.lineno)
-        last = max(node.lineno, min(last, node.lineno + _MOST_LINES - 1))
+        most = _MOST_FIELD_LINES if field else _MOST_LINES
+        last = max(node.lineno, min(last, node.lineno + most - 1))
         text = one_line(" ".join(self._lines[node.lineno - 1 : last]))
         return Passage("field" if field else "code", (Quote(node.lineno, last, text),), scope)
 

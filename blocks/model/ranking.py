@@ -4,25 +4,21 @@ What is ours is around the library's score: which words are asked, and what a ki
 worth when it says the same. Deterministic: equal scores keep the order of the lines.
 """
 
+import logging
 import re
-import threading
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from prefect_governor.blocks.model.quotes import Passage
+from prefect_governor.blocks.model.vocabulary import kin_of, words
 
 MOST_PASSAGES = 6
 _FEWEST = 3
-# One that scores less than this share of the best adds noise; half of it for the first three.
-_WORTH_QUOTING = 0.45
+# The first three need this share of the best score; the others this share of the third's.
+_WORTH_AT_FIRST = 0.1
+_WORTH_QUOTING = 0.6
 # Two passages that share more of their words than this say the same.
 _SAME = 0.7
-
-_WORD = re.compile(r"[^\W_]+")
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-# Scripts written without blanks: each character is a word.
-_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 
 _OVERVIEW = re.compile(
     r"\b(summar\w+|overview|gist|tl;?dr|describe|purpose|main (?:point|idea)s?|key points?|in short"
@@ -31,149 +27,6 @@ _OVERVIEW = re.compile(
     r"|explain (?:this|the (?:file|document|text|module)))",
     re.IGNORECASE,
 )
-
-_STOPWORDS = frozenset(
-    [
-        "a",
-        "about",
-        "all",
-        "also",
-        "an",
-        "and",
-        "any",
-        "are",
-        "as",
-        "at",
-        "be",
-        "been",
-        "before",
-        "being",
-        "by",
-        "can",
-        "could",
-        "did",
-        "do",
-        "does",
-        "each",
-        "else",
-        "for",
-        "from",
-        "had",
-        "has",
-        "have",
-        "here",
-        "how",
-        "i",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "just",
-        "me",
-        "might",
-        "more",
-        "most",
-        "much",
-        "my",
-        "no",
-        "not",
-        "of",
-        "on",
-        "one",
-        "only",
-        "or",
-        "other",
-        "our",
-        "out",
-        "over",
-        "please",
-        "should",
-        "since",
-        "so",
-        "some",
-        "such",
-        "tell",
-        "than",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "through",
-        "to",
-        "under",
-        "up",
-        "us",
-        "use",
-        "used",
-        "uses",
-        "using",
-        "very",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "while",
-        "who",
-        "why",
-        "will",
-        "with",
-        "would",
-        "you",
-        "your",
-        "file",
-        "document",
-        "text",
-        "code",
-        "reader",
-        "item",
-        "answer",
-        "say",
-        "list",
-        "give",
-        "name",
-        "mention",
-        "explain",
-        "documented",
-        "described",
-        "exactly",
-        "sentence",
-        "sentences",
-        "short",
-        "briefly",
-    ]
-)
-
-# What askers call things, and what authors call them. Half the weight of the asker's own word.
-_KIN = (
-    "failure fail error exception raise crash invalid retry abort broken",
-    "setting option configuration config parameter variable environment env default knob flag",
-    "install setup requirement dependency pip uv",
-    "limit maximum max cap ceiling quota throttle",
-    "cost price money budget spend usd dollar bill",
-    "speed performance fast slow latency benchmark overhead",
-    "security secret key credential password permission",
-    "concurrency parallel concurrent thread process lock async",
-    "test check verify assert",
-    "example usage run command",
-    "store storage persist save database file",
-    "remove delete drop deprecate",
-    "decision decide choose chosen because reason",
-    "risk danger warning caution trap caveat careful",
-)
-
-# "settings" is no form of "set", whatever the stemmer says: the code is full of sets.
-_UNSTEMMED = {"setting": "setting", "settings": "setting"}
 
 _WORTH = {
     "title": 1.15,
@@ -199,26 +52,14 @@ _CENTRAL = {
     "row": 0.6,
     "comment": 0.7,
     "line": 0.7,
-    "field": 0.5,
+    "field": 0.2,
     "code": 0.2,
 }
-
-
-_of_thread = threading.local()
 
 
 def is_overview(ask: str) -> bool:
     """Whether the ask is of the kind "what is this about?", which no words of the text answer."""
     return not ask.strip() or bool(_OVERVIEW.search(ask))
-
-
-def words(text: str) -> list[str]:
-    """The stems of the words of `text` that carry meaning, in order."""
-    if _UNSPACED.search(text):
-        text = _UNSPACED.sub(r" \g<0> ", text)
-    plain = [word.lower() for word in _WORD.findall(_CAMEL.sub(" ", text))]
-    kept = [word for word in plain if word not in _STOPWORDS and (len(word) > 1 or word > "\u007f")]
-    return _stems(kept)
 
 
 class Ranking:
@@ -228,28 +69,31 @@ class Ranking:
         self.passages = passages
         self._words = [words(passage.text) for passage in passages]
         # What a passage stands under says what it is about, once.
+        under = {context: words(context) for context in {each.context for each in passages}}
         indexed = [
-            [*own, *words(passage.context)] or [""]
+            [*own, *under[passage.context]] or [""]
             for own, passage in zip(self._words, passages, strict=True)
         ]
         self._index: Any = None
         if any(any(each) for each in indexed):
             import bm25s
 
+            # It logs each index at DEBUG, and sets its own level to that.
+            logging.getLogger("bm25s").setLevel(logging.WARNING)
             self._index = bm25s.BM25(method="lucene", k1=1.2, b=0.6)
             self._index.index(indexed, show_progress=False)
 
     def scores(self, question: str) -> list[float]:
         """Of each passage, what its words say to the question; 0 where they say nothing."""
         asked = words(question)
-        kin = _kin_of(asked)
+        kin = kin_of(asked)
         own, related = self._scored(asked), self._scored(kin)
         said = [mine + 0.5 * theirs for mine, theirs in zip(own, related, strict=True)]
-        # A field or a row is a setting, whether or not it says so.
-        extra = 0.4 * max(said, default=0.0) if "setting" in {*asked, *kin} else 0.0
+        about_settings = "setting" in {*asked, *kin}
+        extra = 0.4 * (max(said, default=0.0) or 1.0)
         return [
             round(
-                (score + (extra if score and passage.kind in {"field", "row"} else 0.0))
+                (score + (extra if about_settings and _sets(passage, score) else 0.0))
                 * _WORTH[passage.kind]
                 * _wholeness(len(stems)),
                 4,
@@ -276,6 +120,9 @@ class Ranking:
                 # The sentence that opens a section says what the section is about.
                 worth *= 0.6 if passage.context in opened else 1.4
                 opened.add(passage.context)
+            if passage.text.endswith(":") and passage.kind != "definition":
+                # It only announces what follows.
+                worth *= 0.5
             whole = 1.0 if passage.kind == "title" else _wholeness(len(self._words[at]))
             found.append(round(worth * (0.5 + early) * spoken * whole, 4))
         return found
@@ -294,8 +141,11 @@ class Ranking:
             score = scores[at]
             if score <= 0 or len(chosen) == most:
                 break
-            share = _WORTH_QUOTING if len(chosen) >= _FEWEST else _WORTH_QUOTING / 2
-            if score < share * scores[order[0]] and not spread:
+            if len(chosen) < _FEWEST:
+                least = _WORTH_AT_FIRST * scores[order[0]]
+            else:
+                least = _WORTH_QUOTING * scores[chosen[_FEWEST - 1]]
+            if score < least and not spread:
                 break
             place = (self.passages[at].kind, self.passages[at].context)
             if spread and under.get(place, 0) >= (5 if place[0] == "definition" else 2):
@@ -343,44 +193,19 @@ def _wholeness(length: int) -> float:
     return min(1.0, 0.4 + 0.15 * length)
 
 
+def _sets(passage: Passage, score: float) -> bool:
+    """A field of source is a setting whether or not it says so; a table's row only if it does."""
+    return passage.kind == "field" or (passage.kind == "row" and score > 0)
+
+
 def _standing(passage: Passage) -> float:
     """What a passage of source stands for: a module's public, documented names before the rest."""
     private = re.search(r"(?:^|\.)_", passage.context) is not None
     if passage.kind != "definition":
-        inside = bool(passage.context) and passage.kind == "doc"
+        inside = bool(passage.context) and passage.kind in {"doc", "field", "comment", "code"}
         return (0.15 if inside else 1.0) * (0.3 if private else 1.0)
     text = passage.quotes[0].text
     private = private or re.match(r"(?:async def|def|class) _", text) is not None
     documented = 1.0 if len(passage.quotes) > 1 else 0.5
     grouped = 1.25 if text.startswith("class ") else 1.0
     return documented * grouped * (0.15 if passage.context else 1.0) * (0.3 if private else 1.0)
-
-
-def _kin_of(asked: Sequence[str]) -> list[str]:
-    found: dict[str, None] = {}
-    for group in _kin():
-        if not group.isdisjoint(asked):
-            found.update(dict.fromkeys(sorted(group)))
-    return [stem for stem in found if stem not in asked]
-
-
-@lru_cache(maxsize=1)
-def _kin() -> tuple[frozenset[str], ...]:
-    return tuple(frozenset(_stems(group.split())) for group in _KIN)
-
-
-def _stems(plain: Sequence[str]) -> list[str]:
-    return [
-        _UNSTEMMED.get(word, stem)
-        for word, stem in zip(plain, _stemmer().stemWords(list(plain)), strict=True)
-    ]
-
-
-def _stemmer() -> Any:
-    """This thread's stemmer: one holds a buffer that two threads may not write at once."""
-    found = getattr(_of_thread, "stemmer", None)
-    if found is None:
-        import Stemmer
-
-        found = _of_thread.stemmer = Stemmer.Stemmer("english")
-    return found

@@ -2,21 +2,20 @@
 transports.
 
 Written as coroutines over an `IO`, whose methods await in the asynchronous transport and block in
-the synchronous one (where the coroutines therefore never suspend, see `run_blocking`).
+the synchronous one (where the coroutines therefore never suspend, see `ports.run_blocking`).
 """
 
 import hashlib
 import json
-import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
-from typing import Any, Protocol, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import httpx
+
 from prefect_governor.blocks.errors import (
     NotBounded,
     NotGoverned,
@@ -27,8 +26,8 @@ from prefect_governor.blocks.ledger.records import Demand, Reply
 from prefect_governor.blocks.model.tokens import encoding_of
 from prefect_governor.blocks.scope import attribution, current_scope
 from prefect_governor.blocks.wire.dialects import dialect_of
-from prefect_governor.blocks.wire.governing import Governing
 from prefect_governor.blocks.wire.plans import Billed, CallPlan, Dialect
+from prefect_governor.blocks.wire.ports import IO, Terms
 from prefect_governor.blocks.wire.reservation import Call, Reservation, watch_dropped
 from prefect_governor.blocks.wire.verdict import (
     TOO_MANY,
@@ -43,6 +42,10 @@ T = TypeVar("T")
 OUTSIDE = (
     "the call was made outside any governor, so it was not sent. Make it inside `with governor:` "
     "or a task under @governed or GovernedTaskRunner, or use the governor's own methods and clients"
+)
+MALFORMED = (
+    "the request is not valid HTTP, so it was not sent; look for a space or a line end in the key "
+    "or in another header"
 )
 REPLAYED_HEADER = "x-prefect-governor"
 PASSING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -60,50 +63,6 @@ PROVIDER_OF_HOST = {
 }
 # What describes bytes that were decoded on their way through.
 _OF_THE_BYTES = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-
-
-class IO(Protocol):
-    """What differs between the transports."""
-
-    async def body(self, request: httpx.Request) -> bytes: ...
-
-    async def send(self, request: httpx.Request) -> httpx.Response: ...
-
-    async def read(self, response: httpx.Response) -> bytes: ...
-
-    def chunks(self, response: httpx.Response) -> AsyncIterator[bytes]: ...
-
-    async def close(self, response: httpx.Response) -> None: ...
-
-    async def wait(self, future: "Future[T]") -> T: ...
-
-    async def sleep(self, seconds: float) -> None: ...
-
-    def stream(
-        self, chunks: AsyncGenerator[bytes, None], close: Callable[[], Coroutine[Any, Any, None]]
-    ) -> httpx.AsyncByteStream | httpx.SyncByteStream: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a transport was told of its calls. `governing` None: the governor of the context."""
-
-    governing: Governing | None = None
-    provider: str | None = None
-    tags: tuple[str, ...] = ()
-    clock: Callable[[], float] = time.monotonic
-    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
-
-
-def run_blocking(steps: "Coroutine[Any, Any, T]") -> T:
-    """Runs a coroutine over a blocking IO: it never suspends, so one step is all of it."""
-    try:
-        steps.send(None)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    steps.close()
-    raise RuntimeError("a blocking exchange was suspended")
 
 
 async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Response:
@@ -136,6 +95,9 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
             await _hold(io, reservation, hold)
         except BaseException as error:
             await _failed(io, reservation, response, error)
+            if isinstance(error, httpx.LocalProtocolError):
+                # Its text quotes the header that is not valid, which may be the key.
+                raise httpx.LocalProtocolError(MALFORMED) from None
             raise
         if terms.clock() - started + hold > THROTTLED_PATIENCE_SECONDS:
             return _handed_out(response, content=body)
@@ -170,7 +132,9 @@ def _plan(terms: Terms, dialect: Dialect, request: httpx.Request, body: bytes) -
         bound=plan.bound(price),
         attribution=who,
     )
-    key = None if here is None else here.next_reply_key(_request_hash(request, plan.body))
+    key = None
+    if here is not None and here.item is not None:
+        key = here.next_reply_key(_request_hash(request, plan.body))
     timeout = governing.queue_timeout_seconds
     return Call(governing.desk, dialect, plan, price, demand, timeout, here, key)
 

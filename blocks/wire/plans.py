@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from prefect_governor.blocks.ledger.records import Bound, Usage
-from prefect_governor.blocks.model.prices import Price, UsageParts, bound_cost, cost
+from prefect_governor.blocks.model.tariffs import Price, UsageParts, bound_cost, cost
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 
 from prefect_governor.blocks.ledger.records import Demand, Reply, ReplyKey, Usage
-from prefect_governor.blocks.model.prices import Price
+from prefect_governor.blocks.model.tariffs import Price
 from prefect_governor.blocks.scope import Scope
 from prefect_governor.blocks.wire.governing import Desk
 from prefect_governor.blocks.wire.plans import CallPlan, Dialect
@@ -91,7 +92,9 @@ class _Dropped:
     def _work(self) -> None:
         while True:
             desk, call_id = self._queue.get()
-            desk.unconfirm(call_id, "the reply was dropped before its end")
+            # A desk that is closed by now leaves it to its owner's end, which charges it too.
+            with suppress(Exception):
+                desk.unconfirm(call_id, "the reply was dropped before its end")
 
 
 _DROPPED = _Dropped()

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import httpx
 
-from prefect_governor.blocks.wire.exchange import Terms, exchange, run_blocking
+from prefect_governor.blocks.wire.exchange import exchange
 from prefect_governor.blocks.wire.governing import Governing
+from prefect_governor.blocks.wire.ports import Terms, run_blocking
 from prefect_governor.blocks.wire.waits import wait_async, wait_blocking
 
 T = TypeVar("T")

@@ -151,12 +151,21 @@ def _going_on(report: Report) -> list[str]:
         return []
     lines = []
     if report.counts()["over_budget"]:
-        command = f"prefect-governor budget raise {_word(report.budget.name or 'NAME')}"
-        lines.append(f"- Raise the ceiling with `{command}`, then retry.")
-    lines.append(
-        "- **Retry** on this run's page (of a deployed run) runs only what is missing:"
-        " what succeeded is neither run nor paid for again."
-    )
+        name = escape(report.budget.name or "the budget")
+        lines.append(
+            f"- Raise the ceiling of {name} first: edit its block, or `max_usd` where the run has"
+            " a ceiling of its own."
+        )
+    if report.resumable:
+        lines.append(
+            "- **Retry** on this run's page (of a deployed run) runs only what is missing:"
+            " what succeeded is neither run nor paid for again."
+        )
+    else:
+        lines.append(
+            "- **Retry** on this run's page runs the flow again, and with it every task whose"
+            " result Prefect does not cache."
+        )
     return ["## How to go on", "\n".join(lines)]
 
 

@@ -107,7 +107,10 @@ class LimitsReport(_Part):
 
 
 class Report(_Part):
-    """The typed result of a run. `items` are in input order."""
+    """The typed result of a run. `items` are in input order.
+
+    `resumable` says that the same run, taken up again, pays only for what is missing.
+    """
 
     run_id: str
     outcome: Outcome
@@ -118,6 +121,7 @@ class Report(_Part):
     limits: LimitsReport = LimitsReport()
     notes: list[str] = Field(default_factory=list)
     files: list[str] = Field(default_factory=list)
+    resumable: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The contract's one object. `notes` is in it only where there are any."""

@@ -98,6 +98,7 @@ def make_report(
     figures: Figures | None = None,
     notes: Sequence[str] = (),
     files: Sequence[str] = (),
+    resumable: bool = False,
 ) -> Report:
     """The report of these items, in their order: the outcome and its reason, the ledger's figures.
 
@@ -119,6 +120,7 @@ def make_report(
         else LimitsReport.model_validate(figures.limits, from_attributes=True),
         notes=[*found, *notes],
         files=list(files),
+        resumable=resumable,
     )
 
 

@@ -18,8 +18,8 @@ from uuid import UUID
 
 from prefect import task_engine
 from prefect._flow_run_suspension import raise_if_flow_run_suspension_requested
+from prefect.client.schemas.objects import State
 from prefect.context import TagsContext
-from prefect.states import State
 from prefect.task_engine import AsyncTaskRunEngine, SyncTaskRunEngine
 from prefect.tasks import Task
 

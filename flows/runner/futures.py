@@ -7,11 +7,11 @@ import concurrent.futures
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectConcurrentFuture, PrefectFuture
-from prefect.states import State
 from prefect.utilities.annotations import quote
 from prefect.utilities.collections import StopVisiting, visit_collection
 
@@ -78,9 +78,7 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
                 return
         super().wait(0)
 
-    async def result_async(
-        self, timeout: float | None = None, raise_on_failure: bool = True
-    ) -> R:
+    async def result_async(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         """The task's result; `TimeoutError` after `timeout` seconds."""
         await self.wait_async(timeout)
         if not self._wrapped_future.done():
@@ -89,8 +87,8 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
             )
         if self._final_state is None:
             return super().result(0, raise_on_failure)
-        result: R = await self._final_state.aresult(raise_on_failure=raise_on_failure)
-        return result
+        result: Any = await self._final_state.aresult(raise_on_failure=raise_on_failure)
+        return cast("R", result)
 
     def __await__(self) -> Generator[Any, None, R]:
         return self.result_async().__await__()
@@ -164,7 +162,7 @@ def pending_futures(*expressions: Any) -> list[PrefectFuture[Any]]:
     for expression in expressions:
         try:
             visit_collection(expression, visit_fn=collect, return_data=False, context={})
-        except Exception:  # noqa: S112 - whatever a user's object raises, the engine reports it
+        except Exception:
             continue
     return list(found.values())
 
@@ -176,7 +174,7 @@ def _is_done(future: PrefectFuture[Any]) -> bool:
 
 
 def when_done(futures: list[PrefectFuture[Any]], start: Callable[[], None]) -> None:
-    """Call `start` once, when the last of `futures` is done: at once, or in the thread that ends it."""
+    """Call `start` once all of `futures` are done: at once, or in the thread that ends the last."""
     left = len(futures)
     if not left:
         start()

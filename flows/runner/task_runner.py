@@ -11,10 +11,10 @@ from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect._internal.uuid7 import uuid7
+from prefect.client.schemas.objects import State
 from prefect.context import SyncClientContext
 from prefect.futures import PrefectFuture
 from prefect.settings.context import get_current_settings
-from prefect.states import State
 from prefect.task_runners import TaskRunner
 
 from prefect_governor.flows.runner.engine import run_async, run_sync
@@ -46,7 +46,7 @@ def governor_scope(governor: Governor | str | None) -> AbstractContextManager[An
     return scope
 
 
-class GovernedTaskRunner(TaskRunner[GovernedFuture[Any]]):
+class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
     """Runs the tasks of a flow on one long-lived event loop, under a governor.
 
     Async tasks are coroutines on a loop in a thread of its own, sync tasks run in at most
@@ -80,7 +80,7 @@ class GovernedTaskRunner(TaskRunner[GovernedFuture[Any]]):
     ) -> None:
         if max_threads is not None and max_threads < 1:
             raise ValueError(f"max_threads must be at least 1, not {max_threads}")
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._governor = governor
         self._max_threads = max_threads
         self._isolate = isolate
@@ -141,7 +141,7 @@ class GovernedTaskRunner(TaskRunner[GovernedFuture[Any]]):
             if scope is not None:
                 scope.__exit__(exc_type, exc_value, traceback)
 
-    def submit(  # type: ignore[override]
+    def submit(
         self,
         task: Task[Any, Any],
         parameters: dict[str, Any],

@@ -17,6 +17,7 @@ import time
 from concurrent.futures import Future
 from pathlib import Path
 
+from prefect_governor.blocks.ledger.batch import Batch
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
 from prefect_governor.blocks.ledger.records import (
@@ -30,7 +31,9 @@ from prefect_governor.blocks.ledger.records import (
     Usage,
 )
 from prefect_governor.blocks.ledger.sqlite import SQLiteStore
+from prefect_governor.blocks.ledger.store import Spend
 
+CHAIN = ("leaf", "root")
 BOUND, USAGE = Bound(5_000, 400, 100), Usage(3_000, 350, 60)
 RATES = (Rate("requests", 10**9), Rate("tokens", 10**12))
 
@@ -53,7 +56,7 @@ class Driver:
             call_id = f"{self.name}-{self._begun}"
         asked = time.perf_counter()
         who = Attribution(flow="bench", task="call", tags=("llm",), run_id=self.name, item=call_id)
-        future = self.desk.admit(Demand(call_id, ("leaf", "root"), ("llm",), BOUND, who))
+        future = self.desk.admit(Demand(call_id, CHAIN, ("llm",), BOUND, who))
 
         def admitted(done: "Future[Admission]") -> None:
             done.result()
@@ -70,7 +73,7 @@ class Driver:
 
 def work(
     folder: Path, name: str, seconds: float, open_calls: int, start: float
-) -> dict[str, object]:
+) -> tuple[int, list[float]]:
     """One process's share."""
     desk = LedgerDesk(SQLiteStore(folder / "ledger.db"), Owner(folder / "owners"))
     time.sleep(max(0.0, start - time.time()))
@@ -80,7 +83,7 @@ def work(
     while time.monotonic() < driver.deadline + 0.5:
         time.sleep(0.05)
     desk.close()
-    return {"pairs": driver.pairs, "admissions": driver.admissions}
+    return driver.pairs, driver.admissions
 
 
 def bare_commits(folder: Path, seconds: float = 1.0) -> list[float]:
@@ -116,10 +119,14 @@ def main() -> None:
         folder = Path(name)
         desk = LedgerDesk(SQLiteStore(folder / "ledger.db"), Owner(folder / "owners"))
         terms = LimitTerms("llm", "llm", 10**6, RATES if chosen.rates else ())
-        for key in ("root", "leaf"):
-            account = Account(key, key, 10**15, 10**15, "day", version="1")
-            desk.write(lambda batch, account=account: batch.register(account)).result()
-        desk.write(lambda batch: batch.define(terms)).result()
+        accounts = [Account(key, key, 10**15, 10**15, "day", version="1") for key in CHAIN]
+
+        def set_up(batch: Batch) -> None:
+            for account in accounts:
+                batch.register(account)
+            batch.define(terms)
+
+        desk.write(set_up).result()
         desk.close()
         before = bare_commits(folder)
         start = time.time() + 1.0
@@ -130,21 +137,22 @@ def main() -> None:
             ]
             results = pool.starmap(work, shares, chunksize=1)
         after = bare_commits(folder)
-        pairs = [result["pairs"] for result in results]
-        admissions = [each for result in results for each in result["admissions"]]
-        with SQLiteStore(folder / "ledger.db").transaction() as rows:
-            spent = sum(
-                rows.purse(rows.account("root")[0], label).spent_nano for label in [_label(rows)]
-            )
-        assert spent == sum(pairs) * USAGE.nano, "the ledger's figures are not the calls'"
+        pairs = [result[0] for result in results]
+        admissions = [each for result in results for each in result[1]]
+        spent = [each.spent_nano for each in _spends(folder)]
+        assert sum(spent) == sum(pairs) * USAGE.nano, "the ledger's figures are not the calls'"
     print(f"{sum(pairs) / chosen.seconds:,.0f} admit-and-settle pairs a second", end=" ")
     print(f"over {chosen.processes} processes ({', '.join(f'{each:,}' for each in pairs)})")
     print(f"an admission that need not wait: {quantiles(admissions)}")
     print(f"a bare commit: {quantiles(before)} before; {quantiles(after)} after")
 
 
-def _label(rows: object) -> str:
-    return rows.account("root")[1]  # type: ignore[attr-defined, no-any-return]
+def _spends(folder: Path) -> list[Spend]:
+    store = SQLiteStore(folder / "ledger.db")
+    try:
+        return list(store.read_spend("flow", {}).values())
+    finally:
+        store.close()
 
 
 if __name__ == "__main__":

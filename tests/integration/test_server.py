@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.background import BackgroundServer
+from prefect_governor.flows.background import BackgroundServer, ServerInfo
 from prefect_governor.flows.server import run_url
 
 CALL = """
@@ -224,6 +224,22 @@ class TestRecords:
         server.record.write_text(garbage)
         with pytest.raises(ConfigurationError, match=r"server\.json"):
             server.running()
+
+    def test_whoever_sees_the_server_live_finds_where_it_is(
+        self, server: BackgroundServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Another command looks just as the process was started."""
+        seen: list[ServerInfo | None] = []
+
+        class Observed(subprocess.Popen[bytes]):
+            def __init__(self, command: list[str], **options: Any) -> None:
+                super().__init__([sys.executable, "-c", "input()"], **options)
+                seen.append(server.running())
+
+        monkeypatch.setattr(subprocess, "Popen", Observed)
+        with pytest.raises(ConfigurationError, match="ended while it started"):
+            server.start(lambda _: None, timeout_seconds=30)
+        assert seen[0] is not None and seen[0].url.endswith("/api")
 
     @pytest.mark.parametrize("garbage", ["", "{", "null"])
     def test_a_broken_record_of_a_dead_server_is_no_server(

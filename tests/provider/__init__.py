@@ -89,6 +89,7 @@ Stats: now, open, max_open (refused calls count while they last), in_flight_seco
 of open), requests, billed_nano, billed_calls, input_tokens, cached_tokens, output_tokens,
 abandoned, throttled (429s by limits), throttled_by, faults {kind: n}, statuses, first_arrival,
 last_end, internal_errors. A call is open from its full arrival until its reply's last byte is
-written or its client is gone. Log records: `log.Record`; `tag` is the header x-test-tag or the
-last user message's first line. `log.utilization(records, cap)` is P11's figure.
+written or its client is gone; one whose client left before it was read was never open (`gone` in
+its record) but is billed like any abandoned call. Log records: `log.Record`; `tag` is the header
+x-test-tag or the last user message's first line. `log.utilization(records, cap)` is P11's figure.
 """

@@ -108,14 +108,14 @@ async def test_calls_given_up_for_others_are_never_counted_as_open_with_them(
 
         async def call(index: int) -> None:
             # Every second call is given up before its reply, and its connection closed.
-            timeout = httpx.Timeout(5, read=0.005 if index % 2 else 5)
+            timeout = httpx.Timeout(60, read=0.005 if index % 2 else 60)
             async with cap:
                 try:
                     await client.post("/chat/completions", json=body(str(index)), timeout=timeout)
                 except httpx.ReadTimeout:
                     return
 
-        await asyncio.gather(*(call(index) for index in range(300)))
+        await asyncio.gather(*(call(index) for index in range(150)))
     stats = judge.settled_stats()
-    assert stats["abandoned"] > 50
+    assert stats["abandoned"] > 25
     assert stats["max_open"] == 10

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+
 from prefect_governor.blocks.errors import OverBudget
 from prefect_governor.blocks.ledger.records import (
     Admission,
@@ -73,6 +74,7 @@ class FakeDesk:
         return self._resolve(call_id, "unconfirm", reason)
 
     def throttled(self, limits: tuple[str, ...], retry_after_seconds: float) -> "Future[None]":
+        assert self.reserved, "the slot was given away before the hold was told"
         self.held.append((limits, retry_after_seconds))
         return self._committed()
 
@@ -249,9 +251,7 @@ def chat_events(
 
 def event_stream(pieces: Iterable[bytes | Exception]) -> httpx.Response:
     """A reply of server-sent events."""
-    return httpx.Response(
-        200, headers={"content-type": "text/event-stream"}, stream=Pieces(pieces)
-    )
+    return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(pieces))
 
 
 def chat_request(**fields: Any) -> dict[str, Any]:

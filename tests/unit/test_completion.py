@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from prefect_governor.blocks.errors import (
     ConfigurationError,
     NotBounded,
@@ -25,7 +26,6 @@ from prefect_governor.blocks.model.completion import (
 from prefect_governor.blocks.model.library import litellm
 from prefect_governor.blocks.model.prices import PriceOverride
 from prefect_governor.blocks.scope import Scope, current_scope, scope
-
 from tests.unit.fakes import (
     FakeDesk,
     FakeGoverning,
@@ -33,6 +33,13 @@ from tests.unit.fakes import (
     chat_events,
     chat_reply,
     event_stream,
+)
+
+# LiteLLM's own models warn as pydantic builds them.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Item 'summary' on TypedDict:UserWarning",
+    "ignore:Pydantic serializer warnings:UserWarning",
+    "ignore:Accessing the 'model_:DeprecationWarning",
 )
 
 MESSAGES = [{"role": "user", "content": "What is it?"}]
@@ -46,14 +53,16 @@ class Network(FakeProvider):
     """What every client of ours sends to instead of a network."""
 
     def __init__(self) -> None:
-        super().__init__([lambda: httpx.Response(200, json=chat_reply())])
+        # Groq's client reads the tier without asking whether it is there.
+        reply = chat_reply(service_tier="on_demand")
+        super().__init__([lambda: httpx.Response(200, json=reply)])
 
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
     net = Network()
-    monkeypatch.setattr(clients.httpx, "AsyncHTTPTransport", lambda **_: net)
-    monkeypatch.setattr(clients.httpx, "HTTPTransport", lambda **_: net)
+    monkeypatch.setattr(clients, "async_pool", lambda: net)
+    monkeypatch.setattr(clients, "blocking_pool", lambda: net)
     monkeypatch.setattr(clients, "_by_loop", {})
     monkeypatch.setattr(clients, "_blocking", [])
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "OLLAMA_API_BASE"):
@@ -217,6 +226,16 @@ async def test_argument_that_passes_by_the_governor_is_refused_by_name(
     assert not network.requests
 
 
+@pytest.mark.parametrize("name", ["num_retries", "model_fallbacks"])
+async def test_second_layer_of_retries_is_found_and_said(
+    name: str, network: Network, governing: FakeGoverning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(litellm(), name, 3)
+    with scope(Scope(governing)), pytest.raises(ConfigurationError, match=f"litellm.{name}"):
+        await acompletion(**reach("openai"))
+    assert not network.requests
+
+
 async def test_model_for_the_responses_api_does_not_slip_out_by_another_path(
     network: Network, governing: FakeGoverning
 ) -> None:
@@ -267,6 +286,55 @@ async def test_local_ollama_is_spoken_to_in_the_dialect_that_is_known(
         await acompletion("ollama/llama3", MESSAGES, max_tokens=20)
     assert str(network.requests[0].url) == "http://localhost:11434/v1/chat/completions"
     assert json.loads(network.requests[0].content)["model"] == "llama3"
+
+
+async def test_offline_model_is_governed_like_any_other(network: Network) -> None:
+    governing = FakeGoverning()
+    text = "Paris is the capital of France.\nWhat is the capital of France?"
+    messages = [{"role": "user", "content": text}]
+    with scope(Scope(governing)):
+        reply = await acompletion("offline/extract", messages, max_tokens=200)
+        stream = await acompletion("offline/extract", messages, max_tokens=200, stream=True)
+        streamed = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+        waited = completion("offline/extract", messages, max_tokens=200)
+    assert "Paris" in reply.choices[0].message.content
+    assert streamed == reply.choices[0].message.content == waited.choices[0].message.content
+    assert governing.desk.outcomes == ["settle"] * 3
+    assert governing.desk.spent > 0
+    assert not network.requests
+
+
+async def test_proxy_of_the_environment_is_used_and_its_exceptions_kept(
+    governing: FakeGoverning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    body = json.dumps(chat_reply()).encode()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        asked.append(head.split(b"\r\n")[0])
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        await reader.readexactly(length)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
+        writer.write(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(clients, "_by_loop", {})
+    async with server:
+        with scope(Scope(governing)):
+            await acompletion(**reach("openai"))
+            await acompletion(**{**reach("openai"), "api_base": f"http://127.0.0.1:{port}/v1"})
+        await clients.aclose_clients()
+    assert asked == [
+        b"POST http://gateway.test/v1/chat/completions HTTP/1.1",
+        b"POST /v1/chat/completions HTTP/1.1",
+    ]
+    assert governing.desk.outcomes == ["settle"] * 2
 
 
 def test_each_loop_has_its_own_connections_and_closed_loops_are_forgotten(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from prefect_governor.blocks.errors import NotBounded, NotGoverned
 from prefect_governor.blocks.model.prices import Price, load_price
 from prefect_governor.blocks.model.tokens import count_tokens
@@ -16,7 +17,6 @@ from prefect_governor.blocks.wire.dialects.openai_chat import (
     OpenAIChat,
 )
 from prefect_governor.blocks.wire.plans import CallPlan
-
 from tests.unit.fakes import chat_events, chat_reply, chat_request
 
 DIALECT = OpenAIChat()
@@ -24,9 +24,7 @@ O200K = "o200k_base"
 TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
 
 
-def plan(
-    *, model: str = "gpt-4o-mini", encoding: str | None = O200K, **fields: Any
-) -> CallPlan:
+def plan(*, model: str = "gpt-4o-mini", encoding: str | None = O200K, **fields: Any) -> CallPlan:
     price = load_price(model)
     assert price is not None
     body = json.dumps(chat_request(model=model, **fields)).encode()
@@ -40,7 +38,12 @@ def refused(message: str, **fields: Any) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/chat/completions", "/chat/completions", "/api/v1/chat/completions/", "/x/chat/completions"],
+    [
+        "/v1/chat/completions",
+        "/chat/completions",
+        "/api/v1/chat/completions/",
+        "/x/chat/completions",
+    ],
 )
 def test_gateways_are_known_by_the_end_of_the_path(path: str) -> None:
     assert isinstance(dialect_of("POST", path), OpenAIChat)
@@ -115,7 +118,7 @@ def test_no_provider_within_the_premise_counts_more_than_the_bound(
 ) -> None:
     messages = [{"role": "user", "content": text} for text in texts]
     declared = [{"type": "function", "function": {"name": "f", "description": t}} for t in tools]
-    made = plan(messages=messages, **({"tools": declared} if declared else {}))
+    made = plan(messages=messages, tools=declared or None)
     # The provider's own arithmetic: 4 a message and 3 a request, the tools as JSON, its factor.
     count = 3 + sum(4 + count_tokens(text, O200K) for text in texts)
     if declared:
@@ -206,7 +209,8 @@ def test_earlier_audio_by_id_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b'"x"', b"{", b"{}", b'{"model": 1}', b'{"model": ""}', b"\xff", b"[" * 9**5]
+    "body",
+    [b"", b"[]", b'"x"', b"{", b"{}", b'{"model": 1}', b'{"model": ""}', b"\xff", b"[" * 9**5],
 )
 def test_body_that_cannot_be_read_is_refused(body: bytes) -> None:
     with pytest.raises(NotBounded):
@@ -219,7 +223,9 @@ def test_messages_of_another_shape_are_refused(messages: Any) -> None:
 
 
 def test_half_of_a_surrogate_pair_is_sent_as_it_came() -> None:
-    body = b'{"model":"gpt-4o-mini","max_tokens":5,"messages":[{"role":"user","content":"\\ud83d"}]}'
+    body = (
+        b'{"model":"gpt-4o-mini","max_tokens":5,"messages":[{"role":"user","content":"\\ud83d"}]}'
+    )
     price = load_price("gpt-4o-mini")
     assert price is not None
     made = DIALECT.plan(DIALECT.open(body), price=price, encoding=O200K)
@@ -242,13 +248,17 @@ def test_model_without_dearer_tiers_is_sent_as_it_came() -> None:
 def test_tier_left_to_the_provider_is_bounded_at_the_dearest() -> None:
     price = load_price("gpt-5")
     assert price is not None
-    auto, priority = plan(model="gpt-5", service_tier="auto"), plan(
-        model="gpt-5", service_tier="priority"
+    auto, priority = (
+        plan(model="gpt-5", service_tier="auto"),
+        plan(model="gpt-5", service_tier="priority"),
     )
     assert json.loads(auto.body)["service_tier"] == "auto"
-    assert auto.bound(price).nano >= priority.bound(price).nano > plan(
-        model="gpt-5"
-    ).bound(price).nano > plan(model="gpt-5", service_tier="flex").bound(price).nano
+    assert (
+        auto.bound(price).nano
+        >= priority.bound(price).nano
+        > plan(model="gpt-5").bound(price).nano
+        > plan(model="gpt-5", service_tier="flex").bound(price).nano
+    )
 
 
 def test_tier_without_a_price_is_refused_by_name() -> None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from prefect_governor.blocks.model.prices import (
     Price,
     PriceOverride,
@@ -181,9 +182,7 @@ def test_no_usage_within_the_bound_costs_more_than_the_bound(
     cached = data.draw(st.integers(0, billed))
     written = data.draw(st.integers(0, billed - cached))
     completion = data.draw(st.integers(0, outputs))
-    usage = UsageParts(
-        billed, completion, cached, written, data.draw(st.integers(0, completion))
-    )
+    usage = UsageParts(billed, completion, cached, written, data.draw(st.integers(0, completion)))
     replied = tier
     if tier in (None, "auto"):
         replied = data.draw(st.sampled_from(["default", *price.service, None, "unheard-of"]))

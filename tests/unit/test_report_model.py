@@ -64,7 +64,9 @@ def test_a_stopped_run_exits_3_whatever_min_success_says(
 
 @pytest.mark.parametrize("tenths", range(1, 10))
 def test_exactly_min_success_is_enough(tenths: int) -> None:
-    states: list[ItemState] = ["succeeded"] * tenths + ["failed"] * (10 - tenths)
+    good: list[ItemState] = ["succeeded"]
+    bad: list[ItemState] = ["failed"]
+    states = good * tenths + bad * (10 - tenths)
     assert outcome_of(states, min_success=float(f"0.{tenths}")) == "partial"
     assert outcome_of(states, min_success=float(f"0.{tenths}1")) == "failed"
 
@@ -185,9 +187,7 @@ def test_exit_status(outcome: str, status: int) -> None:
 
 
 def test_tally_names_only_what_there_is() -> None:
-    items = [
-        ItemReport(key=str(n), state=state)
-        for n, state in enumerate(["succeeded", "over_budget", "not_started", "succeeded"])
-    ]
-    assert tally(items) == "2 of 4 items succeeded, 1 over budget, 1 not started"  # type: ignore[arg-type]
+    states: list[ItemState] = ["succeeded", "over_budget", "not_started", "succeeded"]
+    items = [ItemReport(key=str(n), state=state) for n, state in enumerate(states)]
+    assert tally(items) == "2 of 4 items succeeded, 1 over budget, 1 not started"
     assert tally([]) == "there were no items"

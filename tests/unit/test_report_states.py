@@ -26,6 +26,7 @@ from prefect.states import (
 
 from prefect_governor.blocks.errors import ConfigurationError, ItemFailed, OverBudget, RunStopped
 from prefect_governor.flows.report.keys import item_keys
+from prefect_governor.flows.report.model import Report
 from prefect_governor.flows.report.publish import UNGOVERNED, make_report, publish_report
 from prefect_governor.flows.report.states import NOT_KEPT, flatten, name_upstream, read_endings
 
@@ -151,19 +152,24 @@ def test_every_key_stands_once(given_keys: list[str]) -> None:
     assert len(set(keys)) == len(given_keys)
 
 
+def report_in(state: "State[Any]") -> Report:
+    assert isinstance(state.data, Report)
+    return state.data
+
+
 def test_without_a_flow_run_the_state_is_all() -> None:
     state = publish_report([Completed(data=1), Failed(data=ValueError("x"))], keys=["a", "b"])
     assert (state.type, state.name) == (StateType.COMPLETED, "Partial")
-    assert [(i.key, i.state, i.result, i.attempts) for i in state.data.items] == [
+    assert [(i.key, i.state, i.result, i.attempts) for i in report_in(state).items] == [
         ("a", "succeeded", 1, 1),
         ("b", "failed", None, 1),
     ]
-    assert state.data.notes == [UNGOVERNED]
+    assert report_in(state).notes == [UNGOVERNED]
     assert "\n" not in str(state.message)
 
 
 def test_a_wrong_min_success_is_told_before_anything_is_waited_for() -> None:
-    never = PrefectConcurrentFuture(uuid4(), concurrent.futures.Future())
+    never = PrefectConcurrentFuture[Any](uuid4(), concurrent.futures.Future())
     with pytest.raises(ConfigurationError):
         publish_report([never], min_success=90)
 
@@ -171,7 +177,7 @@ def test_a_wrong_min_success_is_told_before_anything_is_waited_for() -> None:
 def test_a_run_over_nothing_is_complete() -> None:
     state = publish_report([])
     assert state.type is StateType.COMPLETED and state.name == "Completed"
-    assert state.data.outcome == "complete"
+    assert report_in(state).outcome == "complete"
 
 
 def test_the_ledger_s_figures_stand_in_the_report() -> None:

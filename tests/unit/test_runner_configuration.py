@@ -6,7 +6,7 @@ import subprocess
 import sys
 from contextlib import nullcontext
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 import pytest
 from prefect import task
 

@@ -46,9 +46,7 @@ class Clock:
 
 
 def limits_of(server: Server, clock: Clock) -> TagLimits:
-    return TagLimits(
-        server.read, logger=LOGGER, trust_seconds=5, refresh_seconds=2.5, clock=clock
-    )
+    return TagLimits(server.read, logger=LOGGER, trust_seconds=5, refresh_seconds=2.5, clock=clock)
 
 
 def settled(limits: TagLimits) -> None:

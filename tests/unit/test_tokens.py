@@ -6,6 +6,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from prefect_governor.blocks.model.tokens import SLICE_CHARACTERS, count_tokens, encoding_of
 
 

@@ -1,5 +1,8 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
+
 from prefect_governor.blocks.wire.sse import Event, EventSplitter
 
 lines = st.lists(
@@ -21,7 +24,7 @@ def test_where_the_pieces_are_cut_changes_nothing(
 ) -> None:
     text = end.join(lines) + (end if last else b"")
     at = sorted({0, *(min(cut, len(text)) for cut in cuts), len(text)})
-    pieces = [text[start:stop] for start, stop in zip(at, at[1:], strict=False)]
+    pieces = [text[start:stop] for start, stop in pairwise(at)]
     expected = split([text])
     assert split(pieces) == expected
     assert split([text[index : index + 1] for index in range(len(text))]) == expected

@@ -2,13 +2,16 @@ import asyncio
 import gc
 import gzip
 import json
+import socket
 import threading
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
+
 from prefect_governor.blocks.errors import (
     NotBounded,
     NotGoverned,
@@ -20,7 +23,6 @@ from prefect_governor.blocks.ledger.records import Usage
 from prefect_governor.blocks.model.prices import UsageParts, cost, load_price
 from prefect_governor.blocks.scope import Scope, scope
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
-
 from tests.unit.fakes import (
     FakeDesk,
     FakeGoverning,
@@ -220,7 +222,8 @@ async def test_spent_quota_is_told_at_once_instead_of_tried_again(
 
 
 async def test_queue_timeout_counts_all_the_waits_of_a_throttled_call() -> None:
-    from prefect_governor.blocks.wire.exchange import Terms, exchange
+    from prefect_governor.blocks.wire.exchange import exchange
+    from prefect_governor.blocks.wire.ports import Terms
     from prefect_governor.blocks.wire.transport import _AsyncIO
 
     now = [100.0]
@@ -349,7 +352,7 @@ async def test_model_without_a_price_is_refused_by_name(wire: Callable[..., Wire
     made = wire(ok())
     with (
         scope(Scope(made.governing)),
-        pytest.raises(NotPriced, match="'openai/nobody-knows-it'.*Model block"),
+        pytest.raises(NotPriced, match=r"'openai/nobody-knows-it'.*Model block"),
     ):
         await made.post(chat_request(model="nobody-knows-it"))
     assert not made.provider.requests
@@ -369,6 +372,25 @@ async def test_no_error_message_holds_a_key_or_a_request(wire: Callable[..., Wir
             await made.post(body)
         assert SECRET not in str(caught.value)
         assert not made.provider.requests
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+async def test_key_with_a_line_end_is_not_quoted_in_the_error(kind: str) -> None:
+    governing = FakeGoverning()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1/chat/completions"
+        headers = {"authorization": f"Bearer {SECRET}\n"}
+        request = httpx.Request("POST", url, json=chat_request(), headers=headers)
+        with pytest.raises(httpx.LocalProtocolError, match="key") as caught:
+            if kind == "async":
+                async with GovernedAsyncTransport(httpx.AsyncHTTPTransport(), governing) as made:
+                    await made.handle_async_request(request)
+            else:
+                with GovernedTransport(httpx.HTTPTransport(), governing) as blocking:
+                    blocking.handle_request(request)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in shown
+    assert governing.desk.outcomes == ["void"]
 
 
 async def test_compressed_request_cannot_hide_what_it_asks_for(wire: Callable[..., Wire]) -> None:

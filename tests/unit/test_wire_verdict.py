@@ -2,6 +2,7 @@ from datetime import datetime, timezone
 
 import httpx
 import pytest
+
 from prefect_governor.blocks.wire.verdict import (
     LONGEST_HOLD_SECONDS,
     duration_seconds,

@@ -1,7 +1,6 @@
 """OpenAI's chat completions, which most gateways speak too: any path that ends so.
 
-Everything that a request may hold is in a table here: what its bytes bound, what is refused and
-why. A field or a part that stands in none is refused by name: it might be one that costs.
+What a request may hold is in `chat_rules`; here is what it may cost.
 """
 
 import json
@@ -11,10 +10,19 @@ from fractions import Fraction
 from typing import Any
 
 from prefect_governor.blocks.errors import NotBounded
-from prefect_governor.blocks.model.prices import STANDARD_TIERS, Price, UsageParts
+from prefect_governor.blocks.model.tariffs import STANDARD_TIERS, Price
 from prefect_governor.blocks.model.tokens import count_tokens
+from prefect_governor.blocks.wire.dialects.chat_replies import ChatStream, billed
+from prefect_governor.blocks.wire.dialects.chat_rules import (
+    COUNTED_FIELDS,
+    LOCAL_TOOLS,
+    MAX_TOKENS_FIELDS,
+    PLAIN_FIELDS,
+    REFUSED_FIELDS,
+    REFUSED_PARTS,
+    TEXT_PARTS,
+)
 from prefect_governor.blocks.wire.plans import Billed, CallPlan, CallRequest
-from prefect_governor.blocks.wire.sse import Event, EventSplitter
 
 # The premise of promise P1: a provider counts at most 1.5 times the local tokenizer's tokens, and
 # no more than the body's bytes plus a fixed overhead a message and a tool.
@@ -22,50 +30,6 @@ TOKENIZER_FACTOR = Fraction(3, 2)
 MESSAGE_OVERHEAD_TOKENS = 16
 TOOL_OVERHEAD_TOKENS = 16
 REQUEST_OVERHEAD_TOKENS = 16
-
-MAX_TOKENS_FIELDS = ("max_completion_tokens", "max_tokens")
-
-# Fields that hold text which the provider may count as input. Messages are counted by part.
-COUNTED_FIELDS = frozenset(
-    {"tools", "functions", "tool_choice", "function_call", "response_format", "guided_json",
-     "guided_regex", "guided_choice", "guided_grammar", "structured_outputs", "documents",
-     "chat_template", "chat_template_kwargs", "stop", "stop_token_ids", "bad_words", "grammar"}
-)  # fmt: skip
-# Fields that change no bound.
-PLAIN_FIELDS = frozenset(
-    {"model", "messages", "n", "best_of", "stream", "stream_options", "service_tier", "temperature",
-     "top_p", "top_k", "top_a", "min_p", "min_tokens", "frequency_penalty", "presence_penalty",
-     "repetition_penalty", "length_penalty", "seed", "logit_bias", "logprobs", "top_logprobs",
-     "prompt_logprobs", "user", "metadata", "safety_identifier", "prompt_cache_key",
-     "prompt_cache_retention", "parallel_tool_calls", "reasoning_effort", "reasoning", "thinking",
-     "verbosity", "store", "ignore_eos", "skip_special_tokens", "spaces_between_special_tokens",
-     "include_stop_str_in_output", "add_generation_prompt", "continue_final_message",
-     "truncate_prompt_tokens", "safe_prompt", "random_seed", "safety_settings",
-     "safety_model", "reasoning_format", "include_reasoning", "disable_tool_validation",
-     "enable_thinking", "include", "usage", "priority", "request_id", "return_token_ids",
-     *MAX_TOKENS_FIELDS}
-)  # fmt: skip
-REFUSED_FIELDS: Mapping[str, str] = {
-    "web_search_options": "a hosted search is billed by the query and reads pages of any length",
-    "audio": "audio output has a price of its own",
-    "prediction": "rejected prediction tokens are billed beyond max_tokens",
-    "models": "it lets the provider choose a dearer model",
-    "route": "it lets the provider choose a dearer model",
-    "fallbacks": "it lets the provider choose a dearer model",
-    "plugins": "a plugin is billed beside the tokens",
-    "previous_response_id": "an earlier response by id has a length that nobody sees here",
-    "search_parameters": "a hosted search is billed beside the tokens",
-    "compound_custom": "hosted tools are billed beside the tokens",
-}
-REFUSED_PARTS: Mapping[str, str] = {
-    "image_url": "an image's tokens are not bounded by its bytes",
-    "input_image": "an image's tokens are not bounded by its bytes",
-    "input_audio": "audio's tokens are not bounded by its bytes",
-    "video_url": "a video's tokens are not bounded by its bytes",
-    "file": "a file's tokens are not bounded by the request's bytes",
-}
-TEXT_PARTS: Mapping[str, str] = {"text": "text", "refusal": "refusal", "thinking": "thinking"}
-LOCAL_TOOLS = frozenset({"function", "custom"})
 
 
 class OpenAIChat:
@@ -130,53 +94,10 @@ class OpenAIChat:
             reply = json.loads(body)
         except (ValueError, RecursionError):
             return None
-        return _billed(reply) if isinstance(reply, dict) else None
+        return billed(reply) if isinstance(reply, dict) else None
 
-    def stream(self, plan: CallPlan) -> "ChatStream":
+    def stream(self, plan: CallPlan) -> ChatStream:
         return ChatStream(hide_usage=plan.hide_usage)
-
-
-class ChatStream:
-    """A streamed reply. Complete once `[DONE]` and a usage were both seen."""
-
-    def __init__(self, *, hide_usage: bool) -> None:
-        self._hide_usage = hide_usage
-        self._events = EventSplitter()
-        self._billed: Billed | None = None
-        self._tier: str | None = None
-        self._done = False
-
-    def feed(self, data: bytes) -> bytes:
-        return b"".join(self._shown(event) for event in self._events.feed(data))
-
-    def flush(self) -> bytes:
-        return b"".join(self._shown(event) for event in self._events.flush())
-
-    def finished(self) -> Billed | None:
-        if not self._done or self._billed is None:
-            return None
-        return Billed(self._billed.parts, self._tier)
-
-    def _shown(self, event: Event) -> bytes:
-        if event.data is None:
-            return event.raw
-        if event.data.strip() == b"[DONE]":
-            self._done = True
-            return event.raw
-        try:
-            chunk = json.loads(event.data)
-        except (ValueError, RecursionError):
-            return event.raw
-        if not isinstance(chunk, dict):
-            return event.raw
-        if isinstance(chunk.get("service_tier"), str):
-            self._tier = chunk["service_tier"]
-        if chunk.get("usage") is None:
-            return event.raw
-        # A usage that cannot be read makes the earlier ones (running counts) untrue too.
-        self._billed = _billed(chunk)
-        only_usage = not chunk.get("choices")
-        return b"" if self._hide_usage and only_usage else event.raw
 
 
 def _refuse(fields: Mapping[str, Any]) -> None:
@@ -328,38 +249,3 @@ def _write(fields: Mapping[str, Any]) -> bytes:
     except UnicodeEncodeError:
         # Half of a surrogate pair has no UTF-8; as an escape it is sent as it came.
         return json.dumps(fields, separators=(",", ":")).encode()
-
-
-def _billed(reply: Mapping[str, Any]) -> Billed | None:
-    """The usage of a reply. None where it is missing or cannot be: no request has no input."""
-    usage = reply.get("usage")
-    if not isinstance(usage, dict):
-        return None
-    inputs, outputs = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
-    if not inputs or outputs is None:
-        return None
-    total = _count(usage, "total_tokens")
-    if total is not None:
-        # Some providers leave reasoning out of the completion and have it in the total alone.
-        outputs = max(outputs, total - inputs)
-    details = usage.get("prompt_tokens_details")
-    details = details if isinstance(details, dict) else {}
-    cached = _count(details, "cached_tokens") or _count(usage, "prompt_cache_hit_tokens") or 0
-    written = _count(details, "cache_write_tokens") or _count(details, "cache_creation_tokens") or 0
-    reasoning = usage.get("completion_tokens_details")
-    thought = (_count(reasoning, "reasoning_tokens") or 0) if isinstance(reasoning, dict) else 0
-    if cached + written > inputs:
-        # Nonsense in the details: all of it is billed as fresh input.
-        cached = written = 0
-    tier = reply.get("service_tier")
-    return Billed(
-        UsageParts(inputs, outputs, cached, written, min(thought, outputs)),
-        tier if isinstance(tier, str) else None,
-    )
-
-
-def _count(values: Mapping[str, Any], name: str) -> int | None:
-    value = values.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        return None
-    return value

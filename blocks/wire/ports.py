@@ -1,0 +1,58 @@
+"""What an exchange needs of a transport: the doing, and what the transport was told."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, Protocol, TypeVar
+
+import httpx
+
+from prefect_governor.blocks.wire.governing import Governing
+
+T = TypeVar("T")
+
+
+class IO(Protocol):
+    """What differs between the transports."""
+
+    async def body(self, request: httpx.Request) -> bytes: ...
+
+    async def send(self, request: httpx.Request) -> httpx.Response: ...
+
+    async def read(self, response: httpx.Response) -> bytes: ...
+
+    def chunks(self, response: httpx.Response) -> AsyncIterator[bytes]: ...
+
+    async def close(self, response: httpx.Response) -> None: ...
+
+    async def wait(self, future: "Future[T]") -> T: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    def stream(
+        self, chunks: AsyncGenerator[bytes, None], close: Callable[[], Coroutine[Any, Any, None]]
+    ) -> httpx.AsyncByteStream | httpx.SyncByteStream: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a transport was told of its calls. `governing` None: the governor of the context."""
+
+    governing: Governing | None = None
+    provider: str | None = None
+    tags: tuple[str, ...] = ()
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+
+
+def run_blocking(steps: "Coroutine[Any, Any, T]") -> T:
+    """Runs a coroutine over a blocking IO: it never suspends, so one step is all of it."""
+    try:
+        steps.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    steps.close()
+    raise RuntimeError("a blocking exchange was suspended")

@@ -1,0 +1,456 @@
+"""Several processes at one ledger, killed at any moment, forked from a parent that uses it."""
+
+import os
+import random
+import signal
+import struct
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from prefect_governor.blocks.errors import OverBudget
+from prefect_governor.blocks.ledger.batch import Batch
+from prefect_governor.blocks.ledger.desk import LedgerDesk
+from prefect_governor.blocks.ledger.owner import Owner
+from prefect_governor.blocks.ledger.records import (
+    Account,
+    Admission,
+    Attribution,
+    Bound,
+    Demand,
+    LimitTerms,
+    Usage,
+)
+from prefect_governor.blocks.ledger.sqlite import SQLiteStore
+
+# Forking is the hazard here; newer Pythons warn of it wherever there are threads.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+
+CAP = 5
+THREADS = 4
+WORKERS = 3
+BOUND = Bound(100, 10, 10)
+RECORD = struct.Struct("<qqq")
+
+
+def fork(work: Callable[[], None]) -> int:
+    """A child that does `work` and exits 0, or 1 with a traceback; it never outlives its test."""
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(120)
+        try:
+            work()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return pid
+
+
+def ended_well(pid: int, seconds: float = 60.0) -> bool:
+    """Whether a child exits 0 in time; it is killed where it does not exit at all."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status) == 0
+        time.sleep(0.01)
+    kill(pid)
+    return False
+
+
+def kill(pid: int) -> int:
+    """SIGKILL and wait. Returns an instant before the death."""
+    before = time.monotonic_ns()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return before
+
+
+def open_desk(folder: Path, *, threaded: bool = True) -> LedgerDesk:
+    return LedgerDesk(
+        SQLiteStore(folder / "ledger.db"), Owner(folder / "owners"), threaded=threaded
+    )
+
+
+def set_up(folder: Path, *, ceiling: int | None, cap: int) -> None:
+    store = SQLiteStore(folder / "ledger.db")
+    with store.transaction() as rows:
+        batch = Batch(rows, "setup")
+        for key in ("leaf", "root"):
+            batch.register(Account(key, key, ceiling, None, version="1"))
+        batch.define(LimitTerms("llm", "llm", cap))
+        batch.write()
+    store.close()
+
+
+def demand(call_id: str, user: str | None = None) -> Demand:
+    return Demand(call_id, ("leaf", "root"), ("llm",), BOUND, Attribution(user=user))
+
+
+# Hammering
+
+
+def hammer(folder: Path, name: str, seed: int) -> None:
+    """One process: threads that call until the money is gone, each keeping a log of its calls.
+
+    A call's record is its start, its end (0 while it is open) and its bill; written around the
+    stretch in which a provider would see it, by plain writes that outlive a SIGKILL.
+    """
+    desk = open_desk(folder)
+    errors: list[BaseException] = []
+
+    def call_on_and_on(number: int) -> None:
+        chance = random.Random(f"{seed} {name} {number}")
+        log = os.open(folder / f"{name}-{number}.log", os.O_CREAT | os.O_RDWR)
+        for each in range(10**9):
+            call_id = f"{name}-{number}-{each}"
+            try:
+                desk.admit(demand(call_id, name)).result(60)
+            except OverBudget:
+                return
+            began = time.monotonic_ns()
+            os.pwrite(log, RECORD.pack(began, 0, 0), each * RECORD.size)
+            time.sleep(chance.uniform(0, 0.004))
+            bill = chance.randint(20, BOUND.nano)
+            os.pwrite(log, RECORD.pack(began, time.monotonic_ns(), bill), each * RECORD.size)
+            if chance.random() < 0.02:
+                desk.unconfirm(call_id, "cut off").result(60)
+            else:
+                desk.settle(call_id, Usage(bill, 5, 5)).result(60)
+
+    def guarded(number: int) -> None:
+        try:
+            call_on_and_on(number)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    desk.close()
+    if errors:
+        raise errors[0]
+
+
+@dataclass
+class Judge:
+    """Reads the ledger all the while, and the logs in the end."""
+
+    folder: Path
+    ceiling: int
+    killed_at: dict[str, int] = field(default_factory=dict)
+    reads: int = 0
+
+    def __post_init__(self) -> None:
+        self.store = SQLiteStore(self.folder / "ledger.db")
+
+    def look(self) -> int:
+        """Check the figures of this instant; returns what is gone of the ceiling."""
+        self.reads += 1
+        totals = []
+        for key in ("root", "leaf"):
+            known = self.store.read_purse(key)
+            assert known is not None
+            purse = known[1]
+            total = purse.spent_nano + purse.unconfirmed_nano + purse.reserved_nano
+            assert total <= self.ceiling, purse
+            totals.append(total)
+        gate = self.store.read_gate("llm")
+        assert gate is not None and gate.in_flight <= gate.max_in_flight <= CAP
+        return totals[0]
+
+    def reserved(self, name: str) -> int:
+        spend = self.store.read_spend("user", {"user": name}).get(name)
+        return 0 if spend is None else spend.reserved_nano
+
+    def calls(self) -> list[tuple[int, int, int]]:
+        found = []
+        for log in self.folder.glob("*.log"):
+            died = self.killed_at.get(log.stem.split("-")[0], 0)
+            for began, ended, bill in RECORD.iter_unpack(log.read_bytes()):
+                found.append((began, ended or died, bill))
+        return found
+
+
+def overlap(calls: list[tuple[int, int, int]]) -> int:
+    """The most calls that were ever open at once."""
+    edges = sorted(
+        [(ended, -1) for _, ended, _ in calls] + [(began, 1) for began, ended, _ in calls]
+    )
+    most = now = 0
+    for _, step in edges:
+        now += step
+        most = max(most, now)
+    return most
+
+
+def run_chaos(folder: Path, *, kills: int, bounds: int, seed: int) -> None:
+    chance = random.Random(seed)
+    ceiling = bounds * BOUND.nano
+    set_up(folder, ceiling=ceiling, cap=CAP)
+    # The parent is at the ledger too, with a desk of its own, before anything is forked.
+    parent = open_desk(folder)
+    parent.admit(demand("the parent's")).result(10)
+    judge = Judge(folder, ceiling)
+    owner = parent.process
+    assert isinstance(owner, Owner)
+    seeds = iter(range(seed, seed + 1000))
+    workers: dict[str, int] = {}
+
+    def start() -> None:
+        name = f"w{len(judge.killed_at) + len(workers)}"
+
+        def child() -> None:
+            owner.forget()
+            hammer(folder, name, next(seeds))
+
+        workers[name] = fork(child)
+
+    for _ in range(WORKERS):
+        start()
+    recoveries, stranded = [], 0
+    for number in range(kills):
+        goal = ceiling * (number + 1) // (kills + 2)
+        deadline = time.monotonic() + 60
+        while judge.look() < goal:
+            assert time.monotonic() < deadline, "nothing moves"
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.02))
+        victim = chance.choice(sorted(workers))
+        judge.killed_at[victim] = kill(workers.pop(victim))
+        died, held = time.monotonic(), judge.reserved(victim)
+        stranded += held
+        start()
+        while judge.reserved(victim):
+            judge.look()
+            assert time.monotonic() - died < 30, "the dead still hold slots"
+            time.sleep(0.01)
+        if held:
+            recoveries.append(time.monotonic() - died)
+    # What it holds is waited for by whoever needs the last of the money.
+    parent.settle("the parent's", Usage(1, 1, 1)).result(10)
+    for name, pid in sorted(workers.items()):
+        assert ended_well(pid), f"{name} failed or hung"
+    judge.look()
+    known, gate = judge.store.read_purse("root"), judge.store.read_gate("llm")
+    assert known is not None and gate is not None
+    purse, calls = known[1], judge.calls()
+    bill = sum(each[2] for each in calls)
+    print(
+        f"\nseed {seed}: {len(calls)} calls, {kills} kills, {stranded // BOUND.nano} calls cut off,"
+        f" recovered in at most {max(recoveries, default=0):.1f} s; {judge.reads} reads;"
+        f" spent {purse.spent_nano}, unconfirmed {purse.unconfirmed_nano}, bill {bill},"
+        f" ceiling {ceiling}"
+    )
+    assert stranded > 0, "no kill hit a call in flight: nothing was tested"
+    assert purse.unconfirmed_nano >= stranded
+    assert overlap(calls) <= CAP
+    assert gate.max_in_flight == CAP, "the cap was never reached: nothing was tested"
+    assert (gate.in_flight, purse.reserved_nano) == (0, 0)
+    assert bill <= purse.spent_nano + purse.unconfirmed_nano <= ceiling
+    # Not stranded: what is left is less than a call's bound.
+    assert purse.spent_nano + purse.unconfirmed_nano > ceiling - 2 * BOUND.nano
+    parent.close()
+    judge.store.close()
+
+
+def test_killed_processes_exceed_neither_cap_nor_ceiling_and_leak_nothing(tmp_path: Path) -> None:
+    run_chaos(tmp_path, kills=2, bounds=2500, seed=20_261_124)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("seed", range(5))
+def test_many_killed_processes_exceed_neither_cap_nor_ceiling(tmp_path: Path, seed: int) -> None:
+    run_chaos(tmp_path, kills=10, bounds=20_000, seed=seed)
+
+
+# Waking
+
+
+def stamp(future: "Future[Admission]") -> list[int]:
+    """Where the instant will stand at which the future is done."""
+    at: list[int] = []
+    future.add_done_callback(lambda _: at.append(time.monotonic_ns()))
+    return at
+
+
+def test_a_waiter_in_one_process_gets_the_slot_that_another_gives_back_at_once(
+    tmp_path: Path,
+) -> None:
+    set_up(tmp_path, ceiling=None, cap=1)
+    go_read, go_write = os.pipe()
+    told_read, told_write = os.pipe()
+    rounds = 15
+
+    def other() -> None:
+        desk = open_desk(tmp_path)
+        for number in range(rounds):
+            desk.admit(demand(f"other {number}")).result(10)
+            os.write(told_write, b"+" * 8)
+            os.read(go_read, 1)
+            # Taken before the settle is durable: the figure holds the commit as well.
+            settled = time.monotonic_ns()
+            desk.settle(f"other {number}", Usage(1, 1, 1)).result(10)
+            os.write(told_write, settled.to_bytes(8, "little"))
+            os.read(go_read, 1)
+        desk.close()
+
+    pid = fork(other)
+    desk = open_desk(tmp_path)
+    took = []
+    for number in range(rounds):
+        os.read(told_read, 8)
+        waiting = desk.admit(demand(f"mine {number}"))
+        admitted = stamp(waiting)
+        while desk.stats(None).waiting_for is None:
+            time.sleep(0.001)
+        assert not waiting.done()
+        os.write(go_write, b".")
+        waiting.result(10)
+        settled = int.from_bytes(os.read(told_read, 8), "little")
+        took.append((admitted[0] - settled) / 1e9)
+        desk.settle(f"mine {number}", Usage(1, 1, 1)).result(10)
+        os.write(go_write, b".")
+    assert ended_well(pid)
+    desk.close()
+    print(
+        f"\nwoken after {sorted(took)[len(took) // 2] * 1e3:.1f} ms, at most {max(took) * 1e3:.1f}"
+    )
+    assert sorted(took)[len(took) // 2] < 0.05
+
+
+# Forking
+
+
+@pytest.mark.parametrize("forgets", [True, False])
+def test_a_parents_death_is_seen_though_its_child_lives(tmp_path: Path, forgets: bool) -> None:
+    read, write = os.pipe()
+
+    def parent() -> None:
+        owner = Owner(tmp_path)
+
+        def child() -> None:
+            if forgets:
+                owner.forget()
+            os.write(write, os.getpid().to_bytes(4, "little"))
+            time.sleep(60)
+
+        os.write(write, owner.id.encode())
+        fork(child)
+        time.sleep(60)
+
+    pid = fork(parent)
+    name = os.read(read, 32).decode()
+    child = int.from_bytes(os.read(read, 4), "little")
+    prober = Owner(tmp_path)
+    try:
+        assert not prober.is_dead(name)
+        kill(pid)
+        # A child that does not forget is why a child must.
+        assert prober.is_dead(name) == forgets
+    finally:
+        os.kill(child, signal.SIGKILL)
+        prober.release()
+
+
+def test_a_child_that_forgets_and_releases_leaves_its_parents_claim_alone(tmp_path: Path) -> None:
+    owner = Owner(tmp_path)
+
+    def child() -> None:
+        owner.forget()
+        owner.forget()
+        owner.release()
+
+    assert ended_well(fork(child))
+    prober = Owner(tmp_path)
+    assert not prober.is_dead(owner.id)
+    owner.release()
+    assert prober.is_dead(owner.id)
+    prober.release()
+
+
+def test_a_forked_childs_writes_outlive_its_parents_connection(tmp_path: Path) -> None:
+    """SQLite lets a child believe that it holds its parent's file locks. When the parent then
+    closes, the log that the child writes to is deleted: two ledgers, two ceilings."""
+    set_up(tmp_path, ceiling=1000, cap=9)
+    inherited = SQLiteStore(tmp_path / "ledger.db")
+    inherited.read_gate("llm")
+    go_read, go_write = os.pipe()
+    told_read, told_write = os.pipe()
+
+    def child() -> None:
+        store = SQLiteStore(tmp_path / "ledger.db")
+        for number in range(2):
+            with store.transaction() as rows:
+                batch = Batch(rows, "child")
+                batch.admit(demand(f"child {number}"))
+                batch.write()
+            os.write(told_write, b".")
+            os.read(go_read, 1)
+
+    pid = fork(child)
+    os.read(told_read, 1)
+    inherited.close()
+    os.write(go_write, b".")
+    os.read(told_read, 1)
+    later = SQLiteStore(tmp_path / "ledger.db")
+    known = later.read_purse("root")
+    os.write(go_write, b".")
+    assert ended_well(pid)
+    assert known is not None and known[1].reserved_nano == 2 * BOUND.nano
+    later.close()
+
+
+def test_a_fork_in_the_midst_of_transactions_leaves_both_sides_working(tmp_path: Path) -> None:
+    set_up(tmp_path, ceiling=None, cap=10**6)
+    desk = open_desk(tmp_path)
+    owner = desk.process
+    assert isinstance(owner, Owner)
+    stop = threading.Event()
+    failures: list[BaseException] = []
+
+    def spend() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            try:
+                desk.admit(demand(f"parent {number}")).result(10)
+                desk.settle(f"parent {number}", Usage(1, 1, 1)).result(10)
+            except BaseException as error:
+                failures.append(error)
+                return
+
+    thread = threading.Thread(target=spend)
+    thread.start()
+    for each in range(10):
+
+        def child(each: int = each) -> None:
+            owner.forget()
+            # The parent's desk is not this process's, and closing it here closes nothing.
+            desk.close()
+            mine = open_desk(tmp_path)
+            mine.admit(demand(f"child {each}")).result(10)
+            mine.settle(f"child {each}", Usage(1000, 1, 1)).result(10)
+            mine.close()
+
+        assert ended_well(fork(child), 20)
+    stop.set()
+    thread.join()
+    assert not failures
+    desk.close()
+    store = SQLiteStore(tmp_path / "ledger.db")
+    known = store.read_purse("root")
+    assert known is not None
+    purse = known[1]
+    assert (purse.unconfirmed_nano, purse.reserved_nano) == (0, 0)
+    assert purse.spent_nano > 10 * 1000
+    store.close()

@@ -1,0 +1,30 @@
+"""What every test runs under: a home of its own, no telemetry, no key of the person's."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything imports Prefect or LiteLLM: both read their settings once.
+_HOME = tempfile.TemporaryDirectory(prefix="prefect-governor-tests-")
+os.environ.update(
+    PREFECT_HOME=_HOME.name,
+    PREFECT_SERVER_ANALYTICS_ENABLED="false",
+    DO_NOT_TRACK="1",
+    LITELLM_LOCAL_MODEL_COST_MAP="True",
+)
+for _name in list(os.environ):
+    if _name in ("PREFECT_API_URL", "PREFECT_API_KEY") or _name.endswith(("_API_KEY", "_API_BASE")):
+        del os.environ[_name]
+
+pytest_plugins = ["tests.provider.fixtures"]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A `PREFECT_HOME`, and so a ledger, for one test alone."""
+    folder = tmp_path / "prefect-home"
+    monkeypatch.setenv("PREFECT_HOME", str(folder))
+    yield folder

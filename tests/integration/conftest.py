@@ -1,0 +1,81 @@
+"""One real Prefect server for all integration tests, and what they need to run a fan-out."""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from prefect_governor.flows.background import ServerInfo
+from tests.provider.process import ProviderProcess
+
+WORDS = "budget ceiling ledger slot rate queue reply token parcel query signal kernel".split()
+
+Corpus = Callable[..., list[Path]]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ServerInfo]:
+    """A server of the test session's own, started as a user's would be."""
+    from prefect_governor.flows.server import ensure_server, stop_server, use_server
+
+    # What writes to SQLite beside the flows has them answered 503 and wait for seconds.
+    os.environ["PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED"] = "false"
+    os.environ["PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED"] = "false"
+    info = ensure_server()
+    use_server(info)
+    yield info
+    stop_server()
+
+
+@pytest.fixture(scope="session")
+def provider_process() -> Iterator[ProviderProcess]:
+    with ProviderProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def upstream(
+    provider_process: ProviderProcess, monkeypatch: pytest.MonkeyPatch
+) -> ProviderProcess:
+    """The strict provider, as new, as what OpenAI's names reach."""
+    provider_process.settled_stats()
+    provider_process.renew()
+    monkeypatch.setenv("OPENAI_API_BASE", provider_process.api_base)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+    return provider_process
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    """`corpus(n, words=…)` makes n text files; the same ones each time."""
+
+    def make(count: int, *, words: int = 60) -> list[Path]:
+        folder = tmp_path / "corpus"
+        folder.mkdir()
+        draw = random.Random(count)
+        paths = [folder / f"item-{at:04d}.txt" for at in range(count)]
+        for path in paths:
+            path.write_text(" ".join(draw.choice(WORDS) for _ in range(words)))
+        return paths
+
+    return make
+
+
+@pytest.fixture
+def command(server: ServerInfo, upstream: ProviderProcess) -> Callable[..., subprocess.Popen[str]]:
+    """Starts `prefect-governor …` in a process of its own, against the session's server."""
+
+    def start(*arguments: str, cwd: Path | None = None) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "prefect_governor.flows.cli", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+        )
+
+    return start

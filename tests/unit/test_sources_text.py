@@ -1,0 +1,215 @@
+"""An item's text: any encoding, PDF, DOCX and HTML; what cannot be read fails with its reason."""
+
+import io
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefect_governor.blocks.errors import ItemFailed
+from prefect_governor.flows.extraction import decode, looks_binary
+from prefect_governor.flows.sources import Item, read_text
+
+TEXT = "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. Ça va très bien, merci.\n"
+
+
+def item(path: Path) -> Item:
+    return Item(key=path.name, source=str(path))
+
+
+def write(tmp_path: Path, name: str, data: bytes) -> Item:
+    (tmp_path / name).write_bytes(data)
+    return item(tmp_path / name)
+
+
+def failure(given: Item, **options: Any) -> str:
+    with pytest.raises(ItemFailed) as caught:
+        read_text(given, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1252"],
+)
+def test_text_of_any_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    assert read_text(write(tmp_path, "a.txt", TEXT.encode(encoding))).text == TEXT
+
+
+@given(st.text(min_size=1))
+def test_utf8_comes_back_as_it_was_but_for_line_ends(text: str) -> None:
+    data = text.encode("utf-8", "replace")
+    if looks_binary(data) or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return
+    plain = data.decode().replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+    assert decode(data) == plain
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_crash_the_reading(data: bytes) -> None:
+    try:
+        decode(data).encode()
+    except ItemFailed:
+        return
+
+
+def pdf(*pages: str, password: str | None = None) -> bytes:
+    """A PDF with a line of text on each page, or none where it is blank."""
+    from pypdf import PdfWriter
+    from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
+    writer = PdfWriter()
+    for text in pages:
+        page = writer.add_blank_page(width=300, height=300)
+        font = DictionaryObject(
+            {
+                NameObject("/Type"): NameObject("/Font"),
+                NameObject("/Subtype"): NameObject("/Type1"),
+                NameObject("/BaseFont"): NameObject("/Helvetica"),
+            }
+        )
+        fonts = DictionaryObject({NameObject("/F1"): font})
+        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+        stream = DecodedStreamObject()
+        lines = " T* ".join(f"({line}) Tj" for line in text.split("\n")) if text else ""
+        stream.set_data(f"BT /F1 12 Tf 14 TL 20 200 Td {lines} ET".encode())
+        page[NameObject("/Contents")] = writer._add_object(stream)
+    if password is not None:
+        writer.encrypt(password)
+    file = io.BytesIO()
+    writer.write(file)
+    return file.getvalue()
+
+
+def test_a_pdf_tells_its_text_and_its_pages(tmp_path: Path) -> None:
+    document = read_text(write(tmp_path, "a.pdf", pdf("First page\nsecond line", "Next page")))
+    assert document.text == "First page\nsecond line\n\nNext page"
+    assert document.kind == "pdf"
+    assert document.pages == (1, 4)
+    assert [document.page_of(line) for line in (1, 2, 4)] == [1, 1, 2]
+
+
+def test_a_pdf_is_known_by_its_bytes(tmp_path: Path) -> None:
+    assert read_text(write(tmp_path, "report", pdf("Words"))).kind == "pdf"
+
+
+def test_a_pdf_that_gives_no_text_says_why(tmp_path: Path) -> None:
+    assert "protected by a password" in failure(write(tmp_path, "a.pdf", pdf("x", password="p")))
+    assert read_text(write(tmp_path, "b.pdf", pdf("Open", password=""))).text == "Open"
+    assert "1 pages hold no text (a scan?)" in failure(write(tmp_path, "c.pdf", pdf("")))
+    assert "the PDF cannot be read" in failure(write(tmp_path, "d.pdf", pdf("x")[:60]))
+    assert "the PDF cannot be read" in failure(write(tmp_path, "e.pdf", b"plain words"))
+
+
+def docx(body: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(
+            "[Content_Types].xml",
+            '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
+        )
+        archive.writestr(
+            "_rels/.rels",
+            '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+            '<Relationship Id="r1" Target="word/document.xml" Type="http://schemas.openxmlformats'
+            '.org/officeDocument/2006/relationships/officeDocument"/></Relationships>',
+        )
+        archive.writestr(
+            "word/document.xml",
+            '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">'
+            f"<w:body>{body}</w:body></w:document>",
+        )
+    return file.getvalue()
+
+
+def paragraph(text: str) -> str:
+    return f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def test_a_docx_tells_its_paragraphs_and_tables(tmp_path: Path) -> None:
+    cell = f"<w:tc>{paragraph('cell')}</w:tc>"
+    body = paragraph("Hello there.") + f"<w:tbl><w:tr>{cell}{cell}</w:tr></w:tbl>"
+    document = read_text(write(tmp_path, "a.docx", docx(body)))
+    assert document.kind == "docx"
+    assert document.text.startswith("Hello there.")
+    assert "cell" in document.text
+
+
+def test_a_docx_that_gives_no_text_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
+    assert "protected by a password" in failure(write(tmp_path, "a.docx", locked))
+    assert "holds no text" in failure(write(tmp_path, "b.docx", docx(paragraph(""))))
+    assert "the DOCX cannot be read" in failure(write(tmp_path, "c.docx", b"plain words"))
+    monkeypatch.setattr("prefect_governor.flows.extraction.MAX_UNPACKED_BYTES", 10_000)
+    bomb = docx(paragraph("x" * 20_000))
+    assert "bytes unpacked, at most 10,000" in failure(write(tmp_path, "d.docx", bomb))
+
+
+def test_html_becomes_markdown_without_scripts_and_styles(tmp_path: Path) -> None:
+    page = (
+        '<?xml version="1.0"?><!DOCTYPE html><html><head><title>Fire</title>'
+        "<style>p {}</style></head><body><script>var x;</script><h2>Part</h2>"
+        "<p>Paper <b>burns</b>.</p><ul><li>one</li></ul>"
+        "<table><tr><th>a</th></tr><tr><td>b</td></tr></table></body></html>"
+    )
+    document = read_text(write(tmp_path, "a.html", page.encode()))
+    assert document.kind == "html"
+    assert document.text.startswith("# Fire\n\n## Part\n\nPaper **burns**.")
+    assert "one" in document.text
+    assert "| b |" in document.text
+    assert "var x" not in document.text
+    assert "p {}" not in document.text
+
+
+def test_html_in_its_own_encoding_is_read(tmp_path: Path) -> None:
+    page = f'<meta charset="iso-8859-1"><p>{TEXT}</p>'.encode("latin-1")
+    assert TEXT.strip() in read_text(write(tmp_path, "a.htm", page)).text
+    assert "scripts fill" in failure(write(tmp_path, "b.html", b"<script>x</script>"))
+    deep = b"<div>" * 50_000 + b"x"
+    assert "the HTML cannot be read" in failure(write(tmp_path, "c.html", deep))
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    assert failure(item(tmp_path / "gone.txt")) == "the file is gone"
+    assert "is a folder" in failure(item(tmp_path))
+    assert failure(write(tmp_path, "a.txt", b"")) == "the file is empty"
+    assert "only white space" in failure(write(tmp_path, "b.txt", b" \n\t\n"))
+    assert "is binary" in failure(write(tmp_path, "c.txt", b"\x7fELF\0\0\1\2"))
+    assert failure(write(tmp_path, "d.txt", b"x" * 1234), max_bytes=1000) == (
+        "the file is too large: 1,234 bytes, at most 1,000 are read"
+    )
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert "symbolic links" in failure(item(tmp_path / "loop"))
+    assert "embedded null" in failure(Item(key="x", source="a\0b"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
+def test_a_pipe_with_nobody_at_the_other_end_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "not a regular file" in failure(item(tmp_path / "pipe"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are POSIX's")
+def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
+    given = write(tmp_path, "a.txt", b"secret")
+    (tmp_path / "a.txt").chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        # Root may read everything: look as nobody does.
+        os.seteuid(65534)
+    try:
+        assert "permission denied" in failure(given)
+    finally:
+        os.seteuid(user)
+
+
+def test_an_items_own_text_is_its_text() -> None:
+    assert read_text(Item(key="a", text="Words.", source="/gone")).text == "Words."
+    assert failure(Item(key="a", text=" ")) == "the item's text is empty"
+    assert "neither a text nor a file" in failure(Item(key="a"))
