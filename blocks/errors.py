@@ -57,7 +57,11 @@ class RunStopped(CallRefused):
 
 
 class LedgerUnavailable(CallRefused):
-    """The ledger could not be read or written, so the call cannot be counted."""
+    """The ledger could not be read or written, so the call cannot be counted.
+
+    Where it is a call's end that could not be written, its bytes have left: the reservation stays
+    charged at its bound until it can.
+    """
 
 
 class ItemFailed(GovernorError):

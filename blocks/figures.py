@@ -63,9 +63,7 @@ def budget_figures(runtime: Runtime, run: str | None) -> BudgetFigures:
     label = None
     if account.window == "run":
         wall = machine_now().wall / 1e9
-        label = window_label(
-            "run", time_zone=account.time_zone, wall_seconds=wall, run_id=run
-        )
+        label = window_label("run", time_zone=account.time_zone, wall_seconds=wall, run_id=run)
     known = runtime.desk.store.read_purse(account.key, label)
     applied, purse = known if known else (account, _empty(account))
     return BudgetFigures(
@@ -113,12 +111,8 @@ def current_figures() -> RunFigures | None:
         return None
     run = attribution(model="").flow_run_id
     items = {} if run is None else item_figures(here.governor, "task_run_id", {"flow_run_id": run})
-    return RunFigures(
-        items, budget_figures(here.governor, run), limit_figures(here.governor, run)
-    )
+    return RunFigures(items, budget_figures(here.governor, run), limit_figures(here.governor, run))
 
 
 def _empty(account: Account) -> Purse:
-    return Purse(
-        account.key, "", account.name, account.ceiling_nano, account.ceiling_tokens
-    )
+    return Purse(account.key, "", account.name, account.ceiling_nano, account.ceiling_tokens)

@@ -6,18 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import Annotated, Any, ClassVar, ParamSpec, TypeVar
 
-from prefect.blocks.core import Block
+from prefect.blocks.core import Block, schema_extra
+from pydantic import ConfigDict, Field, PrivateAttr, WithJsonSchema
+from typing_extensions import Self
+
 from prefect_governor.blocks.budget.block import DOCUMENTATION_URL, Budget
 from prefect_governor.blocks.budget.money import Money, parse_usd
 from prefect_governor.blocks.budget.windows import Window
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.form import plain, section
 from prefect_governor.blocks.limits.limit import Limit
 from prefect_governor.blocks.runtime import Runtime
 from prefect_governor.blocks.scope import Scope, current_scope
-from pydantic import Field, PrivateAttr
-from typing_extensions import Self
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,6 +27,16 @@ R = TypeVar("R")
 _entered: "ContextVar[tuple[Token[Scope | None], ...]]" = ContextVar(
     "prefect_governor_entered", default=()
 )
+
+
+def _without_references(schema: dict[str, Any], model: type[Block]) -> None:
+    """Prefect's own, but for the reference to a Budget block.
+
+    The form of the UI saves what it refers to as a copy, which would be a second ceiling, and
+    neither shows nor keeps a budget that is part of the governor: its fields stand in the form.
+    """
+    schema_extra(schema, model)
+    schema["block_schema_references"] = {}
 
 
 class Governor(Block):
@@ -51,7 +63,11 @@ class Governor(Block):
         "The budget and the limits that model calls run under, in every process."
     )
 
-    budget: Budget = Field(title="Budget", description="What all calls may cost together.")
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra=_without_references)
+
+    budget: Annotated[Budget, WithJsonSchema(section(Budget))] = Field(
+        title="Budget", description="What all calls may cost together."
+    )
     limits: list[Limit] = Field(
         default_factory=list,
         title="Limits",
@@ -62,6 +78,7 @@ class Governor(Block):
         gt=0,
         title="Queue timeout in seconds",
         description="How long a call may wait to be admitted. Empty: as long as it takes.",
+        json_schema_extra=plain,
     )
 
     _local_name: str | None = PrivateAttr(default=None)

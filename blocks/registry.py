@@ -2,7 +2,9 @@
 
 import atexit
 import os
+import re
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -12,6 +14,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import BlockDocument
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
+from pydantic import ValidationError
+
 from prefect_governor.blocks.budget.block import Budget
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.governor import Governor
@@ -19,10 +23,10 @@ from prefect_governor.blocks.home import state_folder
 from prefect_governor.blocks.ledger.clock import machine_now
 from prefect_governor.blocks.ledger.records import Account
 from prefect_governor.blocks.limits.keeper import Keeper, LimitKeeper
+from prefect_governor.blocks.limits.limit import Limit
 from prefect_governor.blocks.limits.prefect_limits import PrefectLimits
 from prefect_governor.blocks.office import desk
 from prefect_governor.blocks.runtime import GovernedLimit, Runtime
-from pydantic import ValidationError
 
 B = TypeVar("B", bound=Block)
 
@@ -48,6 +52,36 @@ def load_block(kind: type[B], name: str) -> B:
     """A block of a kind saved under a name. Raises ConfigurationError."""
     block: B = _hydrate(kind, _read(kind, name))
     return block
+
+
+def accounts_of(name: str) -> tuple[str, tuple[Account, ...]]:
+    """What the block of a name is ("Governor", or else "Budget"), and its budgets up the chain,
+    leaf first, as their documents have them.
+
+    Raises ConfigurationError.
+    """
+    document = _find(Governor, name)
+    if document is not None:
+        return "Governor", _accounts(document, _hydrate(Governor, document))
+    document = _find(Budget, name)
+    if document is not None:
+        return "Budget", _chain(document, _hydrate(Budget, document))
+    raise ConfigurationError(
+        f"there is no Governor or Budget block named {name!r}: `prefect block ls` lists those that"
+        f" there are; make one in the UI (Blocks) or with Budget(…).save({name!r})"
+    )
+
+
+def saved_governors() -> list[str]:
+    """The names of the Governor blocks that are saved, sorted."""
+    with get_client(sync_client=True) as client:
+        documents = client.read_block_documents(include_secrets=False)
+    slug = Governor.get_block_type_slug()
+    return sorted(
+        each.name
+        for each in documents
+        if each.name and each.block_type and each.block_type.slug == slug
+    )
 
 
 def runtime_of(governor: Governor) -> Runtime:
@@ -96,31 +130,45 @@ def _saved_runtime(document_id: UUID) -> Runtime:
     )
     runtime.apply()
     server = PrefectLimits()
-    limits = [
-        LimitKeeper(
-            runtime.desk,
-            server,
-            key=each.key,
-            name=each.limit.share_with or f"governor:{document.name}:{each.limit.name}",
-            max_concurrent=each.limit.max_concurrent,
-            adopt=each.limit.share_with is not None,
-        )
-        for each in runtime.limits_
-        if each.leased and each.limit.max_concurrent is not None
-    ]
+    limits: list[LimitKeeper] = []
+    _keep(limits, runtime, server)
     _keepers.append(
         Keeper(
             state_folder() / "keepers",
             f"{_api()} {document_id}",
             limits,
-            lambda: _refresh(runtime, document_id),
+            lambda: _refresh(runtime, document_id, lambda: _keep(limits, runtime, server)),
             now=machine_now,
         )
     )
     return runtime
 
 
-def _refresh(runtime: Runtime, document_id: UUID) -> None:
+def _keep(kept: list[LimitKeeper], runtime: Runtime, server: PrefectLimits) -> None:
+    """A keeper for each limit that needs one and has none. A limit that the document no longer
+    has keeps its own: it gives back what is leased."""
+    known = {each.key for each in kept}
+    kept += [
+        LimitKeeper(
+            runtime.desk,
+            server,
+            key=each.key,
+            name=server_limit_name(runtime.name, each.limit),
+            max_concurrent=each.limit.max_concurrent,
+            adopt=each.limit.share_with is not None,
+        )
+        for each in runtime.limits_
+        if each.leased and each.limit.max_concurrent is not None and each.key not in known
+    ]
+
+
+def server_limit_name(governor: str, limit: Limit) -> str:
+    """Prefect's global concurrency limit that a limit of a saved governor stands as."""
+    # A model's pattern may hold what the names of Prefect's limits may not.
+    return limit.share_with or re.sub(r"[/%&<>]", "-", f"governor:{governor}:{limit.name}")
+
+
+def _refresh(runtime: Runtime, document_id: UUID, keep: Callable[[], None]) -> None:
     """Apply what is newer in the governor's documents. One that does not validate keeps the last
     good one in force."""
     document = _read_by_id(document_id)
@@ -130,6 +178,7 @@ def _refresh(runtime: Runtime, document_id: UUID) -> None:
         runtime.accounts_, runtime.limits_ = accounts, limits
         runtime.queue_timeout_seconds = governor.queue_timeout_seconds
         runtime.apply()
+        keep()
 
 
 def _limits(document: BlockDocument, governor: Governor) -> tuple[GovernedLimit, ...]:
@@ -149,16 +198,23 @@ def _accounts(document: BlockDocument, governor: Governor) -> tuple[Account, ...
     inner = document.block_document_references.get("budget", {}).get("block_document")
     if inner is None:
         # A budget that was never saved by itself is part of the governor's document.
-        key, name, updated = f"{document.id}/budget", str(document.name), document.updated
-    else:
-        budget_document = _read_by_id(UUID(str(inner["id"])))
-        key, name, updated = (
-            str(budget_document.id),
-            str(budget_document.name or document.name),
-            budget_document.updated,
-        )
-    accounts = [governor.budget.account(key, name=name, version=_version(updated))]
-    parent, seen = governor.budget.parent, {name}
+        key, name = f"{document.id}/budget", str(document.name)
+        leaf = governor.budget.account(key, name=name, version=_version(document.updated))
+        return (leaf, *_parents(governor.budget))
+    budget_document = _read_by_id(UUID(str(inner["id"])))
+    return _chain(budget_document, governor.budget, name=str(document.name))
+
+
+def _chain(document: BlockDocument, budget: Budget, *, name: str = "") -> tuple[Account, ...]:
+    """A saved budget and its parents, leaf first. `name` is for a document that has none."""
+    name = str(document.name or name)
+    leaf = budget.account(str(document.id), name=name, version=_version(document.updated))
+    return (leaf, *_parents(budget, name))
+
+
+def _parents(budget: Budget, *below: str) -> list[Account]:
+    accounts: list[Account] = []
+    parent, seen = budget.parent, {*below}
     while parent is not None:
         if parent in seen:
             raise ConfigurationError(f"budget {parent!r} is its own parent; break the cycle")
@@ -167,7 +223,7 @@ def _accounts(document: BlockDocument, governor: Governor) -> tuple[Account, ...
         budget = _hydrate(Budget, above)
         accounts.append(budget.account(str(above.id), name=parent, version=_version(above.updated)))
         parent = budget.parent
-    return tuple(accounts)
+    return accounts
 
 
 def _version(updated: datetime | None) -> str:
@@ -175,15 +231,21 @@ def _version(updated: datetime | None) -> str:
 
 
 def _read(kind: type[Any], name: str) -> BlockDocument:
-    slug = kind.get_block_type_slug()
-    try:
-        with get_client(sync_client=True) as client:
-            return client.read_block_document_by_name(name, slug)
-    except ObjectNotFound:
+    document = _find(kind, name)
+    if document is None:
         raise ConfigurationError(
             f"there is no {kind.get_block_type_name()} block named {name!r}; make one in the UI"
             f" (Blocks) or with {kind.__name__}(…).save({name!r})"
-        ) from None
+        )
+    return document
+
+
+def _find(kind: type[Any], name: str) -> BlockDocument | None:
+    try:
+        with get_client(sync_client=True) as client:
+            return client.read_block_document_by_name(name, kind.get_block_type_slug())
+    except ObjectNotFound:
+        return None
 
 
 def _read_by_id(document_id: UUID) -> BlockDocument:

@@ -1,7 +1,7 @@
 """A governor at work: which accounts and limits a call falls under, and what a model costs."""
 
-import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 from prefect_governor.blocks.ledger.batch import Batch
@@ -38,7 +38,6 @@ class Runtime:
     prices: Mapping[str, Price] = field(default_factory=dict)
     queue_timeout_seconds: float | None = None
     _upstreams: set[str] = field(default_factory=set)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def apply(self) -> None:
         """Tell the ledger what the budgets and limits say. Waits for the commit."""
@@ -65,7 +64,6 @@ class Runtime:
             limits_=(*self.limits_, *limits),
             prices={**self.prices, **(prices or {})},
             _upstreams=set(),
-            _lock=threading.Lock(),
         )
 
     def price_of(self, model: str, *, host: str) -> Price | None:
@@ -83,9 +81,13 @@ class Runtime:
         """The provider's own limit on a model, unknown until it says 429: a place for its
         Retry-After to hold everybody who calls it."""
         key = f"upstream/{host}/{model}"
-        with self._lock:
-            if key not in self._upstreams:
-                self._upstreams.add(key)
-                terms = LimitTerms(key, f"{model} at {host}")
-                self.desk.write(lambda batch: batch.define(terms))
+        if key not in self._upstreams:
+            terms = LimitTerms(key, f"{model} at {host}")
+
+            def defined(future: "Future[None]") -> None:
+                # One that failed is defined again by the next call.
+                if future.exception() is None:
+                    self._upstreams.add(key)
+
+            self.desk.write(lambda batch: batch.define(terms)).add_done_callback(defined)
         return key

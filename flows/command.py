@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -9,15 +10,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from prefect_governor.blocks.budget.money import show_usd, to_nano
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
 from prefect_governor.blocks.home import state_folder
 from prefect_governor.flows.server import ensure_server, run_url, use_server
 from prefect_governor.flows.terminal import ProgressLine, print_forecast, print_report, say
 
+if TYPE_CHECKING:
+    from prefect_governor.flows.job import Request
+
 INTERRUPTED = 3
-FAILED = 1
+_QUIET_LEVEL = "WARNING"
 
 
 def run_fan_out(
@@ -45,12 +50,8 @@ def run_fan_out(
 
     Raises ConfigurationError for anything wrong with what was given, before anything starts.
     """
-    _quiet()
-    info = None
-    if governor is not None or model.startswith("block:"):
-        # Blocks live on the server: without it nothing can be checked.
-        info = ensure_server(on_progress=say)
-        use_server(info)
+    _set_quiet()
+    from prefect_governor.blocks.model.choice import BLOCK, OFFLINE
     from prefect_governor.flows.answers import read_schema
     from prefect_governor.flows.job import make_request
 
@@ -69,13 +70,22 @@ def run_fan_out(
         "tokens_per_minute": tpm,
         "min_success": min_success,
     }
-    request = make_request(**parameters)
-    if governor is not None:
-        from prefect_governor.blocks.governor import resolve
-
-        _ = resolve(governor)
+    if max_cost_multiple is not None and not max_cost_multiple > 0:
+        raise ConfigurationError(
+            f"--max-cost-multiple must be a number above 0, not {max_cost_multiple:g}"
+        )
     if out is not None:
         _check_writable(out)
+    by_block = model.startswith(BLOCK)
+    # Blocks live on the server: what can be checked without it is, before it is started.
+    request = make_request(**parameters | ({"model": OFFLINE} if by_block else {}))
+    info = None
+    if governor is not None or by_block:
+        info = ensure_server(on_progress=say)
+        use_server(info)
+        request = make_request(**parameters)
+    if governor is not None:
+        _check_governor(governor, starts=not dry_run)
     if dry_run or max_cost_multiple is not None:
         from prefect_governor.flows.estimate import forecast
 
@@ -89,13 +99,35 @@ def run_fan_out(
         if dry_run:
             print_forecast(expected, as_json=as_json)
             return 0
-    ceiling = request.ceiling_usd
     say(f"model: {request.model.name} ({request.model.why})")
-    say(f"ceiling: {'the governor has it' if ceiling is None else f'${ceiling:.2f} for this run'}")
+    say(f"ceiling: {_ceiling(request)}")
     if info is None:
         info = ensure_server(on_progress=say)
         use_server(info)
     return _run(parameters, info.ui_url, out=out, as_json=as_json)
+
+
+def _check_governor(name: str, *, starts: bool) -> None:
+    """Raises ConfigurationError for a governor, a budget above it or a limit that is not valid."""
+    from prefect_governor.blocks.governor import resolve
+    from prefect_governor.blocks.registry import accounts_of
+
+    governor = resolve(name)
+    accounts_of(name)
+    if starts:
+        _ = governor.runtime
+
+
+def _ceiling(request: "Request") -> str:
+    """What the run may cost, in a person's words."""
+    parts = []
+    if request.ceiling_usd is not None:
+        parts.append(show_usd(to_nano(request.ceiling_usd)))
+    if request.max_total_tokens is not None:
+        parts.append(f"{request.max_total_tokens:,} tokens")
+    own = f"{' and '.join(parts)} for this run" if parts else ""
+    above = "" if request.governor is None else f"what governor {request.governor!r} has left"
+    return ", within ".join(part for part in (own, above) if part)
 
 
 def _run(parameters: dict[str, Any], ui_url: str, *, out: Path | None, as_json: bool) -> int:
@@ -110,7 +142,7 @@ def _run(parameters: dict[str, Any], ui_url: str, *, out: Path | None, as_json: 
         control = Control(watch=line.show, started=started, out=out and out.absolute())
         token = current_control.set(control)
         try:
-            with _interruptible(control):
+            with _interruptible(control), _hushed():
                 report = fan_out(**parameters)
         except RunFailed as error:
             report = error.report
@@ -120,9 +152,7 @@ def _run(parameters: dict[str, Any], ui_url: str, *, out: Path | None, as_json: 
             current_control.reset(token)
     print_report(report, ui_url=run_url(ui_url, report.run_id), as_json=as_json)
     if control.interrupted:
-        say(
-            f"interrupted; Retry on {run_url(ui_url, report.run_id)} pays only for what is missing"
-        )
+        say(f"interrupted; Retry on {run_url(ui_url, report.run_id)} pays only for what is missing")
         return INTERRUPTED
     return int(report.exit_status)
 
@@ -152,14 +182,17 @@ def _interruptible(control: Any) -> Iterator[None]:
 def _spooled() -> str:
     """Stdin as a file of rows, so that the run's parameters stay small and a worker can read it
     again."""
-    lines = [line for line in sys.stdin.read().splitlines() if line.strip()]
-    if not lines:
+    try:
+        lines = sys.stdin.read().splitlines()
+        text = "".join(
+            json.dumps({"key": f"line-{at:0{len(str(len(lines)))}d}", "text": line}) + "\n"
+            for at, line in enumerate(lines, start=1)
+            if line.strip() and line.encode()
+        )
+    except UnicodeError:
+        raise ConfigurationError("stdin ('-') is not UTF-8 text: convert it first") from None
+    if not text:
         raise ConfigurationError("stdin ('-') holds no lines: pipe in one item a line")
-    rows = [
-        json.dumps({"key": f"line-{at:0{len(str(len(lines)))}d}", "text": line}) + "\n"
-        for at, line in enumerate(lines, start=1)
-    ]
-    text = "".join(rows)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     path = state_folder() / "inputs" / f"{digest}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,6 +201,9 @@ def _spooled() -> str:
 
 
 def _check_writable(out: Path) -> None:
+    if out.exists() and not out.is_dir() and not out.is_file():
+        # It is written beside and then put in its place, which would replace a device.
+        raise ConfigurationError(f"{out} is no plain file: choose another one with --out")
     try:
         with out.open("a", encoding="utf-8"):
             pass
@@ -177,8 +213,39 @@ def _check_writable(out: Path) -> None:
         ) from None
 
 
-def _quiet() -> None:
-    """Prefect's log lines would drown the progress; a person who wants them sets the level."""
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+def _set_quiet() -> None:
+    """Before Prefect is imported, which reads it once. A person who wants its log lines sets the
+    level; in the UI are those of failures in any case."""
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", _QUIET_LEVEL)
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep Prefect's lines about each failed task run out of the progress: the report has them."""
+    if os.environ["PREFECT_LOGGING_LEVEL"] != _QUIET_LEVEL:
+        yield
+        return
+    handlers = list(logging.getLogger().handlers)
+    raising = logging.raiseExceptions
+    # Else what Prefect's server was too busy to take is printed, a batch of log lines each.
+    logging.raiseExceptions = False
+    for handler in handlers:
+        handler.addFilter(_is_for_the_person)
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = raising
+        for handler in handlers:
+            handler.removeFilter(_is_for_the_person)
+
+
+def _is_for_the_person(record: logging.LogRecord) -> bool:
+    """Whatever is not Prefect's own, such as our own warnings."""
+    room, _, name = record.name.partition(".")
+    return (
+        room != "prefect"
+        or name.startswith("prefect_governor")
+        or record.levelno >= logging.CRITICAL
+    )

@@ -108,4 +108,6 @@ def cost_multiple(
 
 def _count(request: Request, text: str) -> int:
     encoding = encoding_of(request.model.name)
-    return len(text.encode()) // _BYTES_PER_TOKEN if encoding is None else count_tokens(text, encoding)
+    return (
+        len(text.encode()) // _BYTES_PER_TOKEN if encoding is None else count_tokens(text, encoding)
+    )

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any, ParamSpec, cast
 
 from prefect import flow
-from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 from prefect.utilities.asyncutils import run_coro_as_sync
@@ -30,7 +29,7 @@ from prefect_governor.flows.job import Job, current_job, make_request, runtime_f
 from prefect_governor.flows.outfile import OutFile
 from prefect_governor.flows.report.model import ItemReport, Report, Tokens
 from prefect_governor.flows.report.publish import finish, make_report
-from prefect_governor.flows.report.states import read_endings
+from prefect_governor.flows.report.states import Ending, read_endings
 from prefect_governor.flows.runner import GovernedTaskRunner
 from prefect_governor.flows.sources import read_text
 from prefect_governor.flows.subagent import sub_agent
@@ -65,16 +64,17 @@ def fan_out(
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
     min_success: float = 0.0,
-) -> "State[Any]":
+) -> Report:
     """Ask a sub-agent the same question about each item, under one budget and its limits.
 
     Args:
-        items: texts, `pathlib.Path`s of files, or mappings with `key` and `text`.
+        items: texts, or objects with `key` and `text`; in Python also `pathlib.Path`s of files.
         ask: what each sub-agent is to answer about its item.
         sources: files, folders and globs to read items from; rows of .jsonl, .csv and .yaml files
             are an item each.
         folder: what `sources` are relative to. Defaults to the working directory.
-        schema: a pydantic model or a JSON schema that each answer must validate against.
+        schema: a JSON schema that each answer must validate against; in Python also a pydantic
+            model.
         governor: name of a saved Governor block. Without one the run has a ceiling of its own.
         model: LiteLLM's name, "block:NAME" for a Model block, or "auto".
         max_usd: ceiling of this run, under the governor's; $1.00 where there is no governor.
@@ -122,7 +122,8 @@ def fan_out(
             report = _run(job, out)
     finally:
         current_job.reset(token)
-    return run_coro_as_sync(finish(report))  # type: ignore[return-value]
+    # Prefect gives the report of the state to whoever calls the flow.
+    return cast(Report, run_coro_as_sync(finish(report)))
 
 
 def _in_thread(function: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Report]]:
@@ -224,7 +225,8 @@ def _start(batch: list[int], job: Job, window: Window) -> None:
 
 def _item_report(job: Job, position: int, future: "PrefectFuture[Any]") -> ItemReport:
     key = job.request.items[position].key
-    (ending,) = run_coro_as_sync(read_endings([future.state]))  # type: ignore[misc]
+    endings = cast("list[Ending]", run_coro_as_sync(read_endings([future.state])))
+    (ending,) = endings
     figures = item_figures(job.runtime, "item", {"run_id": job.run_id}, [key]).get(key)
     began = job.began.get(key)
     return ItemReport(

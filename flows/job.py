@@ -147,8 +147,8 @@ def runtime_for(request: Request, run_id: str) -> Runtime:
 
     Raises ConfigurationError, LedgerUnavailable.
     """
-    from prefect_governor.blocks.governor import resolve  # noqa: PLC0415
-    from prefect_governor.blocks.office import desk  # noqa: PLC0415
+    from prefect_governor.blocks.governor import resolve
+    from prefect_governor.blocks.office import desk
 
     base = (
         resolve(request.governor).runtime
@@ -165,7 +165,7 @@ def runtime_for(request: Request, run_id: str) -> Runtime:
             ceiling_nano=None if ceiling is None else to_nano(ceiling, name="max_usd"),
             ceiling_tokens=request.max_total_tokens,
         )
-    limits = ()
+    limits: tuple[GovernedLimit, ...] = ()
     if request.limit is not None:
         limits = (GovernedLimit(request.limit, f"{key}/{request.limit.name}", False),)
     runtime = base.narrowed(account=account, limits=limits, prices=request.model.prices)

@@ -11,6 +11,9 @@ from typing_extensions import Self
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.report.model import ItemReport
 
+# Half a character, which a model's JSON may hold, is written as the escape that JSON has for it.
+_ERRORS = "backslashreplace"
+
 
 class OutFile:
     """A results file in JSON Lines.
@@ -21,9 +24,12 @@ class OutFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.exists() and not path.is_dir() and not path.is_file():
+            # It is put in its place at the end, which would replace a device.
+            raise ConfigurationError(f"{path} is no plain file: choose another one with --out")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("w", encoding="utf-8")
+            self._file = path.open("w", encoding="utf-8", errors=_ERRORS)
         except OSError as error:
             raise ConfigurationError(
                 f"cannot write {path}: {error.strerror}; choose another file with --out"
@@ -48,12 +54,14 @@ class OutFile:
 
     def finish(self, items: Sequence[ItemReport]) -> None:
         """All items, in input order, in one step: a reader sees the old file or the new one."""
-        whole = self.path.with_name(f".{self.path.name}.whole")
-        with whole.open("w", encoding="utf-8") as file:
+        # A link goes on leading to the file.
+        target = self.path.resolve()
+        whole = target.with_name(f".{target.name}.whole")
+        with whole.open("w", encoding="utf-8", errors=_ERRORS) as file:
             file.writelines(_line(item) for item in items)
             file.flush()
             os.fsync(file.fileno())
-        whole.replace(self.path)
+        whole.replace(target)
 
 
 def _line(item: ItemReport) -> str:

@@ -1,25 +1,40 @@
 """What a person sees: progress on stderr, the result on stdout."""
 
 import json
+import os
 import sys
+import textwrap
 import time
+from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 from typing_extensions import Self
 
-from prefect_governor.flows.estimate import Forecast
-from prefect_governor.flows.report.model import Report
-from prefect_governor.flows.report.reasons import group_reasons
+from prefect_governor.flows.report.reasons import ReasonGroup, group_reasons, one_line
+
+if TYPE_CHECKING:
+    from prefect_governor.flows.estimate import Forecast
+    from prefect_governor.flows.report.model import ItemReport, Report
 
 # Where stderr is no terminal, a plain line this often, in seconds.
 PLAIN_SECONDS = 2.0
-_ANSWER_WIDTH = 100
+# Of an answer, the table shows at most so many characters, and so many lines.
+_ANSWER = 200
+_LINES = 3
 _ROWS = 50
+# Where stdout is no terminal and COLUMNS does not say, a line has so many characters.
+_WIDTH = 120
+_COST = 10
+# What the offline model begins its answers with: said once, below the table.
+_EXTRACT = "offline extract"
 
 
 def say(line: str) -> None:
@@ -72,42 +87,107 @@ class ProgressLine:
             say(text)
 
 
-def print_report(report: Report, *, ui_url: str, as_json: bool) -> None:
+def print_report(report: "Report", *, ui_url: str, as_json: bool) -> None:
     """The run's result on stdout: the contract's object, or a table with where the rest is."""
     if as_json:
-        print(json.dumps(report.to_json(), ensure_ascii=False))
+        text = json.dumps(report.to_json(), ensure_ascii=False)
+        # Half a character, which a model's JSON may hold, as the escape that JSON has for it.
+        print(text.encode(errors="backslashreplace").decode())
         return
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    table = Table(title=f"{report.outcome}: {_counts(report)}", title_justify="left")
-    table.add_column("item", overflow="fold", max_width=40)
-    table.add_column("state")
-    table.add_column("answer", overflow="fold")
-    table.add_column("usd", justify="right")
-    for item in report.items[:_ROWS]:
-        answer = item.result if item.state == "succeeded" else item.reason
-        table.add_row(item.key, item.state, _short(answer), f"{item.usd:.6f}")
-    console.print(table)
-    if len(report.items) > _ROWS:
-        console.print(f"… and {len(report.items) - _ROWS} more")
-    for group in group_reasons(report.items):
-        keys = ", ".join(group.keys)
-        console.print(f"{group.count} x {group.reason} ({keys})", markup=False)
-    budget = report.budget
-    ceiling = "" if budget.ceiling_usd is None else f" of ${budget.ceiling_usd:.2f}"
-    console.print(
-        f"spent ${budget.spent_usd:.6f}{ceiling}, unconfirmed ${budget.unconfirmed_usd:.6f};"
-        f" at most {report.limits.max_in_flight} in flight, bottleneck:"
-        f" {report.limits.bottleneck or 'none'}",
-        markup=False,
+    known_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    # Answers are data: nothing in them is markup, a link or a number to colour.
+    console = Console(
+        width=None if known_width else _WIDTH, markup=False, emoji=False, highlight=False
     )
-    for note in report.notes:
-        console.print(note, markup=False)
+    for line in _report_lines(report, console.width):
+        console.print(line, soft_wrap=isinstance(line, str))
     for path in report.files:
-        console.print(f"answers: {path}", markup=False, soft_wrap=True)
-    console.print(f"page: {ui_url}", markup=False, soft_wrap=True)
+        console.print(f"answers: {path}", soft_wrap=True)
+    console.print(f"page: {ui_url}", soft_wrap=True)
 
 
-def print_forecast(expected: Forecast, *, as_json: bool) -> None:
+def _report_lines(report: "Report", width: int) -> Iterator[str | Text | Table]:
+    yield Text(f"{report.outcome}: {_counts(report)}", style="bold")
+    answered = [item for item in report.items if item.state == "succeeded"]
+    if answered:
+        yield _table(answered[:_ROWS], width)
+        if len(answered) > _ROWS:
+            yield f"... and {len(answered) - _ROWS:,} more that succeeded"
+        if any(_EXTRACT in _lead(item.result) for item in answered):
+            yield "The answers are extracts, quoted by line number: no model was called."
+    for group in group_reasons(report.items):
+        yield Text(f"{group.count:,} {group.state.replace('_', ' ')}: {group.reason}", style="red")
+        yield f"    {_names(group)}"
+    # What an item that succeeded has to say, such as an answer that was cut.
+    for reason, count in Counter(item.reason for item in answered if item.reason).most_common():
+        yield Text(f"{count:,} succeeded, but: {reason}", style="yellow")
+    budget, limits = report.budget, report.limits
+    ceiling = "" if budget.ceiling_usd is None else f" of ${budget.ceiling_usd:,.2f}"
+    unconfirmed = f", unconfirmed ${budget.unconfirmed_usd:.6f}" if budget.unconfirmed_usd else ""
+    held = f", held back by {limits.bottleneck}" if limits.bottleneck else ""
+    yield (
+        f"spent ${budget.spent_usd:.6f}{ceiling}{unconfirmed};"
+        f" at most {limits.max_in_flight} in flight{held}"
+    )
+    yield from report.notes
+
+
+def _table(items: "list[ItemReport]", width: int) -> Table:
+    """Items with the beginning of their answers, laid out for a line's width."""
+    longest = max(len(item.key) for item in items)
+    key_width = min(longest, max(12, width // 3))
+    # Short of what the column has: words seldom fill a line.
+    answer_width = max(20, width - key_width - _COST - 12)
+    table = Table(box=box.SIMPLE_HEAD, width=width, pad_edge=False)
+    table.add_column("item", width=key_width, no_wrap=True)
+    table.add_column("answer", ratio=1, overflow="fold")
+    table.add_column("usd", justify="right", width=_COST)
+    for item in items:
+        answer = _excerpt(item.result, min(_ANSWER, _LINES * answer_width))
+        table.add_row(
+            Text(_key(item.key, key_width)), Text(answer), Text(f"{item.usd:.6f}", style="dim")
+        )
+    return table
+
+
+def _key(key: str, width: int) -> str:
+    """A key in a line's width: its end, from a folder on where that fits."""
+    key = one_line(key, longest=max(len(key), 1))
+    if len(key) <= width:
+        return key
+    end = key[-(width - 1) :]
+    _, slash, rest = end.partition("/")
+    return f"…/{rest}" if slash and rest else f"…{end}"
+
+
+def _names(group: ReasonGroup) -> str:
+    names = ", ".join(one_line(key) for key in group.keys)
+    more = group.count - len(group.keys)
+    return f"{names} and {more:,} more" if more else names
+
+
+def _lead(answer: Any) -> str:
+    """The first line of an answer that begins by saying what it is."""
+    first, _, rest = str(answer).partition("\n")
+    return first if rest and first.rstrip().endswith(":") and _EXTRACT in first else ""
+
+
+def _excerpt(answer: Any, longest: int) -> str:
+    """The beginning of an answer on one line, without what begins every answer, cut at a word."""
+    if isinstance(answer, str):
+        lines = answer.removeprefix(_lead(answer)).strip().splitlines()
+        text = "  ".join(line.strip().removeprefix("- ") for line in lines)
+    else:
+        text = json.dumps(answer, ensure_ascii=False, default=_text)
+    line = one_line(text, longest=max(len(text), 1))
+    if len(line) <= longest:
+        return line
+    short = textwrap.shorten(line, longest, placeholder=" …", break_on_hyphens=False)
+    # A single word that is longer than all of it.
+    return short if short != "…" else f"{line[: longest - 1]}…"
+
+
+def print_forecast(expected: "Forecast", *, as_json: bool) -> None:
     """What a run would do, on stdout."""
     if as_json:
         print(json.dumps(expected.to_json()))
@@ -139,16 +219,10 @@ def _figures(progress: Any) -> str:
     return ", ".join(parts)
 
 
-def _counts(report: Report) -> str:
+def _counts(report: "Report") -> str:
     return ", ".join(
         f"{count} {state.replace('_', ' ')}" for state, count in report.counts().items() if count
     )
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_text)
-    line = " ".join((text or "").split())
-    return line if len(line) <= _ANSWER_WIDTH else f"{line[: _ANSWER_WIDTH - 1]}…"
 
 
 def _text(value: object) -> str:

@@ -6,10 +6,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from prefect.blocks.core import Block
-from prefect_governor.blocks.budget.money import parse_usd, to_nano
-from prefect_governor.blocks.budget.windows import Window
-from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.ledger.records import Account, AccountState
 from pydantic import (
     BeforeValidator,
     Field,
@@ -20,6 +16,12 @@ from pydantic import (
     model_validator,
 )
 from typing_extensions import Self
+
+from prefect_governor.blocks.budget.money import parse_usd, to_nano
+from prefect_governor.blocks.budget.windows import Window
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.form import plain
+from prefect_governor.blocks.ledger.records import Account, AccountState
 
 DOCUMENTATION_URL = HttpUrl("https://github.com/prefect-governor/prefect-governor#readme")
 
@@ -34,7 +36,7 @@ def _exact(value: Any) -> Decimal | None:
 
 
 def _plain(value: Decimal | None) -> float | str | None:
-    """A JSON number where that is exact, as the UI's form has it; else its text."""
+    """A number where that is exact: the form of the UI shows no other. Else its text."""
     if value is None:
         return None
     number = float(value)
@@ -42,9 +44,9 @@ def _plain(value: Decimal | None) -> float | str | None:
 
 
 Usd = Annotated[
-    Decimal,
+    Decimal | str | int | float,
     BeforeValidator(_exact),
-    PlainSerializer(_plain, when_used="json"),
+    PlainSerializer(_plain),
     WithJsonSchema({"type": "number", "minimum": 0}),
 ]
 
@@ -72,14 +74,22 @@ class Budget(Block):
         default=None,
         title="Max USD",
         description="The ceiling in US dollars. At least one of the two ceilings is needed.",
+        json_schema_extra=plain,
     )
     max_total_tokens: int | None = Field(
-        default=None, ge=0, title="Max total tokens", description="Input and output together."
+        default=None,
+        ge=0,
+        title="Max total tokens",
+        description="The ceiling in tokens, input and output together.",
+        json_schema_extra=plain,
     )
     window: Window = Field(
         default="total",
         title="Window",
-        description="What the ceiling is counted over. 'run' gives each run the whole of it.",
+        description=(
+            "What the ceiling is counted over; it is whole again when the next begins. 'run' gives"
+            " each run the whole of it, 'total' never ends."
+        ),
     )
     time_zone: str = Field(
         default="UTC",
@@ -89,7 +99,11 @@ class Budget(Block):
     parent: str | None = Field(
         default=None,
         title="Parent budget",
-        description="Name of another Budget that every spend draws on as well.",
+        description=(
+            "Name of a saved Governor Budget block that every spend draws on as well; the way to"
+            " share one ceiling among governors."
+        ),
+        json_schema_extra=plain,
     )
 
     @field_validator("time_zone")

@@ -7,25 +7,21 @@ what waits meet in the same transaction, so a slot that comes free is taken by i
 import logging
 import os
 import threading
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from prefect_governor.blocks.errors import (
-    CallRefused,
-    GovernorError,
-    LedgerUnavailable,
-    OverBudget,
-    QueueTimeout,
-)
-from prefect_governor.blocks.ledger.admission import Refused, Reservation, Wait
+from prefect_governor.blocks.errors import CallRefused, GovernorError, LedgerUnavailable
 from prefect_governor.blocks.ledger.batch import Batch
 from prefect_governor.blocks.ledger.clock import machine_now
 from prefect_governor.blocks.ledger.queue import Queue, Waiter
 from prefect_governor.blocks.ledger.records import Admission, Demand, Reply, ReplyKey, Usage
+from prefect_governor.blocks.ledger.serving import Served, serve
+from prefect_governor.blocks.ledger.stats import RunStats, Tally, run_of
 from prefect_governor.blocks.ledger.store import Instant, Rows, Store
+from prefect_governor.blocks.ledger.turns import REPEAT_SECONDS, Turns
 
 T = TypeVar("T")
 
@@ -34,11 +30,9 @@ logger = logging.getLogger(__name__)
 # Grants in one transaction: enough to share a commit, few enough to share the lock.
 BATCH = 256
 # How often a waiting process looks whether another one wrote, in seconds.
-POLL_SECONDS = 0.01
+POLL_SECONDS = 0.005
 # How often the locks of other processes are tried, in seconds: well within P3's 30.
 SWEEP_SECONDS = 5.0
-# How often a process says how much it has waiting, in seconds.
-ANNOUNCE_SECONDS = 0.2
 
 
 class Process(Protocol):
@@ -52,18 +46,6 @@ class Process(Protocol):
     def bury(self, owner: str) -> None: ...
 
     def release(self) -> None: ...
-
-
-@dataclass
-class RunStats:
-    """What a run's calls did in this process."""
-
-    in_flight: int = 0
-    max_in_flight: int = 0
-    waiting_for: str | None = None
-    throttled: int = 0
-    # Seconds in which the run's first waiting call was held by each thing.
-    held_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
 @dataclass
@@ -102,11 +84,9 @@ class LedgerDesk:
         self._overdue: deque[Callable[[Batch], Any]] = deque()
         self._wake = threading.Condition()
         self._queue = Queue()
-        self._runs: dict[str | None, RunStats] = {}
-        self._flying: dict[str, str | None] = {}
+        self._tally = Tally()
+        self._turns = Turns(process.id)
         self._swept = 0
-        self._announced: tuple[int, dict[str, int]] = (0, {})
-        self._stepped = 0
         self._closed = False
         self._pid = os.getpid()
         self._thread: threading.Thread | None = None
@@ -138,7 +118,7 @@ class LedgerDesk:
             waiter = self._queue.remove(call_id)
             if waiter is None:
                 batch.void(call_id, "the caller left before it was sent")
-                self._landed(call_id)
+                self._tally.landed(call_id)
             else:
                 waiter.future.cancel()
 
@@ -156,9 +136,7 @@ class LedgerDesk:
     def throttled(self, limits: tuple[str, ...], retry_after_seconds: float) -> "Future[None]":
         def hold(batch: Batch) -> None:
             batch.throttle(limits, retry_after_seconds)
-            for stats in self._runs.values():
-                if stats.in_flight:
-                    stats.throttled += 1
+            self._tally.throttled()
 
         return self._ask(hold)
 
@@ -170,7 +148,7 @@ class LedgerDesk:
 
         def work(_: Batch) -> None:
             for waiter in list(self._queue.waiters()):
-                if _run_of(waiter.demand) == run:
+                if run_of(waiter.demand) == run:
                     self._queue.remove(waiter.demand.call_id)
                     _fail(waiter.future, error)
 
@@ -182,7 +160,7 @@ class LedgerDesk:
 
     def stats(self, run: str | None) -> RunStats:
         """What a run's calls did here; `run` as `Attribution.run_id` or `flow_run_id` has it."""
-        return self._runs.get(run) or RunStats()
+        return self._tally.of(run)
 
     def close(self) -> None:
         """End the thread. What was asked before is done, calls still in flight become unconfirmed,
@@ -222,8 +200,7 @@ class LedgerDesk:
         help, None for "not before a request"."""
         self._catch_up()
         requests = self._take_in()
-        grants: list[tuple[Waiter, Admission]] = []
-        refusals: list[tuple[Waiter, Exception]] = []
+        served = Served()
         try:
             with self.store.transaction() as rows:
                 batch = self._open(rows)
@@ -232,22 +209,29 @@ class LedgerDesk:
                         request.result = request.work(batch)
                     except GovernorError as error:
                         request.error = error
-                again = self._serve_queue(batch, grants, refusals)
+                now = rows.now.boot
+                self._tally.waited(self._queue.heads(), now)
+                if len(self._queue):
+                    self._turns.hear(rows)
+                    serve(self._queue, batch, self._turns, served)
                 batch.write()
-                self._announce(rows)
+                self._turns.say(rows, self._queue)
         except Exception as error:
-            self._refuse_all(requests, grants, refusals, _as_unavailable(error))
+            self._refuse_all(requests, served, _as_unavailable(error))
             return SWEEP_SECONDS
+        self._tally.waiting(self._queue.heads())
+        for waiter, _ in served.grants:
+            self._tally.took_off(waiter.demand)
         for request in requests:
             self._answer(request)
-        for waiter, admission in grants:
+        for waiter, admission in served.grants:
             if waiter.future.set_running_or_notify_cancel():
                 waiter.future.set_result(admission)
             else:
                 self._give_back(admission.call_id)
-        for waiter, refusal in refusals:
+        for waiter, refusal in served.refusals:
             _fail(waiter.future, refusal)
-        return again
+        return self._due(served, now)
 
     def _take_in(self) -> list[_Request]:
         """What arrived. All of the requests: a call may need the limit that one of them defines."""
@@ -282,7 +266,9 @@ class LedgerDesk:
     def _rest(self, pause: float | None) -> bool:
         """Sleep until there is something to do. False to look once more."""
         waiting = len(self._queue) > 0
-        limit = SWEEP_SECONDS if pause is None else min(pause, SWEEP_SECONDS)
+        # A process that waits says so again before it is passed over.
+        longest = REPEAT_SECONDS if waiting else SWEEP_SECONDS
+        limit = longest if pause is None else min(pause, longest)
         deadline = self._now().boot + int(limit * 1e9)
         while True:
             with self._wake:
@@ -316,101 +302,20 @@ class LedgerDesk:
                     self.process.bury(owner)
         return batch
 
-    def _serve_queue(
-        self,
-        batch: Batch,
-        grants: list[tuple[Waiter, Admission]],
-        refusals: list[tuple[Waiter, Exception]],
-    ) -> float | None:
-        """Admit whom it can. Returns the seconds until the first thing that time alone brings."""
-        now = batch.book.now
-        self._account_for_waiting(now)
-        for waiter in [each for each in self._queue.waiters() if each.until is not None]:
-            if waiter.until is not None and waiter.until <= now:
-                self._queue.remove(waiter.demand.call_id)
-                refusals.append((waiter, QueueTimeout(_late(waiter, now))))
-        short: dict[str, Wait] = {}
-        progress = True
-        while progress and len(grants) < BATCH:
-            progress = False
-            for waiter in self._queue.heads():
-                held = next((short[need] for need in _needs(waiter.demand) if need in short), None)
-                if held is not None:
-                    waiter.wait = held
-                    continue
-                try:
-                    decision = batch.admit(waiter.demand)
-                except GovernorError as error:
-                    refusals.append((waiter, error))
-                else:
-                    if isinstance(decision, Wait):
-                        waiter.wait = decision
-                        short[decision.resource] = decision
-                        continue
-                    if isinstance(decision, Refused):
-                        refusals.append((waiter, OverBudget(decision.why)))
-                    elif isinstance(decision, Reservation):
-                        self._took_off(waiter.demand)
-                        waited = (now - waiter.since) / 1e9
-                        grants.append((waiter, Admission(waiter.demand.call_id, waited)))
-                # Who stood behind it may have waited longer than the next lane's first.
-                self._queue.remove(waiter.demand.call_id)
-                progress = True
-                break
-        heads = self._queue.heads()
-        self._say_what_holds(heads)
-        if progress:
+    def _due(self, served: Served, now: int) -> float | None:
+        """The seconds until the first thing that time alone brings."""
+        if served.more:
             return 0.0
-        dues = [w.wait.until for w in heads if w.wait is not None and w.wait.until]
+        dues = [w.wait.until for w in self._queue.heads() if w.wait is not None and w.wait.until]
         dues += [w.until for w in self._queue.waiters() if w.until is not None]
         return max(0.0, (min(dues) - now) / 1e9) if dues else None
-
-    def _announce(self, rows: Rows) -> None:
-        """Say how much waits here, for whoever leases slots for all processes."""
-        at, said = self._announced
-        waiting = self._queue.by_limit()
-        if waiting != said and (
-            not waiting or not said or rows.now.boot - at >= ANNOUNCE_SECONDS * 1e9
-        ):
-            rows.put_waiting(self.process.id, waiting)
-            self._announced = (rows.now.boot, waiting)
-
-    # Figures of the runs in this process
-
-    def _account_for_waiting(self, now: int) -> None:
-        passed, self._stepped = (now - self._stepped) / 1e9 if self._stepped else 0.0, now
-        for waiter in self._queue.heads():
-            if waiter.wait is not None:
-                stats = self._run(_run_of(waiter.demand))
-                stats.held_seconds[waiter.wait.bottleneck] += passed
-
-    def _say_what_holds(self, heads: list[Waiter]) -> None:
-        for stats in self._runs.values():
-            stats.waiting_for = None
-        for waiter in heads:
-            if waiter.wait is not None:
-                self._run(_run_of(waiter.demand)).waiting_for = waiter.wait.why
-
-    def _took_off(self, demand: Demand) -> None:
-        run = _run_of(demand)
-        self._flying[demand.call_id] = run
-        stats = self._run(run)
-        stats.in_flight += 1
-        stats.max_in_flight = max(stats.max_in_flight, stats.in_flight)
-
-    def _landed(self, call_id: str) -> None:
-        if call_id in self._flying:
-            self._run(self._flying.pop(call_id)).in_flight -= 1
-
-    def _run(self, run: str | None) -> RunStats:
-        return self._runs.setdefault(run, RunStats())
 
     # Requests
 
     def _end(self, call_id: str, work: Callable[[Batch], Any]) -> "Future[None]":
         def resolve(batch: Batch) -> None:
             work(batch)
-            self._landed(call_id)
+            self._tally.landed(call_id)
 
         return self._ask(resolve, must_happen=True)
 
@@ -442,24 +347,19 @@ class LedgerDesk:
         else:
             request.future.set_result(request.result)
 
-    def _refuse_all(
-        self,
-        requests: list[_Request],
-        grants: list[tuple[Waiter, Admission]],
-        refusals: list[tuple[Waiter, Exception]],
-        error: GovernorError,
-    ) -> None:
+    def _refuse_all(self, requests: list[_Request], served: Served, error: GovernorError) -> None:
         """The transaction was rolled back: nothing of it happened, nobody is let through."""
-        self._swept, self._announced = 0, (0, {})
+        self._swept = 0
+        self._turns = Turns(self.process.id)
         self._overdue.extend(each.work for each in requests if each.must_happen)
         for request in requests:
             request.error = error
             self._answer(request)
-        for waiter, admission in grants:
+        for waiter, admission in served.grants:
             # A commit that failed may have been kept all the same.
             self._give_back(admission.call_id)
             _fail(waiter.future, error)
-        for waiter, _ in refusals:
+        for waiter, _ in served.refusals:
             _fail(waiter.future, error)
         for waiter in list(self._queue.waiters()):
             self._queue.remove(waiter.demand.call_id)
@@ -470,7 +370,7 @@ class LedgerDesk:
 
         def void(batch: Batch) -> None:
             batch.void(call_id, "it was admitted and never sent")
-            self._landed(call_id)
+            self._tally.landed(call_id)
 
         self._requests.append(_Request(void, must_happen=True))
 
@@ -487,16 +387,3 @@ def _as_unavailable(error: Exception) -> GovernorError:
 def _fail(future: "Future[Any]", error: BaseException) -> None:
     if future.set_running_or_notify_cancel():
         future.set_exception(error)
-
-
-def _run_of(demand: Demand) -> str | None:
-    return demand.attribution.run_id or demand.attribution.flow_run_id
-
-
-def _needs(demand: Demand) -> list[str]:
-    return [f"purse:{key}" for key in demand.accounts] + [f"gate:{key}" for key in demand.limits]
-
-
-def _late(waiter: Waiter, now: int) -> str:
-    why = waiter.wait.why if waiter.wait else "it was not its turn"
-    return f"waited {(now - waiter.since) / 1e9:.1f} s in the queue: {why}"

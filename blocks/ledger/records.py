@@ -127,6 +127,12 @@ class Demand:
     bound: Bound
     attribution: Attribution = field(default_factory=Attribution)
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of everything it draws on, as a `Wait` names what is short."""
+        purses = tuple(f"purse:{key}" for key in self.accounts)
+        return purses + tuple(f"gate:{key}" for key in self.limits)
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:

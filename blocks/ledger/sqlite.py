@@ -38,6 +38,13 @@ _SPEND_COLUMNS = frozenset(
     ]
 )
 
+# A call that drew on an account, in any window where the second value is empty.
+_DRAWN = (
+    "EXISTS (SELECT 1 FROM json_each(accounts) AS drawn"
+    " WHERE json_extract(drawn.value, '$[0]') = ?"
+    " AND ? IN ('', json_extract(drawn.value, '$[1]')))"
+)
+
 
 class SQLiteStore:
     """A ledger in a file. Created with its folder where it is missing.
@@ -124,27 +131,44 @@ class SQLiteStore:
             return to_gate(connection, key, self._now())
 
     def read_spend(
-        self, column: str, where: Mapping[str, str], keys: Iterable[str] | None = None
+        self,
+        column: str,
+        where: Mapping[str, str],
+        keys: Iterable[str] | None = None,
+        *,
+        account: str | None = None,
+        label: str | None = None,
+        since_wall: int | None = None,
     ) -> dict[str | None, Spend]:
+        table, name = "reservations", f'"{column}"'
         names = [column, *where]
+        if column == "tag":
+            table, name = "reservations LEFT JOIN json_each(tags) AS tag", "tag.value"
+            names = [*where]
         if unknown := [name for name in names if name not in _SPEND_COLUMNS]:
             raise ValueError(f"not an attribution column: {unknown}")
         chosen = None if keys is None else list(keys)
         conditions = [f'"{name}" = ?' for name in where]
         values = [*where.values()]
         if chosen is not None:
-            conditions.append(f'"{column}" IN (SELECT value FROM json_each(?))')
+            conditions.append(f"{name} IN (SELECT value FROM json_each(?))")
             values.append(json.dumps(chosen))
+        if account is not None:
+            conditions.append(_DRAWN)
+            values += [account, label or ""]
+        if since_wall is not None:
+            conditions.append("created_wall >= CAST(? AS INTEGER)")
+            values.append(str(since_wall))
         rows = self._all(
-            f'SELECT "{column}" AS name, COUNT(*) AS calls,'
+            f"SELECT {name} AS name, COUNT(*) AS calls,"
             " COALESCE(SUM(spent_nano), 0) AS spent,"
             " COALESCE(SUM(bound_nano) FILTER (WHERE state = 'unconfirmed'), 0) AS unconfirmed,"
             " COALESCE(SUM(bound_nano) FILTER (WHERE state = 'reserved'), 0) AS reserved,"
             " COALESCE(SUM(input_tokens), 0) AS input,"
             " COALESCE(SUM(output_tokens), 0) AS output"
-            " FROM reservations WHERE state <> 'released'"
+            f" FROM {table} WHERE state <> 'released'"
             + "".join(f" AND {condition}" for condition in conditions)
-            + f' GROUP BY "{column}"',
+            + f" GROUP BY {name}",
             tuple(values),
         )
         return {

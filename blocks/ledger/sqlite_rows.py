@@ -217,6 +217,7 @@ class SQLiteRows:
     def remove_owner(self, owner: str) -> None:
         self._db.execute("DELETE FROM owners WHERE owner = ?", (owner,))
         self._db.execute("DELETE FROM waiting WHERE owner = ?", (owner,))
+        self._db.execute("DELETE FROM heads WHERE owner = ?", (owner,))
 
     def put_waiting(self, owner: str, waiting: Mapping[str, int]) -> None:
         self._db.execute("DELETE FROM waiting WHERE owner = ?", (owner,))
@@ -224,6 +225,21 @@ class SQLiteRows:
             "INSERT INTO waiting (owner, limit_key, calls) VALUES (?, ?, ?)",
             [(owner, key, calls) for key, calls in waiting.items() if calls],
         )
+
+    def put_heads(self, owner: str, heads: Mapping[str, int]) -> None:
+        self._db.execute("DELETE FROM heads WHERE owner = ?", (owner,))
+        self._db.executemany(
+            "INSERT INTO heads (owner, resource, since, said) VALUES (?, ?, ?, ?)",
+            [(owner, resource, since, self.now.boot) for resource, since in heads.items()],
+        )
+
+    def heads(self, owner: str, heard_since: int) -> dict[str, int]:
+        rows = self._db.execute(
+            "SELECT resource, MIN(since) AS since FROM heads WHERE owner <> ? AND said >= ?"
+            " GROUP BY resource",
+            (owner, heard_since),
+        )
+        return {row["resource"]: row["since"] for row in rows}
 
     def demand(self, limit_key: str) -> int:
         row = self._one(

@@ -99,6 +99,13 @@ class Rows(Protocol):
     def put_waiting(self, owner: str, waiting: Mapping[str, int]) -> None:
         """What a process has waiting, by limit; replaces what it said before."""
 
+    def put_heads(self, owner: str, heads: Mapping[str, int]) -> None:
+        """Since when a process's first call waits, by what is short; replaces what it said."""
+
+    def heads(self, owner: str, heard_since: int) -> dict[str, int]:
+        """For each thing that is short: since when the first call of another process waits. Only
+        of those that said so since an instant."""
+
     def demand(self, limit_key: str) -> int:
         """Calls in flight and waiting under a limit, over all processes."""
 
@@ -141,8 +148,20 @@ class Store(Protocol):
     def read_gate(self, key: str) -> Gate | None: ...
 
     def read_spend(
-        self, column: str, where: Mapping[str, str], keys: Iterable[str] | None = None
+        self,
+        column: str,
+        where: Mapping[str, str],
+        keys: Iterable[str] | None = None,
+        *,
+        account: str | None = None,
+        label: str | None = None,
+        since_wall: int | None = None,
     ) -> dict[str | None, Spend]:
-        """Sums by an attribution column (`task_run_id`, `item`, `model`, …)."""
+        """Sums by an attribution column (`task_run_id`, `item`, `model`, …), or by `tag`: a call
+        counts under each of its tags.
+
+        Of all calls that were not released; of those that drew on `account`, in its window `label`,
+        where they are given; of those admitted since an instant of the wall's clock.
+        """
 
     def close(self) -> None: ...

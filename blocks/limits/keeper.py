@@ -70,7 +70,7 @@ class LimitKeeper:
     ) -> None:  # fmt: skip
         self._desk = desk
         self._server = server
-        self._key = key
+        self.key = key
         self._name = name
         self._max_concurrent = max_concurrent
         self._adopt = adopt
@@ -113,34 +113,34 @@ class LimitKeeper:
         self._desk.write(lambda batch: self._set_limit(batch, slots)).result()
 
     def _set_limit(self, batch: Batch, slots: int | None) -> None:
-        batch.flush_gate(self._key)
-        terms = batch.rows.terms(self._key)
+        batch.flush_gate(self.key)
+        terms = batch.rows.terms(self.key)
         if terms is not None and terms.leased != (slots is not None):
             batch.rows.put_terms(replace(terms, leased=slots is not None))
-        batch.rows.put_server_limit(self._key, slots)
+        batch.rows.put_server_limit(self.key, slots)
 
     def _forget_leases(self, batch: Batch) -> None:
-        batch.flush_gate(self._key)
-        for lease in batch.rows.leases(self._key):
+        batch.flush_gate(self.key)
+        for lease in batch.rows.leases(self.key):
             batch.rows.remove_lease(lease.lease_id)
 
     def _plan(self) -> "Future[Plan]":
         def work(batch: Batch) -> Plan:
             # The leases change under the gate's figures: nothing may be admitted by old ones.
-            batch.flush_gate(self._key)
-            gate = batch.rows.gate(self._key)
+            batch.flush_gate(self.key)
+            gate = batch.rows.gate(self.key)
             if gate is None or gate.leased is None or gate.cap is None:
                 return Plan()
             now = batch.rows.now.boot
             kept = []
-            for lease in batch.rows.leases(self._key):
+            for lease in batch.rows.leases(self.key):
                 if lease.usable_until > now:
                     kept.append(lease)
                 else:
                     batch.rows.remove_lease(lease.lease_id)
             todo = plan(
                 cap=gate.cap,
-                demand=batch.rows.demand(self._key),
+                demand=batch.rows.demand(self.key),
                 in_flight=gate.in_flight,
                 leases=kept,
                 now=now,
@@ -181,10 +181,10 @@ class LimitKeeper:
 
     def _keep(self, lease_id: str, slots: int, until: int) -> None:
         assert self._known is not None
-        lease = Lease(lease_id, self._key, str(self._known.id), slots, until)
+        lease = Lease(lease_id, self.key, str(self._known.id), slots, until)
 
         def work(batch: Batch) -> None:
-            batch.flush_gate(self._key)
+            batch.flush_gate(self.key)
             batch.rows.put_lease(lease)
 
         self._desk.write(work).result()

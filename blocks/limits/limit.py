@@ -3,8 +3,10 @@
 from fnmatch import fnmatchcase
 from typing import Annotated
 
-from prefect_governor.blocks.ledger.records import LimitTerms, Rate
 from pydantic import BaseModel, ConfigDict, Field
+
+from prefect_governor.blocks.form import plain
+from prefect_governor.blocks.ledger.records import LimitTerms, Rate
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -31,33 +33,63 @@ class Limit(BaseModel):
     tag: str | None = Field(
         default=None,
         title="Tag",
-        description="Calls made in task runs (or clients) with this tag.",
+        description="Calls made in task runs (or clients) with this tag. Empty: whatever the tags.",
         pattern=r"^[^/%&<>]+$",
+        json_schema_extra=plain,
     )
     model: str | None = Field(
         default=None,
         title="Model pattern",
-        description="Calls of models that match, such as 'anthropic/*' or 'gpt-4o-mini'.",
+        description=(
+            "Calls of models that match, such as 'anthropic/*' or 'gpt-4o-mini'. Empty: every"
+            " model."
+        ),
+        json_schema_extra=plain,
     )
     max_concurrent: Count | None = Field(
         default=None,
         title="Max concurrent",
         description=(
             "Calls in flight at once, over all processes. Stands as a Prefect global concurrency"
-            " limit that you can watch and lower."
+            " limit that you can watch and lower. Empty: no cap."
         ),
+        json_schema_extra=plain,
     )
-    requests_per_minute: Count | None = Field(default=None, title="Requests per minute")
+    requests_per_minute: Count | None = Field(
+        default=None,
+        title="Requests per minute",
+        description="In any 60 seconds, over all processes.",
+        json_schema_extra=plain,
+    )
     tokens_per_minute: Count | None = Field(
-        default=None, title="Tokens per minute", description="Input and output together."
+        default=None,
+        title="Tokens per minute",
+        description="Input and output together.",
+        json_schema_extra=plain,
     )
-    input_tokens_per_minute: Count | None = Field(default=None, title="Input tokens per minute")
-    output_tokens_per_minute: Count | None = Field(default=None, title="Output tokens per minute")
+    input_tokens_per_minute: Count | None = Field(
+        default=None,
+        title="Input tokens per minute",
+        description="Where the provider counts input by itself.",
+        json_schema_extra=plain,
+    )
+    output_tokens_per_minute: Count | None = Field(
+        default=None,
+        title="Output tokens per minute",
+        description="Where the provider counts output by itself.",
+        json_schema_extra=plain,
+    )
     requests_per_day: Count | None = Field(
-        default=None, title="Requests per day", description="In any 24 hours."
+        default=None,
+        title="Requests per day",
+        description="In any 24 hours.",
+        json_schema_extra=plain,
     )
     tokens_per_day: Count | None = Field(
-        default=None, title="Tokens per day", description="In any 24 hours."
+        default=None,
+        title="Tokens per day",
+        description="In any 24 hours, input and output together.",
+        json_schema_extra=plain,
     )
     share_with: str | None = Field(
         default=None,
@@ -67,6 +99,7 @@ class Limit(BaseModel):
             " of one made for this limit."
         ),
         pattern=r"^[^/%&<>]+$",
+        json_schema_extra=plain,
     )
 
     @property

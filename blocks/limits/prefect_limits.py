@@ -1,10 +1,11 @@
 """Prefect's global concurrency limits, spoken to through its own client."""
 
 import uuid
+from contextlib import suppress
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
-from prefect.client.schemas.objects import GlobalConcurrencyLimit
+from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 
 _NO_ROOM = 423
@@ -23,7 +24,7 @@ class PrefectLimits:
             self._opened = get_client(sync_client=True)
         return self._opened
 
-    def read(self, name: str) -> GlobalConcurrencyLimit | None:
+    def read(self, name: str) -> GlobalConcurrencyLimitResponse | None:
         try:
             return self._client.read_global_concurrency_limit_by_name(name)
         except ObjectNotFound:
@@ -68,7 +69,5 @@ class PrefectLimits:
         return True
 
     def release(self, lease_id: str) -> None:
-        try:
+        with suppress(ObjectNotFound):
             self._client.release_concurrency_slots_with_lease(uuid.UUID(lease_id))
-        except ObjectNotFound:
-            pass

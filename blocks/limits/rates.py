@@ -10,9 +10,9 @@ from prefect_governor.blocks.ledger.records import Rate
 
 # A window is kept as this many counters. One expires late by at most 1/240 of the window, 0.4%.
 BUCKETS = 240
-# A call reaches the provider some time after it was admitted, one call later than another. One
-# more counter is held back for that: 0.25 s of a minute.
-MARGIN = 1
+# A call reaches the provider some time after it was admitted, one call later than another. What was
+# taken counts for so much longer, in nanoseconds, and for one counter at the least.
+MARGIN = 10**8
 
 
 @dataclass
@@ -27,12 +27,22 @@ class RateMeter:
         """Nanoseconds that one counter stands for, rounded up: all of them span the window."""
         return -(-self.rate.window_seconds * 10**9 // BUCKETS)
 
+    @property
+    def margin(self) -> int:
+        """How many counters longer than the window what was taken counts for."""
+        return max(1, -(-MARGIN // self.width))
+
+    @property
+    def span(self) -> int:
+        """How many counters what was taken counts for after its own."""
+        return BUCKETS + self.margin
+
     def index(self, now: int) -> int:
         """The counter that an instant falls into."""
         return now // self.width
 
     def _oldest(self, now: int) -> int:
-        return self.index(now) - BUCKETS - MARGIN
+        return self.index(now) - self.span
 
     def used(self, now: int) -> int:
         """What still counts at `now`."""
@@ -53,7 +63,7 @@ class RateMeter:
         for index in sorted(i for i in self.taken if i >= oldest):
             excess -= self.taken[index]
             if excess <= 0:
-                return (index + BUCKETS + MARGIN + 1) * self.width
+                return (index + self.span + 1) * self.width
         raise AssertionError("the rate is exceeded by nothing that was taken")
 
     def take(self, amount: int, now: int) -> int:

@@ -3,9 +3,11 @@
 from typing import ClassVar
 
 from prefect.blocks.core import Block
-from prefect_governor.blocks.budget.block import DOCUMENTATION_URL
-from prefect_governor.blocks.model.prices import PriceOverride
 from pydantic import Field, SecretStr
+
+from prefect_governor.blocks.budget.block import DOCUMENTATION_URL
+from prefect_governor.blocks.form import plain
+from prefect_governor.blocks.model.prices import PriceOverride
 
 
 class Model(Block):
@@ -37,17 +39,22 @@ class Model(Block):
     api_base: str | None = Field(
         default=None,
         title="API base",
-        description="Base URL of an OpenAI-compatible server or gateway.",
+        description="Base URL of an OpenAI-compatible server or gateway. Empty: the provider's.",
+        json_schema_extra=plain,
     )
     api_key: SecretStr | None = Field(
         default=None,
         title="API key",
-        description="Without one, the variables that LiteLLM knows are used.",
+        description=(
+            "Empty: the environment variable that LiteLLM knows, such as OPENAI_API_KEY, where the"
+            " flow runs."
+        ),
+        json_schema_extra=plain,
     )
     price: PriceOverride | None = Field(
         default=None,
         title="Price",
-        description="What it costs where LiteLLM's price map does not know or is wrong.",
+        description="What it costs, where LiteLLM's price map does not know it or is wrong.",
     )
     max_output_tokens: int = Field(
         default=1024,

@@ -121,9 +121,7 @@ def _first_there(tokens: int) -> ModelChoice:
     if local is not None:
         name = f"ollama/{local}"
         prices = {name: OLLAMA_PRICE.price()}
-        return ModelChoice(
-            name, f"Ollama runs at {base}", max_output_tokens=tokens, prices=prices
-        )
+        return ModelChoice(name, f"Ollama runs at {base}", max_output_tokens=tokens, prices=prices)
     return _named(OFFLINE, "no key is set and no Ollama runs here", tokens)
 
 
@@ -142,8 +140,8 @@ def _ollama_model(base: str) -> str | None:
 
 
 def _from_block(name: str, tokens: int | None) -> ModelChoice:
-    from prefect_governor.blocks.model.block import Model  # noqa: PLC0415
-    from prefect_governor.blocks.registry import load_block  # noqa: PLC0415
+    from prefect_governor.blocks.model.block import Model
+    from prefect_governor.blocks.registry import load_block
 
     block: Model = load_block(Model, name)
     price = {} if block.price is None else {block.name: block.price.price(load_price(block.name))}

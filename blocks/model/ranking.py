@@ -14,7 +14,8 @@ from prefect_governor.blocks.model.vocabulary import kin_of, words
 
 MOST_PASSAGES = 6
 _FEWEST = 3
-# The first three need this share of the best score; the others this share of the third's.
+# The first three need this share of the best score; the others this share of the third's (in an
+# overview, whose first three always stand, the smaller share).
 _WORTH_AT_FIRST = 0.1
 _WORTH_QUOTING = 0.6
 # Two passages that share more of their words than this say the same.
@@ -96,7 +97,7 @@ class Ranking:
                 (score + (extra if about_settings and _sets(passage, score) else 0.0))
                 * _WORTH[passage.kind]
                 * _wholeness(len(stems)),
-                4,
+                9,
             )
             for score, passage, stems in zip(said, self.passages, self._words, strict=True)
         ]
@@ -144,8 +145,9 @@ class Ranking:
             if len(chosen) < _FEWEST:
                 least = _WORTH_AT_FIRST * scores[order[0]]
             else:
-                least = _WORTH_QUOTING * scores[chosen[_FEWEST - 1]]
-            if score < least and not spread:
+                share = _WORTH_AT_FIRST if spread else _WORTH_QUOTING
+                least = share * scores[chosen[_FEWEST - 1]]
+            if score < least and not (spread and len(chosen) < _FEWEST):
                 break
             place = (self.passages[at].kind, self.passages[at].context)
             if spread and under.get(place, 0) >= (5 if place[0] == "definition" else 2):
@@ -203,9 +205,9 @@ def _standing(passage: Passage) -> float:
     private = re.search(r"(?:^|\.)_", passage.context) is not None
     if passage.kind != "definition":
         inside = bool(passage.context) and passage.kind in {"doc", "field", "comment", "code"}
-        return (0.15 if inside else 1.0) * (0.3 if private else 1.0)
+        return (0.15 if inside else 1.0) * (0.05 if private else 1.0)
     text = passage.quotes[0].text
     private = private or re.match(r"(?:async def|def|class) _", text) is not None
     documented = 1.0 if len(passage.quotes) > 1 else 0.5
     grouped = 1.25 if text.startswith("class ") else 1.0
-    return documented * grouped * (0.15 if passage.context else 1.0) * (0.3 if private else 1.0)
+    return documented * grouped * (0.15 if passage.context else 1.0) * (0.05 if private else 1.0)

@@ -30,7 +30,8 @@ class Desk(Protocol):
         """What the provider billed; with the reply, in one transaction."""
 
     def void(self, call_id: str, reason: str) -> "Future[None]":
-        """Provably not billed: the money, the slot and the rate go back."""
+        """Provably not billed: the money, the slot and the rate's tokens go back. The request
+        stays counted: providers count those that they refuse."""
 
     def unconfirm(self, call_id: str, reason: str) -> "Future[None]":
         """Nobody knows: it stays charged at its bound, the slot is free."""

@@ -18,6 +18,8 @@ from typing import Any
 import anyio.to_thread
 from prefect.context import AsyncClientContext
 
+from prefect_governor.blocks.model.clients import aclose_clients
+
 
 class Lane:
     """The loop and the threads of nesting level `depth`; `close()` after the last of its work."""
@@ -133,6 +135,8 @@ class Lane:
             await self._closing.wait()
         finally:
             await client.__aexit__(None, None, None)
+            # Connections to providers belong to the loop as well.
+            await aclose_clients()
 
 
 def _cancel_leftovers(loop: asyncio.AbstractEventLoop) -> None:

@@ -226,6 +226,8 @@ def run_chaos(folder: Path, *, kills: int, bounds: int, seed: int) -> None:
             time.sleep(0.002)
         time.sleep(chance.uniform(0, 0.02))
         victim = chance.choice(sorted(workers))
+        while not judge.reserved(victim):
+            assert time.monotonic() < deadline, "it holds nothing"
         judge.killed_at[victim] = kill(workers.pop(victim))
         died, held = time.monotonic(), judge.reserved(victim)
         stranded += held

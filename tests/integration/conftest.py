@@ -12,7 +12,7 @@ import pytest
 from prefect_governor.flows.background import ServerInfo
 from tests.provider.process import ProviderProcess
 
-WORDS = "budget ceiling ledger slot rate queue reply token parcel query signal kernel".split()
+WORDS = ("budget", "ceiling", "ledger", "slot", "rate", "queue", "reply", "token", "parcel")
 
 Corpus = Callable[..., list[Path]]
 
@@ -38,9 +38,7 @@ def provider_process() -> Iterator[ProviderProcess]:
 
 
 @pytest.fixture
-def upstream(
-    provider_process: ProviderProcess, monkeypatch: pytest.MonkeyPatch
-) -> ProviderProcess:
+def upstream(provider_process: ProviderProcess, monkeypatch: pytest.MonkeyPatch) -> ProviderProcess:
     """The strict provider, as new, as what OpenAI's names reach."""
     provider_process.settled_stats()
     provider_process.renew()

@@ -16,13 +16,14 @@ import psutil
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
-from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
+from prefect.client.schemas.objects import State
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.states import State
 
 from prefect_governor import Budget, Governor, Limit
 from prefect_governor.blocks.figures import budget_figures
+from prefect_governor.blocks.governor import resolve
 from prefect_governor.blocks.office import desk
 from tests.integration.conftest import Corpus
 from tests.provider.process import ProviderProcess
@@ -124,7 +125,7 @@ def test_second_scheduled_run_draws_on_what_the_first_left_of_the_day(
         client.delete_deployment_schedule(deployment, made.id)
     assert first.auto_scheduled and second.auto_scheduled
     stats = upstream.settled_stats()
-    figures = budget_figures(Governor.load("scheduled").runtime, None)
+    figures = budget_figures(resolve("scheduled").runtime, None)
     print(f"billed {stats['billed_nano']} of {figures.ceiling_usd} in {stats['requests']} calls")
     assert int(figures.spent_usd * 10**9) == stats["billed_nano"] <= 300_000
     assert first.state.name == "Completed"
@@ -135,7 +136,7 @@ def test_second_scheduled_run_draws_on_what_the_first_left_of_the_day(
 
 def _ended_runs(client: SyncPrefectClient, deployment: UUID, count: int) -> list[Any] | None:
     runs = client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(deployment_id={"any_": [deployment]}),
+        flow_run_filter=FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment])),
         sort=FlowRunSort.EXPECTED_START_TIME_ASC,
     )
     ended = [run for run in runs if run.state is not None and run.state.is_final()]

@@ -5,13 +5,13 @@ from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pydantic import BaseModel
 
 from prefect_governor import Report, fan_out
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
-from prefect_governor.flows.background import ServerInfo
 from prefect_governor.flows.control import Control, current_control
 from tests.integration.conftest import Corpus
 from tests.provider.process import ProviderProcess
@@ -252,10 +252,10 @@ def test_same_run_again_pays_only_for_what_is_missing(
     first = ask(items)
     assert Counter(item.state for item in first.items) == {"succeeded": 11, "failed": 1}
     with get_client(sync_client=True) as client:
-        run = client.read_flow_run(first.run_id)
+        run = client.read_flow_run(UUID(first.run_id))
     from prefect.flow_engine import run_flow
 
-    second = run_flow(
+    second: Any = run_flow(
         fan_out,
         flow_run=run,
         parameters={"items": items, "ask": "What is this about?", "model": MODEL,

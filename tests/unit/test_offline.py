@@ -160,6 +160,11 @@ def test_an_answer_without_a_word_in_common_says_so() -> None:
     assert "nothing in it shares a word with the ask" in reply.splitlines()[0]
 
 
+def test_a_word_that_every_line_holds_is_still_found() -> None:
+    reply = said("How are failures handled?", "12:00 ERROR failed to start\n" * 20_000, "a.log")
+    assert reply.splitlines()[0].endswith("(no model was called):")
+
+
 def test_a_text_without_words_is_said_to_hold_none() -> None:
     assert said(OVERVIEW, "\n \n--\n").endswith("it holds no text to quote.")
 

@@ -5,7 +5,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.ledger.records import Meter, Rate
-from prefect_governor.blocks.limits.rates import BUCKETS, MARGIN, RateMeter
+from prefect_governor.blocks.limits.rates import BUCKETS, RateMeter
 
 SECOND = 10**9
 windows = st.sampled_from([1, 10, 60, 86_400])
@@ -42,7 +42,7 @@ def test_no_window_as_the_provider_counts_it_holds_more_than_the_rate(
             now = until
             assert of.wait_until(need, now) is None
         of.take(need, now)
-        arrivals.append((now + int(jitter * MARGIN * of.width), need))
+        arrivals.append((now + int(jitter * of.margin * of.width), need))
     for opened, _ in arrivals:
         closes = opened + window_seconds * SECOND
         assert sum(need for at, need in arrivals if opened <= at < closes) <= amount
@@ -55,7 +55,7 @@ def test_a_call_at_the_last_instant_of_a_counter_that_arrives_late(window_second
     of.take(1, now)
     until = of.wait_until(1, now)
     assert until is not None
-    assert until - (now + MARGIN * of.width) >= window_seconds * SECOND
+    assert until - (now + of.margin * of.width) >= window_seconds * SECOND
 
 
 @given(windows, st.integers(1, 50), steps)
@@ -71,7 +71,7 @@ def test_the_wait_is_until_the_first_instant_that_fits(
             assert of.wait_until(need, until - 1) is not None
             assert of.wait_until(need, until) is None
             # No later than the window, the counter it ends in and the margin.
-            assert until - now <= (BUCKETS + MARGIN + 1) * of.width
+            assert until - now <= (BUCKETS + of.margin + 1) * of.width
             now = until
         of.take(need, now)
 
@@ -105,7 +105,7 @@ def test_a_correction_leaves_what_was_really_used(bound: int, used: int, later: 
     of.correct(counter, used - bound)
     assert of.used(now) == used
     # A correction that comes when its counter is gone changes nothing.
-    now += (BUCKETS + MARGIN + 2) * of.width
+    now += (BUCKETS + of.margin + 2) * of.width
     of.take(later, now)
     of.correct(counter, used)
     assert of.used(now) == later

@@ -71,6 +71,16 @@ CREATE TABLE waiting (
     PRIMARY KEY (owner, limit_key)
 ) WITHOUT ROWID;
 
+-- Since when each process's first call waits for a thing that is short, and when it last said so:
+-- between processes, whoever has waited longest is next.
+CREATE TABLE heads (
+    owner    TEXT NOT NULL,
+    resource TEXT NOT NULL,
+    since    INTEGER NOT NULL,
+    said     INTEGER NOT NULL,
+    PRIMARY KEY (owner, resource)
+) WITHOUT ROWID;
+
 -- A call, from its admission on. `accounts` is a JSON list of [account, label], `gates` of
 -- [limit, counters].
 CREATE TABLE reservations (

@@ -1,0 +1,25 @@
+"""Hints in JSON schemas for Prefect's form, which makes its inputs of a Block's schema."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+# What Prefect adds to a Block's schema. An object without them is one with fields of its own.
+_OF_BLOCKS = ("block_type_slug", "block_schema_references", "secret_fields")
+
+
+def plain(schema: dict[str, Any]) -> None:
+    """For `json_schema_extra` of a field that may be None: one input, to be left empty.
+
+    The form shows a union as tabs of type names, each to be chosen before anything can be typed.
+    """
+    kinds = [each for each in schema.pop("anyOf") if each.get("type") != "null"]
+    (kind,) = kinds
+    schema.update(kind)
+    schema.pop("default", None)
+
+
+def section(kind: type[BaseModel]) -> dict[str, Any]:
+    """The schema of a model as part of another: its fields in place, nothing to be referred to."""
+    schema = kind.model_json_schema()
+    return {name: value for name, value in schema.items() if name not in _OF_BLOCKS}

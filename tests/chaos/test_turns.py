@@ -1,0 +1,74 @@
+"""Two processes that both have a queue get their turns, whichever came first."""
+
+import multiprocessing
+import threading
+import time
+from pathlib import Path
+
+from prefect_governor.blocks.ledger.batch import Batch
+from prefect_governor.blocks.ledger.desk import LedgerDesk
+from prefect_governor.blocks.ledger.owner import Owner
+from prefect_governor.blocks.ledger.records import Account, Bound, Demand, LimitTerms, Usage
+from prefect_governor.blocks.ledger.sqlite import SQLiteStore
+
+CAP = 5
+THREADS = 20
+CALL_SECONDS = 0.05
+
+
+def test_process_that_comes_late_is_not_starved_by_one_with_a_queue(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    counts: multiprocessing.Queue[tuple[str, int]] = fork.Queue()
+    desk = _desk(tmp_path)
+
+    def define(batch: Batch) -> None:
+        batch.register(Account("team", "team", 10**15, None))
+        batch.define(LimitTerms("llm", "llm", CAP))
+
+    desk.write(define).result(10)
+    desk.close()
+    seconds = {"first": 3.0, "late": 2.5}
+    processes = [
+        fork.Process(target=_greedy, args=(tmp_path, name, seconds[name], counts))
+        for name in ("first", "late")
+    ]
+    processes[0].start()
+    time.sleep(0.5)
+    processes[1].start()
+    found = dict(counts.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join(30)
+        assert process.exitcode == 0
+    print(f"calls in the last 1.5 s: {found}")
+    assert min(found.values()) >= 0.35 * sum(found.values())
+
+
+def _desk(folder: Path) -> LedgerDesk:
+    return LedgerDesk(SQLiteStore(folder / "ledger.db"), Owner(folder / "owners"))
+
+
+def _greedy(
+    folder: Path, name: str, seconds: float, counts: "multiprocessing.Queue[tuple[str, int]]"
+) -> None:
+    """Ask for more than the cap all the time; tell how many went through at the end."""
+    desk = _desk(folder)
+    end = time.monotonic() + seconds
+    done = []
+
+    def call(thread: int) -> None:
+        at = 0
+        while time.monotonic() < end:
+            call_id = f"{name}-{thread}-{at}"
+            desk.admit(Demand(call_id, ("team",), ("llm",), Bound(10, 5, 5))).result()
+            time.sleep(CALL_SECONDS)
+            desk.settle(call_id, Usage(5, 3, 2)).result()
+            done.append(time.monotonic())
+            at += 1
+
+    threads = [threading.Thread(target=call, args=(at,)) for at in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    counts.put((name, sum(1 for at in done if end - 1.5 <= at <= end)))
+    desk.close()

@@ -1,0 +1,215 @@
+"""What people do with a governed fan-out in Prefect's own UI, done in a browser."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+
+from prefect_governor import Budget, Governor, Limit, fan_out
+from prefect_governor.blocks.figures import budget_figures
+from prefect_governor.flows.background import ServerInfo
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytest.importorskip("playwright", reason="uv sync --group ui, and apt-get install chromium")
+
+from tests.ui.pages import GovernorForm, RunForm, RunPage
+
+ROOT = Path(__file__).parents[2]
+MODEL = "offline/extract"
+TEXTS = [
+    {"key": "one", "text": "The ledger is a file. Every call is a row of it."},
+    {"key": "two", "text": "A budget is a ceiling. It is never exceeded."},
+]
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def blocks(server: ServerInfo) -> None:
+    """The block types, registered as the README says."""
+    _prefect("block", "register", "-m", "prefect_governor.blocks")
+
+
+@pytest.fixture
+def client(server: ServerInfo) -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def worker(server: ServerInfo, client: SyncPrefectClient, tmp_path: Path) -> Iterator[None]:
+    if not any(pool.name == "governed" for pool in client.read_work_pools()):
+        client.create_work_pool(WorkPoolCreate(name="governed", type="process"))
+    with (tmp_path / "worker.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "governed",
+             "--type", "process"],
+            stdout=log, stderr=log, env={**os.environ, "PREFECT_WORKER_QUERY_SECONDS": "1"},
+        )  # fmt: skip
+    yield
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+    print((tmp_path / "worker.log").read_text()[-4000:])
+
+
+@pytest.fixture
+def deployment(server: ServerInfo, client: SyncPrefectClient) -> UUID:
+    _prefect("--no-prompt", "deploy", "--name", "fan-out")
+    return client.read_deployment_by_name("fan-out/fan-out").id
+
+
+def test_governor_made_in_the_form_is_the_one_that_python_loads(
+    blocks: None, server: ServerInfo, page: "Page"
+) -> None:
+    form = GovernorForm(page, server.ui_url).create("made-in-the-ui")
+    form.input("Max USD").fill("2.5")
+    form.choose("Window", "day")
+    form.add_limit()
+    form.input("Tag").fill("llm")
+    form.input("Max concurrent").fill("4")
+    form.save()
+
+    governor = Governor.load("made-in-the-ui")
+
+    assert governor.budget.max_usd == Decimal("2.5")
+    assert (governor.budget.window, governor.budget.parent) == ("day", None)
+    assert governor.limits == [Limit(tag="llm", max_concurrent=4)]
+    assert governor.queue_timeout_seconds is None
+    assert governor.runtime.accounts_[0].ceiling_nano == 2_500_000_000
+
+
+def test_governor_saved_by_python_shows_its_budget_in_the_form_and_keeps_it(
+    blocks: None, server: ServerInfo, page: "Page"
+) -> None:
+    saved = Governor(
+        budget=Budget(max_usd="0.35", window="day"),
+        limits=[Limit(tag="llm", max_concurrent=10, requests_per_minute=500)],
+        queue_timeout_seconds=60,
+    ).save("made-in-python", overwrite=True)
+    assert isinstance(saved, UUID)
+    form = GovernorForm(page, server.ui_url).edit(saved)
+    assert form.input("Max USD").input_value() == "0.35"
+    assert form.input("Max concurrent").input_value() == "10"
+
+    form.input("Max USD").fill("0.7")
+    form.input("Max concurrent").fill("3")
+    form.input("Requests per minute").fill("")
+    form.save()
+
+    governor = Governor.load("made-in-python")
+    assert governor.budget.model_dump(exclude={"block_type_slug"}) == {
+        "max_usd": 0.7, "max_total_tokens": None, "window": "day", "time_zone": "UTC",
+        "parent": None,
+    }  # fmt: skip
+    assert governor.limits == [Limit(tag="llm", max_concurrent=3)]
+    assert governor.queue_timeout_seconds == 60
+
+
+def test_form_without_a_ceiling_makes_a_governor_that_lets_nothing_through(
+    blocks: None, server: ServerInfo, page: "Page"
+) -> None:
+    GovernorForm(page, server.ui_url).create("no-ceiling").save()
+
+    # The form enforces no required field: what it saves is refused where it is loaded.
+    with pytest.raises(ValueError, match="needs a ceiling"):
+        Governor.load("no-ceiling")
+
+
+def test_run_page_tells_every_item_and_what_became_of_the_run(
+    server: ServerInfo, page: "Page", tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
+    report = fan_out(
+        [*TEXTS, tmp_path / "broken.pdf"], ask="What is this about?", model=MODEL, max_usd=1
+    )
+    run = RunPage(page, server.ui_url, report.run_id).open()
+    expect(page.get_by_text("Partial", exact=True)).to_be_visible()
+
+    run.artifact("fan-out-summary")
+    heading = page.get_by_role("heading", name="Partial: 2 of 3 items succeeded, 1 failed")
+    expect(heading).to_be_visible()
+    expect(page.get_by_role("cell", name=re.compile("the PDF cannot be read"))).to_be_visible()
+
+    run.open().artifact("fan-out-items")
+    table = page.get_by_role("table")
+    for key, state in (("one", "succeeded"), ("two", "succeeded"), ("broken.pdf", "failed")):
+        row = table.get_by_role("row").filter(has=page.get_by_role("cell", name=key))
+        expect(row.get_by_role("cell", name=state, exact=True)).to_be_attached()
+
+    run.open().artifact("fan-out-progress")
+    expect(page.get_by_text("Progress: 100%")).to_be_visible()
+    expect(page.get_by_text("3 of 3 done · 1 failed")).to_be_visible()
+
+
+def test_run_from_the_form_draws_on_what_the_one_before_left_of_the_day(
+    worker: None,
+    deployment: UUID,
+    blocks: None,
+    client: SyncPrefectClient,
+    server: ServerInfo,
+    page: "Page",
+    tmp_path: Path,
+) -> None:
+    for each in TEXTS:
+        (tmp_path / f"{each['key']}.txt").write_text(each["text"])
+    Governor(
+        budget=Budget(max_usd=1, window="day"), limits=[Limit(tag="llm", max_concurrent=4)]
+    ).save("from-the-form", overwrite=True)
+    first = fan_out(TEXTS, ask="What is this about?", model=MODEL, governor="from-the-form")
+    spent = budget_figures(Governor.load("from-the-form").runtime, None).spent_usd
+    assert spent == sum(item.usd for item in first.items) > 0
+
+    form = RunForm(page, server.ui_url).open(deployment)
+    form.fill("ask", "What is never exceeded?")
+    form.fill("governor", "from-the-form", kind="str")
+    form.fill("folder", str(tmp_path), kind="str")
+    form.fill("sources", "*.txt")
+    form.fill("model", MODEL)
+    form.submit()
+
+    run = _ended_run(client, deployment)
+    assert run.parameters["governor"] == "from-the-form"
+    assert run.state.name == "Completed", run.state.message
+    figures = budget_figures(Governor.load("from-the-form").runtime, None)
+    print(f"${spent} before, ${figures.spent_usd} after, of ${figures.ceiling_usd}")
+    assert figures.spent_usd > spent
+    # The run's own summary counts what the one before spent.
+    RunPage(page, server.ui_url, str(run.id)).open().artifact("fan-out-summary")
+    assert f"of $1.00 (0%) in {'from-the-form'}" in page.locator("main").inner_text()
+
+
+def _ended_run(client: SyncPrefectClient, deployment: UUID, *, seconds: float = 90) -> Any:
+    from prefect.client.schemas.filters import FlowRunFilter
+
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        runs = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(deployment_id={"any_": [deployment]})
+        )
+        for run in runs:
+            if run.state is not None and run.state.is_final():
+                return run
+        time.sleep(0.3)
+    raise AssertionError(f"no run of the deployment ended within {seconds} s")
+
+
+def _prefect(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
