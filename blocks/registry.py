@@ -271,7 +271,8 @@ def _api() -> str:
     return str(PREFECT_API_URL.value() or "")
 
 
-def _stop_all() -> None:
+def stop_all() -> None:
+    """Put every governor of this process out of work; leases that nobody needs go back."""
     for keeper in _keepers:
         keeper.stop()
     _keepers.clear()
@@ -288,5 +289,5 @@ def _after_fork() -> None:
 
 
 # Registered after the desks' own, so that it runs before them: keepers write through desks.
-atexit.register(_stop_all)
+atexit.register(stop_all)
 os.register_at_fork(after_in_child=_after_fork)

@@ -1,6 +1,7 @@
 """The shape an answer must have, and whether it has it. Pure but for reading a schema's file."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from pydantic import BaseModel
 
 from prefect_governor.blocks.errors import ConfigurationError
+
+_LONGEST_PROBLEM = 200
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,9 @@ class Shape:
     @property
     def response_format(self) -> dict[str, Any]:
         """The schema as a chat completion's `response_format` has it."""
-        name = "".join(c if c.isalnum() else "_" for c in str(self.schema.get("title", "answer")))
-        return {
-            "type": "json_schema",
-            "json_schema": {"name": name or "answer", "schema": self.schema},
-        }
+        # What OpenAI takes for a name, and no more of it.
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", str(self.schema.get("title") or "answer"))[:64]
+        return {"type": "json_schema", "json_schema": {"name": name, "schema": self.schema}}
 
     def read(self, answer: str) -> Any:
         """The answer's value. Raises ValueError that says what is wrong, for the repair turn."""
@@ -81,7 +82,11 @@ def read_schema(path: Path) -> dict[str, Any]:
 def _problem(error: ValidationError) -> str:
     deepest = best_match([error]) or error
     where = ".".join(str(part) for part in deepest.absolute_path)
-    return f"{where}: {deepest.message}"[:200] if where else deepest.message[:200]
+    text = f"{where}: {deepest.message}" if where else deepest.message
+    # The value comes first and may be long, what is wrong with it last.
+    return (
+        text if len(text) <= _LONGEST_PROBLEM else f"{text[:60]} … {text[60 - _LONGEST_PROBLEM :]}"
+    )
 
 
 def _unfenced(answer: str) -> str:

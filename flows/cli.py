@@ -125,6 +125,12 @@ def main() -> None:
 @option("--rpm", type=int, metavar="N", help="Requests in any minute.")
 @option("--tpm", type=int, metavar="N", help="Tokens in any minute.")
 @option(
+    "--timeout-seconds",
+    type=float,
+    metavar="S",
+    help="How long one request may take once it was sent. [default: 120]",
+)
+@option(
     "--min-success",
     type=float,
     default=0.0,

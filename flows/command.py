@@ -39,6 +39,7 @@ def run_fan_out(
     max_concurrent: int | None,
     rpm: int | None,
     tpm: int | None,
+    timeout_seconds: float | None,
     min_success: float,
     max_cost_multiple: float | None,
     dry_run: bool,
@@ -68,6 +69,7 @@ def run_fan_out(
         "max_concurrent": max_concurrent,
         "requests_per_minute": rpm,
         "tokens_per_minute": tpm,
+        "timeout_seconds": timeout_seconds,
         "min_success": min_success,
     }
     if max_cost_multiple is not None and not max_cost_multiple > 0:

@@ -63,6 +63,7 @@ def fan_out(
     max_concurrent: int | None = None,
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
+    timeout_seconds: float | None = None,
     min_success: float = 0.0,
 ) -> Report:
     """Ask a sub-agent the same question about each item, under one budget and its limits.
@@ -83,6 +84,8 @@ def fan_out(
         max_concurrent: calls in flight at once in this run; 20 where there is no governor.
         requests_per_minute: requests of this run in any minute.
         tokens_per_minute: tokens of this run in any minute.
+        timeout_seconds: how long one request may take, once it was sent. Defaults to the Model
+            block's, or 120.
         min_success: the share of items (0 to 1) that must succeed for the run not to fail.
 
     Returns:
@@ -106,6 +109,7 @@ def fan_out(
         max_concurrent=max_concurrent,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
+        timeout_seconds=timeout_seconds,
         min_success=min_success,
     )
     context = FlowRunContext.get()

@@ -64,6 +64,7 @@ def make_request(
     max_concurrent: int | None = None,
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
+    timeout_seconds: float | None = None,
     min_success: float = 0.0,
 ) -> Request:
     """Check everything that can be checked before anything starts. See `fan_out`.
@@ -81,6 +82,8 @@ def make_request(
     ):
         if value is not None and (isinstance(value, bool) or value < 1):
             raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
+    if timeout_seconds is not None and not 0 < timeout_seconds < float("inf"):
+        raise ConfigurationError(f"timeout_seconds must be more than 0, not {timeout_seconds!r}")
     given = list(items_from(items)) if items is not None else []
     if sources:
         base = Path(folder) if folder else Path.cwd()
@@ -102,7 +105,7 @@ def make_request(
     return Request(
         ask=ask.strip(),
         items=tuple(given),
-        model=choose(model, max_output_tokens=max_output_tokens),
+        model=choose(model, max_output_tokens=max_output_tokens, timeout_seconds=timeout_seconds),
         shape=shape_of(schema),
         governor=governor,
         max_usd=None if max_usd is None else parse_usd(max_usd, name="max_usd"),

@@ -14,6 +14,8 @@ os.environ.update(
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
     DO_NOT_TRACK="1",
     LITELLM_LOCAL_MODEL_COST_MAP="True",
+    # Tasks that a test calls outside a flow have no run to log to.
+    PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW="ignore",
 )
 for _name in list(os.environ):
     if _name in ("PREFECT_API_URL", "PREFECT_API_KEY") or _name.endswith(("_API_KEY", "_API_BASE")):

@@ -49,9 +49,16 @@ class LimitServer(Protocol):
 
 
 class ServerLimit(Protocol):
-    id: UUID
-    limit: int
-    active: bool | None
+    """What the server says of a limit."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def limit(self) -> int: ...
+
+    @property
+    def active(self) -> bool | None: ...
 
 
 class LimitKeeper:

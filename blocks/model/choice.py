@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import httpx
 from pydantic import SecretStr
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.model.completion import CHAT_MODES, TESTED_PROVIDERS
 from prefect_governor.blocks.model.prices import Price, PriceOverride, load_price
 
 OFFLINE = "offline/extract"
@@ -34,11 +35,12 @@ KEY_VARIABLES = {
     "groq": "GROQ_API_KEY",
     "deepseek": "DEEPSEEK_API_KEY",
     "mistral": "MISTRAL_API_KEY",
+    "xai": "XAI_API_KEY",
 }
 # What `auto` takes where a provider's key is there, in this order.
 AUTO_MODELS = (
     ("OPENAI_API_KEY", "openai/gpt-4o-mini"),
-    ("GROQ_API_KEY", "groq/llama-3.3-70b-versatile"),
+    ("GROQ_API_KEY", "groq/openai/gpt-oss-20b"),
     ("MISTRAL_API_KEY", "mistral/mistral-small-latest"),
     ("DEEPSEEK_API_KEY", "deepseek/deepseek-chat"),
 )
@@ -69,9 +71,18 @@ class ModelChoice:
         return self.prices.get(name) or load_price(name)
 
     def check(self) -> None:
-        """Raises ConfigurationError where a key or a price is missing."""
+        """Raises ConfigurationError where a key or a price is missing, or where a call of the
+        model would be refused whatever it says."""
         for name in self.names:
-            provider = name.split("/")[0] if "/" in name else "openai"
+            price = self.price_of(name)
+            provider = _provider(name, load_price(name))
+            if provider not in TESTED_PROVIDERS:
+                raise ConfigurationError(
+                    f"{name}: {provider!r} is not one of the providers that are proven to send"
+                    f" through the governor ({', '.join(sorted(TESTED_PROVIDERS))}); reach it"
+                    " through an OpenAI-compatible gateway: openai/MODEL in a Model block with"
+                    f" api_base, named with --model {BLOCK}NAME"
+                )
             variable = KEY_VARIABLES.get(provider)
             keyless = self.api_base or (provider == "openai" and _openai_base())
             if not (self.api_key or keyless) and variable and not os.environ.get(variable):
@@ -79,50 +90,71 @@ class ModelChoice:
                     f"no key for {name}: set {variable}, give one in a Model block and name it"
                     f" with --model {BLOCK}NAME, or use --model {OFFLINE}, which needs none"
                 )
-            if self.price_of(name) is None:
+            if price is None:
                 raise ConfigurationError(
                     f"no price is known for {name}, so its cost cannot be held under a ceiling:"
                     " give the price in a Model block (price) and name it with"
                     f" --model {BLOCK}NAME"
                 )
+            if price.mode not in CHAT_MODES:
+                raise ConfigurationError(
+                    f"{name} is a model for {price.mode}, not for chat: name a chat model"
+                )
 
 
-def choose(name: str, *, max_output_tokens: int | None = None) -> ModelChoice:
+def _provider(name: str, price: Price | None) -> str:
+    """Whose model a name means, as LiteLLM reads it: the prefix that it knows, else the provider
+    that it has the model's price from, else OpenAI."""
+    prefix, slash, _ = name.partition("/")
+    if slash and prefix in TESTED_PROVIDERS:
+        return prefix
+    if price is not None and price.provider is not None:
+        return price.provider
+    return prefix if slash else "openai"
+
+
+def choose(
+    name: str, *, max_output_tokens: int | None = None, timeout_seconds: float | None = None
+) -> ModelChoice:
     """The model that a name means.
 
     Args:
         name: LiteLLM's name of a model, "auto", or "block:NAME" for a saved Model block.
         max_output_tokens: the most one answer may have; the block's or 1,024 where it is None.
+        timeout_seconds: how long one request may take; the block's or 120 where it is None.
 
     Raises ConfigurationError: no such block, no key, no price.
     """
-    tokens = max_output_tokens
     if name.startswith(BLOCK):
-        choice = _from_block(name.removeprefix(BLOCK), tokens)
+        choice = _from_block(name.removeprefix(BLOCK))
     elif name == AUTO:
-        choice = _first_there(tokens or DEFAULT_MAX_OUTPUT_TOKENS)
+        choice = _first_there()
     else:
-        choice = _named(name, "as asked", tokens or DEFAULT_MAX_OUTPUT_TOKENS)
+        choice = _named(name, "as asked")
+    choice = replace(
+        choice,
+        max_output_tokens=max_output_tokens or choice.max_output_tokens,
+        timeout_seconds=timeout_seconds or choice.timeout_seconds,
+    )
     choice.check()
     return choice
 
 
-def _named(name: str, why: str, tokens: int) -> ModelChoice:
+def _named(name: str, why: str) -> ModelChoice:
     prices = {OFFLINE: OFFLINE_PRICE.price()} if name == OFFLINE else {}
-    return ModelChoice(name, why, max_output_tokens=tokens, prices=prices)
+    return ModelChoice(name, why, prices=prices)
 
 
-def _first_there(tokens: int) -> ModelChoice:
+def _first_there() -> ModelChoice:
     for variable, name in AUTO_MODELS:
         if os.environ.get(variable):
-            return _named(name, f"{variable} is set", tokens)
+            return _named(name, f"{variable} is set")
     base = os.environ.get("OLLAMA_API_BASE", "http://localhost:11434").rstrip("/")
     local = _ollama_model(base)
     if local is not None:
         name = f"ollama/{local}"
-        prices = {name: OLLAMA_PRICE.price()}
-        return ModelChoice(name, f"Ollama runs at {base}", max_output_tokens=tokens, prices=prices)
-    return _named(OFFLINE, "no key is set and no Ollama runs here", tokens)
+        return ModelChoice(name, f"Ollama runs at {base}", prices={name: OLLAMA_PRICE.price()})
+    return _named(OFFLINE, "no key is set and no Ollama runs here")
 
 
 def _openai_base() -> str | None:
@@ -139,7 +171,7 @@ def _ollama_model(base: str) -> str | None:
         return None
 
 
-def _from_block(name: str, tokens: int | None) -> ModelChoice:
+def _from_block(name: str) -> ModelChoice:
     from prefect_governor.blocks.model.block import Model
     from prefect_governor.blocks.registry import load_block
 
@@ -151,7 +183,7 @@ def _from_block(name: str, tokens: int | None) -> ModelChoice:
         fallbacks=tuple(block.fallbacks),
         api_base=block.api_base,
         api_key=block.api_key,
-        max_output_tokens=tokens or block.max_output_tokens,
+        max_output_tokens=block.max_output_tokens,
         timeout_seconds=block.timeout_seconds,
         prices=price,
     )

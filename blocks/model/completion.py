@@ -49,7 +49,7 @@ REFUSED_ARGUMENTS = {
 }
 # One layer retries, and it is not LiteLLM's.
 _NEUTRALISED = ("num_retries", "max_retries", "retry_strategy", "retry_policy")
-_CHAT_MODES = (None, "chat", "completion")
+CHAT_MODES = (None, "chat", "completion")
 _OFFLINE_BASE = "http://offline.invalid/v1"
 _OLLAMA_BASE = "http://localhost:11434"
 _NO_KEY = "none-needed"
@@ -139,7 +139,7 @@ def _prepare(model: str, kwargs: dict[str, Any]) -> _Prepared:
     _one_layer_retries()
     provider = _provider(model)
     known = load_price(model)
-    if known is not None and known.mode not in _CHAT_MODES:
+    if known is not None and known.mode not in CHAT_MODES:
         raise NotGoverned(
             f"{model!r} is a model for {known.mode}, not for chat completions; use a chat model"
         )

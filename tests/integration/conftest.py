@@ -20,6 +20,7 @@ Corpus = Callable[..., list[Path]]
 @pytest.fixture(scope="session")
 def server() -> Iterator[ServerInfo]:
     """A server of the test session's own, started as a user's would be."""
+    from prefect_governor.blocks.registry import stop_all
     from prefect_governor.flows.server import ensure_server, stop_server, use_server
 
     # What writes to SQLite beside the flows has them answered 503 and wait for seconds.
@@ -28,6 +29,7 @@ def server() -> Iterator[ServerInfo]:
     info = ensure_server()
     use_server(info)
     yield info
+    stop_all()
     stop_server()
 
 

@@ -106,7 +106,7 @@ def test_second_scheduled_run_draws_on_what_the_first_left_of_the_day(
     folder = corpus(8)[0].parent
     upstream.configure(output_tokens="max")
     Governor(
-        budget=Budget(max_usd="0.0003", window="day"), limits=[Limit(tag="llm", max_concurrent=4)]
+        budget=Budget(max_usd="0.00045", window="day"), limits=[Limit(tag="llm", max_concurrent=4)]
     ).save("scheduled", overwrite=True)
     parameters = {
         "sources": ["."],
@@ -127,9 +127,9 @@ def test_second_scheduled_run_draws_on_what_the_first_left_of_the_day(
     stats = upstream.settled_stats()
     figures = budget_figures(resolve("scheduled").runtime, None)
     print(f"billed {stats['billed_nano']} of {figures.ceiling_usd} in {stats['requests']} calls")
-    assert int(figures.spent_usd * 10**9) == stats["billed_nano"] <= 300_000
+    assert int(figures.spent_usd * 10**9) == stats["billed_nano"] <= 450_000
     assert first.state.name == "Completed"
-    # Eight items cost about two thirds of the ceiling: the second run gets the rest.
+    # Eight items cost more than half of the ceiling: the second run gets the rest.
     assert second.state.name == "Partial"
     assert 8 < stats["requests"] < 16
 

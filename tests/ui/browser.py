@@ -1,14 +1,15 @@
 """Debian's Chromium, driven by Playwright. Nothing is downloaded."""
 
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext
+    from playwright.async_api import BrowserContext
 
 # No sandbox, as CI is root; no calls home, which a closed network refuses by the dozen.
 FLAGS = (
@@ -32,27 +33,32 @@ def missing() -> str | None:
     return f"there is no browser to test with: {' and '.join(needed)}" if needed else None
 
 
-@contextmanager
-def browser(*, width: int = 1200, height: int = 800) -> Iterator["BrowserContext"]:
-    """A browser with a profile of its own, light and English, that reaches this machine only."""
-    from playwright.sync_api import sync_playwright
+@asynccontextmanager
+async def browser(*, width: int = 1200, height: int = 800) -> AsyncIterator["BrowserContext"]:
+    """A browser with a profile of its own, light and English, that reaches this machine only.
+
+    Playwright's sync API would leave a running loop in the thread, where Prefect's sync calls
+    turn into coroutines.
+    """
+    from playwright.async_api import Route, async_playwright
+
+    async def refuse(route: Route) -> None:
+        await route.abort()
 
     executable = shutil.which("chromium")
     assert executable is not None
-    with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            profile,
-            executable_path=executable,
-            args=list(FLAGS),
-            headless=True,
-            color_scheme="light",
-            locale="en-US",
-            viewport={"width": width, "height": height},
-        )
-        context.set_default_timeout(30_000)
-        # Prefect's UI asks for fonts, logos and news elsewhere.
-        context.route(
-            lambda url: not url.startswith("http://127.0.0.1:"), lambda route: route.abort()
-        )
-        yield context
-        context.close()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        async with async_playwright() as playwright:
+            context = await playwright.chromium.launch_persistent_context(
+                profile,
+                executable_path=executable,
+                args=list(FLAGS),
+                headless=True,
+                color_scheme="light",
+                locale="en-US",
+                viewport={"width": width, "height": height},
+            )
+            # Prefect's UI asks for fonts, logos and news elsewhere.
+            await context.route(re.compile(r"^https?://(?!127\.0\.0\.1:)"), refuse)
+            yield context
+            await context.close()

@@ -1,6 +1,6 @@
 """A browser and a Prefect server of the tests' own."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,22 +9,15 @@ from tests.integration.conftest import server
 from tests.ui.browser import browser, missing
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.async_api import Page
 
 __all__ = ["server"]
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator["BrowserContext"]:
+@pytest.fixture
+async def page() -> AsyncIterator["Page"]:
+    """A page of a new browser."""
     if reason := missing():
         pytest.skip(reason)
-    with browser() as context:
-        yield context
-
-
-@pytest.fixture
-def page(chromium: "BrowserContext") -> Iterator["Page"]:
-    """A tab of its own. Gone with the test."""
-    opened = chromium.new_page()
-    yield opened
-    opened.close()
+    async with browser() as context:
+        yield await context.new_page()

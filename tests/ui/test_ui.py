@@ -1,5 +1,6 @@
 """What people do with a governed fan-out in Prefect's own UI, done in a browser."""
 
+import asyncio
 import os
 import re
 import signal
@@ -16,14 +17,18 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 
-from prefect_governor import Budget, Governor, Limit, fan_out
+from prefect_governor import Budget, Governor, Limit, afan_out
+from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures import budget_figures
+from prefect_governor.blocks.governor import resolve
 from prefect_governor.flows.background import ServerInfo
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.async_api import Page
 
 pytest.importorskip("playwright", reason="uv sync --group ui, and apt-get install chromium")
+
+from playwright.async_api import expect
 
 from tests.ui.pages import GovernorForm, RunForm, RunPage
 
@@ -71,18 +76,18 @@ def deployment(server: ServerInfo, client: SyncPrefectClient) -> UUID:
     return client.read_deployment_by_name("fan-out/fan-out").id
 
 
-def test_governor_made_in_the_form_is_the_one_that_python_loads(
+async def test_governor_made_in_the_form_is_the_one_that_python_loads(
     blocks: None, server: ServerInfo, page: "Page"
 ) -> None:
-    form = GovernorForm(page, server.ui_url).create("made-in-the-ui")
-    form.input("Max USD").fill("2.5")
-    form.choose("Window", "day")
-    form.add_limit()
-    form.input("Tag").fill("llm")
-    form.input("Max concurrent").fill("4")
-    form.save()
+    form = await GovernorForm(page, server.ui_url).create("made-in-the-ui")
+    await form.input("Max USD").fill("2.5")
+    await form.choose("Window", "day")
+    await form.add_limit()
+    await form.input("Tag").fill("llm")
+    await form.input("Max concurrent").fill("4")
+    await form.save()
 
-    governor = Governor.load("made-in-the-ui")
+    governor = await Governor.aload("made-in-the-ui")
 
     assert governor.budget.max_usd == Decimal("2.5")
     assert (governor.budget.window, governor.budget.parent) == ("day", None)
@@ -91,25 +96,25 @@ def test_governor_made_in_the_form_is_the_one_that_python_loads(
     assert governor.runtime.accounts_[0].ceiling_nano == 2_500_000_000
 
 
-def test_governor_saved_by_python_shows_its_budget_in_the_form_and_keeps_it(
+async def test_governor_saved_by_python_shows_its_budget_in_the_form_and_keeps_it(
     blocks: None, server: ServerInfo, page: "Page"
 ) -> None:
-    saved = Governor(
+    saved = await Governor(
         budget=Budget(max_usd="0.35", window="day"),
         limits=[Limit(tag="llm", max_concurrent=10, requests_per_minute=500)],
         queue_timeout_seconds=60,
-    ).save("made-in-python", overwrite=True)
+    ).asave("made-in-python", overwrite=True)
     assert isinstance(saved, UUID)
-    form = GovernorForm(page, server.ui_url).edit(saved)
-    assert form.input("Max USD").input_value() == "0.35"
-    assert form.input("Max concurrent").input_value() == "10"
+    form = await GovernorForm(page, server.ui_url).edit(saved)
+    assert await form.input("Max USD").input_value() == "0.35"
+    assert await form.input("Max concurrent").input_value() == "10"
 
-    form.input("Max USD").fill("0.7")
-    form.input("Max concurrent").fill("3")
-    form.input("Requests per minute").fill("")
-    form.save()
+    await form.input("Max USD").fill("0.7")
+    await form.input("Max concurrent").fill("3")
+    await form.input("Requests per minute").fill("")
+    await form.save()
 
-    governor = Governor.load("made-in-python")
+    governor = await Governor.aload("made-in-python")
     assert governor.budget.model_dump(exclude={"block_type_slug"}) == {
         "max_usd": 0.7, "max_total_tokens": None, "window": "day", "time_zone": "UTC",
         "parent": None,
@@ -118,45 +123,46 @@ def test_governor_saved_by_python_shows_its_budget_in_the_form_and_keeps_it(
     assert governor.queue_timeout_seconds == 60
 
 
-def test_form_without_a_ceiling_makes_a_governor_that_lets_nothing_through(
+async def test_form_without_a_ceiling_makes_a_governor_that_lets_nothing_through(
     blocks: None, server: ServerInfo, page: "Page"
 ) -> None:
-    GovernorForm(page, server.ui_url).create("no-ceiling").save()
+    form = await GovernorForm(page, server.ui_url).create("no-ceiling")
+    await form.save()
 
     # The form enforces no required field: what it saves is refused where it is loaded.
-    with pytest.raises(ValueError, match="needs a ceiling"):
-        Governor.load("no-ceiling")
+    with pytest.raises(ConfigurationError, match="a budget needs a ceiling"):
+        await asyncio.to_thread(resolve, "no-ceiling")
 
 
-def test_run_page_tells_every_item_and_what_became_of_the_run(
+async def test_run_page_tells_every_item_and_what_became_of_the_run(
     server: ServerInfo, page: "Page", tmp_path: Path
 ) -> None:
-    from playwright.sync_api import expect
-
     (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
-    report = fan_out(
+    report = await afan_out(
         [*TEXTS, tmp_path / "broken.pdf"], ask="What is this about?", model=MODEL, max_usd=1
     )
-    run = RunPage(page, server.ui_url, report.run_id).open()
-    expect(page.get_by_text("Partial", exact=True)).to_be_visible()
+    run = await RunPage(page, server.ui_url, report.run_id).open()
+    await expect(page.get_by_text("Partial", exact=True)).to_be_visible()
 
-    run.artifact("fan-out-summary")
+    await run.artifact("fan-out-summary")
     heading = page.get_by_role("heading", name="Partial: 2 of 3 items succeeded, 1 failed")
-    expect(heading).to_be_visible()
-    expect(page.get_by_role("cell", name=re.compile("the PDF cannot be read"))).to_be_visible()
+    await expect(heading).to_be_visible()
+    await expect(
+        page.get_by_role("cell", name=re.compile("the PDF cannot be read"))
+    ).to_be_visible()
 
-    run.open().artifact("fan-out-items")
+    await (await run.open()).artifact("fan-out-items")
     table = page.get_by_role("table")
     for key, state in (("one", "succeeded"), ("two", "succeeded"), ("broken.pdf", "failed")):
         row = table.get_by_role("row").filter(has=page.get_by_role("cell", name=key))
-        expect(row.get_by_role("cell", name=state, exact=True)).to_be_attached()
+        await expect(row.get_by_role("cell", name=state, exact=True)).to_be_attached()
 
-    run.open().artifact("fan-out-progress")
-    expect(page.get_by_text("Progress: 100%")).to_be_visible()
-    expect(page.get_by_text("3 of 3 done · 1 failed")).to_be_visible()
+    await (await run.open()).artifact("fan-out-progress")
+    await expect(page.get_by_text("Progress: 100%")).to_be_visible()
+    await expect(page.get_by_text("3 of 3 done · 1 failed")).to_be_visible()
 
 
-def test_run_from_the_form_draws_on_what_the_one_before_left_of_the_day(
+async def test_run_from_the_form_draws_on_what_the_one_before_left_of_the_day(
     worker: None,
     deployment: UUID,
     blocks: None,
@@ -167,30 +173,33 @@ def test_run_from_the_form_draws_on_what_the_one_before_left_of_the_day(
 ) -> None:
     for each in TEXTS:
         (tmp_path / f"{each['key']}.txt").write_text(each["text"])
-    Governor(
+    await Governor(
         budget=Budget(max_usd=1, window="day"), limits=[Limit(tag="llm", max_concurrent=4)]
-    ).save("from-the-form", overwrite=True)
-    first = fan_out(TEXTS, ask="What is this about?", model=MODEL, governor="from-the-form")
-    spent = budget_figures(Governor.load("from-the-form").runtime, None).spent_usd
+    ).asave("from-the-form", overwrite=True)
+    first = await afan_out(TEXTS, ask="What is this about?", model=MODEL, governor="from-the-form")
+    spent = budget_figures((await Governor.aload("from-the-form")).runtime, None).spent_usd
     assert spent == sum(item.usd for item in first.items) > 0
 
-    form = RunForm(page, server.ui_url).open(deployment)
-    form.fill("ask", "What is never exceeded?")
-    form.fill("governor", "from-the-form", kind="str")
-    form.fill("folder", str(tmp_path), kind="str")
-    form.fill("sources", "*.txt")
-    form.fill("model", MODEL)
-    form.submit()
+    form = await RunForm(page, server.ui_url).open(deployment)
+    await form.fill("ask", "What is never exceeded?")
+    await form.fill("governor", "from-the-form", kind="str")
+    await form.fill("folder", str(tmp_path), kind="str")
+    await form.fill("sources", "*.txt")
+    await form.fill("model", MODEL)
+    await form.submit()
 
-    run = _ended_run(client, deployment)
+    run = await asyncio.to_thread(_ended_run, client, deployment)
     assert run.parameters["governor"] == "from-the-form"
     assert run.state.name == "Completed", run.state.message
-    figures = budget_figures(Governor.load("from-the-form").runtime, None)
+    figures = budget_figures((await Governor.aload("from-the-form")).runtime, None)
     print(f"${spent} before, ${figures.spent_usd} after, of ${figures.ceiling_usd}")
     assert figures.spent_usd > spent
     # The run's own summary counts what the one before spent.
-    RunPage(page, server.ui_url, str(run.id)).open().artifact("fan-out-summary")
-    assert f"of $1.00 (0%) in {'from-the-form'}" in page.locator("main").inner_text()
+    run_page = await RunPage(page, server.ui_url, str(run.id)).open()
+    await run_page.artifact("fan-out-summary")
+    await expect(
+        page.get_by_role("paragraph").filter(has_text="of $1.00 (0%) in from-the-form")
+    ).to_be_visible()
 
 
 def _ended_run(client: SyncPrefectClient, deployment: UUID, *, seconds: float = 90) -> Any:

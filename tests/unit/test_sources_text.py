@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.flows.extraction import decode, looks_binary
 from prefect_governor.flows.sources import Item, read_text
+from tests.unit.documents import pdf
 
 TEXT = "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. Ça va très bien, merci.\n"
 
@@ -55,34 +56,6 @@ def test_no_bytes_crash_the_reading(data: bytes) -> None:
         decode(data).encode()
     except ItemFailed:
         return
-
-
-def pdf(*pages: str, password: str | None = None) -> bytes:
-    """A PDF with a line of text on each page, or none where it is blank."""
-    from pypdf import PdfWriter
-    from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
-
-    writer = PdfWriter()
-    for text in pages:
-        page = writer.add_blank_page(width=300, height=300)
-        font = DictionaryObject(
-            {
-                NameObject("/Type"): NameObject("/Font"),
-                NameObject("/Subtype"): NameObject("/Type1"),
-                NameObject("/BaseFont"): NameObject("/Helvetica"),
-            }
-        )
-        fonts = DictionaryObject({NameObject("/F1"): font})
-        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
-        stream = DecodedStreamObject()
-        lines = " T* ".join(f"({line}) Tj" for line in text.split("\n")) if text else ""
-        stream.set_data(f"BT /F1 12 Tf 14 TL 20 200 Td {lines} ET".encode())
-        page[NameObject("/Contents")] = writer._add_object(stream)
-    if password is not None:
-        writer.encrypt(password)
-    file = io.BytesIO()
-    writer.write(file)
-    return file.getvalue()
 
 
 def test_a_pdf_tells_its_text_and_its_pages(tmp_path: Path) -> None:

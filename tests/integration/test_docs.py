@@ -1,0 +1,77 @@
+"""Every example that the README and the docs print is run."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from prefect_governor import Report
+from prefect_governor.flows.cli import main
+from tests.provider.process import ProviderProcess
+from tests.unit.documents import pdf
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [ROOT / "README.md", *ROOT.glob("docs/how-to/*.md"), *ROOT.glob("docs/reference/*.md")]
+)
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+pytestmark = pytest.mark.usefixtures("server")
+
+
+def examples(page: Path, language: str) -> list[str]:
+    return [code for found, code in FENCE.findall(page.read_text()) if found == language]
+
+
+@pytest.fixture
+def answering(upstream: ProviderProcess) -> ProviderProcess:
+    """A provider that answers as the examples expect."""
+    upstream.configure(output_tokens=8)
+    return upstream
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_examples_run(page: Path, answering: ProviderProcess) -> None:
+    names: dict[str, Any] = {"__name__": f"example_{page.stem}"}
+    for code in examples(page, "python"):
+        exec(compile(code, str(page), "exec"), names)
+    if page.name == "README.md":
+        report = names["review_all"](["a text", "another", "a third"])
+        assert isinstance(report, Report)
+        assert report.outcome == "complete"
+        assert [item.calls for item in report.items] == [1, 1, 1]
+        assert sum(item.usd for item in report.items) > 0
+        assert names["classify"]("a text")
+        assert {item.state for item in names["report"].items} == {"succeeded"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_command_examples_run(
+    page: Path, answering: ProviderProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = [
+        line
+        for code in examples(page, "sh")
+        for line in code.splitlines()
+        if line.startswith("prefect-governor ")
+    ]
+    _sample_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for line in commands:
+        result = CliRunner().invoke(main, shlex.split(line)[1:])
+        assert result.exit_code == 0, f"{line}\n{result.output}"
+        assert result.stdout.strip()
+
+
+def _sample_files(folder: Path) -> None:
+    """What the examples name."""
+    (folder / "contracts").mkdir()
+    (folder / "contracts" / "lease.pdf").write_bytes(pdf("This lease is under Danish law."))
+    (folder / "tickets.csv").write_text("key,text\nT-1,the printer is on fire\nT-2,no network\n")
+    (folder / "team.json").write_text(
+        '{"title": "Team", "type": "object", "properties": {"team": {"type": "string"}},'
+        ' "required": ["team"]}'
+    )

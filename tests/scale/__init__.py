@@ -1,0 +1,1 @@
+"""The promises at their full size: `./run pytest -m scale`, some minutes."""

@@ -1,0 +1,142 @@
+"""Which model a run calls, and what it must be refused for before it starts."""
+
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+from pydantic import SecretStr
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.model.choice import (
+    AUTO_MODELS,
+    KEY_VARIABLES,
+    OFFLINE,
+    OFFLINE_PRICE,
+    ModelChoice,
+    choose,
+)
+from prefect_governor.blocks.model.completion import TESTED_PROVIDERS
+
+KEYLESS = TESTED_PROVIDERS - KEY_VARIABLES.keys()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key, no gateway, no Ollama, whatever this machine has."""
+    for variable in [*KEY_VARIABLES.values(), "OPENAI_BASE_URL", "OPENAI_API_BASE"]:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("OLLAMA_API_BASE", "http://127.0.0.1:9")
+
+
+@pytest.fixture
+def ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
+    """`ollama(body)`: a local Ollama that answers so."""
+    bodies: list[bytes] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(bodies[-1])
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv("OLLAMA_API_BASE", f"http://127.0.0.1:{server.server_port}/")
+    yield bodies.append
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_auto_without_anything_is_the_offline_model_at_a_nominal_price() -> None:
+    choice = choose("auto")
+    assert choice.name == OFFLINE
+    assert "no key" in choice.why
+    assert choice.price_of(OFFLINE) == OFFLINE_PRICE.price()
+
+
+@pytest.mark.parametrize(("variable", "model"), AUTO_MODELS)
+def test_auto_takes_the_first_key_and_says_which(
+    monkeypatch: pytest.MonkeyPatch, variable: str, model: str
+) -> None:
+    monkeypatch.setenv(variable, "sk-secret")
+    choice = choose("auto")
+    assert choice.name == model
+    assert variable in choice.why
+    assert "sk-secret" not in repr(choice)
+
+
+def test_auto_takes_a_local_ollama_before_the_offline_model(
+    ollama: Callable[[bytes], None],
+) -> None:
+    ollama(b'{"models": [{"name": "llama3.2:latest"}, {"name": "other"}]}')
+    choice = choose("auto")
+    assert choice.name == "ollama/llama3.2:latest"
+    assert choice.price_of(choice.name) is not None
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"models": []}', b'{"models": null}', b"\xff"])
+def test_ollama_that_answers_nonsense_is_passed_over(
+    ollama: Callable[[bytes], None], body: bytes
+) -> None:
+    ollama(body)
+    assert choose("auto").name == OFFLINE
+
+
+@pytest.mark.parametrize("provider", sorted(KEY_VARIABLES))
+def test_missing_key_is_refused_before_anything_is_spent(provider: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"no key.*{KEY_VARIABLES[provider]}"):
+        ModelChoice(f"{provider}/any", "as asked").check()
+
+
+def test_gateway_of_ones_own_may_need_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_BASE", "http://localhost:1/v1")
+    assert choose("openai/gpt-4o-mini").name == "openai/gpt-4o-mini"
+
+
+def test_key_in_a_block_is_enough_and_never_shown() -> None:
+    choice = ModelChoice("openai/gpt-4o-mini", "block", api_key=SecretStr("sk-secret"))
+    choice.check()
+    assert "sk-secret" not in repr(choice)
+
+
+def test_unknown_price_is_refused_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    with pytest.raises(ConfigurationError, match="no price is known for openai/nobodys"):
+        choose("openai/nobodys")
+
+
+def test_fallback_is_checked_like_the_model_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    with pytest.raises(ConfigurationError, match="GROQ_API_KEY"):
+        ModelChoice(
+            "openai/gpt-4o-mini", "block", fallbacks=("groq/openai/gpt-oss-20b",)
+        ).check()
+
+
+@pytest.mark.parametrize("name", ["anthropic/claude-sonnet-4-5", "bedrock/x", "nonsense/x"])
+def test_provider_that_would_pass_by_the_governor_is_refused_at_start_not_at_each_item(
+    name: str,
+) -> None:
+    with pytest.raises(ConfigurationError, match="proven to send through the governor"):
+        choose(name)
+
+
+def test_model_that_does_not_chat_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    with pytest.raises(ConfigurationError, match="for embedding, not for chat"):
+        choose("openai/text-embedding-3-small")
+
+
+def test_every_tested_provider_has_its_key_checked_or_needs_none() -> None:
+    assert {"hosted_vllm", "lm_studio", "offline", "ollama", "ollama_chat"} == KEYLESS
+
+
+def test_length_of_answers_is_what_was_asked_for() -> None:
+    assert choose(OFFLINE).max_output_tokens == 1024
+    assert choose(OFFLINE, max_output_tokens=7).max_output_tokens == 7

@@ -1,0 +1,162 @@
+"""The command line, as far as nothing of Prefect is needed: what it teaches, what it refuses."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from prefect_governor.flows.cli import main
+
+OPTIONS = {
+    "fan-out": [
+        "ask", "schema", "governor", "model", "max-usd", "max-total-tokens", "max-output-tokens",
+        "max-concurrent", "rpm", "tpm", "min-success", "max-cost-multiple", "dry-run", "yes",
+        "resume", "out", "json",
+    ],
+    "budget show": ["by", "since", "csv", "json", "watch"],
+}  # fmt: skip
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    return CliRunner(env={"COLUMNS": "200", **environment}).invoke(
+        main, list(arguments), prog_name="prefect-governor"
+    )
+
+
+def refused(result: Result) -> str:
+    """The one line that a refusal is."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_lists_every_option_of_the_contract_with_its_variable(command: str) -> None:
+    text = run(*command.split(), "--help").stdout
+    for name in OPTIONS[command]:
+        assert f"--{name}" in text
+        variable = "PREFECT_GOVERNOR_" + name.upper().replace("-", "_")
+        assert variable in text.replace("\n", " "), f"--{name}"
+
+
+@pytest.mark.parametrize("command", ["", "fan-out", "budget show"])
+def test_help_shows_examples(command: str) -> None:
+    text = run(*command.split(), "--help").stdout
+    assert "Examples:" in text
+    assert "\n  prefect-governor " in text.replace("    ", "  ")
+
+
+def test_help_says_what_each_exit_status_means() -> None:
+    text = run("fan-out", "--help").stdout
+    assert "0 complete, 3 partial, 1 failed, 2 usage" in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["", "fan-out --help", "budget show --help", "doctor --help", "server --help", "--version"],
+)
+def test_help_does_not_pay_for_importing_what_it_does_not_need(arguments: str) -> None:
+    program = (
+        "import sys\n"
+        "from prefect_governor.flows.cli import main\n"
+        "try:\n"
+        "    main(sys.argv[1:], prog_name='prefect-governor')\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "except RuntimeError:\n"
+        "    assert sys.argv[1:] == ['--version']  # not installed: a checkout\n"
+        "heavy = {'prefect', 'litellm', 'openai', 'httpx', 'pydantic', 'rich'} & set(sys.modules)\n"
+        "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments.split()], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ("research why", "fan-out"),
+        ("research why --plan plan.yaml --corpus docs", "fan-out"),
+        ("estimate docs --ask x", "--dry-run"),
+        ("uninstall", "prefect gcl"),
+        ("budget raise llm-team 5", "Prefect's UI"),
+        ("budget lower llm-team 5", "Prefect's UI"),
+        ("budget reconcile llm-team", "unconfirmed"),
+        ("budget show llm-team --watch", "repeat"),
+        ("fan-out --resume 1234", "Retry"),
+    ],
+)
+def test_command_of_a_later_release_says_so_and_what_to_do_instead(
+    arguments: str, hint: str
+) -> None:
+    line = refused(run(*arguments.split()))
+    assert "later release" in line
+    assert hint in line
+
+
+def test_missing_question_is_asked_for() -> None:
+    assert '--ask "' in refused(run("fan-out", "README.md"))
+
+
+def test_missing_source_is_asked_for() -> None:
+    assert "SOURCE" in refused(run("fan-out", "--ask", "what?"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fan-out", "a.md", "--ask", "x", "--max-concurrent", "many"], "--max-concurrent"),
+        (["fan-out", "a.md", "--ask", "x", "--min-success", "most"], "--min-success"),
+        (["fan-out", "a.md", "--ask", "x", "--nonsense"], "--nonsense"),
+        (["budget", "show"], "NAME"),
+        (["budget", "show", "x", "--by", "colour"], "--by"),
+        (["fanout"], "fanout"),
+    ],
+)
+def test_what_cannot_be_parsed_is_one_line_that_names_the_help(
+    arguments: list[str], words: str
+) -> None:
+    line = refused(run(*arguments))
+    assert words in line
+    assert "--help" in line
+
+
+def test_option_can_come_from_the_environment() -> None:
+    result = run("fan-out", PREFECT_GOVERNOR_ASK="what?")
+    assert "SOURCE" in refused(result)
+
+
+def test_variable_that_cannot_be_parsed_is_named() -> None:
+    line = refused(run("fan-out", "a.md", PREFECT_GOVERNOR_RPM="lots", PREFECT_GOVERNOR_ASK="x"))
+    assert "PREFECT_GOVERNOR_RPM" in line
+
+
+def test_group_without_a_command_shows_its_help() -> None:
+    for group in ("budget", "server"):
+        result = run(group)
+        assert "Commands:" in result.output
+
+
+def test_home_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    # A file where a folder must be: root may write everywhere else.
+    (tmp_path / "file").write_text("")
+    line = refused(run("server", "status", PREFECT_HOME=str(tmp_path / "file" / "home")))
+    assert "PREFECT_HOME" in line
+
+
+def test_error_that_is_not_of_the_home_is_not_blamed_on_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise FileNotFoundError(2, "No such file or directory", "/somewhere/else")
+
+    monkeypatch.setattr("prefect_governor.flows.server.status", fail)
+    result = run("server", "status")
+    assert isinstance(result.exception, FileNotFoundError)

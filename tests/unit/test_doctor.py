@@ -1,0 +1,120 @@
+"""The doctor starts nothing, survives what is broken, and says what to do about it."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prefect_governor.blocks.ledger.migration import migrations
+from prefect_governor.blocks.ledger.sqlite import SQLiteStore
+from prefect_governor.flows import doctor
+from prefect_governor.flows.doctor import Finding, examine, filesystem
+
+MOUNTS = """\
+/dev/vda / ext4 rw 0 0
+proc /proc proc rw 0 0
+server:/home /home nfs4 rw 0 0
+/dev/vdb /home/me/with\\040space xfs rw 0 0
+overlay /home/me/with\\040space/over overlay rw 0 0
+tmpfs /home/me/with\\040space/over tmpfs rw 0 0
+"""
+
+
+def about(findings: list[Finding], word: str) -> Finding:
+    (found,) = [each for each in findings if each.text.startswith(word)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/var/x", "ext4"),
+        ("/home", "nfs4"),
+        ("/home/me", "nfs4"),
+        ("/homes/me", "ext4"),
+        ("/home/me/with space/x", "xfs"),
+        ("/home/me/with space/over/x", "tmpfs"),
+    ],
+)
+def test_filesystem_is_the_innermost_mount(path: str, kind: str) -> None:
+    assert filesystem(Path(path), MOUNTS) == kind
+    assert filesystem(Path(path), "") is None
+
+
+def test_fresh_machine_has_no_problem_and_nothing_is_started(home: Path) -> None:
+    findings = list(examine())
+    assert [each for each in findings if each.mark == "problem"] == []
+    assert about(findings, "server: none")
+    assert about(findings, "ledger: none yet")
+    assert about(findings, "model auto: offline/extract").todo
+    assert not (home / "governor" / "server.json").exists()
+    assert not (home / "governor" / "ledger.sqlite").exists()
+
+
+def test_litellm_is_not_imported_for_its_version() -> None:
+    program = (
+        "import sys\n"
+        "from prefect_governor.flows.doctor import _versions\n"
+        "assert any('litellm' in each.text for each in _versions())\n"
+        "sys.exit('litellm' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_ledger_is_named_with_its_id_and_schema(home: Path) -> None:
+    store = SQLiteStore(home / "governor" / "ledger.sqlite")
+    found = about(list(examine()), "ledger:")
+    store.close()
+    assert found.mark == "ok"
+    assert store.ledger_id[:8] in found.text
+
+
+def test_ledger_of_a_newer_release_is_a_problem(home: Path) -> None:
+    path = home / "governor" / "ledger.sqlite"
+    SQLiteStore(path).close()
+    newer = migrations("sqlite")[-1][0] + 1
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {newer}")
+    connection.close()
+    found = about(list(examine()), "ledger:")
+    assert found.mark == "problem"
+    assert "pip install -U" in str(found.todo)
+
+
+def test_broken_ledger_is_a_problem_and_stays_as_it_is(home: Path) -> None:
+    path = home / "governor" / "ledger.sqlite"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"not a database" * 100)
+    found = about(list(examine()), "ledger:")
+    assert found.mark == "problem"
+    assert path.read_bytes() == b"not a database" * 100
+
+
+def test_network_filesystem_is_a_problem(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_mounts", lambda: "server:/ / nfs4 rw 0 0\n")
+    found = about(list(examine()), "state:")
+    assert found.mark == "problem"
+    assert "local disk" in str(found.todo)
+
+
+def test_home_that_cannot_be_used_is_a_problem_not_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "file" / "home"))
+    assert any(each.mark == "problem" for each in examine())
+
+
+def test_release_that_was_compromised_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "version", lambda name: "1.82.7")
+    found = about(list(doctor._versions()), "litellm")
+    assert found.mark == "problem"
+    assert "pip install" in str(found.todo)
+
+
+def test_what_to_do_stands_under_what_was_found() -> None:
+    first, second = str(Finding("warn", "this", "do that")).splitlines()
+    assert first == "warn     this"
+    assert second.strip() == "-> do that"

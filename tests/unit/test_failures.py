@@ -1,0 +1,119 @@
+"""What is worth trying again, what another model, and what ends the run."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from prefect_governor.blocks.errors import (
+    CallRefused,
+    ItemFailed,
+    LedgerUnavailable,
+    NotPriced,
+    OverBudget,
+    QueueTimeout,
+    RunStopped,
+)
+from prefect_governor.flows.failures import ends_the_run, worth_a_retry, worth_another_model
+
+OURS: list[BaseException] = [
+    OverBudget("x"),
+    NotPriced("x"),
+    RunStopped("x"),
+    QueueTimeout("x"),
+    LedgerUnavailable("x"),
+    ItemFailed("x"),
+]
+
+
+class Answered(Exception):
+    """As clients raise what a provider answered."""
+
+    def __init__(self, status: int, text: str = "no") -> None:
+        super().__init__(text)
+        self.status_code = status
+
+
+def wrapped(inner: BaseException, *, depth: int = 3) -> BaseException:
+    """`inner`, as libraries wrap it."""
+    for _ in range(depth):
+        outer: Any = RuntimeError("a client's own error")
+        outer.__cause__ = inner
+        inner = outer
+    return inner
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529])
+def test_what_can_succeed_is_tried_again(status: int) -> None:
+    assert worth_a_retry(Answered(status))
+    assert worth_a_retry(wrapped(Answered(status)))
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422])
+def test_what_would_fail_the_same_way_is_not(status: int) -> None:
+    assert not worth_a_retry(Answered(status))
+    assert not worth_a_retry(wrapped(Answered(status)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx.ReadTimeout("slow"),
+        httpx.ConnectError("refused"),
+        httpx.RemoteProtocolError("gone"),
+        TimeoutError("slow"),
+    ],
+)
+def test_broken_connections_are_tried_again(error: BaseException) -> None:
+    assert worth_a_retry(error)
+    assert worth_a_retry(wrapped(error))
+
+
+@pytest.mark.parametrize("error", OURS)
+def test_our_own_refusals_are_neither_retried_nor_tried_elsewhere(error: BaseException) -> None:
+    # A client library may wrap a refusal as a broken connection.
+    as_connection = httpx.ConnectError("wrapped")
+    as_connection.__cause__ = error
+    for each in (error, wrapped(error), as_connection):
+        assert not worth_a_retry(each)
+        assert not worth_another_model(each)
+        assert ends_the_run(each) is None
+
+
+def test_programming_errors_are_not_retried() -> None:
+    assert not worth_a_retry(ValueError("what?"))
+    assert not worth_a_retry(KeyError("choices"))
+
+
+@pytest.mark.parametrize(
+    "text", ["insufficient_quota", "You exceeded your current quota, please check your plan"]
+)
+def test_spent_quota_ends_the_run_instead_of_being_retried_like_throttling(text: str) -> None:
+    error = wrapped(Answered(429, text))
+    assert not worth_a_retry(error)
+    reason = ends_the_run(error)
+    assert reason is not None
+    assert "quota" in reason
+
+
+def test_dead_key_ends_the_run() -> None:
+    reason = ends_the_run(wrapped(Answered(401, "invalid sk-very-secret")))
+    assert reason is not None
+    assert "401" in reason
+    assert "sk-very-secret" not in reason
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 429, 500])
+def test_failure_of_one_item_does_not_end_the_run(status: int) -> None:
+    assert ends_the_run(Answered(status)) is None
+
+
+def test_another_model_may_do_what_this_one_did_not() -> None:
+    assert worth_another_model(wrapped(Answered(400, "context_length_exceeded")))
+    assert worth_another_model(httpx.ConnectError("refused"))
+
+
+def test_errors_that_were_raised_from_each_other_end() -> None:
+    first, second = CallRefused("a"), RuntimeError("b")
+    first.__context__, second.__context__ = second, first
+    assert not worth_a_retry(second)

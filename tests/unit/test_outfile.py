@@ -1,0 +1,87 @@
+"""`--out`: nothing is lost in a crash, everything is there in order at the end."""
+
+import json
+import os
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.flows.outfile import OutFile
+from prefect_governor.flows.report.model import ItemReport
+
+
+def item(key: str, result: object = "found") -> ItemReport:
+    return ItemReport(key=key, state="succeeded", result=result, usd=Decimal("0.001"))
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_each_item_is_on_disk_before_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(file), sync(file)))
+    path = tmp_path / "out.jsonl"
+    with OutFile(path) as out:
+        for at, key in enumerate(["b", "a"], start=1):
+            out.add(item(key))
+            assert len(synced) == at
+            assert [line["key"] for line in lines(path)] == ["b", "a"][:at]
+
+
+def test_whole_file_is_in_input_order_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "out.jsonl"
+    with OutFile(path) as out:
+        out.add(item("b"))
+        out.add(item("a"))
+        out.finish([item("a"), item("b"), item("c")])
+    assert [line["key"] for line in lines(path)] == ["a", "b", "c"]
+    assert lines(path)[0] == item("a").to_json()
+    assert os.listdir(path.parent) == ["out.jsonl"]
+
+
+def test_earlier_results_are_not_mixed_with_these(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text("old\n")
+    with OutFile(path) as out:
+        out.add(item("a"))
+    assert [line["key"] for line in lines(path)] == ["a"]
+
+
+def test_half_a_character_in_an_answer_loses_neither_run_nor_line(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    with OutFile(path) as out:
+        out.add(item("a", {"title": "\ud800"}))
+        out.finish([item("a", {"title": "\ud800"})])
+    assert lines(path)[0]["result"] == {"title": "\ud800"}
+
+
+def test_link_to_a_file_is_followed_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real.jsonl").write_text("")
+    link = tmp_path / "out.jsonl"
+    link.symlink_to(tmp_path / "real.jsonl")
+    with OutFile(link) as out:
+        out.finish([item("a")])
+    assert link.is_symlink()
+    assert [line["key"] for line in lines(tmp_path / "real.jsonl")] == ["a"]
+
+
+def test_device_is_refused_and_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigurationError, match="no plain file"):
+        OutFile(pipe)
+    assert pipe.is_fifo()
+
+
+def test_what_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match=r"cannot write .*--out"):
+        OutFile(tmp_path / "file" / "out.jsonl")
+    with pytest.raises(ConfigurationError, match="Is a directory"):
+        OutFile(tmp_path)

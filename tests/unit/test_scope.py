@@ -1,0 +1,111 @@
+"""Who a call is for follows the code that makes it, into threads and tasks, and out again."""
+
+import asyncio
+import contextvars
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import pytest
+
+from prefect_governor.blocks.scope import Scope, attribution, current_scope, scope
+
+GOVERNOR = cast(Any, object())
+
+
+def test_outside_any_scope_a_call_is_for_nobody() -> None:
+    who = attribution(model="m", tags=("b", "a"))
+    assert (who.model, who.run_id, who.item, who.user, who.flow) == ("m", None, None, None, None)
+    assert set(who.tags) == {"a", "b"}
+
+
+def test_scope_says_who_a_call_is_for() -> None:
+    with scope(Scope(GOVERNOR, tags=("llm",), user="ann", run_id="r", item="i")):
+        who = attribution(model="m", tags=("web", "llm"))
+    assert (who.run_id, who.item, who.user) == ("r", "i", "ann")
+    assert who.tags == ("llm", "web")
+
+
+def test_scope_ends_where_it_began_whatever_is_raised() -> None:
+    outer = Scope(GOVERNOR)
+    with scope(outer):
+        with pytest.raises(ValueError, match="x"), scope(Scope(GOVERNOR)):
+            raise ValueError("x")
+        assert current_scope.get() is outer
+    assert current_scope.get() is None
+
+
+async def test_tasks_at_once_do_not_see_each_others_scope() -> None:
+    async def one(item: str) -> list[str | None]:
+        with scope(Scope(GOVERNOR, item=item)):
+            seen = []
+            for _ in range(5):
+                await asyncio.sleep(0)
+                seen.append(attribution(model="m").item)
+            return seen
+
+    found = await asyncio.gather(*(one(f"item-{at}") for at in range(20)))
+    assert found == [[f"item-{at}"] * 5 for at in range(20)]
+
+
+def test_copied_context_takes_the_scope_into_a_thread() -> None:
+    with scope(Scope(GOVERNOR, item="i")), ThreadPoolExecutor() as pool:
+        context = contextvars.copy_context()
+        assert pool.submit(context.run, lambda: attribution(model="m").item).result() == "i"
+
+
+def test_replies_of_an_item_are_numbered_in_order_of_its_calls() -> None:
+    here = Scope(GOVERNOR, run_id="r", item="i")
+    keys = [here.next_reply_key(f"hash-{at}") for at in range(3)]
+    assert [key and key.call_index for key in keys] == [0, 1, 2]
+    assert keys[0] is not None
+    assert (keys[0].run_id, keys[0].item, keys[0].request_hash) == ("r", "i", "hash-0")
+
+
+@pytest.mark.parametrize("fields", [{}, {"run_id": "r"}, {"item": "i"}])
+def test_reply_outside_an_item_of_a_run_is_not_kept(fields: dict[str, str]) -> None:
+    assert Scope(GOVERNOR, **fields).next_reply_key("hash") is None  # type: ignore[arg-type]
+
+
+def test_script_that_knows_nothing_of_prefect_need_not_import_it() -> None:
+    program = (
+        "import sys\n"
+        "from prefect_governor.blocks.scope import attribution\n"
+        "assert attribution(model='m').flow is None\n"
+        "sys.exit('prefect' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_flow_and_task_of_prefect_are_read_off_its_contexts() -> None:
+    from types import SimpleNamespace
+    from uuid import UUID
+
+    from prefect_governor.blocks.ledger.records import Attribution
+    from prefect_governor.blocks.scope import _in_prefect
+
+    run, task_run, deployment = (UUID(int=at) for at in range(3))
+    flow = SimpleNamespace(
+        flow=SimpleNamespace(name="review"),
+        flow_run=SimpleNamespace(id=run, deployment_id=deployment, tags=["team-a"]),
+    )
+    task = SimpleNamespace(
+        task=SimpleNamespace(name="ask"),
+        task_run=SimpleNamespace(id=task_run, flow_run_id=run, tags={"llm"}),
+    )
+
+    def contexts(flow_context: object, task_context: object) -> object:
+        return SimpleNamespace(
+            FlowRunContext=SimpleNamespace(get=lambda: flow_context),
+            TaskRunContext=SimpleNamespace(get=lambda: task_context),
+        )
+
+    base = Attribution(model="m", tags=("own",))
+    who = _in_prefect(base, contexts(flow, task))
+    assert (who.flow, who.task, who.deployment) == ("review", "ask", str(deployment))
+    assert (who.flow_run_id, who.task_run_id) == (str(run), str(task_run))
+    assert who.tags == ("llm", "own", "team-a")
+    # In a worker of another machine there is a task and no flow.
+    alone = _in_prefect(base, contexts(None, task))
+    assert (alone.flow_run_id, alone.task, alone.flow) == (str(run), "ask", None)
