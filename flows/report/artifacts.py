@@ -14,7 +14,7 @@ from prefect.client.schemas.actions import ArtifactCreate
 from prefect.logging import get_logger
 
 from prefect_governor.flows.report.markdown import summary
-from prefect_governor.flows.report.model import Report
+from prefect_governor.flows.report.model import Report, tally
 from prefect_governor.flows.report.table import rows, storable
 
 _logger = get_logger("prefect_governor.report")
@@ -45,7 +45,7 @@ async def publish_artifacts(
         ArtifactCreate(
             type="markdown",
             key=artifact_key(key_prefix, "summary"),
-            description=f"What run {storable(report.run_id)} came to",
+            description=f"{report.outcome.capitalize()}: {storable(tally(report.items))}",
             data=storable(summary(report)),
             flow_run_id=flow_run_id,
         ),

@@ -63,7 +63,9 @@ def summary(report: Report) -> str:
 
 
 def _reason(report: Report) -> list[str]:
-    return [escape(report.reason)] if report.reason else []
+    # The heading has the tally already.
+    said = f"{tally(report.items)}; "
+    return [escape(report.reason.removeprefix(said))] if report.reason else []
 
 
 def _counts(report: Report) -> str:
@@ -73,7 +75,7 @@ def _counts(report: Report) -> str:
         for state in ITEM_STATES
         if counts[state] or state == "succeeded"
     ]
-    return "\n".join(["| items | |", "| --- | ---: |", *rows])
+    return "\n".join(["| state | items |", "| --- | ---: |", *rows])
 
 
 def bar(part: Decimal, whole: Decimal, *, width: int = _BAR) -> str:
@@ -113,7 +115,10 @@ def _money(report: Report) -> str:
 
 def _named(budget: BudgetReport) -> str:
     name = f" in {escape(budget.name)}" if budget.name else ""
-    return f"{name}, window {escape(budget.window)}" if budget.window else name
+    # "total" has no other, and a run's own is the run.
+    if not budget.window or budget.window == "total" or budget.window.startswith("run:"):
+        return name
+    return f"{name}, window {escape(budget.window)}"
 
 
 def _limits(report: Report) -> str:

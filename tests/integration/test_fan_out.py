@@ -257,6 +257,18 @@ def test_same_run_again_pays_only_for_what_is_missing(
     assert nano(second.budget.spent_usd) == upstream.settled_stats()["billed_nano"]
 
 
+def test_flows_own_retry_pays_only_for_what_is_missing(
+    upstream: ProviderProcess, corpus: Corpus
+) -> None:
+    upstream.configure(script={"item-0001": [{"status": 400, "text": "no"}, "answered"]})
+    again = fan_out.with_options(retries=1, retry_delay_seconds=0)
+    state = again(
+        corpus(6), ask="What is this about?", model=MODEL, min_success=1.0, return_state=True
+    )
+    assert state.is_completed(), state
+    assert upstream.settled_stats()["requests"] == 7
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
