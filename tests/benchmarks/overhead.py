@@ -1,8 +1,11 @@
-"""What a tagged no-op task costs: the default runner's `.map` beside ours, in interleaved pairs.
+"""What a mapped task costs: the default runner's `.map` beside ours, in interleaved pairs.
 
     python -m tests.benchmarks.overhead [--pairs 3] [--tasks 200] [--json]
 
-It starts a Prefect server of its own on loopback, with a `PREFECT_HOME` of its own, and ends it.
+Two kinds of work: a tagged no-op task, and a tagged task that makes one model call to a provider
+that answers at once; plain LiteLLM under the default runner, governed under ours. A Prefect server
+and the provider are started on loopback, with a `PREFECT_HOME` of their own, and ended.
+
 Both runners run in this process, one after the other in turns, each after the server has recorded
 all that the run before it sent: on SQLite the server's recording keeps the next run waiting, and
 that is neither runner's doing. The figures:
@@ -10,7 +13,8 @@ that is neither runner's doing. The figures:
 * `body`: from `.map(..., return_state=True)` to its return, inside the flow.
 * `flow`: from the call of the flow to its end and its events sent, less an empty flow's. Flow
   heartbeats are off: their thread makes every flow end on a whole second after its start.
-* requests and events are those this process sends, counted at httpx and at the events client.
+* requests and events are those this process sends to Prefect, counted at httpx and at the events
+  client.
 """
 
 from __future__ import annotations
@@ -18,32 +22,36 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.benchmarks.harness import (
+    Counts,
+    counting,
+    drain_events,
+    server,
+    wait_until_recorded,
+)
+from tests.provider.process import ProviderProcess
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.task_runners import TaskRunner
 
-SERVER_START_SECONDS = 90.0
-RECORDED_SECONDS = 120.0
+KINDS = ("no-op task", "item with a model call")
+MODEL = "openai/gpt-4o-mini"
+MESSAGES = [{"role": "user", "content": "What is a governor?"}]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One flow of `tasks` mapped no-op tasks; times in ms a task, counts a task."""
+    """One flow of `tasks` mapped tasks; times in ms a task, counts a task."""
 
     runner: str
     body_ms: float
@@ -52,141 +60,58 @@ class Run:
     events: float
 
 
-@dataclass
-class Counts:
-    """What this process has sent so far."""
+def work_of(kind: str, runner: TaskRunner[Any]) -> Any:
+    """The task that a runner maps."""
+    from prefect import task
 
-    requests: int = 0
-    events: int = 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def server(home: Path) -> Iterator[str]:
-    """A Prefect server on loopback; yields its API's URL. Ended by its process id."""
-    port = free_port()
-    environment = {
-        **os.environ,
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    for inherited in ("PREFECT_API_URL", "PREFECT_PROFILE"):
-        environment.pop(inherited, None)
-    command = ["server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
-    with (home / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", *command],
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            api = f"http://127.0.0.1:{port}/api"
-            _wait_until_healthy(api, process)
-            yield api
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _wait_until_healthy(api: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + SERVER_START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise SystemExit(f"the Prefect server ended with status {process.returncode}")
-        try:
-            with urllib.request.urlopen(f"{api}/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise SystemExit(f"the Prefect server was not up after {SERVER_START_SECONDS:.0f} s")
-
-
-@contextmanager
-def counting() -> Iterator[Counts]:
-    """Count the requests and events that this process sends while the block runs."""
-    import httpx
-    from prefect.events.clients import PrefectEventsClient
-
-    counts = Counts()
-    send, asend, emit = httpx.Client.send, httpx.AsyncClient.send, PrefectEventsClient._emit
-
-    def counted_send(self: Any, *args: Any, **kwargs: Any) -> Any:
-        counts.requests += 1
-        return send(self, *args, **kwargs)
-
-    async def counted_asend(self: Any, *args: Any, **kwargs: Any) -> Any:
-        counts.requests += 1
-        return await asend(self, *args, **kwargs)
-
-    async def counted_emit(self: Any, event: Any) -> None:
-        counts.events += 1
-        await emit(self, event)
-
-    patched: list[tuple[Any, str, Any, Any]] = [
-        (httpx.Client, "send", send, counted_send),
-        (httpx.AsyncClient, "send", asend, counted_asend),
-        (PrefectEventsClient, "_emit", emit, counted_emit),
-    ]
-    for owner, name, _, counted in patched:
-        setattr(owner, name, counted)
-    try:
-        yield counts
-    finally:
-        for owner, name, original, _ in patched:
-            setattr(owner, name, original)
-
-
-def drain_events() -> None:
-    """Return when the events handed over so far have been sent."""
-    from prefect.events.worker import EventsWorker
-
-    EventsWorker.drain_all()
-
-
-def wait_until_recorded(flow_run_id: UUID, tasks: int) -> None:
-    """Return when the server shows all task runs of the flow run as completed, and rests."""
-    from prefect.client.orchestration import get_client
-
-    body = {
-        "flow_runs": {"id": {"any_": [str(flow_run_id)]}},
-        "task_runs": {"state": {"type": {"any_": ["COMPLETED"]}}},
-    }
-    deadline = time.monotonic() + RECORDED_SECONDS
-    with get_client(sync_client=True) as client:
-        while client.request("POST", "/task_runs/count", json=body).json() < tasks:
-            if time.monotonic() > deadline:
-                raise SystemExit(f"the server had not recorded the run after {RECORDED_SECONDS} s")
-            time.sleep(0.5)
-    time.sleep(2)  # the events themselves are stored a little later than the task runs
-
-
-def run_flow(runner: TaskRunner[Any], tasks: int) -> tuple[float, float, UUID]:
-    """One flow; its body's seconds, the seconds to its end with events sent, and its id."""
-    from prefect import flow, task
-    from prefect.context import FlowRunContext
+    from prefect_governor.flows.runner import GovernedTaskRunner
 
     @task(tags=["llm"])
     async def no_op(item: int) -> int:
         return item
+
+    @task(tags=["llm"])
+    async def governed(item: int) -> int:
+        from prefect_governor import acompletion
+
+        await acompletion(MODEL, MESSAGES, max_tokens=20)
+        return item
+
+    @task(tags=["llm"])
+    async def plain(item: int) -> int:
+        import litellm
+
+        await litellm.acompletion(MODEL, MESSAGES, max_tokens=20)
+        return item
+
+    if kind == KINDS[0]:
+        return no_op
+    return governed if isinstance(runner, GovernedTaskRunner) else plain
+
+
+def runners() -> list[TaskRunner[Any]]:
+    """The default runner and ours, under a governor that never holds it back."""
+    from prefect.task_runners import ThreadPoolTaskRunner
+
+    from prefect_governor import GovernedTaskRunner, Governor, Limit
+
+    governor = Governor.local("benchmark", max_usd=1000, limits=[Limit(max_concurrent=1000)])
+    return [ThreadPoolTaskRunner(), GovernedTaskRunner(governor)]
+
+
+def run_flow(kind: str, runner: TaskRunner[Any], tasks: int) -> tuple[float, float, UUID]:
+    """One flow; its body's seconds, the seconds to its end with events sent, and its id."""
+    from prefect import flow
+    from prefect.context import FlowRunContext
+
+    work = work_of(kind, runner)
 
     @flow(name="overhead", task_runner=runner)
     def measured() -> tuple[float, UUID]:
         context = FlowRunContext.get()
         assert context is not None and context.flow_run is not None
         began = time.perf_counter()
-        states = no_op.map(range(tasks), return_state=True) if tasks else []
+        states = work.map(range(tasks), return_state=True) if tasks else []
         seconds = time.perf_counter() - began
         assert [state.is_completed() for state in states] == [True] * tasks
         return seconds, context.flow_run.id
@@ -197,9 +122,11 @@ def run_flow(runner: TaskRunner[Any], tasks: int) -> tuple[float, float, UUID]:
     return body, time.perf_counter() - began, flow_run_id
 
 
-def measure(runner: TaskRunner[Any], tasks: int, counts: Counts, empty_seconds: float) -> Run:
+def measure(
+    kind: str, runner: TaskRunner[Any], tasks: int, counts: Counts, empty_seconds: float
+) -> Run:
     before = Counts(counts.requests, counts.events)
-    body, whole, flow_run_id = run_flow(runner, tasks)
+    body, whole, flow_run_id = run_flow(kind, runner, tasks)
     sent = Counts(counts.requests - before.requests, counts.events - before.events)
     wait_until_recorded(flow_run_id, tasks)
     return Run(
@@ -211,36 +138,36 @@ def measure(runner: TaskRunner[Any], tasks: int, counts: Counts, empty_seconds: 
     )
 
 
-def measure_pairs(pairs: int, tasks: int) -> list[tuple[Run, Run]]:
+def measure_pairs(kind: str, pairs: int, tasks: int) -> list[tuple[Run, Run]]:
     """`pairs` times the default runner and ours, in turns; what runs first alternates."""
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-    from prefect.task_runners import ThreadPoolTaskRunner
-
-    from prefect_governor.flows.runner import GovernedTaskRunner
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
 
     measured: list[tuple[Run, Run]] = []
     # The thread of a flow's heartbeat makes every flow end on a whole second after its start.
     no_heartbeat = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
-    with no_heartbeat, counting() as counts:
-        warm_up: list[TaskRunner[Any]] = [ThreadPoolTaskRunner(), GovernedTaskRunner()]
-        for warm in warm_up:
-            wait_until_recorded(run_flow(warm, 10)[2], 10)
-        empty = min(run_flow(ThreadPoolTaskRunner(), 0)[1] for _ in range(3))
+    with no_heartbeat, counting(str(PREFECT_API_URL.value())) as counts:
+        for warm in runners():
+            wait_until_recorded(run_flow(kind, warm, 10)[2], 10)
+        empty = min(run_flow(kind, runners()[0], 0)[1] for _ in range(3))
         for pair in range(pairs):
+            both = runners()
             runs: dict[str, Run] = {}
-            order: list[TaskRunner[Any]] = [ThreadPoolTaskRunner(), GovernedTaskRunner()]
-            for runner in order if pair % 2 == 0 else reversed(order):
-                run = measure(runner, tasks, counts, empty)
+            for runner in both if pair % 2 == 0 else reversed(both):
+                run = measure(kind, runner, tasks, counts, empty)
                 runs[run.runner] = run
-                print(_line(run), file=sys.stderr, flush=True)
+                print(_line(kind, run), file=sys.stderr, flush=True)
             measured.append((runs["ThreadPoolTaskRunner"], runs["GovernedTaskRunner"]))
     return measured
 
 
-def _line(run: Run) -> str:
+def _line(kind: str, run: Run) -> str:
     return (
         f"  {run.runner:21} body {run.body_ms:6.2f} ms  flow {run.flow_ms:6.2f} ms"
-        f"  {run.requests:5.2f} requests  {run.events:4.2f} events  a tagged no-op task"
+        f"  {run.requests:5.2f} requests  {run.events:4.2f} events  a tagged {kind}"
     )
 
 
@@ -265,9 +192,9 @@ def summarize(measured: list[tuple[Run, Run]]) -> dict[str, Any]:
     }
 
 
-def report(summary: dict[str, Any], pairs: int, tasks: int) -> str:
+def report(kind: str, summary: dict[str, Any], pairs: int, tasks: int) -> str:
     default, ours = summary["default"], summary["ours"]
-    lines = [f"a tagged no-op task, medians of {pairs} pairs of {tasks} tasks"]
+    lines = [f"a tagged {kind}, medians of {pairs} pairs of {tasks} tasks"]
     for figure, unit in (("body", "ms"), ("flow", "ms")):
         of_pairs = ", ".join(f"{ratio:.2f}" for ratio in summary[f"{figure}_ratios"])
         lines.append(
@@ -286,21 +213,33 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=200)
     parser.add_argument("--json", action="store_true", help="print the figures as one object")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="overhead-") as folder, server(Path(folder)) as api:
-        # Read by Prefect when it is imported, which is why no import of it stands above.
+    measured: dict[str, list[tuple[Run, Run]]] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="overhead-") as folder,
+        server(Path(folder)) as api,
+        ProviderProcess(output_tokens=5) as provider,
+    ):
+        # Read when Prefect and LiteLLM are imported, which is why no import of them stands above.
         os.environ.update(
             PREFECT_API_URL=api,
             PREFECT_HOME=folder,
             PREFECT_LOGGING_LEVEL="ERROR",
             DO_NOT_TRACK="1",
+            LITELLM_LOCAL_MODEL_COST_MAP="True",
+            OPENAI_API_BASE=provider.api_base,
+            OPENAI_API_KEY="sk-benchmark",
         )
-        measured = measure_pairs(options.pairs, options.tasks)
-    summary = summarize(measured)
+        for kind in KINDS:
+            measured[kind] = measure_pairs(kind, options.pairs, options.tasks)
     if options.json:
-        pairs = [[asdict(run) for run in pair] for pair in measured]
-        print(json.dumps({**summary, "pairs": pairs}))
-    else:
-        print(report(summary, options.pairs, options.tasks))
+        print(json.dumps({kind: _json(pairs) for kind, pairs in measured.items()}))
+        return
+    for kind, pairs in measured.items():
+        print(report(kind, summarize(pairs), options.pairs, options.tasks))
+
+
+def _json(pairs: list[tuple[Run, Run]]) -> dict[str, Any]:
+    return {**summarize(pairs), "pairs": [[asdict(run) for run in pair] for pair in pairs]}
 
 
 if __name__ == "__main__":

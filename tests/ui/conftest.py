@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.conftest import server
-from tests.ui.browser import browser, missing
+from tests.ui.browser import browser
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -17,7 +17,5 @@ __all__ = ["server"]
 @pytest.fixture
 async def page() -> AsyncIterator["Page"]:
     """A page of a new browser."""
-    if reason := missing():
-        pytest.skip(reason)
     async with browser() as context:
         yield await context.new_page()

@@ -6,6 +6,7 @@ On a server of its own, with the offline model, so that it costs nothing and nee
 import asyncio
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "images"
 MAX_BYTES = 120_000
 COLOURS = 64
+SIZE = (1200, 800)
 
 
 def main() -> int:
@@ -64,21 +66,20 @@ async def _take(ui_url: str) -> None:
     ).asave("llm-team")
     assert isinstance(saved, UUID)
     with tempfile.TemporaryDirectory() as folder:
-        broken = Path(folder) / "blocks" / "scan.pdf"
-        broken.parent.mkdir()
-        broken.write_bytes(b"%PDF-1.4 cut off")
-        sources = [*sorted((ROOT / "blocks" / "ledger").glob("*.py")), broken]
+        ledger = Path(folder) / "ledger"
+        shutil.copytree(ROOT / "blocks" / "ledger", ledger, ignore=shutil.ignore_patterns("_*"))
+        (ledger / "scan.pdf").write_bytes(b"%PDF-1.4 cut off")
         report = await afan_out(
-            sources=[os.path.relpath(path, ROOT) for path in sources[:-1]] + [str(broken)],
-            folder=str(ROOT),
+            sources=["ledger/*.py", "ledger/scan.pdf"],
+            folder=folder,
             ask="What does this module do?",
             model="offline/extract",
             governor="llm-team",
         )
-    async with browser() as context:
+    async with browser(width=1500, height=1000) as context:
         page = await _page(context)
         run = await RunPage(page, ui_url, report.run_id).open()
-        await page.get_by_text("fan-out-progress").wait_for()
+        await page.get_by_text(f"{len(report.items)} items in input order").wait_for()
         await _save(page, "run")
         await run.artifact("fan-out-summary")
         await _save(page, "summary")
@@ -96,14 +97,17 @@ async def _page(context: "BrowserContext") -> "Page":
 
 
 async def _save(page: "Page", name: str) -> None:
-    """Writes `<name>.png` in few colours."""
+    """Writes `<name>.png`, reduced, in few colours."""
     from PIL import Image
 
-    await page.wait_for_load_state("networkidle")
+    # The timeline is a canvas, which nothing can be asked of.
+    await page.wait_for_timeout(2_000)
     shot = Image.open(io.BytesIO(await page.screenshot(animations="disabled")))
     path = FOLDER / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    shot.convert("RGB").quantize(COLOURS).save(path, optimize=True)
+    shot.convert("RGB").resize(SIZE, Image.Resampling.LANCZOS).quantize(COLOURS).save(
+        path, optimize=True
+    )
     size = path.stat().st_size
     print(f"{path.relative_to(ROOT)}: {size:,} bytes")
     assert size <= MAX_BYTES, f"{path} is too large"

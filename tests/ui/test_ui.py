@@ -16,6 +16,7 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 
 from prefect_governor import Budget, Governor, Limit, afan_out
 from prefect_governor.blocks.errors import ConfigurationError
@@ -30,6 +31,7 @@ pytest.importorskip("playwright", reason="uv sync --group ui, and apt-get instal
 
 from playwright.async_api import expect
 
+from tests.ui.browser import missing
 from tests.ui.pages import GovernorForm, RunForm, RunPage
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +41,11 @@ TEXTS = [
     {"key": "two", "text": "A budget is a ceiling. It is never exceeded."},
 ]
 
-pytestmark = [pytest.mark.ui, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.ui,
+    pytest.mark.slow,
+    pytest.mark.skipif(missing() is not None, reason=str(missing())),
+]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +93,7 @@ async def test_governor_made_in_the_form_is_the_one_that_python_loads(
     await form.input("Max concurrent").fill("4")
     await form.save()
 
-    governor = await Governor.aload("made-in-the-ui")
+    governor = await _load("made-in-the-ui")
 
     assert governor.budget.max_usd == Decimal("2.5")
     assert (governor.budget.window, governor.budget.parent) == ("day", None)
@@ -114,7 +120,7 @@ async def test_governor_saved_by_python_shows_its_budget_in_the_form_and_keeps_i
     await form.input("Requests per minute").fill("")
     await form.save()
 
-    governor = await Governor.aload("made-in-python")
+    governor = await _load("made-in-python")
     assert governor.budget.model_dump(exclude={"block_type_slug"}) == {
         "max_usd": 0.7, "max_total_tokens": None, "window": "day", "time_zone": "UTC",
         "parent": None,
@@ -177,7 +183,7 @@ async def test_run_from_the_form_draws_on_what_the_one_before_left_of_the_day(
         budget=Budget(max_usd=1, window="day"), limits=[Limit(tag="llm", max_concurrent=4)]
     ).asave("from-the-form", overwrite=True)
     first = await afan_out(TEXTS, ask="What is this about?", model=MODEL, governor="from-the-form")
-    spent = budget_figures((await Governor.aload("from-the-form")).runtime, None).spent_usd
+    spent = budget_figures((await _load("from-the-form")).runtime, None).spent_usd
     assert spent == sum(item.usd for item in first.items) > 0
 
     form = await RunForm(page, server.ui_url).open(deployment)
@@ -191,7 +197,7 @@ async def test_run_from_the_form_draws_on_what_the_one_before_left_of_the_day(
     run = await asyncio.to_thread(_ended_run, client, deployment)
     assert run.parameters["governor"] == "from-the-form"
     assert run.state.name == "Completed", run.state.message
-    figures = budget_figures((await Governor.aload("from-the-form")).runtime, None)
+    figures = budget_figures((await _load("from-the-form")).runtime, None)
     print(f"${spent} before, ${figures.spent_usd} after, of ${figures.ceiling_usd}")
     assert figures.spent_usd > spent
     # The run's own summary counts what the one before spent.
@@ -202,13 +208,19 @@ async def test_run_from_the_form_draws_on_what_the_one_before_left_of_the_day(
     ).to_be_visible()
 
 
-def _ended_run(client: SyncPrefectClient, deployment: UUID, *, seconds: float = 90) -> Any:
-    from prefect.client.schemas.filters import FlowRunFilter
+async def _load(name: str) -> Governor:
+    loaded = await Governor.aload(name)
+    assert isinstance(loaded, Governor)
+    return loaded
 
+
+def _ended_run(client: SyncPrefectClient, deployment: UUID, *, seconds: float = 90) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         runs = client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(deployment_id={"any_": [deployment]})
+            flow_run_filter=FlowRunFilter(
+                deployment_id=FlowRunFilterDeploymentId(any_=[deployment])
+            )
         )
         for run in runs:
             if run.state is not None and run.state.is_final():
