@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Annotated, Any, ClassVar, ParamSpec, TypeVar
 
 from prefect.blocks.core import Block, schema_extra
-from pydantic import ConfigDict, Field, PrivateAttr, WithJsonSchema
+from pydantic import ConfigDict, Field, PrivateAttr, WithJsonSchema, field_validator
 from typing_extensions import Self
 
 from prefect_governor.blocks.budget.block import DOCUMENTATION_URL, Budget
@@ -82,6 +82,15 @@ class Governor(Block):
     )
 
     _local_name: str | None = PrivateAttr(default=None)
+
+    @field_validator("budget")
+    @classmethod
+    def _by_name(cls, budget: Budget) -> Budget:
+        """A saved budget is drawn on by its name: the form of the UI would save a copy of it, which
+        would be a second ceiling."""
+        if budget._block_document_id is None or budget._block_document_name is None:
+            return budget
+        return Budget(parent=budget._block_document_name)
 
     @classmethod
     def local(

@@ -120,7 +120,7 @@ def _local_runtime(governor: Governor, name: str) -> Runtime:
 
 def _saved_runtime(document_id: UUID) -> Runtime:
     document = _read_by_id(document_id)
-    governor = _hydrate(Governor, document)
+    governor = _validated(Governor, document)
     runtime = Runtime(
         name=str(document.name),
         desk=desk(),
@@ -172,7 +172,7 @@ def _refresh(runtime: Runtime, document_id: UUID, keep: Callable[[], None]) -> N
     """Apply what is newer in the governor's documents. One that does not validate keeps the last
     good one in force."""
     document = _read_by_id(document_id)
-    governor = _hydrate(Governor, document)
+    governor = _validated(Governor, document)
     accounts, limits = _accounts(document, governor), _limits(document, governor)
     if (accounts, limits) != (runtime.accounts_, runtime.limits_):
         runtime.accounts_, runtime.limits_ = accounts, limits
@@ -194,7 +194,21 @@ def _limits(document: BlockDocument, governor: Governor) -> tuple[GovernedLimit,
 
 
 def _accounts(document: BlockDocument, governor: Governor) -> tuple[Account, ...]:
-    """The governor's budget and its parents, leaf first."""
+    """The governor's budget and its parents, leaf first; those without a ceiling hold nothing."""
+    accounts = tuple(
+        account
+        for account in _budgets(document, governor)
+        if account.ceiling_nano is not None or account.ceiling_tokens is not None
+    )
+    if not accounts:
+        raise ConfigurationError(
+            f"governor {document.name!r} has no ceiling, nor has any of its parents: set max_usd"
+            " or max_total_tokens"
+        )
+    return accounts
+
+
+def _budgets(document: BlockDocument, governor: Governor) -> tuple[Account, ...]:
     inner = document.block_document_references.get("budget", {}).get("block_document")
     if inner is None:
         # A budget that was never saved by itself is part of the governor's document.
@@ -220,7 +234,7 @@ def _parents(budget: Budget, *below: str) -> list[Account]:
             raise ConfigurationError(f"budget {parent!r} is its own parent; break the cycle")
         seen.add(parent)
         above = _read(Budget, parent)
-        budget = _hydrate(Budget, above)
+        budget = _validated(Budget, above)
         accounts.append(budget.account(str(above.id), name=parent, version=_version(above.updated)))
         parent = budget.parent
     return accounts
@@ -253,9 +267,10 @@ def _read_by_id(document_id: UUID) -> BlockDocument:
         return client.read_block_document(document_id)
 
 
-def _hydrate(kind: type[Any], document: BlockDocument) -> Any:
+def _validated(kind: type[Any], document: BlockDocument) -> Any:
+    """What a document says, read again and again by the keepers: without the event of a load."""
     try:
-        return kind._from_block_document(document)
+        return kind.model_validate(document.data)
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(str(part) for part in each['loc']) or 'document'}: {each['msg']}"
@@ -265,6 +280,12 @@ def _hydrate(kind: type[Any], document: BlockDocument) -> Any:
             f"the {kind.get_block_type_name()} block {document.name!r} is not valid: {wrong};"
             " edit it in the UI"
         ) from None
+
+
+def _hydrate(kind: type[Any], document: BlockDocument) -> Any:
+    """A document as the block that a user loads."""
+    _validated(kind, document)
+    return kind._from_block_document(document)
 
 
 def _api() -> str:

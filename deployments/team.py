@@ -18,7 +18,7 @@ def save_governor() -> None:
     """Five dollars a day for the team, shared by all flows that load "llm-team"."""
     Budget(max_usd=5, window="day", time_zone="UTC").save("llm-team", overwrite=True)
     Governor(
-        budget=Budget.load("llm-team"),
+        budget=Budget(parent="llm-team"),
         limits=[
             Limit(tag="llm", max_concurrent=40, requests_per_minute=500),
             Limit(model="*gpt-4o", tokens_per_minute=200_000),

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from typing_extensions import Self
 
-from prefect_governor.blocks.budget.money import parse_usd, to_nano
+from prefect_governor.blocks.budget.money import parse_usd, plain_number, to_nano
 from prefect_governor.blocks.budget.windows import Window
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.form import plain
@@ -35,18 +35,10 @@ def _exact(value: Any) -> Decimal | None:
         raise ValueError(str(error)) from None
 
 
-def _plain(value: Decimal | None) -> float | str | None:
-    """A number where that is exact: the form of the UI shows no other. Else its text."""
-    if value is None:
-        return None
-    number = float(value)
-    return number if Decimal(repr(number)) == value else str(value)
-
-
 Usd = Annotated[
     Decimal | str | int | float,
     BeforeValidator(_exact),
-    PlainSerializer(_plain),
+    PlainSerializer(plain_number),
     WithJsonSchema({"type": "number", "minimum": 0}),
 ]
 
@@ -73,7 +65,7 @@ class Budget(Block):
     max_usd: Usd | None = Field(
         default=None,
         title="Max USD",
-        description="The ceiling in US dollars. At least one of the two ceilings is needed.",
+        description="The ceiling in US dollars. A ceiling is needed here or in the parent.",
         json_schema_extra=plain,
     )
     max_total_tokens: int | None = Field(
@@ -117,8 +109,10 @@ class Budget(Block):
 
     @model_validator(mode="after")
     def _has_ceiling(self) -> Self:
-        if self.max_usd is None and self.max_total_tokens is None:
-            raise ValueError("a budget needs a ceiling: set max_usd, max_total_tokens, or both")
+        if self.max_usd is None and self.max_total_tokens is None and self.parent is None:
+            raise ValueError(
+                "a budget needs a ceiling: set max_usd, max_total_tokens, or the parent that has it"
+            )
         return self
 
     def account(self, key: str, *, name: str, version: str) -> Account:

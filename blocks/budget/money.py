@@ -72,6 +72,14 @@ def to_usd(nano: int) -> Decimal:
     return Decimal(nano).scaleb(-9, EXACT)
 
 
+def plain_number(value: Decimal | None) -> float | str | None:
+    """A JSON number where that is exact, as the form of Prefect's UI has it; else its text."""
+    if value is None:
+        return None
+    number = float(value)
+    return number if Decimal(repr(number)) == value else str(value)
+
+
 def show_usd(nano: int) -> str:
     """Nano-dollars for people: "$2.00", "$0.0113", never rounded to nothing."""
     amount = to_usd(nano)

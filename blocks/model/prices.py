@@ -8,14 +8,15 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from prefect_governor.blocks.budget.money import EXACT
+from prefect_governor.blocks.budget.money import EXACT, plain_number
+from prefect_governor.blocks.form import plain
 from prefect_governor.blocks.model.tariffs import (
     STANDARD_TIERS,
     Price,
@@ -61,15 +62,40 @@ _UNSOUND = ("citation_cost_per_token", "input_cost_per_query")
 _SEARCHES_ALWAYS = re.compile(r"(^|[-/])(sonar|search|deep-research)($|-)")
 
 
+def _rate(value: Any) -> Any:
+    """A rate as it is written: 0.15 is meant as 0.15."""
+    if value is None or isinstance(value, bool):
+        return value
+    try:
+        rate = Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError(f"not a number: {value!r}") from None
+    if not rate.is_finite() or rate < 0:
+        raise ValueError(f"must be finite and not negative, not {value!r}")
+    return rate
+
+
+PerMillion = Annotated[
+    Decimal | str | int | float,
+    BeforeValidator(_rate),
+    PlainSerializer(plain_number, when_used="json"),
+    WithJsonSchema({"type": "number", "minimum": 0}),
+]
+
+
+def _per_token(per_million: Decimal | str | int | float) -> Decimal:
+    return EXACT.divide(Decimal(per_million), MILLION)
+
+
 class PriceOverride(BaseModel):
     """A price that a person gives, in USD per million tokens."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    input_usd_per_million_tokens: Decimal = Field(ge=0, allow_inf_nan=False)
-    output_usd_per_million_tokens: Decimal = Field(ge=0, allow_inf_nan=False)
-    cached_input_usd_per_million_tokens: Decimal | None = Field(
-        default=None, ge=0, allow_inf_nan=False
+    input_usd_per_million_tokens: PerMillion = Field(title="Input, USD per million tokens")
+    output_usd_per_million_tokens: PerMillion = Field(title="Output, USD per million tokens")
+    cached_input_usd_per_million_tokens: PerMillion | None = Field(
+        default=None, title="Cached input, USD per million tokens", json_schema_extra=plain
     )
 
     def price(self, base: Price | None = None) -> Price:
@@ -79,9 +105,9 @@ class PriceOverride(BaseModel):
         """
         cached = self.cached_input_usd_per_million_tokens
         rates = Rates(
-            input=EXACT.divide(self.input_usd_per_million_tokens, MILLION),
-            output=EXACT.divide(self.output_usd_per_million_tokens, MILLION),
-            cached_input=None if cached is None else EXACT.divide(cached, MILLION),
+            input=_per_token(self.input_usd_per_million_tokens),
+            output=_per_token(self.output_usd_per_million_tokens),
+            cached_input=None if cached is None else _per_token(cached),
         )
         return Price(
             standard=Tariff(rates),

@@ -1,7 +1,6 @@
 """The summary of a run in Markdown. Everything that comes from items is data, and escaped."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -9,6 +8,15 @@ from prefect_governor.flows.report.model import ITEM_STATES, BudgetReport, Repor
 from prefect_governor.flows.report.reasons import ReasonGroup, group_reasons, one_line
 
 _MOST_GROUPS = 20
+# What the ledger calls a bottleneck, in a person's words; rates speak for themselves.
+_BOTTLENECKS = {
+    "budget_usd": "the ceiling in USD",
+    "budget_total_tokens": "the ceiling in tokens",
+    "max_concurrent": "the cap",
+    "prefect_limit": "slots of Prefect's limit",
+    "throttled": "the provider's own limit",
+    "queue": "calls of other processes",
+}
 _BAR = 20
 _HEADLINES = {"complete": "Complete", "partial": "Partial", "failed": "Failed"}
 
@@ -125,7 +133,7 @@ def _limits(report: Report) -> str:
     limits = report.limits
     cap = "no cap" if limits.cap is None else f"a cap of {limits.cap}"
     held = (
-        f"held back by **{escape(limits.bottleneck)}**"
+        f"held back by **{escape(_BOTTLENECKS.get(limits.bottleneck, limits.bottleneck))}**"
         if limits.bottleneck
         else "held back by no limit"
     )
@@ -172,11 +180,6 @@ def _going_on(report: Report) -> list[str]:
             " result Prefect does not cache."
         )
     return ["## How to go on", "\n".join(lines)]
-
-
-def _word(text: str) -> str:
-    """A word of a shell command, fit to stand in a code span."""
-    return shlex.quote(one_line(text).replace("`", ""))
 
 
 def _files(files: Sequence[str]) -> list[str]:

@@ -55,7 +55,7 @@ class Progress:
             money,
         ]
         if self.bottleneck:
-            parts.append(f"held back by {escape(self.bottleneck)}")
+            parts.append(f"waiting: {escape(self.bottleneck)}")
         return " · ".join(parts)
 
 

@@ -1,6 +1,7 @@
 """The table of all items, cut to what an artifact may hold. Pure."""
 
 import json
+import re
 from typing import Any
 
 from prefect_governor.flows.report.model import ItemReport, Report, json_value
@@ -9,6 +10,9 @@ from prefect_governor.flows.report.reasons import one_line
 MAX_ROWS = 5_000
 MAX_BYTES = 1_000_000
 LONGEST_RESULT = 200
+
+# Between "!" and "[", between "]" and "(" or "[", and after a "<" that opens a tag.
+_MARKUP = re.compile(r"(?<=!)(?=\[)|(?<=\])(?=[(\[])|(?<=<)(?=[A-Za-z/!?])")
 
 
 def rows(report: Report, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> list[Any]:
@@ -28,16 +32,17 @@ def rows(report: Report, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES
 
 def _row(item: ItemReport) -> dict[str, Any]:
     return {
-        "key": storable(item.key),
+        "key": literal(storable(item.key)),
         "state": item.state,
-        "result": shown(item.result),
+        "reason": literal(storable(item.reason or "")),
         "usd": float(item.usd),
         "input tokens": item.tokens.input,
         "output tokens": item.tokens.output,
         "calls": item.calls,
         "attempts": item.attempts,
         "seconds": None if item.seconds is None else round(item.seconds, 3),
-        "reason": storable(item.reason or ""),
+        # Last: cells do not wrap.
+        "result": literal(shown(item.result)),
     }
 
 
@@ -53,6 +58,12 @@ def shown(result: Any, *, longest: int = LONGEST_RESULT) -> str:
         return ""
     text = result if isinstance(result, str) else json.dumps(json_value(result), ensure_ascii=False)
     return storable(one_line(text, longest=longest))
+
+
+def literal(text: str) -> str:
+    """`text` with an invisible space wherever a cell that is shown as Markdown or HTML, as one of
+    Prefect's UIs does, would make a link, an image or a tag of it."""
+    return _MARKUP.sub("\u200b", text)
 
 
 def storable(text: str) -> str:

@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 from email import message_from_string
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -57,7 +58,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # Linked, not copied: setuptools writes its own folders beside them.
         (source / name).symlink_to(ROOT / name)
     with tarfile.open(build(source, "build_sdist", folder)) as archive:
-        archive.extractall(folder, filter="data")
+        # Older patch releases of 3.10 and 3.11 know no filter, and need none for our own archive.
+        safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        archive.extractall(folder, **safely)
     (unpacked,) = (path for path in folder.iterdir() if (path / "PKG-INFO").exists())
     installed = folder / "installed"
     with zipfile.ZipFile(build(unpacked, "build_wheel", folder)) as archive:

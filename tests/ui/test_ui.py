@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import pytest
+from playwright.async_api import Page, expect
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
@@ -23,14 +24,6 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures import budget_figures
 from prefect_governor.blocks.governor import resolve
 from prefect_governor.flows.background import ServerInfo
-
-if TYPE_CHECKING:
-    from playwright.async_api import Page
-
-pytest.importorskip("playwright", reason="uv sync --group ui, and apt-get install chromium")
-
-from playwright.async_api import expect
-
 from tests.ui.browser import missing
 from tests.ui.pages import GovernorForm, RunForm, RunPage
 

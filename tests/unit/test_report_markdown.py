@@ -85,7 +85,7 @@ def test_summary_says_outcome_money_bottleneck_causes_and_how_to_go_on() -> None
         "$0.50 of it is unconfirmed",
         r"At most 19 in flight under a cap of 20; held back by **requests\_per\_minute**",
         r"| 1 | over budget | needs \$1.00 | b.md |",
-        "`prefect-governor budget raise llm-team`",
+        "Raise the ceiling of llm-team first",
         "/tmp/out.jsonl",
         "> enforcement is off",
     ):
@@ -93,14 +93,29 @@ def test_summary_says_outcome_money_bottleneck_causes_and_how_to_go_on() -> None
 
 
 def test_a_raise_is_advised_only_where_money_was_short() -> None:
-    assert "budget raise" not in summary(report(item()))
+    assert "Raise the ceiling" not in summary(report(item()))
     complete = summary(report(item(state="succeeded"), outcome="complete"))
     assert "How to go on" not in complete
 
 
-def test_a_budget_s_name_cannot_leave_its_code_span() -> None:
-    text = summary(report(item(state="over_budget"), budget=BudgetReport(name="a` **b**; rm -rf")))
-    assert "`prefect-governor budget raise 'a **b**; rm -rf'`" in text
+def test_a_budget_s_name_is_text_and_never_markup() -> None:
+    text = summary(report(item(state="over_budget"), budget=BudgetReport(name="a` **b**")))
+    assert r"Raise the ceiling of a\` \*\*b\*\* first" in text
+
+
+def test_what_is_promised_of_a_retry_is_so() -> None:
+    partial = report(item("a"), item("b", "failed", "no"))
+    assert "runs only what is missing" not in summary(partial)
+    resumable = partial.model_copy(update={"resumable": True})
+    assert "runs only what is missing" in summary(resumable)
+
+
+def test_a_cell_makes_no_link_image_or_tag() -> None:
+    hostile = "![x](http://a.example/) [y](http://b.example) <img src=z> </td><!-- a < b"
+    (row,) = rows(report(item("k", "succeeded", result=hostile)))
+    assert "](" not in row["result"] and "![" not in row["result"]
+    assert "<img" not in row["result"] and "</td" not in row["result"]
+    assert row["result"].replace("\u200b", "") == hostile
 
 
 @pytest.mark.parametrize(

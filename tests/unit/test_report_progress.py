@@ -147,5 +147,5 @@ def test_the_figures_are_on_one_line() -> None:
     ).description()
     assert line == (
         "4 of 10 done · 1 failed · 4 queued · 2/20 in flight · $1.00 of $2.00"
-        r" `██████████░░░░░░░░░░` · held back by tokens\_per\_minute"
+        r" `██████████░░░░░░░░░░` · waiting: tokens\_per\_minute"
     )
