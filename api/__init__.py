@@ -27,16 +27,22 @@ if TYPE_CHECKING:
         RunFailed,
         RunStopped,
         acompletion,
+        aembedding,
+        aresponses,
         completion,
+        embedding,
         governed,
+        responses,
     )
     from prefect_governor.flows import (
         GovernedTaskRunner,
         Item,
         Report,
         afan_out,
+        aresearch,
         fan_out,
         publish_report,
+        research,
     )
 
 __all__ = [
@@ -60,14 +66,29 @@ __all__ = [
     "RunFailed",
     "RunStopped",
     "acompletion",
+    "aembedding",
     "afan_out",
+    "aresearch",
+    "aresponses",
     "completion",
+    "embedding",
     "fan_out",
     "governed",
     "publish_report",
+    "research",
+    "responses",
 ]
 
-_FLOWS = ("GovernedTaskRunner", "Item", "Report", "afan_out", "fan_out", "publish_report")
+_FLOWS = (
+    "GovernedTaskRunner",
+    "Item",
+    "Report",
+    "afan_out",
+    "aresearch",
+    "fan_out",
+    "publish_report",
+    "research",
+)
 _MODULES = dict.fromkeys(__all__, "prefect_governor.blocks") | dict.fromkeys(
     _FLOWS, "prefect_governor.flows"
 )

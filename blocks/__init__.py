@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from prefect_governor.blocks.limits.limit import Limit
     from prefect_governor.blocks.model.block import Model
     from prefect_governor.blocks.model.completion import acompletion, completion
+    from prefect_governor.blocks.model.later import aembedding, aresponses, embedding, responses
 
 __all__ = [
     "Budget",
@@ -46,8 +47,12 @@ __all__ = [
     "RunFailed",
     "RunStopped",
     "acompletion",
+    "aembedding",
+    "aresponses",
     "completion",
+    "embedding",
     "governed",
+    "responses",
 ]
 
 _MODULES = dict.fromkeys(__all__, "prefect_governor.blocks.errors") | {
@@ -56,8 +61,12 @@ _MODULES = dict.fromkeys(__all__, "prefect_governor.blocks.errors") | {
     "Limit": "prefect_governor.blocks.limits.limit",
     "Model": "prefect_governor.blocks.model.block",
     "acompletion": "prefect_governor.blocks.model.completion",
+    "aembedding": "prefect_governor.blocks.model.later",
+    "aresponses": "prefect_governor.blocks.model.later",
     "completion": "prefect_governor.blocks.model.completion",
+    "embedding": "prefect_governor.blocks.model.later",
     "governed": "prefect_governor.blocks.governor",
+    "responses": "prefect_governor.blocks.model.later",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -76,10 +76,21 @@ def budget_figures(runtime: Runtime, run: str | None) -> BudgetFigures:
     )
 
 
-def limit_figures(runtime: Runtime, run: str | None) -> LimitFigures:
-    """What held a run's calls in this process, and the smallest cap they ran under."""
+def limit_figures(
+    runtime: Runtime,
+    run: str | None,
+    *,
+    tags: tuple[str, ...] | None = None,
+    models: tuple[str, ...] = (),
+) -> LimitFigures:
+    """What held a run's calls in this process, and the smallest cap they ran under: of the limits
+    that apply to calls with these tags and models, of all limits where none are given."""
     stats = runtime.desk.stats(run)
-    gates = [runtime.desk.store.read_gate(limit.key) for limit in runtime.limits_]
+    gates = [
+        runtime.desk.store.read_gate(each.key)
+        for each in runtime.limits_
+        if tags is None or any(each.limit.applies_to(tags=tags, model=model) for model in models)
+    ]
     caps = [gate.cap for gate in gates if gate is not None and gate.cap is not None]
     held = dict(stats.held_seconds)
     return LimitFigures(

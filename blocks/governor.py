@@ -2,12 +2,14 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Annotated, Any, ClassVar, ParamSpec, TypeVar
 
+import httpx
 from prefect.blocks.core import Block, schema_extra
 from pydantic import ConfigDict, Field, PrivateAttr, WithJsonSchema, field_validator
 from typing_extensions import Self
@@ -18,8 +20,11 @@ from prefect_governor.blocks.budget.windows import Window
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.form import plain, section
 from prefect_governor.blocks.limits.limit import Limit
+from prefect_governor.blocks.model.clients import async_pool, blocking_pool
+from prefect_governor.blocks.model.completion import acompletion_under, completion_under
 from prefect_governor.blocks.runtime import Runtime
 from prefect_governor.blocks.scope import Scope, current_scope
+from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -81,7 +86,10 @@ class Governor(Block):
         json_schema_extra=plain,
     )
 
+    # The name and the version of a governor of this machine alone: whoever defines one last is
+    # right, by the machine's clock.
     _local_name: str | None = PrivateAttr(default=None)
+    _local_version: str = PrivateAttr(default="")
 
     @field_validator("budget")
     @classmethod
@@ -122,6 +130,7 @@ class Governor(Block):
             budget=budget, limits=limits or [], queue_timeout_seconds=queue_timeout_seconds
         )
         governor._local_name = name
+        governor._local_version = f"{time.time_ns():020d}"
         return governor
 
     @property
@@ -146,6 +155,36 @@ class Governor(Block):
             yield scope
         finally:
             current_scope.reset(token)
+
+    def http_client(self, *, tags: tuple[str, ...] = ()) -> httpx.Client:
+        """A client for any SDK on httpx, whose calls are governed wherever they are made:
+        `OpenAI(http_client=governor.http_client(), max_retries=0)`.
+
+        It has a pool of its own, and httpx's default timeouts, in place of which an SDK sets its
+        own; time in the queue does not count against them. Leave retries to the governor. Its calls
+        raise what `wire.exchange` raises, wrapped as the SDK wraps errors of its transport.
+
+        Raises what `runtime` raises.
+        """
+        transport = GovernedTransport(blocking_pool(), self.runtime, tags=tags)
+        return httpx.Client(transport=transport, follow_redirects=True)
+
+    def async_http_client(self, *, tags: tuple[str, ...] = ()) -> httpx.AsyncClient:
+        """`http_client` for asynchronous code."""
+        transport = GovernedAsyncTransport(async_pool(), self.runtime, tags=tags)
+        return httpx.AsyncClient(transport=transport, follow_redirects=True)
+
+    def completion(
+        self, model: str, messages: Sequence[Any], *, tags: tuple[str, ...] = (), **kwargs: Any
+    ) -> Any:
+        """`prefect_governor.completion` under this governor, whatever the context's is."""
+        return completion_under(self.runtime, model, messages, tags=tags, **kwargs)
+
+    async def acompletion(
+        self, model: str, messages: Sequence[Any], *, tags: tuple[str, ...] = (), **kwargs: Any
+    ) -> Any:
+        """`prefect_governor.acompletion` under this governor, whatever the context's is."""
+        return await acompletion_under(self.runtime, model, messages, tags=tags, **kwargs)
 
     def __enter__(self) -> Self:
         token = current_scope.set(Scope(self.runtime))

@@ -22,9 +22,10 @@ from prefect_governor.blocks.governor import Governor
 from prefect_governor.blocks.home import state_folder
 from prefect_governor.blocks.ledger.clock import machine_now
 from prefect_governor.blocks.ledger.records import Account
-from prefect_governor.blocks.limits.keeper import Keeper, LimitKeeper
+from prefect_governor.blocks.limits.keeper import Keeper
+from prefect_governor.blocks.limits.lease_keeper import LimitKeeper
 from prefect_governor.blocks.limits.limit import Limit
-from prefect_governor.blocks.limits.prefect_limits import PrefectLimits
+from prefect_governor.blocks.limits.prefect_limits import PrefectLimits, impatient
 from prefect_governor.blocks.office import desk
 from prefect_governor.blocks.runtime import GovernedLimit, Runtime
 
@@ -102,8 +103,10 @@ def runtime_of(governor: Governor) -> Runtime:
 
 
 def _local_runtime(governor: Governor, name: str) -> Runtime:
-    # Whoever defines it last is right, on one machine by one clock.
-    version = f"{machine_now().wall:020d}"
+    version = governor._local_version
+    known = ("local", str(state_folder()), name, version)
+    if known in _runtimes:
+        return _runtimes[known]
     key = f"local/{name}"
     runtime = Runtime(
         name=name,
@@ -115,6 +118,7 @@ def _local_runtime(governor: Governor, name: str) -> Runtime:
         queue_timeout_seconds=governor.queue_timeout_seconds,
     )
     runtime.apply()
+    _runtimes[known] = runtime
     return runtime
 
 
@@ -129,7 +133,7 @@ def _saved_runtime(document_id: UUID) -> Runtime:
         queue_timeout_seconds=governor.queue_timeout_seconds,
     )
     runtime.apply()
-    server = PrefectLimits()
+    server = PrefectLimits(patient=False)
     limits: list[LimitKeeper] = []
     _keep(limits, runtime, server)
     _keepers.append(
@@ -139,26 +143,30 @@ def _saved_runtime(document_id: UUID) -> Runtime:
             limits,
             lambda: _refresh(runtime, document_id, lambda: _keep(limits, runtime, server)),
             now=machine_now,
+            within=impatient,
         )
     )
     return runtime
 
 
 def _keep(kept: list[LimitKeeper], runtime: Runtime, server: PrefectLimits) -> None:
-    """A keeper for each limit that needs one and has none. A limit that the document no longer
-    has keeps its own: it gives back what is leased."""
+    """A keeper for each limit. One that the document no longer has keeps its own: it gives back
+    what is leased. One that stands as another of Prefect's limits now gets a new one, which gives
+    back what was leased on the other."""
+    names = {each.key: server_limit_name(runtime.name, each.limit) for each in runtime.limits_}
+    kept[:] = [each for each in kept if names.get(each.key, each.name) == each.name]
     known = {each.key for each in kept}
     kept += [
         LimitKeeper(
             runtime.desk,
             server,
             key=each.key,
-            name=server_limit_name(runtime.name, each.limit),
-            max_concurrent=each.limit.max_concurrent,
+            name=names[each.key],
             adopt=each.limit.share_with is not None,
+            now=machine_now,
         )
         for each in runtime.limits_
-        if each.leased and each.limit.max_concurrent is not None and each.key not in known
+        if each.key not in known
     ]
 
 
@@ -295,6 +303,8 @@ def _api() -> str:
 def stop_all() -> None:
     """Put every governor of this process out of work; leases that nobody needs go back."""
     for keeper in _keepers:
+        keeper.end()
+    for keeper in _keepers:
         keeper.stop()
     _keepers.clear()
     _runtimes.clear()
@@ -304,6 +314,8 @@ def stop_all() -> None:
 def _after_fork() -> None:
     global _lock
     _lock = threading.RLock()
+    for keeper in _keepers:
+        keeper.forget()
     _keepers.clear()
     _runtimes.clear()
     _by_name.clear()

@@ -10,6 +10,9 @@ from prefect_governor.blocks.ledger.records import Account, Attribution, LimitTe
 from prefect_governor.blocks.limits.limit import Limit
 from prefect_governor.blocks.model.prices import Price, load_price
 
+# No limit of a governor has a key that begins so.
+_UPSTREAM = "upstream/"
+
 
 @dataclass(frozen=True, slots=True)
 class GovernedLimit:
@@ -77,10 +80,14 @@ class Runtime:
         keys = [each.key for each in self.limits_ if each.limit.applies_to(tags=tags, model=model)]
         return (*keys, self._upstream(host, model))
 
+    def throttle_keys(self, limits: tuple[str, ...]) -> tuple[str, ...]:
+        of_models = {each.key for each in self.limits_ if each.limit.model is not None}
+        return tuple(key for key in limits if key in of_models or key.startswith(_UPSTREAM))
+
     def _upstream(self, host: str, model: str) -> str:
         """The provider's own limit on a model, unknown until it says 429: a place for its
         Retry-After to hold everybody who calls it."""
-        key = f"upstream/{host}/{model}"
+        key = f"{_UPSTREAM}{host}/{model}"
         if key not in self._upstreams:
             terms = LimitTerms(key, f"{model} at {host}")
 

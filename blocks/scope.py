@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from prefect_governor.blocks.errors import CallRefused
 from prefect_governor.blocks.ledger.records import Attribution, ReplyKey
 
 if TYPE_CHECKING:
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Spent:
-    """What the calls made in a scope came to, counted as they settle."""
+    """What the calls made in a scope came to, counted as they settle.
+
+    `waited_seconds` is what they waited to be admitted, together, counted as they are.
+    """
 
     nano: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     calls: int = 0
+    waited_seconds: float = 0.0
 
 
 @dataclass
@@ -49,10 +54,58 @@ class Scope:
         """Where the next call's reply is kept; None outside an item."""
         if self.run_id is None or self.item is None:
             return None
-        return ReplyKey(self.run_id, self.item, next(self._indexes), request_hash)
+        tries = _tries.get()
+        index = next(self._indexes) if tries is None else tries.index_in(self._indexes)
+        return ReplyKey(self.run_id, self.item, index, request_hash)
+
+
+class NotKept(CallRefused):
+    """Inside `kept_only` a call has no reply that was kept. It was not made."""
+
+
+class _Tries:
+    """One place for a reply, taken by the first call that asks for it."""
+
+    def __init__(self) -> None:
+        self._index: int | None = None
+
+    def index_in(self, indexes: "itertools.count[int]") -> int:
+        if self._index is None:
+            self._index = next(indexes)
+        return self._index
 
 
 current_scope: ContextVar[Scope | None] = ContextVar("prefect_governor_scope", default=None)
+_tries: ContextVar[_Tries | None] = ContextVar("prefect_governor_tries", default=None)
+_kept_only: ContextVar[bool] = ContextVar("prefect_governor_kept_only", default=False)
+
+
+@contextmanager
+def one_answer() -> Iterator[None]:
+    """The calls made inside, one after another, are tries for one answer: a model, then its
+    fallbacks. The reply of whichever is answered is kept at the one place that they share, so that
+    how many failed before it does not matter when it is looked for."""
+    token = _tries.set(_Tries())
+    try:
+        yield
+    finally:
+        _tries.reset(token)
+
+
+@contextmanager
+def kept_only() -> Iterator[None]:
+    """A call made inside is answered from the replies that were kept, or raises NotKept: nothing
+    is sent, nothing is spent."""
+    token = _kept_only.set(True)
+    try:
+        yield
+    finally:
+        _kept_only.reset(token)
+
+
+def only_kept() -> bool:
+    """Whether the code runs inside `kept_only`."""
+    return _kept_only.get()
 
 
 @contextmanager

@@ -141,6 +141,8 @@ def _text(view: View) -> str:
     lines: list[str] = []
     for at, (state, window) in enumerate(zip(view.chain, view.windows, strict=True)):
         head = f"{view.kind} {view.name!r}" if at == 0 else f"under Budget {state.name!r}"
+        if at == 0 and view.kind == "Governor" and state.name != view.name:
+            head += f", on Budget {state.name!r}"
         lines.append(f"{head}, {_window(window, state.window)}")
         lines += [f"  {name:<12} {value}" for name, value in _figures(state)]
     if view.by is not None:

@@ -16,6 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 USAGE = 2
 FAILED = 1
+INTERRUPTED = 3
 
 # Newer releases of click raise it where a group is called without a command.
 _ASKED_FOR_HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
@@ -50,6 +51,9 @@ class Teaching(click.Group):
             raise UsageProblem(f"{error.format_message()} (see `{path} --help`)") from None
         except ConfigurationError as error:
             raise UsageProblem(str(error)) from None
+        except KeyboardInterrupt:
+            click.echo("prefect-governor: interrupted before anything was started", err=True)
+            ctx.exit(INTERRUPTED)
         except GovernorError as error:
             click.echo(f"prefect-governor: {error}", err=True)
             ctx.exit(FAILED)
@@ -177,7 +181,8 @@ def fan_out_command(sources: tuple[str, ...], as_json: bool, **options: Any) -> 
     if options["resume"]:
         raise _later(
             "--resume",
-            "use Retry on the run's page in Prefect's UI: it pays only for what is missing",
+            "deploy it (see prefect.yaml): Retry on a deployed run's page pays only for what is"
+            " missing",
         )
     if not options["ask"]:
         raise UsageProblem('say what to ask: --ask "What should a reader know first?"')

@@ -1,7 +1,5 @@
 """`prefect-governor fan-out`, once its arguments are parsed."""
 
-import hashlib
-import json
 import logging
 import os
 import signal
@@ -14,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_governor.blocks.budget.money import show_usd, to_nano
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
-from prefect_governor.blocks.home import state_folder
 from prefect_governor.flows.server import ensure_server, run_url, use_server
+from prefect_governor.flows.spool import spool
 from prefect_governor.flows.terminal import ProgressLine, print_forecast, print_report, say
 
 if TYPE_CHECKING:
@@ -76,11 +74,12 @@ def run_fan_out(
         raise ConfigurationError(
             f"--max-cost-multiple must be a number above 0, not {max_cost_multiple:g}"
         )
-    if out is not None:
-        _check_writable(out)
     by_block = model.startswith(BLOCK)
     # Blocks live on the server: what can be checked without it is, before it is started.
     request = make_request(**parameters | ({"model": OFFLINE} if by_block else {}))
+    if out is not None:
+        _check_apart(out, [*sources, *(str(item.source) for item in request.items if item.source)])
+        _check_writable(out)
     info = None
     if governor is not None or by_block:
         info = ensure_server(on_progress=say)
@@ -145,16 +144,22 @@ def _run(parameters: dict[str, Any], ui_url: str, *, out: Path | None, as_json: 
         token = current_control.set(control)
         try:
             with _interruptible(control), _hushed():
-                report = fan_out(**parameters)
-        except RunFailed as error:
-            report = error.report
-            if report is None:
+                fan_out(**parameters)
+        except RunFailed:
+            # The report says it.
+            pass
+        except Exception as error:
+            # A server that goes away at the end must not take the answers with it.
+            if control.report is None:
                 raise
+            say(f"the end of the run did not reach Prefect: {type(error).__name__}: {error}")
         finally:
             current_control.reset(token)
+    report = control.report
+    assert report is not None, "a run that ended has its report"
     print_report(report, ui_url=run_url(ui_url, report.run_id), as_json=as_json)
     if control.interrupted:
-        say(f"interrupted; Retry on {run_url(ui_url, report.run_id)} pays only for what is missing")
+        say(f"interrupted; what finished is in {report.files[0]}")
         return INTERRUPTED
     return int(report.exit_status)
 
@@ -185,25 +190,31 @@ def _spooled() -> str:
     """Stdin as a file of rows, so that the run's parameters stay small and a worker can read it
     again."""
     try:
-        lines = sys.stdin.read().splitlines()
-        text = "".join(
-            json.dumps({"key": f"line-{at:0{len(str(len(lines)))}d}", "text": line}) + "\n"
+        lines = sys.stdin.read().splitlines() if sys.stdin else []
+        rows = [
+            {"key": f"line-{at:0{len(str(len(lines)))}d}", "text": line}
             for at, line in enumerate(lines, start=1)
             if line.strip() and line.encode()
-        )
+        ]
     except UnicodeError:
         raise ConfigurationError("stdin ('-') is not UTF-8 text: convert it first") from None
-    if not text:
+    if not rows:
         raise ConfigurationError("stdin ('-') holds no lines: pipe in one item a line")
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    path = state_folder() / "inputs" / f"{digest}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return str(path)
+    return str(spool(rows))
+
+
+def _check_apart(out: Path, sources: list[str]) -> None:
+    """What is asked about must not be what is written."""
+    if out.resolve() in {Path(source).resolve() for source in sources if source != "-"}:
+        raise ConfigurationError(
+            f"--out {out} is one of the sources and would be overwritten: write to another file, or"
+            " name sources without it"
+        )
 
 
 def _check_writable(out: Path) -> None:
-    if out.exists() and not out.is_dir() and not out.is_file():
+    was_there = out.exists()
+    if was_there and not out.is_dir() and not out.is_file():
         # It is written beside and then put in its place, which would replace a device.
         raise ConfigurationError(f"{out} is no plain file: choose another one with --out")
     try:
@@ -213,6 +224,8 @@ def _check_writable(out: Path) -> None:
         raise ConfigurationError(
             f"cannot write {out}: {error.strerror}; choose another file with --out"
         ) from None
+    if not was_there:
+        out.unlink()
 
 
 def _set_quiet() -> None:

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prefect_governor.flows.report.model import Report
 from prefect_governor.flows.report.progress import Progress
 
 
@@ -21,6 +22,7 @@ class Control:
         out: where the results go.
         reason: why the run stopped itself, in a person's words.
         interrupted: a person stopped it.
+        report: what came of it, as soon as that is known, whatever becomes of the flow run's state.
     """
 
     stop: threading.Event = field(default_factory=threading.Event)
@@ -30,6 +32,7 @@ class Control:
     out: Path | None = None
     reason: str | None = None
     interrupted: bool = False
+    report: Report | None = None
 
 
 current_control: ContextVar[Control | None] = ContextVar("prefect_governor_control", default=None)

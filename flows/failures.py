@@ -4,11 +4,19 @@ Clients wrap errors in their own; what counts is anywhere in the chain that an e
 from. A status is the HTTP status that LiteLLM's and the SDKs' errors carry.
 """
 
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
 import httpx
 
 from prefect_governor.blocks.errors import GovernorError, chain, governor_error
+from prefect_governor.blocks.wire.verdict import SPENT_QUOTA
 
-_QUOTA_WORDS = ("insufficient_quota", "exceeded your current quota", "billing_hard_limit")
+# Where an error holds no body, only a text. What people are told ("you exceeded your current
+# quota") is no sign: some say it of a minute's quota, which comes back.
+_QUOTA_WORDS = re.compile(rf"(?<!\w)(?:{'|'.join(sorted(SPENT_QUOTA))})(?!\w)")
+_QUOTA_STATUSES = frozenset({402, 403, 429, None})
 
 
 def worth_a_retry(error: BaseException) -> bool:
@@ -16,7 +24,7 @@ def worth_a_retry(error: BaseException) -> bool:
     400, 401, 403, a context too long, content policy, spent quota, our own refusals."""
     if isinstance(governor_error(error), GovernorError):
         return False
-    if _spent_quota(error):
+    if spent_quota(error):
         return False
     status = _status(error)
     if status is not None:
@@ -33,7 +41,7 @@ def ends_the_run(error: BaseException) -> str | None:
     """Why no other item can do better, None where it can: a dead key, a spent quota."""
     if isinstance(governor_error(error), GovernorError):
         return None
-    if _spent_quota(error):
+    if spent_quota(error):
         return (
             "the provider says that the account's quota is spent: add credit with the provider,"
             " then run it again, which pays only for what is missing"
@@ -46,8 +54,41 @@ def ends_the_run(error: BaseException) -> str | None:
     return None
 
 
-def _spent_quota(error: BaseException) -> bool:
-    return any(word in str(each) for each in chain(error) for word in _QUOTA_WORDS)
+def spent_quota(error: BaseException) -> bool:
+    """Whether the provider says that the account's money is gone, which no waiting mends."""
+    codes = [code for each in chain(error) for code in _codes(each)]
+    if codes:
+        return not SPENT_QUOTA.isdisjoint(codes)
+    return _status(error) in _QUOTA_STATUSES and any(
+        _QUOTA_WORDS.search(str(each)) for each in chain(error)
+    )
+
+
+def failure_of(failures: Sequence[Exception]) -> Exception:
+    """The failure of an item whose model and fallbacks all failed; `failures` in their order, at
+    least one.
+
+    One that is worth a retry, for the next attempt begins with the first model; else one that does
+    not end the run, for another item may do better under that model: a fallback's dead key ends
+    nothing that the first model can go on with. Of several, the first model's.
+    """
+    for telling in (worth_a_retry, lambda each: ends_the_run(each) is None):
+        for failure in failures:
+            if telling(failure):
+                return failure
+    return failures[0]
+
+
+def _codes(error: BaseException) -> Iterator[str]:
+    """The `code` and `type` that an error's body holds, as OpenAI's dialect has them."""
+    body = getattr(error, "body", None)
+    inner = body.get("error", body) if isinstance(body, Mapping) else None
+    holders: list[Any] = [error, *([inner] if isinstance(inner, Mapping) else [])]
+    for holder in holders:
+        for name in ("code", "type"):
+            value = holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
+            if isinstance(value, str):
+                yield value
 
 
 def _status(error: BaseException) -> int | None:

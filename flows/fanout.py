@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from typing import Any, ParamSpec, cast
 
-from prefect import flow
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 from prefect.utilities.asyncutils import run_coro_as_sync
@@ -17,6 +16,7 @@ from prefect_governor.blocks.budget.money import Money, to_usd
 from prefect_governor.blocks.errors import ConfigurationError, ItemFailed, RunStopped
 from prefect_governor.blocks.figures import (
     ItemFigures,
+    LimitFigures,
     RunFigures,
     budget_figures,
     item_figures,
@@ -25,7 +25,8 @@ from prefect_governor.blocks.figures import (
 from prefect_governor.blocks.home import state_folder
 from prefect_governor.flows.control import Control, current_control
 from prefect_governor.flows.estimate import cost_multiple, prompt_tokens
-from prefect_governor.flows.job import Job, current_job, make_request, runtime_for
+from prefect_governor.flows.flow import ready_flow
+from prefect_governor.flows.job import TAG, Job, current_job, make_request, runtime_for
 from prefect_governor.flows.outfile import OutFile
 from prefect_governor.flows.report.model import ItemReport, Report, Tokens
 from prefect_governor.flows.report.publish import finish, make_report
@@ -38,8 +39,11 @@ from prefect_governor.flows.window import Window
 
 P = ParamSpec("P")
 
+# How long calls that are cancelled may take to say so, in seconds.
+_ABORT_SECONDS = 5.0
 
-@flow(
+
+@ready_flow(
     name="fan-out",
     task_runner=GovernedTaskRunner(),
     # Prefect refuses to retry a completed run whose result is persisted; a partial one must be
@@ -116,14 +120,17 @@ def fan_out(
     if context is None or context.flow_run is None:
         raise ConfigurationError("fan_out is a flow: call it, not its function")
     run_id = str(context.flow_run.id)
+    # A flow that is run again makes its subflows anew, under the same task runs of its own: what
+    # these paid for is kept under that name.
+    kept_as = str(context.flow_run.parent_task_run_id or run_id)
     control = current_control.get() or Control()
-    job = Job(request, run_id, runtime_for(request, run_id), control)
+    job = Job(request, run_id, kept_as, runtime_for(request, kept_as), control)
     if control.started is not None:
         control.started(run_id)
     token = current_job.set(job)
     try:
         with OutFile(control.out or state_folder() / "runs" / run_id / "results.jsonl") as out:
-            report = _run(job, out)
+            report = control.report = _run(job, out)
     finally:
         current_job.reset(token)
     # Prefect gives the report of the state to whoever calls the flow.
@@ -133,7 +140,16 @@ def fan_out(
 def _in_thread(function: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Report]]:
     @functools.wraps(function)
     async def call(*args: P.args, **kwargs: P.kwargs) -> Report:
-        return cast(Report, await asyncio.to_thread(function, *args, **kwargs))
+        control = current_control.get() or Control()
+        token = current_control.set(control)
+        try:
+            return cast(Report, await asyncio.to_thread(function, *args, **kwargs))
+        except asyncio.CancelledError:
+            # The thread goes on until what is in flight has ended; it starts nothing more.
+            control.stop.set()
+            raise
+        finally:
+            current_control.reset(token)
 
     return call
 
@@ -155,8 +171,7 @@ def _run(job: Job, out: OutFile) -> Report:
         for position, report in kept.items():
             keep(position, report)
         missing = [at for at in range(len(job.request.items)) if at not in kept]
-        caps = [each.limit.max_concurrent for each in job.runtime.limits_]
-        window = Window(missing, cap=min((cap for cap in caps if cap), default=None))
+        window = Window(missing, cap=_limits(job).cap)
         stopped = False
         while True:
             if not stopped and job.control.stop.is_set():
@@ -170,6 +185,8 @@ def _run(job: Job, out: OutFile) -> Report:
                 keep(position, _item_report(job, position, future))
             if job.control.abort.is_set():
                 _cancel_all()
+                for position, future in window.drain(_ABORT_SECONDS):
+                    keep(position, _item_report(job, position, future))
                 break
         for position in window.rest():
             keep(position, _not_started(job, position))
@@ -180,13 +197,15 @@ def _run(job: Job, out: OutFile) -> Report:
         run_id=job.run_id,
         min_success=job.request.min_success,
         stopped=job.control.interrupted,
-        figures=RunFigures(
-            {}, budget_figures(job.runtime, job.run_id), limit_figures(job.runtime, job.run_id)
-        ),
+        figures=RunFigures({}, budget_figures(job.runtime, job.kept_as), _limits(job)),
         cost_multiple=_cost_multiple(job, items),
         files=[str(out.path)],
         resumable=True,
     )
+
+
+def _limits(job: Job) -> LimitFigures:
+    return limit_figures(job.runtime, job.kept_as, tags=(TAG,), models=job.request.model.names)
 
 
 def _cost_multiple(job: Job, items: list[ItemReport]) -> float | None:
@@ -206,7 +225,7 @@ def _cost_multiple(job: Job, items: list[ItemReport]) -> float | None:
 
 def _refuse_waiting(job: Job) -> None:
     """Calls that are not admitted yet have not started: a stop is for them too."""
-    job.runtime.desk.refuse_waiting(job.run_id, RunStopped(_stop_reason(job))).result()
+    job.runtime.desk.refuse_waiting(job.kept_as, RunStopped(_stop_reason(job))).result()
 
 
 def _stop_reason(job: Job) -> str:
@@ -231,12 +250,17 @@ def _item_report(job: Job, position: int, future: "PrefectFuture[Any]") -> ItemR
     key = job.request.items[position].key
     endings = cast("list[Ending]", run_coro_as_sync(read_endings([future.state])))
     (ending,) = endings
-    figures = item_figures(job.runtime, "item", {"run_id": job.run_id}, [key]).get(key)
+    figures = item_figures(job.runtime, "item", {"run_id": job.kept_as}, [key]).get(key)
     began = job.began.get(key)
+    reason = ending.reason or job.notes.get(key)
+    if job.control.abort.is_set() and ending.state != "succeeded":
+        if figures is None:
+            return _not_started(job, position)
+        reason = "cancelled in flight; what it may have cost stays charged as unconfirmed"
     return ItemReport(
         key=key,
-        state=ending.state,
-        reason=ending.reason or job.notes.get(key),
+        state=ending.state if ending.state != "not_started" or figures is None else "failed",
+        reason=reason,
         result=ending.result,
         **_spent(figures),
         attempts=job.attempts.get(key, 0),
@@ -246,11 +270,11 @@ def _item_report(job: Job, position: int, future: "PrefectFuture[Any]") -> ItemR
 
 def _finished_before(job: Job) -> dict[int, ItemReport]:
     """Items that an earlier attempt of this run has paid for, if their inputs are the same."""
-    records = job.runtime.desk.store.read_items(job.run_id)
+    records = job.runtime.desk.store.read_items(job.kept_as)
     if not records:
         return {}
     known = {key for key, _ in records}
-    spent = item_figures(job.runtime, "item", {"run_id": job.run_id})
+    spent = item_figures(job.runtime, "item", {"run_id": job.kept_as})
     kept = {}
     for position, item in enumerate(job.request.items):
         if item.key not in known:

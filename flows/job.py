@@ -117,11 +117,15 @@ def make_request(
 
 @dataclass
 class Job:
-    """A request at work in one flow run. `attempts`, `began` (monotonic seconds) and `notes` are
-    by item."""
+    """A request at work in one flow run.
+
+    `kept_as` names the run in the ledger, where it outlives a flow run. `attempts`, `began`
+    (monotonic seconds) and `notes` are by item.
+    """
 
     request: Request
     run_id: str
+    kept_as: str
     runtime: Runtime
     control: Control
     attempts: dict[str, int] = field(default_factory=dict)

@@ -67,7 +67,7 @@ async def sub_agent(key: str, position: int) -> Any:
         Scope(
             governor=job.runtime,
             tags=(TAG,),
-            run_id=job.run_id,
+            run_id=job.kept_as,
             item=key,
             stop=job.control.stop,
         )
@@ -93,7 +93,7 @@ async def _answer_and_keep(job: Job, position: int) -> Any:
     input_hash = job.input_hash(document.text)
     await wait_async(
         job.runtime.desk.write(
-            lambda batch: batch.rows.put_item(job.run_id, key, input_hash, record)
+            lambda batch: batch.rows.put_item(job.kept_as, key, input_hash, record)
         )
     )
     return result

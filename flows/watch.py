@@ -8,7 +8,7 @@ from prefect.logging import get_logger
 from typing_extensions import Self
 
 from prefect_governor.blocks.figures import budget_figures, limit_figures
-from prefect_governor.flows.job import Job
+from prefect_governor.flows.job import TAG, Job
 from prefect_governor.flows.report.model import ItemReport
 from prefect_governor.flows.report.progress import ApiWriter, Progress, RunProgress
 
@@ -50,8 +50,10 @@ class Watch:
     def progress(self) -> Progress:
         """Where the run is now."""
         job = self._job
-        budget = budget_figures(job.runtime, job.run_id)
-        limits = limit_figures(job.runtime, job.run_id)
+        budget = budget_figures(job.runtime, job.kept_as)
+        limits = limit_figures(
+            job.runtime, job.kept_as, tags=(TAG,), models=job.request.model.names
+        )
         total = len(job.request.items)
         return Progress(
             total=total,

@@ -1,6 +1,7 @@
 """The items of a run that are under way: enough to fill the cap, few enough to hold in memory."""
 
 import queue
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -60,6 +61,14 @@ class Window:
         while not self._ended.empty():
             ended.append(self._ended.get())
         return [(position, self._running.pop(position)) for position in ended]
+
+    def drain(self, seconds: float) -> "list[tuple[int, PrefectFuture[Any]]]":
+        """All that end within so long."""
+        ended: list[tuple[int, PrefectFuture[Any]]] = []
+        deadline = time.monotonic() + seconds
+        while self._running and time.monotonic() < deadline:
+            ended += self.wait()
+        return ended
 
     def rest(self) -> list[int]:
         """Items that were never started, or were still running when the run was aborted."""

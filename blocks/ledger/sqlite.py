@@ -255,7 +255,8 @@ class SQLiteStore:
             yield self._reader
 
     def _identify(self, connection: sqlite3.Connection) -> str:
-        """The ledger's id; after a reboot, what was counted on the last boot's clock is dropped."""
+        """The ledger's id; after a reboot, what was counted on the last boot's clock is dropped, and
+        leases admit nobody: their keeper gives them back."""
         connection.execute("BEGIN IMMEDIATE")
         put = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
         connection.execute(put, ("ledger_id", uuid.uuid4().hex))
@@ -263,7 +264,7 @@ class SQLiteStore:
         meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
         if meta["boot_id"] != boot_id():
             connection.execute("UPDATE limits SET hold_until = 0, meters = '[]'")
-            connection.execute("DELETE FROM leases")
+            connection.execute("UPDATE leases SET usable_until = 0")
             connection.execute("UPDATE meta SET value = ? WHERE key = 'boot_id'", (boot_id(),))
         connection.execute("COMMIT")
         ledger_id: str = meta["ledger_id"]

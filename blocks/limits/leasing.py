@@ -13,6 +13,12 @@ MARGIN_SECONDS = 10
 # Leases are small, so that surplus can go back without waiting for the last call of many.
 LEASES_PER_CAP = 8
 
+# What `Lease.usable_until` says of one that admits nobody any more and is still to be given back.
+# Its server may have forgotten it, as after a restart with leases in memory or a reboot.
+FORGOTTEN = 0
+# It is being given back; asked for once or more.
+GOING_BACK = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -45,9 +51,14 @@ def plan(*, cap: int, demand: int, in_flight: int, leases: list[Lease], now: int
         if left >= max(wanted, in_flight) or (held > cap and left >= in_flight):
             release.append(lease)
             held = left
-    due = now + (LEASE_SECONDS - MARGIN_SECONDS - RENEW_AFTER_SECONDS) * 10**9
-    renew = tuple(lease for lease in leases if lease not in release and lease.usable_until <= due)
+    renew = due([lease for lease in leases if lease not in release], now)
     return Plan(tuple(acquire), renew, tuple(release))
+
+
+def due(leases: list[Lease], now: int) -> tuple[Lease, ...]:
+    """Those to renew now."""
+    until = now + (LEASE_SECONDS - MARGIN_SECONDS - RENEW_AFTER_SECONDS) * 10**9
+    return tuple(lease for lease in leases if lease.usable_until <= until)
 
 
 def _headroom(cap: int) -> int:

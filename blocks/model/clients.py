@@ -5,6 +5,7 @@ loop and never closed under a running call.
 """
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -30,7 +31,7 @@ class Wanted:
 
     provider: str
     api_base: str | None
-    api_key: str | None
+    api_key: str | None = field(repr=False)
     offline: bool = False
     openai: bool = True
 
@@ -44,6 +45,9 @@ class _Held:
 _lock = threading.Lock()
 _by_loop: dict[asyncio.AbstractEventLoop, _Held] = {}
 _blocking: list[_Held] = []
+# What a forked child inherits and must neither use nor close: its parent talks over it. (A loop that
+# is collected takes its sockets out of an epoll that both have.)
+_parents: list[object] = []
 
 
 def async_pool() -> httpx.AsyncBaseTransport:
@@ -74,6 +78,18 @@ def blocking_client(wanted: Wanted) -> Any:
         if not _blocking:
             _blocking.append(_Held(blocking_pool()))
         return _of(_blocking[0], wanted, _blocking_client)
+
+
+def _after_fork() -> None:
+    global _lock
+    # Somebody may have held it during the fork.
+    _lock = threading.Lock()
+    _parents.extend([*_by_loop.items(), *_blocking])
+    _by_loop.clear()
+    _blocking.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 async def aclose_clients() -> None:

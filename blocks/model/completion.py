@@ -7,7 +7,7 @@ and settled. What would send beside it is refused, and its own retries are off.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError, NotGoverned, governor_error
@@ -117,7 +117,8 @@ def completion_under(
 class _Prepared:
     model: str
     wanted: Wanted
-    arguments: dict[str, Any]
+    # A key may be among them.
+    arguments: dict[str, Any] = field(repr=False)
 
 
 def _prepare(model: str, kwargs: dict[str, Any]) -> _Prepared:

@@ -16,19 +16,15 @@ from urllib.parse import unquote
 
 import httpx
 
-from prefect_governor.blocks.errors import (
-    NotBounded,
-    NotGoverned,
-    NotPriced,
-    RunStopped,
-)
+from prefect_governor.blocks.errors import NotBounded, NotGoverned, NotPriced, RunStopped
 from prefect_governor.blocks.ledger.records import Demand, Reply
 from prefect_governor.blocks.model.tokens import encoding_of
-from prefect_governor.blocks.scope import attribution, current_scope
+from prefect_governor.blocks.scope import NotKept, attribution, current_scope, only_kept
 from prefect_governor.blocks.wire.dialects import dialect_of
 from prefect_governor.blocks.wire.plans import Billed, CallPlan, Dialect
 from prefect_governor.blocks.wire.ports import IO, Terms
 from prefect_governor.blocks.wire.reservation import Call, Reservation, watch_dropped
+from prefect_governor.blocks.wire.secrets import Secrets
 from prefect_governor.blocks.wire.verdict import (
     TOO_MANY,
     hold_seconds,
@@ -69,15 +65,19 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
     """Sends a request under its governor and returns the reply.
 
     Raises NotGoverned, NotPriced, NotBounded, OverBudget, QueueTimeout, RunStopped or
-    LedgerUnavailable before a byte is sent; whatever the inner transport raises, once the
-    reservation is resolved.
+    LedgerUnavailable before a byte is sent; NotKept inside `scope.kept_only` where no reply is
+    kept; whatever the inner transport raises, once the reservation is resolved. An error that the
+    provider answers is handed out without the request's key, should it quote it.
     """
+    secrets = Secrets(request)
     if request.method in PASSING_METHODS:
-        return await io.send(request)
+        return await _passed(io, request, secrets)
     dialect = dialect_of(request.method, request.url.path)
     call = _plan(terms, dialect, request, await io.body(request))
     if call.key is not None and (kept := call.desk.reply(call.key)) is not None:
         return _replayed(kept, request)
+    if only_kept():
+        raise NotKept("no reply is kept for this call, so it was not made")
     started, throttled = terms.clock(), 0
     while True:
         reservation = await _admit(terms, io, call, started)
@@ -85,11 +85,11 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
         try:
             response = await io.send(_outgoing(request, call.plan))
             if call.plan.streamed and _is_stream(response):
-                return _streamed(io, reservation, response)
-            body = await io.read(response)
+                return _streamed(io, reservation, response, secrets)
+            body = secrets.out_of_body(await io.read(response), status=response.status_code)
             if response.status_code != TOO_MANY or quota_is_spent(body):
                 await _resolve(io, reservation, response, body)
-                return _handed_out(response, content=body)
+                return _handed_out(response, secrets, content=body)
             throttled += 1
             hold = hold_seconds(response.headers, attempt=throttled, now=terms.now())
             await _hold(io, reservation, hold)
@@ -100,9 +100,22 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
                 raise httpx.LocalProtocolError(MALFORMED) from None
             raise
         if terms.clock() - started + hold > THROTTLED_PATIENCE_SECONDS:
-            return _handed_out(response, content=body)
-        if not call.demand.limits:
+            return _handed_out(response, secrets, content=body)
+        if not call.throttle_keys:
             await io.sleep(hold)
+
+
+async def _passed(io: IO, request: httpx.Request, secrets: Secrets) -> httpx.Response:
+    """What costs nothing is sent as it is."""
+    response = await io.send(request)
+    if response.status_code < 400:
+        return response
+    try:
+        body = secrets.out_of(await io.read(response))
+    except BaseException:
+        await io.close(response)
+        raise
+    return _handed_out(response, secrets, content=body)
 
 
 def _plan(terms: Terms, dialect: Dialect, request: httpx.Request, body: bytes) -> Call:
@@ -136,7 +149,8 @@ def _plan(terms: Terms, dialect: Dialect, request: httpx.Request, body: bytes) -
     if here is not None and here.item is not None:
         key = here.next_reply_key(_request_hash(request, plan.body))
     timeout = governing.queue_timeout_seconds
-    return Call(governing.desk, dialect, plan, price, demand, timeout, here, key)
+    throttle_keys = governing.throttle_keys(demand.limits)
+    return Call(governing.desk, dialect, plan, price, demand, throttle_keys, timeout, here, key)
 
 
 async def _admit(terms: Terms, io: IO, call: Call, started: float) -> Reservation:
@@ -149,12 +163,12 @@ async def _admit(terms: Terms, io: IO, call: Call, started: float) -> Reservatio
     demand = replace(call.demand, call_id=call_id)
     future = call.desk.admit(demand, queue_timeout_seconds=left)
     try:
-        await io.wait(future)
+        admission = await io.wait(future)
     except BaseException:
         if not future.done() or future.exception() is None:
             call.desk.abandon(call_id)
         raise
-    reservation = Reservation(call, call_id)
+    reservation = Reservation(call, call_id, waited_seconds=admission.waited_seconds)
     try:
         _not_stopped(call)
     except RunStopped:
@@ -185,7 +199,7 @@ async def _failed(
 async def _hold(io: IO, reservation: Reservation, seconds: float) -> None:
     call = reservation.call
     # First the hold, then the slot: nobody is let through in between.
-    held = call.desk.throttled(call.demand.limits, seconds)
+    held = call.desk.throttled(call.throttle_keys, seconds)
     voided = reservation.resolve("void", "429")
     await _done(io, held)
     await _done(io, voided)
@@ -215,7 +229,9 @@ async def _done(io: IO, future: "Future[None] | None") -> None:
         await io.wait(future)
 
 
-def _streamed(io: IO, reservation: Reservation, response: httpx.Response) -> httpx.Response:
+def _streamed(
+    io: IO, reservation: Reservation, response: httpx.Response, secrets: Secrets
+) -> httpx.Response:
     """Hands out a stream that settles before its last bytes are passed on."""
     watch_dropped()
 
@@ -227,6 +243,7 @@ def _streamed(io: IO, reservation: Reservation, response: httpx.Response) -> htt
 
         async def show(data: bytes) -> bytes:
             nonlocal settled
+            data = secrets.out_of_body(data, status=response.status_code)
             if call.key is not None and not settled:
                 shown.append(data)
             billed = None if settled else reader.finished()
@@ -256,7 +273,7 @@ def _streamed(io: IO, reservation: Reservation, response: httpx.Response) -> htt
         finally:
             reservation.resolve("unconfirm", "the stream was closed before its end")
 
-    return _handed_out(response, stream=io.stream(passing(), close))
+    return _handed_out(response, secrets, stream=io.stream(passing(), close))
 
 
 def _is_stream(response: httpx.Response) -> bool:
@@ -264,12 +281,15 @@ def _is_stream(response: httpx.Response) -> bool:
     return response.is_success and not kind.startswith("application/json")
 
 
-def _handed_out(response: httpx.Response, **body: Any) -> httpx.Response:
+def _handed_out(response: httpx.Response, secrets: Secrets, **body: Any) -> httpx.Response:
     """The reply as the caller gets it: decoded, so without what described the coded bytes."""
-    headers = [(k, v) for k, v in response.headers.multi_items() if k not in _OF_THE_BYTES]
-    return httpx.Response(
-        response.status_code, headers=headers, extensions=response.extensions, **body
-    )
+    headers = [
+        (name, value)
+        for name, value in secrets.out_of_headers(response)
+        if name.decode("ascii", "replace").lower() not in _OF_THE_BYTES
+    ]
+    extensions = secrets.out_of_extensions(response)
+    return httpx.Response(response.status_code, headers=headers, extensions=extensions, **body)
 
 
 def _replayed(kept: Reply, request: httpx.Request) -> httpx.Response:

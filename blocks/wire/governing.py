@@ -60,3 +60,7 @@ class Governing(Protocol):
 
     def limits(self, *, tags: tuple[str, ...], model: str, host: str) -> tuple[str, ...]:
         """Keys of every limit that applies to a call."""
+
+    def throttle_keys(self, limits: tuple[str, ...]) -> tuple[str, ...]:
+        """Of a call's limits, those that stand for its model: what a provider's 429 is about. A
+        limit of a tag or of everything holds other models too, which the provider may serve."""

@@ -1,5 +1,6 @@
 """An admitted call, and that it is resolved once whatever becomes of it."""
 
+import os
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
@@ -18,13 +19,17 @@ _counting = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that may be asked for: planned, priced, not admitted (`demand` has no id yet)."""
+    """A call that may be asked for: planned, priced, not admitted (`demand` has no id yet).
+
+    `throttle_keys`: those of its limits that a 429 of the provider holds.
+    """
 
     desk: Desk
     dialect: Dialect
     plan: CallPlan
     price: Price
     demand: Demand
+    throttle_keys: tuple[str, ...]
     queue_timeout_seconds: float | None
     scope: Scope | None
     key: ReplyKey | None
@@ -33,10 +38,13 @@ class Call:
 class Reservation:
     """What the ledger holds for a call from its admission on. The first resolve counts."""
 
-    def __init__(self, call: Call, call_id: str) -> None:
+    def __init__(self, call: Call, call_id: str, *, waited_seconds: float = 0.0) -> None:
         self.call = call
         self._id = call_id
         self._open = True
+        if call.scope is not None:
+            with _counting:
+                call.scope.spent.waited_seconds += waited_seconds
 
     def settle(self, usage: Usage, reply: Reply | None) -> "Future[None]":
         """The provider billed `usage`; `reply` is kept with it."""
@@ -73,6 +81,11 @@ class _Dropped:
     """
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Without a thread and with nothing to do, as in a child that was just forked: neither its
+        parent's thread nor what that thread's locks guard is there."""
         self._queue: SimpleQueue[tuple[Desk, str]] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -99,3 +112,12 @@ class _Dropped:
 
 _DROPPED = _Dropped()
 watch_dropped = _DROPPED.watch
+
+
+def _after_fork() -> None:
+    global _counting
+    _counting = threading.Lock()
+    _DROPPED.begin()
+
+
+os.register_at_fork(after_in_child=_after_fork)

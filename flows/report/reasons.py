@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect_governor.blocks.errors import governor_error
+from prefect_governor.flows.failures import spent_quota
 from prefect_governor.flows.report.model import ItemReport, ItemState
 
 LONGEST = 300
@@ -107,8 +108,7 @@ def _words(error: BaseException) -> str:
 
 def _provider_words(error: BaseException, name: str, status: int) -> str:
     hint = _HINTS.get(status)
-    code = getattr(error, "code", None)
-    if status == 429 and code == "insufficient_quota":
+    if spent_quota(error):
         hint = "the provider's quota is spent: add credit there"
     text = f"{name} (HTTP {status}): {_provider_message(error)}"
     if hint is None:

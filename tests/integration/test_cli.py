@@ -290,7 +290,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_accounts_for_the_rest(
     assert nano(report["budget"]["spent_usd"]) == stats["billed_nano"]
     assert lines(tmp_path / "out.jsonl") == report["items"]
     assert "finishing what is in flight" in stderr
-    assert f"/runs/flow-run/{report['run_id']} pays only for what is missing" in stderr
+    assert f"interrupted; what finished is in {tmp_path / 'out.jsonl'}" in stderr
     assert "Traceback" not in stderr
 
 
@@ -317,8 +317,10 @@ def test_second_ctrl_c_cancels_what_is_in_flight_and_it_stays_charged(
     report = json.loads(stdout)
     stats = upstream.settled_stats()
     assert stats["abandoned"] == stats["requests"] == 10
-    assert len(report["items"]) == 40
-    assert all(item["state"] != "succeeded" and item["reason"] for item in report["items"])
+    states = Counter(item["state"] for item in report["items"])
+    assert states == {"failed": 10, "not_started": 30}
+    reasons = {item["reason"] for item in report["items"] if item["state"] == "failed"}
+    assert all("unconfirmed" in reason for reason in reasons)
     budget = report["budget"]
     charged = nano(budget["spent_usd"]) + nano(budget["unconfirmed_usd"])
     assert charged >= stats["billed_nano"] > 0
@@ -382,9 +384,8 @@ def test_two_commands_under_one_governor_share_its_cap_and_its_money(
     assert both > 0
     shown = json.loads(run("budget", "show", name, "--json", "--by", "model").stdout)
     assert nano(shown["spent_usd"]) == stats["billed_nano"]
-    assert [each["name"] for each in shown["spent_by"]] == [MODEL.split("/")[1]] or [
-        each["name"] for each in shown["spent_by"]
-    ] == [MODEL]
+    assert len(shown["spent_by"]) == 1
+    assert shown["spent_by"][0]["name"].endswith("gpt-4o-mini")
     assert nano(shown["spent_by"][0]["spent_usd"]) == stats["billed_nano"]
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from prefect import flow
 from pydantic import BaseModel
 
-from prefect_governor import Report, fan_out
+from prefect_governor import Budget, Governor, Limit, Report, fan_out
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
 from prefect_governor.flows.control import Control, current_control
 from tests.integration.conftest import Corpus
@@ -267,6 +268,46 @@ def test_flows_own_retry_pays_only_for_what_is_missing(
     )
     assert state.is_completed(), state
     assert upstream.settled_stats()["requests"] == 7
+
+
+def test_parent_that_runs_again_pays_for_nothing_twice(
+    upstream: ProviderProcess, corpus: Corpus
+) -> None:
+    items = corpus(5)
+    attempts: list[Report] = []
+
+    @flow(retries=1, retry_delay_seconds=0)
+    def parent() -> str:
+        attempts.append(ask(items))
+        if len(attempts) == 1:
+            raise ValueError("after the fan-out")
+        return "done"
+
+    assert parent(return_state=True).is_completed()
+    assert upstream.settled_stats()["requests"] == 5
+    first, second = attempts
+    assert [each.result for each in first.items] == [each.result for each in second.items]
+    assert second.budget.spent_usd == first.budget.spent_usd
+
+
+def test_more_texts_than_prefect_takes_as_parameters(upstream: ProviderProcess) -> None:
+    items = [{"key": f"t-{at}", "text": f"{at} " + "word " * 4000} for at in range(30)]
+    report = fan_out(items, ask="What is this?", model=MODEL, max_output_tokens=24)
+    assert [item.key for item in report.items] == [item["key"] for item in items]
+    assert report.outcome == "complete"
+
+
+def test_limits_for_other_tags_do_not_narrow_the_run(
+    upstream: ProviderProcess, corpus: Corpus
+) -> None:
+    Governor(
+        budget=Budget(max_usd=1),
+        limits=[Limit(tag="gpu", max_concurrent=1), Limit(tag="llm", max_concurrent=20)],
+    ).save("two-tags", overwrite=True)
+    upstream.configure(latency_seconds=0.5)
+    report = ask(corpus(60), governor="two-tags")
+    assert report.limits.cap == 20
+    assert 15 <= upstream.settled_stats()["max_open"] <= 20
 
 
 @pytest.mark.parametrize(

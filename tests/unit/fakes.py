@@ -126,11 +126,13 @@ class FakeDesk:
 
 @dataclass
 class FakeGoverning:
-    """One account, one limit; LiteLLM's prices unless `price` is given."""
+    """One account, one limit; LiteLLM's prices unless `price` is given. A 429 holds all limits
+    unless `throttled_keys` are given."""
 
     desk: FakeDesk = field(default_factory=FakeDesk)
     price: Price | None = None
     limit_keys: tuple[str, ...] = ("limit",)
+    throttled_keys: tuple[str, ...] | None = None
     queue_timeout_seconds: float | None = None
     asked: list[str] = field(default_factory=list)
 
@@ -143,6 +145,9 @@ class FakeGoverning:
 
     def limits(self, *, tags: tuple[str, ...], model: str, host: str) -> tuple[str, ...]:
         return self.limit_keys
+
+    def throttle_keys(self, limits: tuple[str, ...]) -> tuple[str, ...]:
+        return limits if self.throttled_keys is None else self.throttled_keys
 
 
 @dataclass

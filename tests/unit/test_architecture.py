@@ -32,8 +32,13 @@ ERRORS = {
     "RunFailed",
     "RunStopped",
 }
+# Names that a later release fills; until then they say what to do instead.
+LATER_BLOCKS = {"aembedding", "aresponses", "embedding", "responses"}
+LATER_FLOWS = {"aresearch", "research"}
 BLOCKS = {"Budget", "Governor", "Limit", "Model", "acompletion", "completion", "governed"}
+BLOCKS |= LATER_BLOCKS
 FLOWS = {"GovernedTaskRunner", "Item", "Report", "afan_out", "fan_out", "publish_report"}
+FLOWS |= LATER_FLOWS
 SURFACE = {
     "prefect_governor": ERRORS | BLOCKS | FLOWS,
     "prefect_governor.blocks": ERRORS | BLOCKS,
@@ -252,6 +257,16 @@ def test_the_three_packages_give_the_same_objects() -> None:
     for package in ("prefect_governor.blocks", "prefect_governor.flows"):
         for name in SURFACE[package]:
             assert getattr(top, name) is getattr(import_module(package), name)
+
+
+@pytest.mark.parametrize("name", sorted(LATER_BLOCKS | LATER_FLOWS))
+async def test_a_name_of_a_later_release_says_what_to_do_until_then(name: str) -> None:
+    top = import_module("prefect_governor")
+    with pytest.raises(top.GovernorError, match=f"`{name}` comes with a later release; until then"):
+        called = getattr(top, name)("openai/gpt-4o-mini", input="x")
+        # The others are coroutine functions, as they will be.
+        assert name.startswith("a")
+        await called
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -52,7 +52,7 @@ def test_unknown_time_zone_is_refused_by_name(zone: str) -> None:
 
 def test_unknown_window_is_refused() -> None:
     with pytest.raises(ValidationError, match="window"):
-        Budget(max_usd=1, window="fortnight")
+        Budget.model_validate({"max_usd": 1, "window": "fortnight"})
 
 
 def test_account_is_what_the_document_says() -> None:

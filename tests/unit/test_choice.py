@@ -114,9 +114,7 @@ def test_unknown_price_is_refused_with_the_fix(monkeypatch: pytest.MonkeyPatch) 
 def test_fallback_is_checked_like_the_model_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     with pytest.raises(ConfigurationError, match="GROQ_API_KEY"):
-        ModelChoice(
-            "openai/gpt-4o-mini", "block", fallbacks=("groq/openai/gpt-oss-20b",)
-        ).check()
+        ModelChoice("openai/gpt-4o-mini", "block", fallbacks=("groq/openai/gpt-oss-20b",)).check()
 
 
 @pytest.mark.parametrize("name", ["anthropic/claude-sonnet-4-5", "bedrock/x", "nonsense/x"])

@@ -25,7 +25,14 @@ from prefect_governor.blocks.model.completion import (
 )
 from prefect_governor.blocks.model.library import litellm
 from prefect_governor.blocks.model.prices import PriceOverride
-from prefect_governor.blocks.scope import Scope, current_scope, scope
+from prefect_governor.blocks.scope import (
+    NotKept,
+    Scope,
+    current_scope,
+    kept_only,
+    one_answer,
+    scope,
+)
 from tests.unit.fakes import (
     FakeDesk,
     FakeGoverning,
@@ -358,3 +365,26 @@ async def test_hundreds_of_calls_are_in_flight_at_once_and_each_is_settled(
     with scope(Scope(governing)):
         await asyncio.gather(*(acompletion(**reach("openai")) for _ in range(300)))
     assert governing.desk.outcomes == ["settle"] * 300
+
+
+@pytest.mark.parametrize("provider", ["openai", "mistral"])
+async def test_reply_that_was_kept_is_asked_for_without_a_call(
+    provider: str, network: Network, governing: FakeGoverning
+) -> None:
+    def item() -> Scope:
+        return Scope(governing, run_id="r", item="i")
+
+    with scope(item()), one_answer(), kept_only(), pytest.raises(NotKept):
+        await acompletion(**reach(provider))
+    assert not network.requests
+    assert not governing.desk.demands
+    with scope(item()), one_answer():
+        # What was only looked for takes no place.
+        with kept_only(), pytest.raises(NotKept):
+            await acompletion(**reach(provider))
+        paid = await acompletion(**reach(provider))
+    with scope(item()), one_answer(), kept_only():
+        kept = await acompletion(**reach(provider))
+        assert completion(**reach(provider)).choices[0].message == kept.choices[0].message
+    assert kept.choices[0].message == paid.choices[0].message
+    assert len(network.requests) == 1

@@ -14,7 +14,13 @@ from prefect_governor.blocks.errors import (
     QueueTimeout,
     RunStopped,
 )
-from prefect_governor.flows.failures import ends_the_run, worth_a_retry, worth_another_model
+from prefect_governor.flows.failures import (
+    ends_the_run,
+    failure_of,
+    spent_quota,
+    worth_a_retry,
+    worth_another_model,
+)
 
 OURS: list[BaseException] = [
     OverBudget("x"),
@@ -29,9 +35,10 @@ OURS: list[BaseException] = [
 class Answered(Exception):
     """As clients raise what a provider answered."""
 
-    def __init__(self, status: int, text: str = "no") -> None:
+    def __init__(self, status: int, text: str = "no", body: object = None) -> None:
         super().__init__(text)
         self.status_code = status
+        self.body = body
 
 
 def wrapped(inner: BaseException, *, depth: int = 3) -> BaseException:
@@ -86,14 +93,72 @@ def test_programming_errors_are_not_retried() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["insufficient_quota", "You exceeded your current quota, please check your plan"]
+    "answered",
+    [
+        Answered(429, body={"error": {"code": "insufficient_quota", "type": "requests"}}),
+        Answered(429, body={"type": "insufficient_quota", "code": None}),
+        Answered(400, body={"code": "billing_hard_limit_reached"}),
+        Answered(429, """Error code: 429 - {'error': {'code': 'insufficient_quota'}}"""),
+        Answered(402, "insufficient_balance"),
+    ],
 )
-def test_spent_quota_ends_the_run_instead_of_being_retried_like_throttling(text: str) -> None:
-    error = wrapped(Answered(429, text))
+def test_spent_quota_ends_the_run_instead_of_being_retried_like_throttling(
+    answered: Exception,
+) -> None:
+    error = wrapped(answered)
+    assert spent_quota(error)
     assert not worth_a_retry(error)
     reason = ends_the_run(error)
     assert reason is not None
     assert "quota" in reason
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        # As Gemini says it of a minute's quota.
+        Answered(
+            429,
+            "You exceeded your current quota, please check your plan and billing details.",
+            {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}},
+        ),
+        Answered(429, "You exceeded your current quota", {"code": "rate_limit_exceeded"}),
+        # Its code tells more than what its text quotes.
+        Answered(429, "after insufficient_quota: slow down", {"code": "rate_limit_exceeded"}),
+        Answered(500, "the document says insufficient_quota"),
+        Answered(429, "my_insufficient_quota_field"),
+    ],
+)
+def test_quota_that_comes_back_is_waited_for_and_ends_nothing(answered: Exception) -> None:
+    error = wrapped(answered)
+    assert not spent_quota(error)
+    assert worth_a_retry(error)
+    assert ends_the_run(error) is None
+
+
+DEAD_KEY, BUSY, TOO_LONG = Answered(401), Answered(503), Answered(400, "context_length_exceeded")
+SPENT = Answered(429, body={"code": "insufficient_quota"})
+
+
+@pytest.mark.parametrize(
+    ("failures", "counts", "ends"),
+    [
+        ([BUSY, DEAD_KEY], BUSY, False),
+        ([TOO_LONG, DEAD_KEY], TOO_LONG, False),
+        ([TOO_LONG, BUSY], BUSY, False),
+        ([DEAD_KEY, BUSY], BUSY, False),
+        ([DEAD_KEY, TOO_LONG], TOO_LONG, False),
+        ([DEAD_KEY, SPENT], DEAD_KEY, True),
+        ([SPENT], SPENT, True),
+        ([TOO_LONG, Answered(404)], TOO_LONG, False),
+    ],
+)
+def test_dead_key_of_a_fallback_ends_no_run_that_its_model_can_go_on_with(
+    failures: list[Exception], counts: Exception, ends: bool
+) -> None:
+    found = failure_of(failures)
+    assert found is counts
+    assert (ends_the_run(found) is not None) is ends
 
 
 def test_dead_key_ends_the_run() -> None:

@@ -25,7 +25,12 @@ def test_each_item_is_on_disk_before_the_next_one(
 ) -> None:
     synced: list[int] = []
     sync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(file), sync(file)))
+
+    def counted(file: int) -> None:
+        synced.append(file)
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", counted)
     path = tmp_path / "out.jsonl"
     with OutFile(path) as out:
         for at, key in enumerate(["b", "a"], start=1):

@@ -9,7 +9,15 @@ from typing import Any, cast
 
 import pytest
 
-from prefect_governor.blocks.scope import Scope, attribution, current_scope, scope
+from prefect_governor.blocks.scope import (
+    Scope,
+    attribution,
+    current_scope,
+    kept_only,
+    one_answer,
+    only_kept,
+    scope,
+)
 
 GOVERNOR = cast(Any, object())
 
@@ -61,6 +69,23 @@ def test_replies_of_an_item_are_numbered_in_order_of_its_calls() -> None:
     assert [key and key.call_index for key in keys] == [0, 1, 2]
     assert keys[0] is not None
     assert (keys[0].run_id, keys[0].item, keys[0].request_hash) == ("r", "i", "hash-0")
+
+
+def test_tries_for_one_answer_share_its_place_and_the_next_answer_has_the_next() -> None:
+    here = Scope(GOVERNOR, run_id="r", item="i")
+    found = []
+    for _ in range(2):
+        with one_answer():
+            found += [here.next_reply_key(model) for model in ("first", "fallback")]
+    found.append(here.next_reply_key("alone"))
+    assert [key and key.call_index for key in found] == [0, 0, 1, 1, 2]
+
+
+def test_only_kept_replies_are_asked_for_inside_and_any_after() -> None:
+    with pytest.raises(ValueError, match="x"), kept_only():
+        assert only_kept()
+        raise ValueError("x")
+    assert not only_kept()
 
 
 @pytest.mark.parametrize("fields", [{}, {"run_id": "r"}, {"item": "i"}])

@@ -7,6 +7,8 @@ import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -19,9 +21,9 @@ from prefect_governor.blocks.errors import (
     OverBudget,
     RunStopped,
 )
-from prefect_governor.blocks.ledger.records import Usage
+from prefect_governor.blocks.ledger.records import Admission, Demand, Usage
 from prefect_governor.blocks.model.prices import UsageParts, cost, load_price
-from prefect_governor.blocks.scope import Scope, scope
+from prefect_governor.blocks.scope import NotKept, Scope, kept_only, one_answer, scope
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 from tests.unit.fakes import (
     FakeDesk,
@@ -199,6 +201,64 @@ async def test_429_is_not_charged_holds_everyone_and_goes_again_under_a_new_rese
     assert made.desk.held == [(("limit",), 7.0)] * 2
     assert made.desk.outcomes == ["void", "void", "settle"]
     assert len(made.provider.requests) == len(made.desk.demands) == 3
+
+
+async def test_429_holds_what_stands_for_its_model_and_nobody_else(
+    wire: Callable[..., Wire],
+) -> None:
+    governing = FakeGoverning(limit_keys=("tag", "all", "model"), throttled_keys=("model",))
+    throttled = httpx.Response(429, headers={"retry-after": "7"})
+    made = wire(throttled, ok(), governing=governing)
+    with scope(Scope(made.governing)):
+        await made.post()
+    assert made.desk.held == [(("model",), 7.0)]
+    assert {each.limits for each in made.desk.demands.values()} == {("tag", "all", "model")}
+
+
+async def test_wait_of_every_admission_is_told_apart_from_the_calls_own_time(
+    wire: Callable[..., Wire],
+) -> None:
+    class Queueing(FakeDesk):
+        def admit(self, demand: Demand, **options: Any) -> "Future[Admission]":
+            super().admit(demand, **options)
+            admitted: Future[Admission] = Future()
+            admitted.set_result(Admission(demand.call_id, 1.5))
+            return admitted
+
+    throttled = httpx.Response(429, headers={"retry-after": "7"})
+    made = wire(throttled, ok(), governing=FakeGoverning(desk=Queueing()))
+    here = Scope(made.governing)
+    with scope(here):
+        await made.post()
+    assert here.spent.waited_seconds == 3.0
+    assert here.spent.calls == 1
+
+
+async def test_reply_of_a_fallback_is_found_again_without_asking_the_first_model(
+    wire: Callable[..., Wire],
+) -> None:
+    made = wire(httpx.Response(404, json={"error": {}}), ok(text="kept"))
+
+    async def two_models(*, again: bool) -> list[Any]:
+        """What each model said, None where none was kept, until one answered."""
+        said: list[Any] = []
+        with scope(Scope(made.governing, run_id="r", item="i")), one_answer():
+            for model in ("gpt-4o", "gpt-4o-mini"):
+                try:
+                    with kept_only() if again else nullcontext():
+                        reply = await made.post(chat_request(model=model))
+                except NotKept:
+                    said.append(None)
+                    continue
+                said.append(reply.status_code)
+                if reply.is_success:
+                    break
+        return said
+
+    assert await two_models(again=False) == [404, 200]
+    assert await two_models(again=True) == [None, 200]
+    assert len(made.provider.requests) == 2
+    assert made.desk.outcomes == ["void", "settle"]
 
 
 async def test_429_without_a_word_is_held_twice_as_long_each_time(

@@ -1,0 +1,67 @@
+"""The secrets that a request shows, and what a provider answers without them.
+
+Clients make the text of their errors of what a provider answers, and texts of errors go into logs,
+states and reports. A reply is cleaned where it arrives, since only there the secret is known: no
+pattern knows a key such as `abcDEF123`.
+"""
+
+import json
+
+import httpx
+
+REDACTED = b"[redacted]"
+# A shorter value is a placeholder, and its letters may stand in any word.
+SHORTEST = 6
+
+_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+_ERROR = b'"error"'
+_REASON = "reason_phrase"
+
+
+class Secrets:
+    """What one request shows to prove who sends it."""
+
+    def __init__(self, request: httpx.Request) -> None:
+        found: set[bytes] = set()
+        for name, value in request.headers.raw:
+            if name.lower() not in _HEADERS:
+                continue
+            # "Bearer <key>": the scheme is no secret.
+            secret = value.split(b" ", 1)[-1] if name.lower() == b"authorization" else value
+            secret = secret.strip()
+            if len(secret) >= SHORTEST:
+                found |= {secret, *_escaped(secret)}
+        # A secret that holds another goes first.
+        self._secrets = sorted(found, key=len, reverse=True)
+
+    def out_of(self, data: bytes) -> bytes:
+        """`data` without them."""
+        for secret in self._secrets:
+            data = data.replace(secret, REDACTED)
+        return data
+
+    def out_of_body(self, data: bytes, *, status: int) -> bytes:
+        """A body, or an event of a stream, without them if it tells of an error.
+
+        Other replies stay as they are: "ollama" is a key that people set, and a word.
+        """
+        return self.out_of(data) if status >= 400 or _ERROR in data else data
+
+    def out_of_headers(self, response: httpx.Response) -> list[tuple[bytes, bytes]]:
+        """An error's headers without them."""
+        if response.status_code < 400:
+            return response.headers.raw
+        return [(name, self.out_of(value)) for name, value in response.headers.raw]
+
+    def out_of_extensions(self, response: httpx.Response) -> dict[str, object]:
+        """A reply's extensions with a reason phrase that does not hold them."""
+        extensions = dict(response.extensions)
+        if isinstance(reason := extensions.get(_REASON), bytes):
+            extensions[_REASON] = self.out_of(reason)
+        return extensions
+
+
+def _escaped(secret: bytes) -> tuple[bytes, ...]:
+    """How JSON may write it."""
+    written = json.dumps(secret.decode("latin-1"))[1:-1].encode()
+    return written, written.replace(b"/", rb"\/")
