@@ -167,8 +167,8 @@ class BackgroundServer:
         return _info(port, pid=process.pid, started=True)
 
     def _environment(self, port: int) -> dict[str, str]:
-        # Leases outlive a restart of the server; in memory they would be lost, and their slots taken
-        # for ever. Whoever set another storage keeps it.
+        # Leases outlive a restart of the server; in memory they would be lost, and their slots
+        # taken for ever. Whoever set another storage keeps it.
         leases = "prefect.server.concurrency.lease_storage.filesystem"
         kept = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": leases} | os.environ
         return kept | {

@@ -264,8 +264,13 @@ def _item_report(job: Job, position: int, future: "PrefectFuture[Any]") -> ItemR
         result=ending.result,
         **_spent(figures),
         attempts=job.attempts.get(key, 0),
-        seconds=None if began is None else round(time.monotonic() - began, 3),
+        seconds=None if began is None else _seconds(job, key, began),
     )
+
+
+def _seconds(job: Job, key: str, began: float) -> float:
+    """How long an item took, without its time in the queue."""
+    return round(max(0.0, time.monotonic() - began - job.waited.get(key, 0.0)), 3)
 
 
 def _finished_before(job: Job) -> dict[int, ItemReport]:

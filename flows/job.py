@@ -120,7 +120,7 @@ class Job:
     """A request at work in one flow run.
 
     `kept_as` names the run in the ledger, where it outlives a flow run. `attempts`, `began`
-    (monotonic seconds) and `notes` are by item.
+    (monotonic seconds), `waited` (seconds in the queue) and `notes` are by item.
     """
 
     request: Request
@@ -130,6 +130,7 @@ class Job:
     control: Control
     attempts: dict[str, int] = field(default_factory=dict)
     began: dict[str, float] = field(default_factory=dict)
+    waited: dict[str, float] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
 
     def input_hash(self, text: str) -> str:

@@ -13,9 +13,14 @@ from prefect.tasks import exponential_backoff
 from prefect_governor.blocks.errors import CallRefused, ItemFailed, RunStopped
 from prefect_governor.blocks.model.completion import acompletion
 from prefect_governor.blocks.model.tokens import count_tokens, encoding_of
-from prefect_governor.blocks.scope import Scope, scope
+from prefect_governor.blocks.scope import Scope, kept_only, one_answer, scope
 from prefect_governor.blocks.wire.waits import wait_async
-from prefect_governor.flows.failures import ends_the_run, worth_a_retry, worth_another_model
+from prefect_governor.flows.failures import (
+    ends_the_run,
+    failure_of,
+    worth_a_retry,
+    worth_another_model,
+)
 from prefect_governor.flows.job import TAG, Job, current_job
 from prefect_governor.flows.prompt import (
     Message,
@@ -63,15 +68,10 @@ async def sub_agent(key: str, position: int) -> Any:
     job = current_job.get()
     assert job is not None, "sub_agent runs in a fan-out only"
     _note_attempt(job, key)
-    with scope(
-        Scope(
-            governor=job.runtime,
-            tags=(TAG,),
-            run_id=job.kept_as,
-            item=key,
-            stop=job.control.stop,
-        )
-    ):
+    here = Scope(
+        governor=job.runtime, tags=(TAG,), run_id=job.kept_as, item=key, stop=job.control.stop
+    )
+    with scope(here):
         try:
             return await _answer_and_keep(job, position)
         except Exception as error:
@@ -80,6 +80,8 @@ async def sub_agent(key: str, position: int) -> Any:
                 job.control.reason = reason
                 job.control.stop.set()
             raise
+        finally:
+            job.waited[key] = job.waited.get(key, 0.0) + here.spent.waited_seconds
 
 
 async def _answer_and_keep(job: Job, position: int) -> Any:
@@ -183,17 +185,40 @@ async def _call(job: Job, key: str, messages: list[Message]) -> str:
         options["api_base"] = model.api_base
     if model.api_key is not None:
         options["api_key"] = model.api_key.get_secret_value()
-    for name in model.names:
+    with one_answer():
+        reply = await _kept(messages, options, model.names) if len(model.names) > 1 else None
+        if reply is None:
+            reply = await _first_answer(messages, options, model.names)
+    return _text(job, key, reply)
+
+
+async def _kept(messages: list[Message], options: dict[str, Any], names: tuple[str, ...]) -> Any:
+    """The reply that one of the models gave before, None where none did: what a fallback answered
+    is not asked of the first model again."""
+    with kept_only():
+        for name in names:
+            try:
+                return await acompletion(name, messages, **options)
+            except Exception:
+                # NotKept, or what the call itself will say.
+                continue
+    return None
+
+
+async def _first_answer(
+    messages: list[Message], options: dict[str, Any], names: tuple[str, ...]
+) -> Any:
+    failures: list[Exception] = []
+    for name in names:
         try:
-            reply = await acompletion(name, messages, **options)
+            return await acompletion(name, messages, **options)
         except CallRefused:
             raise
         except Exception as error:
-            if name == model.names[-1] or not worth_another_model(error):
+            if not worth_another_model(error):
                 raise
-            continue
-        return _text(job, key, reply)
-    raise AssertionError("a model has at least its own name")
+            failures.append(error)
+    raise failure_of(failures)
 
 
 def _text(job: Job, key: str, reply: Any) -> str:

@@ -255,8 +255,8 @@ class SQLiteStore:
             yield self._reader
 
     def _identify(self, connection: sqlite3.Connection) -> str:
-        """The ledger's id; after a reboot, what was counted on the last boot's clock is dropped, and
-        leases admit nobody: their keeper gives them back."""
+        """The ledger's id; after a reboot, what was counted on the last boot's clock is dropped,
+        and leases admit nobody: their keeper gives them back."""
         connection.execute("BEGIN IMMEDIATE")
         put = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
         connection.execute(put, ("ledger_id", uuid.uuid4().hex))

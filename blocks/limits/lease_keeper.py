@@ -38,7 +38,7 @@ FULL_SECONDS = 5.0
 class _Todo:
     """`stale` admits nobody and may hold slots on the server; `held` is what is usable."""
 
-    plan: Plan = Plan()
+    plan: Plan
     stale: tuple[Lease, ...] = ()
     held: int = 0
 
@@ -147,7 +147,7 @@ class LimitKeeper:
             return tuple(batch.rows.leases(self.key))
 
         leases = self._desk.write(work).result()
-        self._apply(_Todo(stale=leases))
+        self._apply(_Todo(Plan(), leases))
         self._known = None
 
     def _say(self, gate: Gate, slots: int | None) -> None:
@@ -175,7 +175,8 @@ class LimitKeeper:
             batch.flush_gate(self.key)
             gate = batch.rows.gate(self.key)
             now = batch.rows.now.boot
-            usable, stale = [], []
+            usable: list[Lease] = []
+            stale: list[Lease] = []
             for lease in batch.rows.leases(self.key):
                 # One on a limit that was deleted, or that another took the place of, holds nothing.
                 here = lease.server_id == str(known.id)
@@ -186,7 +187,7 @@ class LimitKeeper:
                 if lease.usable_until > now:
                     batch.rows.put_lease(replace(lease, usable_until=GOING_BACK))
             if gate is None or gate.leased is None or gate.cap is None:
-                return _Todo(stale=tuple(stale))
+                return _Todo(Plan(), tuple(stale))
             todo = plan(
                 cap=gate.cap,
                 demand=batch.rows.demand(self.key),

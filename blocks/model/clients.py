@@ -45,8 +45,8 @@ class _Held:
 _lock = threading.Lock()
 _by_loop: dict[asyncio.AbstractEventLoop, _Held] = {}
 _blocking: list[_Held] = []
-# What a forked child inherits and must neither use nor close: its parent talks over it. (A loop that
-# is collected takes its sockets out of an epoll that both have.)
+# What a forked child inherits and must neither use nor close: its parent talks over it. (A loop
+# that is collected takes its sockets out of an epoll that both have.)
 _parents: list[object] = []
 
 

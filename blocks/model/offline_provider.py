@@ -32,14 +32,14 @@ def register() -> None:
 
     litellm.custom_provider_map.append({"provider": PROVIDER, "custom_handler": _Offline()})
     custom_llm_setup()  # type: ignore[no-untyped-call]
-    price = OFFLINE_PRICE
+    price = OFFLINE_PRICE.price()
     litellm.register_model(
         {
             OFFLINE: {
                 "litellm_provider": PROVIDER,
                 "mode": "chat",
-                "input_cost_per_token": float(price.input_usd_per_million_tokens / 10**6),
-                "output_cost_per_token": float(price.output_usd_per_million_tokens / 10**6),
+                "input_cost_per_token": float(price.input),
+                "output_cost_per_token": float(price.output),
                 "cache_creation_input_token_cost": 0.0,
                 "cache_read_input_token_cost": 0.0,
             }

@@ -1,4 +1,4 @@
-"""One real Prefect server for all integration tests, and what they need to run a fan-out."""
+"""One real Prefect server for all tests of a folder, and what they need to run a fan-out."""
 
 import os
 import random
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import prefect.context
 import pytest
 
 from prefect_governor.flows.background import ServerInfo
@@ -17,9 +18,9 @@ WORDS = ("budget", "ceiling", "ledger", "slot", "rate", "queue", "reply", "token
 Corpus = Callable[..., list[Path]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server() -> Iterator[ServerInfo]:
-    """A server of the test session's own, started as a user's would be."""
+    """A server of these tests' own, started as a user's would be."""
     from prefect_governor.blocks.registry import stop_all
     from prefect_governor.flows.server import ensure_server, stop_server, use_server
 
@@ -31,6 +32,9 @@ def server() -> Iterator[ServerInfo]:
     yield info
     stop_all()
     stop_server()
+    # Other tests are of a machine without a server.
+    del os.environ["PREFECT_API_URL"]
+    vars(prefect.context)["GLOBAL_SETTINGS_CONTEXT"] = prefect.context.root_settings_context()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The keeper of a limit's leases, beside a server that forgets, refuses, goes away and is edited."""
+"""The keeper of a limit's leases, beside a server that forgets, refuses and is edited."""
 
 import logging
 import os
