@@ -1,7 +1,6 @@
 """The keeper of a limit's leases, beside a server that forgets, refuses and is edited."""
 
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +13,6 @@ from prefect_governor.blocks.ledger.owner import Owner
 from prefect_governor.blocks.ledger.records import LimitTerms
 from prefect_governor.blocks.ledger.sqlite import SQLiteStore
 from prefect_governor.blocks.ledger.store import Instant, Lease
-from prefect_governor.blocks.limits.election import Election
-from prefect_governor.blocks.limits.keeper import Keeper
 from prefect_governor.blocks.limits.lease_keeper import LimitKeeper
 from prefect_governor.blocks.limits.leasing import FORGOTTEN, usable_until
 from prefect_governor.blocks.limits.limit_server import ServerAway
@@ -374,40 +371,3 @@ def test_lease_is_counted_from_before_it_was_asked_for(
     begun = clock.boot
     keeper.tick()
     assert {each.usable_until for each in rows(desk)} == {usable_until(begun)}
-
-
-# The election and the thread
-
-
-def test_forked_child_does_not_keep_its_dead_parent_elected(tmp_path: Path) -> None:
-    path = tmp_path / "keepers" / "one"
-    parent = Election(path)
-    assert parent.won()
-    inherited = Election(path)
-    inherited._lock = os.dup(parent._lock)  # type: ignore[arg-type]
-    inherited.close()
-    assert not Election(path).won()
-    parent.close()
-    assert Election(path).won()
-
-
-def test_folder_of_the_election_that_was_removed_is_made_again(tmp_path: Path) -> None:
-    path = tmp_path / "keepers" / "one"
-    one, other = Election(path), Election(path)
-    assert one.won()
-    path.unlink()
-    path.parent.rmdir()
-    assert other.won()
-    assert not one.won()
-
-
-def test_thread_outlives_an_election_that_cannot_be_held(tmp_path: Path, clock: Clock) -> None:
-    (tmp_path / "keepers").write_text("a file where the folder should be")
-    limit = LimitKeeper(None, None, key=KEY, name=NAME, now=clock)  # type: ignore[arg-type]
-    keeper = Keeper(tmp_path / "keepers", "governor", [limit], lambda: None, now=clock)
-    try:
-        keeper._stopping.wait(0.3)
-        assert keeper._thread.is_alive()
-    finally:
-        keeper.stop()
-    assert not keeper._thread.is_alive()
