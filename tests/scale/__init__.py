@@ -1,1 +1,1 @@
-"""The promises at their full size: `./run pytest -m scale`, some minutes."""
+"""The promises at their full size: `./run pytest -n 0 -m scale`, some minutes."""

@@ -117,3 +117,42 @@ def test_faults_at_size(command: Command, upstream: ProviderProcess, corpus: Cor
     assert all(item["state"] == "succeeded" or item["reason"] for item in report["items"])
     assert charged >= stats["billed_nano"]
     assert status == (0 if states["succeeded"] == 400 else 3)
+
+
+def test_two_commands_at_once_share_one_governor(
+    command: Command, upstream: ProviderProcess, corpus: Corpus
+) -> None:
+    from prefect_governor import Budget, Governor, Limit
+
+    paths = corpus(200, words=60)
+    options = ("--model", MODEL, "--max-output-tokens", "24", "--json")
+    folder = str(paths[0].parent)
+    run(command, str(paths[0]), "--max-output-tokens", "24")
+    ceiling = upstream.settled_stats()["billed_nano"] * 330
+    upstream.renew(latency_seconds=1.0, output_tokens=24)
+    Governor(
+        budget=Budget(max_usd=f"{ceiling / 1e9:.9f}", window="day"),
+        limits=[Limit(tag="llm", max_concurrent=20)],
+    ).save("two-at-once", overwrite=True)
+    asks = ("the first?", "the second?")
+    both = [
+        command("fan-out", folder, "--ask", ask, "--governor", "two-at-once", *options)
+        for ask in asks
+    ]
+    ended = [process.communicate(timeout=900) for process in both]
+    reports = [json.loads(stdout) for stdout, _ in ended]
+    stats = upstream.settled_stats()
+    spans = [[record for record in upstream.log() if record["tag"] == ask] for ask in asks]
+    begins = [min(each["arrival"] for each in span) for span in spans]
+    ends = [max(each["end"] for each in span) for span in spans]
+    overlap = (min(ends) - max(begins)) / (max(ends) - min(begins))
+    print(
+        f"overlap {overlap:.0%}, calls {[len(span) for span in spans]}, held back by"
+        f" {[report['limits']['bottleneck'] for report in reports]}, at most {stats['max_open']} of"
+        f" 20 in flight, bill / ceiling {stats['billed_nano'] / ceiling:.4f}"
+    )
+    assert overlap >= 0.8
+    assert all(report["limits"]["bottleneck"] for report in reports), "both were made to wait"
+    assert stats["max_open"] <= 20
+    assert 0.95 * ceiling <= stats["billed_nano"] <= ceiling
+    assert sum(len(report["items"]) for report in reports) == 400
