@@ -171,7 +171,9 @@ def _run(job: Job, out: OutFile) -> Report:
         for position, report in kept.items():
             keep(position, report)
         missing = [at for at in range(len(job.request.items)) if at not in kept]
-        window = Window(missing, cap=_limits(job).cap)
+        cap = _limits(job).cap
+        job.first = min(cap or 0, len(missing))
+        window = Window(missing, cap=cap)
         stopped = False
         while True:
             if not stopped and job.control.stop.is_set():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -132,6 +133,10 @@ class Job:
     began: dict[str, float] = field(default_factory=dict)
     waited: dict[str, float] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    # How many items begin before the first of them calls: those that fill the cap. Beginning one
+    # takes longer than sending its call, so the calls of the first leave together.
+    first: int = 0
+    filled: "Future[None]" = field(default_factory=Future)
 
     def input_hash(self, text: str) -> str:
         """Names all that an item's answer depends on."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 from prefect import task
@@ -36,6 +37,8 @@ RETRIES = 3
 BACKOFF_SECONDS = 1.0
 # More parts than this are refused: the answers about them would not fit one reading either.
 MAX_PARTS = 24
+# How long the first calls wait for each other at the most, in seconds.
+FILL_SECONDS = 3.0
 # Room in a model's context for the ask, the schema and a repair turn, in tokens.
 PROMPT_ROOM = 2_000
 # Where the model's tokenizer is not known: no text has more tokens than bytes, and few have more
@@ -90,6 +93,9 @@ async def _answer_and_keep(job: Job, position: int) -> Any:
     if job.control.stop.is_set():
         raise RunStopped(job.control.reason or "the run was stopped before this item began")
     document = await asyncio.to_thread(read_text, item)
+    if not job.filled.done():
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(wait_async(job.filled), FILL_SECONDS)
     result = await _answer(job, key, document.text)
     record = json.dumps({"result": result, "note": job.notes.get(key)})
     input_hash = job.input_hash(document.text)
@@ -238,3 +244,5 @@ def _note_attempt(job: Job, key: str) -> None:
     context = TaskRunContext.get()
     job.attempts[key] = context.task_run.run_count if context else 1
     job.began.setdefault(key, time.monotonic())
+    if len(job.began) >= job.first and not job.filled.done():
+        job.filled.set_result(None)

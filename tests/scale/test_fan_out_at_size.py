@@ -129,7 +129,7 @@ def test_two_commands_at_once_share_one_governor(
     folder = str(paths[0].parent)
     run(command, str(paths[0]), "--max-output-tokens", "24")
     ceiling = upstream.settled_stats()["billed_nano"] * 330
-    upstream.renew(latency_seconds=1.0, output_tokens=24)
+    upstream.renew(latency_seconds=3.0, output_tokens=24)
     Governor(
         budget=Budget(max_usd=f"{ceiling / 1e9:.9f}", window="day"),
         limits=[Limit(tag="llm", max_concurrent=20)],
