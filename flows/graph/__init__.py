@@ -1,0 +1,1 @@
+"""The graph of a research run: its plan, and what of it may start now. Pure."""

@@ -1,0 +1,111 @@
+"""A plan that cannot run is refused whole, with everything that is wrong with it."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.flows.graph.plan import (
+    PlanTask,
+    check_plan,
+    critical_path,
+    find_cycle,
+    in_order,
+    load_plan,
+)
+
+
+def row(task_id: str, *depends_on: str, **more: object) -> dict[str, object]:
+    return {"id": task_id, "objective": f"find {task_id}", "depends_on": list(depends_on), **more}
+
+
+def refusal(*rows: object) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        check_plan({"tasks": list(rows)})
+    return str(caught.value)
+
+
+def test_a_plan_keeps_its_order() -> None:
+    plan = check_plan({"tasks": [row("b", "a"), row("a"), row("c", "a", "b")]})
+    assert [each.id for each in plan.tasks] == ["b", "a", "c"]
+    assert [each.id for each in in_order(plan.tasks)] == ["a", "b", "c"]
+
+
+def test_a_cycle_is_named_with_its_members_and_nothing_else() -> None:
+    message = refusal(row("x"), row("a", "c", "x"), row("b", "a"), row("c", "b"))
+    assert "cycle" in message
+    named = message.split("cycle: ")[1].split(" -> ")
+    assert set(named) == {"a", "b", "c"} and named[0] == named[-1]
+
+
+def test_a_task_that_waits_for_itself_is_a_cycle() -> None:
+    assert "a -> a" in refusal(row("a", "a"))
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    message = refusal(row("a"), row("a"), row("b", "nowhere"), {"id": "c"}, row("d/e"))
+    for part in ("'a' stands twice", "'nowhere'", "task 'c': objective", "'d/e' cannot be one"):
+        assert part in message
+
+
+def test_an_unknown_field_is_named() -> None:
+    assert "dependson" in refusal({"id": "a", "objective": "x", "dependson": []})
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"tasks": []}, {"tasks": {"a": 1}}, "text"])
+def test_what_is_no_plan_is_refused(data: object) -> None:
+    with pytest.raises(ConfigurationError, match="no tasks"):
+        check_plan(data)
+
+
+def test_a_dependency_that_may_be_partial_must_be_one() -> None:
+    message = refusal(row("a"), row("b", "a", allow_partial=["c"]))
+    assert "allows 'c'" in message
+
+
+def test_tasks_that_are_added_may_depend_on_those_under_way_and_take_no_id_of_theirs() -> None:
+    under_way = check_plan({"tasks": [row("a")]}).tasks
+    more = check_plan({"tasks": [row("b", "a")]}, known=under_way)
+    assert [each.id for each in more.tasks] == ["b"]
+    with pytest.raises(ConfigurationError, match="'a' stands twice"):
+        check_plan({"tasks": [row("a")]}, known=under_way)
+
+
+def test_a_file_is_named_in_its_refusal(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text("tasks:\n- {id: a, objective: x, depends_on: [b]}\n")
+    with pytest.raises(ConfigurationError, match=r"plan\.yaml.*'b'"):
+        load_plan(path)
+    path.write_text("tasks: [")
+    with pytest.raises(ConfigurationError, match="not YAML"):
+        load_plan(path)
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_plan(tmp_path / "none.yaml")
+
+
+@given(
+    edges=st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=40),
+)
+def test_a_cycle_is_found_exactly_where_there_is_one(edges: list[tuple[int, int]]) -> None:
+    needs: dict[int, set[int]] = {at: set() for at in range(12)}
+    for one, other in edges:
+        needs[one].add(other)
+    tasks = [
+        PlanTask(id=f"t{at}", objective="x", depends_on=tuple(f"t{n}" for n in sorted(needs[at])))
+        for at in needs
+    ]
+    cycle = find_cycle(tasks)
+    # What can be put in order has no cycle, and the other way round.
+    assert bool(cycle) == (len(in_order(tasks)) < len(tasks))
+    for one, other in pairwise(cycle):
+        assert int(other[1:]) in needs[int(one[1:])]
+
+
+def test_a_long_chain_costs_no_more_than_its_length() -> None:
+    tasks = check_plan(
+        {"tasks": [row("t0")] + [row(f"t{at}", f"t{at - 1}") for at in range(1, 5_000)]}
+    ).tasks
+    assert critical_path(tasks, {each.id: 1.0 for each in tasks}) == 5_000
