@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from prefect_governor.flows.graph.plan import PlanTask, critical_path
 from prefect_governor.flows.graph.scheduler import Schedule
 
 
-def task(task_id: str, *depends_on: str, **more: tuple[str, ...]) -> PlanTask:
+def task(task_id: str, *depends_on: str, **more: Any) -> PlanTask:
     return PlanTask(id=task_id, objective=f"find {task_id}", depends_on=depends_on, **more)
 
 

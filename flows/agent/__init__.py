@@ -1,0 +1,1 @@
+"""A sub-agent of a research run: its tools, its corpus, its loop, and what it really retrieved."""
