@@ -11,6 +11,7 @@ from prefect_governor.blocks.lazy import lazy_names
 if TYPE_CHECKING:
     from prefect_governor.blocks import (
         Budget,
+        BudgetAllocation,
         CallRefused,
         ConfigurationError,
         Governor,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         QueueTimeout,
         RunFailed,
         RunStopped,
+        Spend,
         acompletion,
         aembedding,
         aresponses,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Budget",
+    "BudgetAllocation",
     "CallRefused",
     "ConfigurationError",
     "GovernedTaskRunner",
@@ -65,6 +68,7 @@ __all__ = [
     "Report",
     "RunFailed",
     "RunStopped",
+    "Spend",
     "acompletion",
     "aembedding",
     "afan_out",

@@ -8,9 +8,16 @@ from prefect_governor.blocks.budget.money import to_usd
 from prefect_governor.blocks.budget.windows import window_label
 from prefect_governor.blocks.ledger.admission import Purse
 from prefect_governor.blocks.ledger.clock import machine_now
+from prefect_governor.blocks.ledger.gate import Gate
 from prefect_governor.blocks.ledger.records import Account
+from prefect_governor.blocks.limits.items import item_starts
+from prefect_governor.blocks.observing import enforcement_notes
 from prefect_governor.blocks.runtime import Runtime
 from prefect_governor.blocks.scope import attribution, current_scope
+from prefect_governor.blocks.wire.retries import retry_notes
+
+# What the ledger says of a call that waits for a raise.
+_PAUSED = "; paused until "
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +98,43 @@ def limit_figures(
         for each in runtime.limits_
         if tags is None or any(each.limit.applies_to(tags=tags, model=model) for model in models)
     ]
+    gates += [runtime.desk.store.read_gate(key) for key in runtime.upstreams]
     caps = [gate.cap for gate in gates if gate is not None and gate.cap is not None]
     held = dict(stats.held_seconds)
+    memory = item_starts().figures()
+    if memory.held_seconds > 0:
+        held["memory"] = memory.held_seconds
     return LimitFigures(
         bottleneck=max(held, key=lambda name: held[name]) if held else None,
         cap=min(caps, default=None),
         max_in_flight=stats.max_in_flight,
         throttled=stats.throttled,
         in_flight=stats.in_flight,
-        waiting_for=stats.waiting_for,
+        waiting_for=_in_words(stats.waiting_for, stats.place) or memory.waiting_for,
     )
+
+
+def learned_notes(runtime: Runtime) -> tuple[str, ...]:
+    """Lines for a report: the limits that nobody configured, of the providers that throttled or
+    were held to what they taught."""
+    read = runtime.desk.store.read_gate
+    found = (read(key) for key in runtime.upstreams)
+    return tuple(line for gate in found if gate is not None and (line := _learned(gate)))
+
+
+def _learned(gate: Gate) -> str | None:
+    known = gate.upstream
+    if known is None or (not known.episodes and not known.rates.rates):
+        return None
+    parts = [
+        f"{rate.amount:,} {rate.name} ({'its headers' if each.source == 'headers' else 'its 429s'})"
+        for each in known.rates.rates.values()
+        for rate in [each.meter.rate]
+    ]
+    if known.cap.cap is not None:
+        parts.append(f"{known.cap.cap:,} calls at once (cut for {known.cap.cause})")
+    times = "" if not known.episodes else f"; throttled in {known.episodes} episodes"
+    return f"learned of {gate.name}: {', '.join(parts) or 'nothing that holds now'}{times}"
 
 
 def item_figures(
@@ -122,7 +156,25 @@ def current_figures() -> RunFigures | None:
         return None
     run = attribution(model="").flow_run_id
     items = {} if run is None else item_figures(here.governor, "task_run_id", {"flow_run_id": run})
-    return RunFigures(items, budget_figures(here.governor, run), limit_figures(here.governor, run))
+    return RunFigures(
+        items,
+        budget_figures(here.governor, run),
+        limit_figures(here.governor, run),
+        (
+            *enforcement_notes(here.governor, run),
+            *retry_notes(run),
+            *learned_notes(here.governor),
+        ),
+    )
+
+
+def _in_words(waiting_for: str | None, place: int | None) -> str | None:
+    # A pause is no queue: it ends with a raise, or with a person's patience.
+    if waiting_for is not None and _PAUSED in waiting_for:
+        return f"paused for money: {waiting_for}"
+    if waiting_for is not None and place is not None:
+        return f"{waiting_for} (place {place})"
+    return waiting_for
 
 
 def _empty(account: Account) -> Purse:

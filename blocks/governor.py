@@ -3,28 +3,37 @@
 import functools
 import inspect
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Annotated, Any, ClassVar, ParamSpec, TypeVar
 
-import httpx
 from prefect.blocks.core import Block, schema_extra
-from pydantic import ConfigDict, Field, PrivateAttr, WithJsonSchema, field_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from typing_extensions import Self
 
 from prefect_governor.blocks.budget.block import DOCUMENTATION_URL, Budget
 from prefect_governor.blocks.budget.money import Money, parse_usd
 from prefect_governor.blocks.budget.windows import Window
+from prefect_governor.blocks.calls import Calls
+from prefect_governor.blocks.enforcement import Mode, WhenSpent
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.form import plain, section
 from prefect_governor.blocks.limits.limit import Limit
-from prefect_governor.blocks.model.clients import async_pool, blocking_pool
-from prefect_governor.blocks.model.completion import acompletion_under, completion_under
 from prefect_governor.blocks.runtime import Runtime
 from prefect_governor.blocks.scope import Scope, current_scope
-from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
+from prefect_governor.blocks.slots import Slot
+from prefect_governor.blocks.spend import Spend
+from prefect_governor.blocks.task_slots import TaskSlot
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,7 +53,7 @@ def _without_references(schema: dict[str, Any], model: type[Block]) -> None:
     schema["block_schema_references"] = {}
 
 
-class Governor(Block):
+class Governor(Block, Calls):
     """Governs model calls: one hard budget, and limits on how many at once and how fast.
 
     Example:
@@ -68,7 +77,10 @@ class Governor(Block):
         "The budget and the limits that model calls run under, in every process."
     )
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra=_without_references)
+    # No message of a value that is not valid may show the secret in ledger_url.
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra=_without_references, hide_input_in_errors=True
+    )
 
     budget: Annotated[Budget, WithJsonSchema(section(Budget))] = Field(
         title="Budget", description="What all calls may cost together."
@@ -85,6 +97,45 @@ class Governor(Block):
         description="How long a call may wait to be admitted. Empty: as long as it takes.",
         json_schema_extra=plain,
     )
+    mode: Mode = Field(
+        default="enforce",
+        title="Mode",
+        description=(
+            "'observe' records every call, holds none back, and says which would have waited or"
+            " been refused."
+        ),
+    )
+    when_spent: WhenSpent = Field(
+        default="stop",
+        title="When spent",
+        description=(
+            "What a call does that the budget cannot pay for: 'stop' refuses it, 'pause' waits for"
+            " a raise, 'fallback' asks the Model's cheaper fallbacks before it comes to that."
+        ),
+    )
+    pause_timeout_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        le=30 * 86_400,
+        title="Pause timeout in seconds",
+        description="How long a call waits for a raise when spent means 'pause'.",
+    )
+    fallback_share: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        title="Fallback share",
+        description="The spent share (0 to 1) from which on 'fallback' asks cheaper models.",
+    )
+    ledger_url: SecretStr | None = Field(
+        default=None,
+        title="Ledger URL",
+        description=(
+            "A PostgreSQL that all machines reach: postgresql://user:password@host/database."
+            " Empty: the ledger of the machine, under PREFECT_HOME."
+        ),
+        json_schema_extra=plain,
+    )
 
     # The name and the version of a governor of this machine alone: whoever defines one last is
     # right, by the machine's clock.
@@ -95,10 +146,25 @@ class Governor(Block):
     @classmethod
     def _by_name(cls, budget: Budget) -> Budget:
         """A saved budget is drawn on by its name: the form of the UI would save a copy of it, which
-        would be a second ceiling."""
+        would be a second ceiling. Any other is this governor's own from here on."""
         if budget._block_document_id is None or budget._block_document_name is None:
-            return budget
+            return budget.model_copy()
         return Budget(parent=budget._block_document_name)
+
+    @field_validator("ledger_url")
+    @classmethod
+    def _on_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None or not url.get_secret_value().strip():
+            # What the form leaves empty.
+            return None
+        if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("begins with postgresql://, as in postgresql://user@host/database")
+        return url
+
+    @model_validator(mode="after")
+    def _bind_budget(self) -> Self:
+        self.budget.bind(self)
+        return self
 
     @classmethod
     def local(
@@ -110,8 +176,14 @@ class Governor(Block):
         window: Window = "total",
         limits: list[Limit] | None = None,
         queue_timeout_seconds: float | None = None,
+        mode: Mode = "enforce",
+        when_spent: WhenSpent = "stop",
+        pause_timeout_seconds: float = 3600.0,
+        fallback_share: float = 0.8,
+        ledger_url: str | None = None,
     ) -> Self:
-        """A governor for a script: neither a block nor a server, the ledger of this machine alone.
+        """A governor for a script: neither a block nor a server, the ledger of this machine alone
+        (or the one at `ledger_url`). Its events are told to nobody.
 
         Scripts that give the same name share the budget and the limits; the latest definition
         counts.
@@ -127,7 +199,14 @@ class Governor(Block):
             window=window,
         )
         governor = cls(
-            budget=budget, limits=limits or [], queue_timeout_seconds=queue_timeout_seconds
+            budget=budget,
+            limits=limits or [],
+            queue_timeout_seconds=queue_timeout_seconds,
+            mode=mode,
+            when_spent=when_spent,
+            pause_timeout_seconds=pause_timeout_seconds,
+            fallback_share=fallback_share,
+            ledger_url=None if ledger_url is None else SecretStr(ledger_url),
         )
         governor._local_name = name
         governor._local_version = f"{time.time_ns():020d}"
@@ -146,9 +225,16 @@ class Governor(Block):
         return runtime_of(self)
 
     @contextmanager
-    def activate(self, *, tags: tuple[str, ...] = (), user: str | None = None) -> Iterator[Scope]:
-        """Govern the calls made inside, and in the tasks started there."""
-        token = current_scope.set(Scope(self.runtime, tags=tags, user=user))
+    def activate(
+        self, *, tags: tuple[str, ...] = (), user: str | None = None, priority: int = 0
+    ) -> Iterator[Scope]:
+        """Govern the calls made inside, and in the tasks started there.
+
+        Of the calls that wait, those with a higher `priority` go first, as long as there are any,
+        in all processes.
+        """
+        value = Scope(self.runtime, tags=tags, user=user, priority=priority)
+        token = current_scope.set(value)
         try:
             scope = current_scope.get()
             assert scope is not None
@@ -156,35 +242,74 @@ class Governor(Block):
         finally:
             current_scope.reset(token)
 
-    def http_client(self, *, tags: tuple[str, ...] = ()) -> httpx.Client:
-        """A client for any SDK on httpx, whose calls are governed wherever they are made:
-        `OpenAI(http_client=governor.http_client(), max_retries=0)`.
+    def reserve(
+        self,
+        max_usd: Money,
+        *,
+        label: str | None = None,
+        tags: tuple[str, ...] = (),
+    ) -> Spend:
+        """Money for anything that costs and is no model call: a search, a job elsewhere.
 
-        It has a pool of its own, and httpx's default timeouts, in place of which an SDK sets its
-        own; time in the queue does not count against them. Leave retries to the governor. Its calls
-        raise what `wire.exchange` raises, wrapped as the SDK wraps errors of its transport.
+        `with governor.reserve(max_usd="0.004", label="search") as spend:` (or `async with`) takes
+        up to `max_usd` from the budgets before the code inside begins, or waits for it as a call
+        does; `spend.settle("0.003")` says what it came to. Left unsettled, the whole of it stays
+        charged as unconfirmed. Limits are for model calls: `max_concurrent` and rates do not hold
+        it. It draws on the allocation of the context, if it is in one.
 
-        Raises what `runtime` raises.
+        Raises:
+            ConfigurationError: `max_usd` is no amount in whole nano-dollars. Nothing is reserved.
+            OverBudget, QueueTimeout, LedgerUnavailable: when it is entered.
         """
-        transport = GovernedTransport(blocking_pool(), self.runtime, tags=tags)
-        return httpx.Client(transport=transport, follow_redirects=True)
+        return Spend(lambda: self.runtime, max_usd, label=label, tags=tags)
 
-    def async_http_client(self, *, tags: tuple[str, ...] = ()) -> httpx.AsyncClient:
-        """`http_client` for asynchronous code."""
-        transport = GovernedAsyncTransport(async_pool(), self.runtime, tags=tags)
-        return httpx.AsyncClient(transport=transport, follow_redirects=True)
+    def slot(
+        self,
+        name: str,
+        *,
+        tags: tuple[str, ...] = (),
+        queue_timeout_seconds: float | None = None,
+    ) -> Slot:
+        """A place under the limit called `name` (its tag), for a tool, a downstream system or
+        CPU-bound work: `with governor.slot("warehouse"):` or `async with`.
 
-    def completion(
-        self, model: str, messages: Sequence[Any], *, tags: tuple[str, ...] = (), **kwargs: Any
-    ) -> Any:
-        """`prefect_governor.completion` under this governor, whatever the context's is."""
-        return completion_under(self.runtime, model, messages, tags=tags, **kwargs)
+        It costs no money. It counts in the same admission as calls, over all processes, waits in
+        the same queue, up to `queue_timeout_seconds` (the governor's own where it is not given),
+        and counts as one request under the limit's rates. It is given back when the block is left,
+        and when the process dies.
 
-    async def acompletion(
-        self, model: str, messages: Sequence[Any], *, tags: tuple[str, ...] = (), **kwargs: Any
-    ) -> Any:
-        """`prefect_governor.acompletion` under this governor, whatever the context's is."""
-        return await acompletion_under(self.runtime, model, messages, tags=tags, **kwargs)
+        Raises, when it is entered:
+            ConfigurationError: there is no such limit, or the code inside holds all of its slots
+                already and would wait for itself.
+            QueueTimeout, LedgerUnavailable, CallRefused.
+        """
+        return Slot.of_limit(
+            lambda: self.runtime, name, tags=tags, queue_timeout_seconds=queue_timeout_seconds
+        )
+
+    def exclusive(
+        self,
+        key: str,
+        *more: str,
+        tags: tuple[str, ...] = (),
+        queue_timeout_seconds: float | None = None,
+    ) -> Slot:
+        """One holder of `key` at a time, over all processes that share the ledger: `with
+        governor.exclusive("report.md"):` or `async with`. Of several keys, all at once or none.
+        In the order of asking; also in observe mode. A process that dies leaves it; one that is
+        merely frozen keeps it.
+
+        Raises, when it is entered:
+            ConfigurationError: the code inside a block that holds the key asks for it again, and
+                would wait for itself.
+            QueueTimeout, LedgerUnavailable, CallRefused.
+        """
+        return Slot.of_keys(
+            lambda: self.runtime,
+            (key, *more),
+            tags=tags,
+            queue_timeout_seconds=queue_timeout_seconds,
+        )
 
     def __enter__(self) -> Self:
         token = current_scope.set(Scope(self.runtime))
@@ -232,7 +357,8 @@ def governed(
     """Decorate a function, sync or async, so that model calls made in it are governed.
 
     Goes under `@task` or `@flow`, works with any task runner, and loads nothing before the first
-    call. `user` is a label for "who spent what".
+    call. `user` is a label for "who spent what". Where a limit of the governor counts tasks, the
+    function is one for it.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -241,13 +367,14 @@ def governed(
             @functools.wraps(function)
             async def governed_async(*args: P.args, **kwargs: P.kwargs) -> Any:
                 with resolve(governor).activate(tags=tags, user=user):
-                    return await function(*args, **kwargs)
+                    async with TaskSlot.of_function():
+                        return await function(*args, **kwargs)
 
             return governed_async  # type: ignore[return-value]
 
         @functools.wraps(function)
         def governed_sync(*args: P.args, **kwargs: P.kwargs) -> R:
-            with resolve(governor).activate(tags=tags, user=user):
+            with resolve(governor).activate(tags=tags, user=user), TaskSlot.of_function():
                 return function(*args, **kwargs)
 
         return governed_sync

@@ -3,37 +3,64 @@
 import atexit
 import os
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from prefect_governor.blocks.home import state_folder
+from prefect_governor.blocks.ledger.clock import machine_now
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
 from prefect_governor.blocks.ledger.records import Account, AccountState
 from prefect_governor.blocks.ledger.sqlite import SQLiteStore
+from prefect_governor.blocks.ledger.store import Instant
 
-_desks: dict[Path, LedgerDesk] = {}
+# The ledger of every governor that names none itself.
+LEDGER_URL = "PREFECT_GOVERNOR_LEDGER_URL"
+
+_desks: dict[Path | str, LedgerDesk] = {}
 _lock = threading.Lock()
 # What a forked child inherits and must neither use nor close: the parent's connections.
 _inherited: list[LedgerDesk] = []
 
 
-def desk() -> LedgerDesk:
-    """The desk of this machine's ledger, under `PREFECT_HOME`.
+def desk(url: str | None = None) -> LedgerDesk:
+    """The desk of a ledger: of the PostgreSQL database at `url`, by default the one that
+    PREFECT_GOVERNOR_LEDGER_URL names, else of this machine's ledger under `PREFECT_HOME`.
 
     Raises LedgerUnavailable.
     """
-    folder = state_folder()
+    where = _where(url)
     with _lock:
-        if folder not in _desks:
-            _desks[folder] = LedgerDesk(
-                SQLiteStore(folder / "ledger.sqlite"), Owner(folder / "owners")
-            )
-        return _desks[folder]
+        if where not in _desks:
+            _desks[where] = _on_file(where) if isinstance(where, Path) else _on_postgres(where)
+        return _desks[where]
 
 
-def account_state(account: Account) -> AccountState:
-    """An account's live figures; what was never used has spent nothing."""
-    known = desk().store.read_purse(account.key)
+def home_of(url: str | None = None) -> str:
+    """Where `desk(url)`'s ledger is, for people: its folder, or its database without a password."""
+    where = _where(url)
+    if isinstance(where, Path):
+        return str(where)
+    parts = urlsplit(where)
+    port = ""
+    with suppress(ValueError):
+        port = f":{parts.port}" if parts.port else ""
+    return f"postgresql://{parts.hostname or 'localhost'}{port}{parts.path}"
+
+
+def desk_of_ledger(ledger_id: str) -> LedgerDesk | None:
+    """The desk here of the ledger with an id; None where none was opened yet."""
+    with _lock:
+        return next((each for each in _desks.values() if each.store.ledger_id == ledger_id), None)
+
+
+def account_state(account: Account, *, at: LedgerDesk | None = None) -> AccountState:
+    """An account's live figures in its ledger, by default this machine's; what was never used has
+    spent nothing."""
+    known = (at or desk()).store.read_purse(account.key)
     if known is None:
         return AccountState(
             account.key, account.name, "", account.ceiling_nano, account.ceiling_tokens
@@ -51,7 +78,37 @@ def account_state(account: Account) -> AccountState:
         purse.spent_tokens,
         purse.unconfirmed_tokens,
         purse.reserved_tokens,
+        purse.allocated_nano,
+        purse.allocated_tokens,
     )
+
+
+def postgres_url(url: str | None) -> str | None:
+    """The database that `desk(url)` is on; None where it is on this machine's own ledger."""
+    return url or os.environ.get(LEDGER_URL) or None
+
+
+def _where(url: str | None) -> Path | str:
+    return postgres_url(url) or state_folder()
+
+
+def _on_file(folder: Path) -> LedgerDesk:
+    return LedgerDesk(SQLiteStore(folder / "ledger.sqlite"), Owner(folder / "owners"))
+
+
+def _on_postgres(url: str) -> LedgerDesk:
+    # Its driver is an extra, which a ledger in a file does without.
+    from prefect_governor.blocks.ledger.postgres import PostgresStore
+    from prefect_governor.blocks.ledger.postgres_owner import PostgresOwner
+
+    store = PostgresStore(url)
+    return LedgerDesk(store, PostgresOwner(url), now=store.now)
+
+
+def clock_of(desk: LedgerDesk) -> Callable[[], Instant]:
+    """The clock of a desk's ledger: leases and rates are compared by it."""
+    clock: Callable[[], Instant] = getattr(desk.store, "now", machine_now)
+    return clock
 
 
 def _close_all() -> None:
@@ -66,8 +123,9 @@ def _after_fork() -> None:
     _lock = threading.Lock()
     for each in _desks.values():
         _inherited.append(each)
-        if isinstance(each.process, Owner):
-            each.process.forget()
+        forget: Any = getattr(each.process, "forget", None)
+        if forget is not None:
+            forget()
     _desks.clear()
 
 

@@ -1,39 +1,65 @@
 """The governors at work in this process: one runtime and one keeper for each."""
 
 import atexit
+import logging
 import os
 import re
 import threading
 from collections.abc import Callable
-from datetime import datetime
-from typing import Any, TypeVar
+from pathlib import Path
 from uuid import UUID
 
-from prefect.blocks.core import Block
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import BlockDocument
-from prefect.exceptions import ObjectNotFound
-from prefect.settings import PREFECT_API_URL
-from pydantic import ValidationError
-
 from prefect_governor.blocks.budget.block import Budget
+from prefect_governor.blocks.documents import (
+    accounts_of,
+    api,
+    define,
+    find,
+    load_block,
+    read,
+    read_by_id,
+    saved_governors,
+)
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.following import Follower, configure, set_policy
 from prefect_governor.blocks.governor import Governor
 from prefect_governor.blocks.home import state_folder
-from prefect_governor.blocks.ledger.clock import machine_now
-from prefect_governor.blocks.ledger.records import Account
+from prefect_governor.blocks.identity import Place, claim, ledger_of
+from prefect_governor.blocks.ledger.desk import LedgerDesk
+from prefect_governor.blocks.limits.election import Electing, Election
 from prefect_governor.blocks.limits.keeper import Keeper
 from prefect_governor.blocks.limits.lease_keeper import LimitKeeper
 from prefect_governor.blocks.limits.limit import Limit
 from prefect_governor.blocks.limits.prefect_limits import PrefectLimits, impatient
-from prefect_governor.blocks.office import desk
+from prefect_governor.blocks.limits.shared_election import SharedElection
+from prefect_governor.blocks.notices import Teller
+from prefect_governor.blocks.office import (
+    clock_of,
+    desk,
+    desk_of_ledger,
+    home_of,
+    postgres_url,
+)
 from prefect_governor.blocks.runtime import GovernedLimit, Runtime
 
-B = TypeVar("B", bound=Block)
+__all__ = [
+    "accounts_of",
+    "desk_of_document",
+    "desk_of_name",
+    "load_block",
+    "load_governor",
+    "runtime_of",
+    "saved_governors",
+    "server_limit_name",
+    "stop_all",
+]
+
+logger = logging.getLogger("prefect_governor.budget")
 
 _lock = threading.RLock()
 _runtimes: dict[tuple[str, ...], Runtime] = {}
 _keepers: list[Keeper] = []
+_tellers: dict[tuple[str, str], Teller] = {}
 _by_name: dict[tuple[str, ...], Governor] = {}
 
 
@@ -42,47 +68,11 @@ def load_governor(name: str) -> Governor:
 
     Raises ConfigurationError.
     """
-    key = (_api(), str(state_folder()), name)
+    key = (api(), str(state_folder()), name)
     with _lock:
         if key not in _by_name:
             _by_name[key] = load_block(Governor, name)
         return _by_name[key]
-
-
-def load_block(kind: type[B], name: str) -> B:
-    """A block of a kind saved under a name. Raises ConfigurationError."""
-    block: B = _hydrate(kind, _read(kind, name))
-    return block
-
-
-def accounts_of(name: str) -> tuple[str, tuple[Account, ...]]:
-    """What the block of a name is ("Governor", or else "Budget"), and its budgets up the chain,
-    leaf first, as their documents have them.
-
-    Raises ConfigurationError.
-    """
-    document = _find(Governor, name)
-    if document is not None:
-        return "Governor", _accounts(document, _hydrate(Governor, document))
-    document = _find(Budget, name)
-    if document is not None:
-        return "Budget", _chain(document, _hydrate(Budget, document))
-    raise ConfigurationError(
-        f"there is no Governor or Budget block named {name!r}: `prefect block ls` lists those that"
-        f" there are; make one in the UI (Blocks) or with Budget(…).save({name!r})"
-    )
-
-
-def saved_governors() -> list[str]:
-    """The names of the Governor blocks that are saved, sorted."""
-    with get_client(sync_client=True) as client:
-        documents = client.read_block_documents(include_secrets=False)
-    slug = Governor.get_block_type_slug()
-    return sorted(
-        each.name
-        for each in documents
-        if each.name and each.block_type and each.block_type.slug == slug
-    )
 
 
 def runtime_of(governor: Governor) -> Runtime:
@@ -96,57 +86,121 @@ def runtime_of(governor: Governor) -> Runtime:
                 "this Governor was never saved: save it with .save(name), load one with"
                 " Governor.load(name), or use Governor.local(name, max_usd=…) in a script"
             )
-        key = (_api(), str(state_folder()), str(document_id))
+        key = (api(), str(state_folder()), str(document_id))
         if key not in _runtimes:
             _runtimes[key] = _saved_runtime(document_id)
         return _runtimes[key]
 
 
+def desk_of_name(name: str) -> LedgerDesk:
+    """The desk of the ledger that a saved Governor's or Budget's money stands in.
+
+    Raises ConfigurationError, LedgerUnavailable.
+    """
+    document = find(Governor, name)
+    if document is not None:
+        return desk(_secret(define(document).governor))
+    return desk_of_document(read(Budget, name).id, name)
+
+
+def desk_of_document(document_id: UUID, name: str) -> LedgerDesk:
+    """The desk of the ledger that a saved Budget's money stands in: of the one that its document
+    was first worked with, this process's own where it never was.
+
+    Raises ConfigurationError where that ledger is not this process's, LedgerUnavailable.
+    """
+    told = ledger_of(str(document_id))
+    here = None if told is None else desk_of_ledger(told)
+    if here is not None:
+        return here
+    own = desk()
+    if told not in (None, own.store.ledger_id):
+        raise ConfigurationError(
+            f"the money of Budget {name!r} is counted in the ledger {str(told)[:8]}, and this"
+            f" process has {own.store.ledger_id[:8]} at {home_of()}: use the same PREFECT_HOME, set"
+            " PREFECT_GOVERNOR_LEDGER_URL to that ledger's PostgreSQL, or load a Governor that"
+            " draws on the budget first"
+        )
+    return own
+
+
+def _secret(governor: Governor) -> str | None:
+    url = governor.ledger_url
+    return None if url is None else url.get_secret_value()
+
+
 def _local_runtime(governor: Governor, name: str) -> Runtime:
     version = governor._local_version
-    known = ("local", str(state_folder()), name, version)
+    url = _secret(governor)
+    known = ("local", str(state_folder()), url or "", name, version)
     if known in _runtimes:
         return _runtimes[known]
     key = f"local/{name}"
+    ledger = desk(url)
     runtime = Runtime(
         name=name,
-        desk=desk(),
+        desk=ledger,
         accounts_=(governor.budget.account(key, name=name, version=version),),
         limits_=tuple(
             GovernedLimit(limit, f"{key}/{limit.name}", False) for limit in governor.limits
         ),
         queue_timeout_seconds=governor.queue_timeout_seconds,
+        now=clock_of(ledger),
+        key=key,
     )
+    set_policy(runtime, governor)
     runtime.apply()
+    if runtime.off is not None:
+        logger.warning("%s", runtime.off)
     _runtimes[known] = runtime
     return runtime
 
 
 def _saved_runtime(document_id: UUID) -> Runtime:
-    document = _read_by_id(document_id)
-    governor = _validated(Governor, document)
+    definition = define(read_by_id(document_id))
+    url = _secret(definition.governor)
+    ledger = desk(url)
+    place = Place(ledger.store.ledger_id, home_of(url))
+    claim(definition.roots, place)
     runtime = Runtime(
-        name=str(document.name),
-        desk=desk(),
-        accounts_=_accounts(document, governor),
-        limits_=_limits(document, governor),
-        queue_timeout_seconds=governor.queue_timeout_seconds,
-    )
+        name=definition.name, desk=ledger, accounts_=(), limits_=(), now=clock_of(ledger),
+        key=str(document_id),
+    )  # fmt: skip
+    configure(runtime, definition)
     runtime.apply()
     server = PrefectLimits(patient=False)
     limits: list[LimitKeeper] = []
     _keep(limits, runtime, server)
+    follower = Follower(runtime, definition, place, lambda: _keep(limits, runtime, server))
+    folder = state_folder() / "keepers"
     _keepers.append(
         Keeper(
-            state_folder() / "keepers",
-            f"{_api()} {document_id}",
+            folder,
+            str(document_id),
             limits,
-            lambda: _refresh(runtime, document_id, lambda: _keep(limits, runtime, server)),
-            now=machine_now,
+            follower.refresh,
+            now=clock_of(ledger),
             within=impatient,
+            tell=_teller(ledger, folder).tick,
+            elect=_elect(url),
         )
     )
     return runtime
+
+
+def _elect(url: str | None) -> Callable[[Path], Electing]:
+    """Among the processes of a machine, or of all machines that share a ledger."""
+    shared = postgres_url(url)
+    if shared is None:
+        return Election
+    return lambda path: SharedElection(path, shared)
+
+
+def _teller(ledger: LedgerDesk, folder: Path) -> Teller:
+    key = (api(), ledger.store.ledger_id)
+    if key not in _tellers:
+        _tellers[key] = Teller(ledger, folder, api())
+    return _tellers[key]
 
 
 def _keep(kept: list[LimitKeeper], runtime: Runtime, server: PrefectLimits) -> None:
@@ -163,7 +217,7 @@ def _keep(kept: list[LimitKeeper], runtime: Runtime, server: PrefectLimits) -> N
             key=each.key,
             name=names[each.key],
             adopt=each.limit.share_with is not None,
-            now=machine_now,
+            now=clock_of(runtime.desk),
         )
         for each in runtime.limits_
         if each.key not in known
@@ -176,136 +230,19 @@ def server_limit_name(governor: str, limit: Limit) -> str:
     return limit.share_with or re.sub(r"[/%&<>]", "-", f"governor:{governor}:{limit.name}")
 
 
-def _refresh(runtime: Runtime, document_id: UUID, keep: Callable[[], None]) -> None:
-    """Apply what is newer in the governor's documents. One that does not validate keeps the last
-    good one in force."""
-    document = _read_by_id(document_id)
-    governor = _validated(Governor, document)
-    accounts, limits = _accounts(document, governor), _limits(document, governor)
-    if (accounts, limits) != (runtime.accounts_, runtime.limits_):
-        runtime.accounts_, runtime.limits_ = accounts, limits
-        runtime.queue_timeout_seconds = governor.queue_timeout_seconds
-        runtime.apply()
-        keep()
-
-
-def _limits(document: BlockDocument, governor: Governor) -> tuple[GovernedLimit, ...]:
-    names = [limit.name for limit in governor.limits]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise ConfigurationError(
-            f"governor {document.name!r} has more than one limit for {sorted(twice)}: merge them"
-        )
-    return tuple(
-        GovernedLimit(limit, f"{document.id}/{limit.name}", limit.max_concurrent is not None)
-        for limit in governor.limits
-    )
-
-
-def _accounts(document: BlockDocument, governor: Governor) -> tuple[Account, ...]:
-    """The governor's budget and its parents, leaf first; those without a ceiling hold nothing."""
-    accounts = tuple(
-        account
-        for account in _budgets(document, governor)
-        if account.ceiling_nano is not None or account.ceiling_tokens is not None
-    )
-    if not accounts:
-        raise ConfigurationError(
-            f"governor {document.name!r} has no ceiling, nor has any of its parents: set max_usd"
-            " or max_total_tokens"
-        )
-    return accounts
-
-
-def _budgets(document: BlockDocument, governor: Governor) -> tuple[Account, ...]:
-    inner = document.block_document_references.get("budget", {}).get("block_document")
-    if inner is None:
-        # A budget that was never saved by itself is part of the governor's document.
-        key, name = f"{document.id}/budget", str(document.name)
-        leaf = governor.budget.account(key, name=name, version=_version(document.updated))
-        return (leaf, *_parents(governor.budget))
-    budget_document = _read_by_id(UUID(str(inner["id"])))
-    return _chain(budget_document, governor.budget, name=str(document.name))
-
-
-def _chain(document: BlockDocument, budget: Budget, *, name: str = "") -> tuple[Account, ...]:
-    """A saved budget and its parents, leaf first. `name` is for a document that has none."""
-    name = str(document.name or name)
-    leaf = budget.account(str(document.id), name=name, version=_version(document.updated))
-    return (leaf, *_parents(budget, name))
-
-
-def _parents(budget: Budget, *below: str) -> list[Account]:
-    accounts: list[Account] = []
-    parent, seen = budget.parent, {*below}
-    while parent is not None:
-        if parent in seen:
-            raise ConfigurationError(f"budget {parent!r} is its own parent; break the cycle")
-        seen.add(parent)
-        above = _read(Budget, parent)
-        budget = _validated(Budget, above)
-        accounts.append(budget.account(str(above.id), name=parent, version=_version(above.updated)))
-        parent = budget.parent
-    return accounts
-
-
-def _version(updated: datetime | None) -> str:
-    return "" if updated is None else updated.isoformat()
-
-
-def _read(kind: type[Any], name: str) -> BlockDocument:
-    document = _find(kind, name)
-    if document is None:
-        raise ConfigurationError(
-            f"there is no {kind.get_block_type_name()} block named {name!r}; make one in the UI"
-            f" (Blocks) or with {kind.__name__}(…).save({name!r})"
-        )
-    return document
-
-
-def _find(kind: type[Any], name: str) -> BlockDocument | None:
-    try:
-        with get_client(sync_client=True) as client:
-            return client.read_block_document_by_name(name, kind.get_block_type_slug())
-    except ObjectNotFound:
-        return None
-
-
-def _read_by_id(document_id: UUID) -> BlockDocument:
-    with get_client(sync_client=True) as client:
-        return client.read_block_document(document_id)
-
-
-def _validated(kind: type[Any], document: BlockDocument) -> Any:
-    """What a document says, read again and again by the keepers: without the event of a load."""
-    try:
-        return kind.model_validate(document.data)
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(str(part) for part in each['loc']) or 'document'}: {each['msg']}"
-            for each in error.errors(include_input=False, include_url=False)
-        )
-        raise ConfigurationError(
-            f"the {kind.get_block_type_name()} block {document.name!r} is not valid: {wrong};"
-            " edit it in the UI"
-        ) from None
-
-
-def _hydrate(kind: type[Any], document: BlockDocument) -> Any:
-    """A document as the block that a user loads."""
-    _validated(kind, document)
-    return kind._from_block_document(document)
-
-
-def _api() -> str:
-    return str(PREFECT_API_URL.value() or "")
-
-
 def stop_all() -> None:
     """Put every governor of this process out of work; leases that nobody needs go back."""
     for keeper in _keepers:
         keeper.end()
     for keeper in _keepers:
         keeper.stop()
+    _forget()
+
+
+def _forget() -> None:
+    for teller in _tellers.values():
+        teller.close()
+    _tellers.clear()
     _keepers.clear()
     _runtimes.clear()
     _by_name.clear()
@@ -316,9 +253,7 @@ def _after_fork() -> None:
     _lock = threading.RLock()
     for keeper in _keepers:
         keeper.forget()
-    _keepers.clear()
-    _runtimes.clear()
-    _by_name.clear()
+    _forget()
 
 
 # Registered after the desks' own, so that it runs before them: keepers write through desks.

@@ -3,10 +3,11 @@
 Context variables follow a call from the task into the httpx transport, through any client library.
 """
 
+import hashlib
 import itertools
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,11 @@ class Scope:
 
     `item` and `run_id` name the element of a fan-out; replies are kept and replayed only where
     both are set. `stop` refuses calls that are not admitted yet once it is set.
+
+    `allocation` is the account key of an allocation, which calls made inside draw on first. `fit`
+    False: no answer's `max_tokens` is fitted here. `fell_back` is set where a cheaper model was
+    asked in place of the one that was named, because money runs low. `priority`: of the calls that
+    wait, those with a higher one go first.
     """
 
     governor: "Governing"
@@ -47,16 +53,30 @@ class Scope:
     run_id: str | None = None
     item: str | None = None
     stop: threading.Event | None = None
+    allocation: str | None = None
+    fit: bool = True
+    fell_back: bool = False
+    priority: int = 0
     spent: Spent = field(default_factory=Spent)
-    _indexes: "itertools.count[int]" = field(default_factory=itertools.count)
+    _indexes: "dict[str, itertools.count[int]]" = field(default_factory=dict)
 
     def next_reply_key(self, request_hash: str) -> ReplyKey | None:
-        """Where the next call's reply is kept; None outside an item."""
+        """Where the next call's reply is kept; None outside an item.
+
+        The index counts the item's calls of the same request, so that an agent that makes several
+        calls at once finds each again in whatever order it makes them next time.
+        """
         if self.run_id is None or self.item is None:
             return None
         tries = _tries.get()
-        index = next(self._indexes) if tries is None else tries.index_in(self._indexes)
-        return ReplyKey(self.run_id, self.item, index, request_hash)
+        if tries is None:
+            return ReplyKey(self.run_id, self.item, self._next_index(request_hash), request_hash)
+        index, name = tries.place(request_hash, self._next_index)
+        return ReplyKey(self.run_id, self.item, index, name)
+
+    def _next_index(self, request_hash: str) -> int:
+        # Both steps are atomic: calls are made by threads as well.
+        return next(self._indexes.setdefault(request_hash, itertools.count()))
 
 
 class NotKept(CallRefused):
@@ -64,15 +84,22 @@ class NotKept(CallRefused):
 
 
 class _Tries:
-    """One place for a reply, taken by the first call that asks for it."""
+    """The place of one answer: that of the request which was tried first.
+
+    A later try is named after both requests: the answer of a fallback is then found whatever other
+    answers it gave, and is not taken for one that was asked of that model alone.
+    """
 
     def __init__(self) -> None:
-        self._index: int | None = None
+        self._place: tuple[str, int] | None = None
 
-    def index_in(self, indexes: "itertools.count[int]") -> int:
-        if self._index is None:
-            self._index = next(indexes)
-        return self._index
+    def place(self, request_hash: str, next_index: Callable[[str], int]) -> tuple[int, str]:
+        if self._place is None:
+            self._place = request_hash, next_index(request_hash)
+        first, index = self._place
+        if request_hash == first:
+            return index, first
+        return index, hashlib.sha256(f"{first}\n{request_hash}".encode()).hexdigest()
 
 
 current_scope: ContextVar[Scope | None] = ContextVar("prefect_governor_scope", default=None)

@@ -9,7 +9,7 @@ from prefect_governor.blocks.lazy import lazy_names
 
 if TYPE_CHECKING:
     from prefect_governor.flows.fanout import afan_out, fan_out
-    from prefect_governor.flows.later import aresearch, research
+    from prefect_governor.flows.inquiry.flow import aresearch, research
     from prefect_governor.flows.report.model import Report
     from prefect_governor.flows.report.publish import publish_report
     from prefect_governor.flows.runner import GovernedTaskRunner
@@ -32,9 +32,9 @@ _MODULES = {
     "Report": "prefect_governor.flows.report.model",
     "afan_out": "prefect_governor.flows.fanout",
     "fan_out": "prefect_governor.flows.fanout",
-    "aresearch": "prefect_governor.flows.later",
+    "aresearch": "prefect_governor.flows.inquiry.flow",
     "publish_report": "prefect_governor.flows.report.publish",
-    "research": "prefect_governor.flows.later",
+    "research": "prefect_governor.flows.inquiry.flow",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

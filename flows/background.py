@@ -104,7 +104,7 @@ class BackgroundServer:
         """`info`, once the server answers. Raises `ConfigurationError` if it ends or does not."""
         begun = time.monotonic()
         told = 0
-        while not healthy(info.url):
+        while not self.answers(info):
             if self.running() is None:
                 if not _free(_port_of(info)):
                     raise _PortTaken
@@ -124,6 +124,14 @@ class BackgroundServer:
                 say(f"waiting for Prefect's server, {told} s")
             time.sleep(_POLL_SECONDS)
         return info
+
+    def answers(self, info: ServerInfo) -> bool:
+        """Whether our server answers at its address, and not that of another home which was faster
+        to bind the port."""
+        if not healthy(info.url):
+            return False
+        home = _home_of(info.url)
+        return home is None or Path(home).absolute() == self.home
 
     def end(self, info: ServerInfo, timeout_seconds: float) -> None:
         """SIGTERM, and SIGKILL when `timeout_seconds` did not do; returns when it is gone.
@@ -227,6 +235,18 @@ def healthy(url: str) -> bool:
             return bool(response.read(16) == b"true")
     except (OSError, ValueError):
         return False
+
+
+def _home_of(url: str) -> str | None:
+    """The `PREFECT_HOME` of the server at a loopback `url`; None where it does not say, as one
+    that wants a key."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{url}/admin/settings", timeout=5) as response:
+            home = json.load(response).get("home")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return home if isinstance(home, str) else None
 
 
 def _info(port: int, *, pid: int | None = None, started: bool = False) -> ServerInfo:

@@ -1,33 +1,40 @@
 """`prefect-governor fan-out`, once its arguments are parsed."""
 
-import logging
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from prefect_governor.blocks.budget.money import show_usd, to_nano
-from prefect_governor.blocks.errors import ConfigurationError, RunFailed
-from prefect_governor.flows.server import ensure_server, run_url, use_server
+from prefect_governor.blocks.budget.money import parse_usd
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.flows.resuming import find_run
+from prefect_governor.flows.server import ensure_server, use_server
+from prefect_governor.flows.session import (
+    ceiling_text,
+    check_governor,
+    check_writable,
+    run_flow,
+    set_quiet,
+)
 from prefect_governor.flows.spool import spool
-from prefect_governor.flows.terminal import ProgressLine, print_forecast, print_report, say
+from prefect_governor.flows.terminal import say
 
 if TYPE_CHECKING:
+    from prefect_governor.flows.estimate import Forecast
     from prefect_governor.flows.job import Request
 
-INTERRUPTED = 3
-_QUIET_LEVEL = "WARNING"
+COMMAND = "fan-out"
+# Nothing was started, as after a usage error.
+TURNED_DOWN = 2
 
 
 def run_fan_out(
     sources: list[str],
     *,
     as_json: bool,
-    ask: str,
+    given: frozenset[str],
+    ask: str | None,
     schema: Path | None,
     governor: str | None,
     model: str,
@@ -42,16 +49,25 @@ def run_fan_out(
     max_cost_multiple: float | None,
     dry_run: bool,
     out: Path | None,
+    ask_above_usd: str | None,
     yes: bool,
     resume: str | None,
 ) -> int:
-    """Run a fan-out and print what came of it. Returns the exit status.
+    """Run a fan-out and print what came of it; with `dry_run`, what would. Returns the exit status.
+
+    A run that may well cost more than `ask_above_usd` asks the person first, unless `yes`; one that
+    is turned down is a usage error, as is everything else that ends before anything starts.
+
+    With `resume` the run goes on with an earlier one: `given` names the parameters that are new,
+    all others are what they were.
 
     Raises ConfigurationError for anything wrong with what was given, before anything starts.
     """
-    _set_quiet()
+    set_quiet()
     from prefect_governor.blocks.model.choice import BLOCK, OFFLINE
     from prefect_governor.flows.answers import read_schema
+    from prefect_governor.flows.estimating.asking import check_most_multiple
+    from prefect_governor.flows.estimating.shown import print_forecast
     from prefect_governor.flows.job import make_request
 
     parameters: dict[str, Any] = {
@@ -70,120 +86,93 @@ def run_fan_out(
         "timeout_seconds": timeout_seconds,
         "min_success": min_success,
     }
-    if max_cost_multiple is not None and not max_cost_multiple > 0:
-        raise ConfigurationError(
-            f"--max-cost-multiple must be a number above 0, not {max_cost_multiple:g}"
-        )
+    past = None if resume is None else find_run(resume, command=COMMAND)
+    if past is not None:
+        parameters = past.gone_on_with(parameters, given, say=say)
+        governor, model = parameters["governor"], parameters["model"]
+        sources = parameters["sources"]
+    check_most_multiple(max_cost_multiple, name="--max-cost-multiple")
+    above = _ask_above(ask_above_usd)
     by_block = model.startswith(BLOCK)
     # Blocks live on the server: what can be checked without it is, before it is started.
     request = make_request(**parameters | ({"model": OFFLINE} if by_block else {}))
     if out is not None:
         _check_apart(out, [*sources, *(str(item.source) for item in request.items if item.source)])
-        _check_writable(out)
+        check_writable(out)
     info = None
     if governor is not None or by_block:
         info = ensure_server(on_progress=say)
         use_server(info)
         request = make_request(**parameters)
     if governor is not None:
-        _check_governor(governor, starts=not dry_run)
-    if dry_run or max_cost_multiple is not None:
-        from prefect_governor.flows.estimate import forecast
-
-        expected = forecast(request)
-        if max_cost_multiple is not None and expected.cost_multiple > max_cost_multiple:
-            raise ConfigurationError(
-                f"it would cost {expected.cost_multiple:.1f} times what one agent reading all of"
-                f" it costs, over --max-cost-multiple {max_cost_multiple:g}: ask about fewer,"
-                " larger items, or raise it"
-            )
-        if dry_run:
-            print_forecast(expected, as_json=as_json)
-            return 0
+        check_governor(governor, starts=not dry_run)
+    if dry_run:
+        print_forecast(_expected(request, max_cost_multiple), as_json=as_json)
+        return 0
+    if not _may_start(
+        request,
+        max_cost_multiple=max_cost_multiple,
+        above=None if yes else above,
+        stdin_is_read="-" in sources,
+    ):
+        say("not started; nothing was spent")
+        return TURNED_DOWN
     say(f"model: {request.model.name} ({request.model.why})")
-    say(f"ceiling: {_ceiling(request)}")
+    say(f"ceiling: {ceiling_text(request)}")
     if info is None:
         info = ensure_server(on_progress=say)
         use_server(info)
-    return _run(parameters, info.ui_url, out=out, as_json=as_json)
-
-
-def _check_governor(name: str, *, starts: bool) -> None:
-    """Raises ConfigurationError for a governor, a budget above it or a limit that is not valid."""
-    from prefect_governor.blocks.governor import resolve
-    from prefect_governor.blocks.registry import accounts_of
-
-    governor = resolve(name)
-    accounts_of(name)
-    if starts:
-        _ = governor.runtime
-
-
-def _ceiling(request: "Request") -> str:
-    """What the run may cost, in a person's words."""
-    parts = []
-    if request.ceiling_usd is not None:
-        parts.append(show_usd(to_nano(request.ceiling_usd)))
-    if request.max_total_tokens is not None:
-        parts.append(f"{request.max_total_tokens:,} tokens")
-    own = f"{' and '.join(parts)} for this run" if parts else ""
-    above = "" if request.governor is None else f"what governor {request.governor!r} has left"
-    return ", within ".join(part for part in (own, above) if part)
-
-
-def _run(parameters: dict[str, Any], ui_url: str, *, out: Path | None, as_json: bool) -> int:
-    from prefect_governor.flows.control import Control, current_control
     from prefect_governor.flows.fanout import fan_out
 
-    def started(run_id: str) -> None:
-        say(f"run: {run_id}")
-        say(f"page: {run_url(ui_url, run_id)}")
-
-    with ProgressLine() as line:
-        control = Control(watch=line.show, started=started, out=out and out.absolute())
-        token = current_control.set(control)
-        try:
-            with _interruptible(control), _hushed():
-                fan_out(**parameters)
-        except RunFailed:
-            # The report says it.
-            pass
-        except Exception as error:
-            # A server that goes away at the end must not take the answers with it.
-            if control.report is None:
-                raise
-            say(f"the end of the run did not reach Prefect: {type(error).__name__}: {error}")
-        finally:
-            current_control.reset(token)
-    report = control.report
-    assert report is not None, "a run that ended has its report"
-    print_report(report, ui_url=run_url(ui_url, report.run_id), as_json=as_json)
-    if control.interrupted:
-        say(f"interrupted; what finished is in {report.files[0]}")
-        return INTERRUPTED
-    return int(report.exit_status)
+    return run_flow(
+        fan_out,
+        parameters,
+        command=COMMAND,
+        ui_url=info.ui_url,
+        out=out,
+        as_json=as_json,
+        kept_as=None if past is None else past.kept_as,
+    )
 
 
-@contextmanager
-def _interruptible(control: Any) -> Iterator[None]:
-    """Ctrl-C once stops starting, twice cancels what is in flight, a third time is Python's."""
+def _ask_above(given: str | None) -> Decimal:
+    """The amount from which on a run asks first. Raises ConfigurationError."""
+    from prefect_governor.flows.estimating.asking import ASK_ABOVE_USD
 
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        if control.abort.is_set():
-            raise KeyboardInterrupt
-        if control.stop.is_set():
-            control.abort.set()
-            say("cancelling what is in flight; it stays charged as unconfirmed")
-            return
-        control.interrupted = True
-        control.stop.set()
-        say("starting nothing more; finishing what is in flight (Ctrl-C again cancels it)")
+    return ASK_ABOVE_USD if given is None else parse_usd(given, name="--ask-above-usd")
 
-    before: Callable[..., Any] | int | None = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+
+def _expected(request: "Request", max_cost_multiple: float | None) -> "Forecast":
+    """What a run would come to. Raises ConfigurationError over `max_cost_multiple`."""
+    from prefect_governor.flows.estimate import forecast
+    from prefect_governor.flows.estimating.asking import check_multiple
+    from prefect_governor.flows.estimating.standing import standing_of
+
+    expected = forecast(request, standing_of(request))
+    check_multiple(expected, max_cost_multiple, name="--max-cost-multiple")
+    return expected
+
+
+def _may_start(
+    request: "Request",
+    *,
+    max_cost_multiple: float | None,
+    above: Decimal | None,
+    stdin_is_read: bool,
+) -> bool:
+    """Whether a run is worth its cost and, where it may well cost more than `above` (None: ask
+    nothing), a person says yes. Raises ConfigurationError."""
+    from prefect_governor.flows.estimating.asking import ask_person, surely_at_most
+    from prefect_governor.flows.estimating.standing import standing_of
+
+    if above is not None and surely_at_most(request, standing_of(request), above):
+        above = None
+    if above is None and max_cost_multiple is None:
+        return True
+    expected = _expected(request, max_cost_multiple)
+    if above is None or expected.at_stake_usd <= above:
+        return True
+    return ask_person(expected, above, stdin_is_read=stdin_is_read)
 
 
 def _spooled() -> str:
@@ -210,57 +199,3 @@ def _check_apart(out: Path, sources: list[str]) -> None:
             f"--out {out} is one of the sources and would be overwritten: write to another file, or"
             " name sources without it"
         )
-
-
-def _check_writable(out: Path) -> None:
-    was_there = out.exists()
-    if was_there and not out.is_dir() and not out.is_file():
-        # It is written beside and then put in its place, which would replace a device.
-        raise ConfigurationError(f"{out} is no plain file: choose another one with --out")
-    try:
-        with out.open("a", encoding="utf-8"):
-            pass
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write {out}: {error.strerror}; choose another file with --out"
-        ) from None
-    if not was_there:
-        out.unlink()
-
-
-def _set_quiet() -> None:
-    """Before Prefect is imported, which reads it once. A person who wants its log lines sets the
-    level; in the UI are those of failures in any case."""
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", _QUIET_LEVEL)
-    os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-
-
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep Prefect's lines about each failed task run out of the progress: the report has them."""
-    if os.environ["PREFECT_LOGGING_LEVEL"] != _QUIET_LEVEL:
-        yield
-        return
-    handlers = list(logging.getLogger().handlers)
-    raising = logging.raiseExceptions
-    # Else what Prefect's server was too busy to take is printed, a batch of log lines each.
-    logging.raiseExceptions = False
-    for handler in handlers:
-        handler.addFilter(_is_for_the_person)
-    try:
-        yield
-    finally:
-        logging.raiseExceptions = raising
-        for handler in handlers:
-            handler.removeFilter(_is_for_the_person)
-
-
-def _is_for_the_person(record: logging.LogRecord) -> bool:
-    """Whatever is not Prefect's own, such as our own warnings."""
-    room, _, name = record.name.partition(".")
-    return (
-        room != "prefect"
-        or name.startswith("prefect_governor")
-        or record.levelno >= logging.CRITICAL
-    )

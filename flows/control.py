@@ -22,6 +22,7 @@ class Control:
         out: where the results go.
         reason: why the run stopped itself, in a person's words.
         interrupted: a person stopped it.
+        kept_as: name in the ledger of the run that this one goes on with, None for a new one.
         report: what came of it, as soon as that is known, whatever becomes of the flow run's state.
     """
 
@@ -32,6 +33,7 @@ class Control:
     out: Path | None = None
     reason: str | None = None
     interrupted: bool = False
+    kept_as: str | None = None
     report: Report | None = None
 
 

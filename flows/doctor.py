@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prefect_governor.blocks.budget.money import show_usd
+from prefect_governor.blocks.enforcement import BREAK_GLASS, break_glass
 from prefect_governor.blocks.errors import ConfigurationError, GovernorError
 from prefect_governor.blocks.home import state_folder
 from prefect_governor.blocks.ledger.migration import migrations
@@ -48,6 +49,8 @@ _NETWORK_FILESYSTEMS = frozenset(
 )
 # Rates are compared with caps as if each call took this long, in seconds.
 _USUAL_SECONDS = 2
+# And as if it had so many tokens, in and out together.
+_USUAL_TOKENS = 1_000
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Finding:
 def examine() -> Iterator[Finding]:
     """Everything that a run would need, looked at in turn. Raises nothing."""
     yield from _versions()
+    yield from _enforcement()
     found = list(_home())
     if all(each.mark != "problem" for each in found):
         found += _ledger()
@@ -100,6 +104,13 @@ def _versions() -> Iterator[Finding]:
             yield Finding("ok", f"{name} {found}")
         else:
             yield Finding("problem", f"{name} {found}: {why}", f"pip install -U '{name}!={found}'")
+
+
+def _enforcement() -> Iterator[Finding]:
+    reason = break_glass()
+    if reason is not None:
+        text = f"enforcement is off: {BREAK_GLASS} is set ({reason}); no ceiling and no limit holds"
+        yield Finding("warn", text, f"unset {BREAK_GLASS} when it is over")
 
 
 def _home() -> Iterator[Finding]:
@@ -218,6 +229,9 @@ def _governor(name: str, *, ledger: bool) -> Iterator[Finding]:
 
     governor = load_block(Governor, name)
     _, accounts = accounts_of(name)
+    if governor.mode == "observe":
+        text = f"governor {name!r}: it only observes (mode observe); no ceiling and no limit holds"
+        yield Finding("warn", text, "set its mode to enforce in Prefect's UI")
     store = _open_ledger() if ledger else None
     try:
         for at, account in enumerate(accounts):
@@ -248,6 +262,7 @@ def _governor(name: str, *, ledger: bool) -> Iterator[Finding]:
             "ok",
             f"  bottleneck with calls of {_USUAL_SECONDS} s: {what}, about {cap:.0f} in flight",
         )
+    yield _sum(governor.limits)
 
 
 def _open_ledger() -> Any:
@@ -319,6 +334,31 @@ def _rates(limit: Any) -> Iterator[tuple[str, int]]:
             yield field, 60
         elif field.endswith("_per_day"):
             yield field, 86_400
+
+
+def _sum(limits: Any) -> Finding:
+    """What each thing lets be at once, the smallest first, with its numbers."""
+    from prefect_governor.blocks.limits.derived import MIB, UNKNOWN_BYTES, terms
+    from prefect_governor.blocks.limits.machine import memory
+
+    def least(field: str) -> int | None:
+        found = [value for each in limits if (value := getattr(each, field)) is not None]
+        return min(found, default=None)
+
+    given = max((each.memory_mib for each in limits if each.memory_mib), default=None)
+    found = terms(
+        max_concurrent=least("max_concurrent"),
+        requests_per_minute=least("requests_per_minute"),
+        tokens_per_minute=least("tokens_per_minute"),
+        latency_seconds=_USUAL_SECONDS,
+        tokens_per_call=_USUAL_TOKENS,
+        memory=memory(),
+        footprint_bytes=given * MIB if given else UNKNOWN_BYTES,
+    )
+    if not found:
+        return Finding("ok", "  at once: nothing that is known holds it back")
+    parts = [f"{each.name} {each.cap:,.0f} ({each.text})" for each in found]
+    return Finding("ok", f"  at once, the smallest first: {'; '.join(parts)}")
 
 
 def _in_flight(limit: Any) -> Iterator[tuple[float, str]]:

@@ -20,11 +20,16 @@ from prefect_governor.blocks.figures import (
     RunFigures,
     budget_figures,
     item_figures,
+    learned_notes,
     limit_figures,
 )
 from prefect_governor.blocks.home import state_folder
+from prefect_governor.blocks.observing import enforcement_notes
+from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.control import Control, current_control
 from prefect_governor.flows.estimate import cost_multiple, prompt_tokens
+from prefect_governor.flows.estimating.approval import checked_bars, turned_down
+from prefect_governor.flows.estimating.history import question_key
 from prefect_governor.flows.flow import ready_flow
 from prefect_governor.flows.job import TAG, Job, current_job, make_request, runtime_for
 from prefect_governor.flows.outfile import OutFile
@@ -69,6 +74,8 @@ def fan_out(
     tokens_per_minute: int | None = None,
     timeout_seconds: float | None = None,
     min_success: float = 0.0,
+    max_cost_multiple: float | None = None,
+    ask_above_usd: Money | None = None,
 ) -> Report:
     """Ask a sub-agent the same question about each item, under one budget and its limits.
 
@@ -91,14 +98,20 @@ def fan_out(
         timeout_seconds: how long one request may take, once it was sent. Defaults to the Model
             block's, or 120.
         min_success: the share of items (0 to 1) that must succeed for the run not to fail.
+        max_cost_multiple: refuse to start where the estimate is more than so many times what one
+            agent costs that reads all of it in one go.
+        ask_above_usd: a deployed run whose estimate (its p95, under what its budgets leave) is more
+            than so much waits for a person to start it, up to a day. Never where it is None.
 
     Returns:
         Called, the `Report` of the run, complete or partial.
 
     Raises:
-        ConfigurationError: before anything is spent.
+        ConfigurationError: before anything is spent; over `max_cost_multiple`, too, and over
+            `ask_above_usd` in a run without a deployment, where nobody can be asked.
         RunFailed: nothing succeeded, or less than `min_success`; its `report` holds all of it.
     """
+    most_multiple, ask_above = checked_bars(max_cost_multiple, ask_above_usd)
     request = make_request(
         items,
         ask=ask,
@@ -120,11 +133,24 @@ def fan_out(
     if context is None or context.flow_run is None:
         raise ConfigurationError("fan_out is a flow: call it, not its function")
     run_id = str(context.flow_run.id)
+    control = current_control.get() or Control()
     # A flow that is run again makes its subflows anew, under the same task runs of its own: what
     # these paid for is kept under that name.
-    kept_as = str(context.flow_run.parent_task_run_id or run_id)
-    control = current_control.get() or Control()
-    job = Job(request, run_id, kept_as, runtime_for(request, kept_as), control)
+    kept_as = control.kept_as or str(context.flow_run.parent_task_run_id or run_id)
+    runtime = runtime_for(request, kept_as)
+    refused = turned_down(
+        request,
+        runtime,
+        context.flow_run,
+        kept_as=kept_as,
+        max_cost_multiple=most_multiple,
+        ask_above_usd=ask_above,
+    )
+    if refused is not None:
+        return cast(Report, refused)
+    # For the estimates of runs that ask the same.
+    runtime.desk.write(lambda batch: batch.rows.put_item(question_key(request), kept_as, "", "{}"))
+    job = Job(request, run_id, kept_as, runtime, control)
     if control.started is not None:
         control.started(run_id)
     token = current_job.set(job)
@@ -137,7 +163,10 @@ def fan_out(
     return cast(Report, run_coro_as_sync(finish(report)))
 
 
-def _in_thread(function: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Report]]:
+def in_thread(function: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Report]]:
+    """A ready flow for async code: it runs in a thread, and is told to stop where its caller is
+    cancelled."""
+
     @functools.wraps(function)
     async def call(*args: P.args, **kwargs: P.kwargs) -> Report:
         control = current_control.get() or Control()
@@ -154,7 +183,7 @@ def _in_thread(function: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Re
     return call
 
 
-afan_out = _in_thread(fan_out)
+afan_out = in_thread(fan_out)
 
 
 def _run(job: Job, out: OutFile) -> Report:
@@ -164,9 +193,9 @@ def _run(job: Job, out: OutFile) -> Report:
     def keep(position: int, report: ItemReport) -> None:
         reports[position] = report
         out.add(report)
-        watch.ended(report)
+        watch.count(report.state == "succeeded")
 
-    with Watch(job) as watch:
+    with Watch(job, key_prefix="fan-out") as watch:
         kept = _finished_before(job)
         for position, report in kept.items():
             keep(position, report)
@@ -199,11 +228,32 @@ def _run(job: Job, out: OutFile) -> Report:
         run_id=job.run_id,
         min_success=job.request.min_success,
         stopped=job.control.interrupted,
-        figures=RunFigures({}, budget_figures(job.runtime, job.kept_as), _limits(job)),
+        figures=RunFigures(
+            {},
+            budget_figures(job.runtime, job.kept_as),
+            _limits(job),
+            (
+                *enforcement_notes(job.runtime, job.kept_as),
+                *retry_notes(job.kept_as),
+                *learned_notes(job.runtime),
+            ),
+        ),
         cost_multiple=_cost_multiple(job, items),
+        notes=_notes(job),
         files=[str(out.path)],
         resumable=True,
     )
+
+
+def _notes(job: Job) -> list[str]:
+    share = job.runtime.fallback_share
+    if not job.fell_back or share is None:
+        return []
+    calls = "1 call was" if job.fell_back == 1 else f"{job.fell_back:,} calls were"
+    return [
+        f"{calls} answered by a cheaper model than {job.request.model.name}: the budget was spent"
+        f" to {share:.0%} and more"
+    ]
 
 
 def _limits(job: Job) -> LimitFigures:

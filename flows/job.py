@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_governor.blocks.budget.money import Money, parse_usd, to_nano
+from prefect_governor.blocks.enforcement import why_off
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.records import Account
 from prefect_governor.blocks.limits.limit import Limit
@@ -28,14 +30,11 @@ DEFAULT_MAX_CONCURRENT = 20
 TAG = "llm"
 
 
-@dataclass(frozen=True)
-class Request:
-    """What was asked for, checked: nothing is started or spent yet."""
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a run is under: a model, and money and limits of its own beside a governor's."""
 
-    ask: str
-    items: tuple[Item, ...]
     model: ModelChoice
-    shape: Shape | None = None
     governor: str | None = None
     max_usd: Decimal | None = None
     max_total_tokens: int | None = None
@@ -48,6 +47,43 @@ class Request:
         if self.max_usd is None and self.governor is None and self.max_total_tokens is None:
             return DEFAULT_MAX_USD
         return self.max_usd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Terms):
+    """A fan-out that was asked for, checked: nothing is started or spent yet."""
+
+    ask: str
+    items: tuple[Item, ...]
+    shape: Shape | None = None
+
+
+def run_limit(
+    governor: str | None,
+    *,
+    max_concurrent: int | None,
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+) -> Limit | None:
+    """A run's own limit, None where it has none: without a governor there is a cap all the same."""
+    if governor is not None and not any((max_concurrent, requests_per_minute, tokens_per_minute)):
+        return None
+    if governor is None and max_concurrent is None:
+        max_concurrent = DEFAULT_MAX_CONCURRENT
+    return Limit(
+        max_concurrent=max_concurrent,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+    )
+
+
+def check_numbers(*, timeout_seconds: float | None, **counts: int | None) -> None:
+    """Whole numbers of at least 1, and a time. Raises ConfigurationError by name."""
+    for name, value in counts.items():
+        if value is not None and (isinstance(value, bool) or value < 1):
+            raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
+    if timeout_seconds is not None and not 0 < timeout_seconds < float("inf"):
+        raise ConfigurationError(f"timeout_seconds must be more than 0, not {timeout_seconds!r}")
 
 
 def make_request(
@@ -74,17 +110,14 @@ def make_request(
     """
     if not ask or not ask.strip():
         raise ConfigurationError("ask is empty: say what each sub-agent is to answer")
-    for name, value in (
-        ("max_total_tokens", max_total_tokens),
-        ("max_output_tokens", max_output_tokens),
-        ("max_concurrent", max_concurrent),
-        ("requests_per_minute", requests_per_minute),
-        ("tokens_per_minute", tokens_per_minute),
-    ):
-        if value is not None and (isinstance(value, bool) or value < 1):
-            raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
-    if timeout_seconds is not None and not 0 < timeout_seconds < float("inf"):
-        raise ConfigurationError(f"timeout_seconds must be more than 0, not {timeout_seconds!r}")
+    check_numbers(
+        max_total_tokens=max_total_tokens,
+        max_output_tokens=max_output_tokens,
+        max_concurrent=max_concurrent,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        timeout_seconds=timeout_seconds,
+    )
     given = list(items_from(items)) if items is not None else []
     if sources:
         base = Path(folder) if folder else Path.cwd()
@@ -92,17 +125,6 @@ def make_request(
     if not given:
         raise ConfigurationError("there are no items: give some, or sources to read them from")
     _check_keys(given)
-    rates = (max_concurrent, requests_per_minute, tokens_per_minute)
-    if governor is None or any(each is not None for each in rates):
-        if governor is None and max_concurrent is None:
-            max_concurrent = DEFAULT_MAX_CONCURRENT
-        limit = Limit(
-            max_concurrent=max_concurrent,
-            requests_per_minute=requests_per_minute,
-            tokens_per_minute=tokens_per_minute,
-        )
-    else:
-        limit = None
     return Request(
         ask=ask.strip(),
         items=tuple(given),
@@ -111,7 +133,12 @@ def make_request(
         governor=governor,
         max_usd=None if max_usd is None else parse_usd(max_usd, name="max_usd"),
         max_total_tokens=max_total_tokens,
-        limit=limit,
+        limit=run_limit(
+            governor,
+            max_concurrent=max_concurrent,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+        ),
         min_success=check_min_success(min_success),
     )
 
@@ -133,10 +160,20 @@ class Job:
     began: dict[str, float] = field(default_factory=dict)
     waited: dict[str, float] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    # Calls that a cheaper model answered, because money ran low.
+    fell_back: int = 0
     # How many items begin before the first of them calls: those that fill the cap. Beginning one
     # takes longer than sending its call, so the calls of the first leave together.
     first: int = 0
     filled: "Future[None]" = field(default_factory=Future)
+
+    @property
+    def total(self) -> int:
+        return len(self.request.items)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return self.request.model.names
 
     def input_hash(self, text: str) -> str:
         """Names all that an item's answer depends on."""
@@ -154,7 +191,7 @@ class Job:
 current_job: ContextVar[Job | None] = ContextVar("prefect_governor_job", default=None)
 
 
-def runtime_for(request: Request, run_id: str) -> Runtime:
+def runtime_for(request: Terms, run_id: str) -> Runtime:
     """The governor that a run is under: the one that was named, narrowed by what was asked for
     this run alone, or one of the run's own.
 
@@ -163,11 +200,18 @@ def runtime_for(request: Request, run_id: str) -> Runtime:
     from prefect_governor.blocks.governor import resolve
     from prefect_governor.blocks.office import desk
 
-    base = (
-        resolve(request.governor).runtime
-        if request.governor is not None
-        else Runtime(name="fan-out", desk=desk(), accounts_=(), limits_=())
-    )
+    if request.governor is not None:
+        base = resolve(request.governor).runtime
+    else:
+        off = why_off("enforce", governor="fan-out")
+        base = Runtime(
+            name="fan-out",
+            desk=desk(),
+            accounts_=(),
+            limits_=(),
+            off=off,
+            observe=off is not None,
+        )
     key = f"run/{run_id}"
     ceiling = request.ceiling_usd
     account = None
@@ -177,6 +221,8 @@ def runtime_for(request: Request, run_id: str) -> Runtime:
             name="this run",
             ceiling_nano=None if ceiling is None else to_nano(ceiling, name="max_usd"),
             ceiling_tokens=request.max_total_tokens,
+            # A run that is gone on with may have another ceiling than it had; the latest counts.
+            version=f"{time.time_ns():020d}",
         )
     limits: tuple[GovernedLimit, ...] = ()
     if request.limit is not None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.home import state_folder
-from prefect_governor.flows.background import BackgroundServer, Progress, ServerInfo, healthy
+from prefect_governor.flows.background import BackgroundServer, Progress, ServerInfo
 
 __all__ = [
     "ServerInfo",
@@ -56,7 +56,7 @@ def ensure_server(
         return _configured(settings)
     say = on_progress or _unheard
     background = BackgroundServer(state_folder())
-    if (running := background.running()) and healthy(running.url):
+    if (running := background.running()) and background.answers(running):
         return running
     with background.only_one(say):
         if running := background.running():
@@ -96,7 +96,7 @@ def status() -> ServerStatus:
     return ServerStatus(
         configured_url=_settings().api.url,
         server=running,
-        responding=running is not None and healthy(running.url),
+        responding=running is not None and background.answers(running),
         log=background.log,
     )
 

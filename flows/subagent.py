@@ -11,9 +11,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
 from prefect.tasks import exponential_backoff
 
-from prefect_governor.blocks.errors import CallRefused, ItemFailed, RunStopped
+from prefect_governor.blocks.errors import CallRefused, ItemFailed, OverBudget, RunStopped
 from prefect_governor.blocks.model.completion import acompletion
-from prefect_governor.blocks.model.tokens import count_tokens, encoding_of
+from prefect_governor.blocks.model.fallback import models_to_ask
 from prefect_governor.blocks.scope import Scope, kept_only, one_answer, scope
 from prefect_governor.blocks.wire.waits import wait_async
 from prefect_governor.flows.failures import (
@@ -23,6 +23,7 @@ from prefect_governor.flows.failures import (
     worth_another_model,
 )
 from prefect_governor.flows.job import TAG, Job, current_job
+from prefect_governor.flows.parts import parts_of
 from prefect_governor.flows.prompt import (
     Message,
     combining_messages,
@@ -30,20 +31,12 @@ from prefect_governor.flows.prompt import (
     repair_messages,
 )
 from prefect_governor.flows.sources import read_text
-from prefect_governor.flows.splitting import split_text
 
 RETRIES = 3
 # Seconds before the first retry; doubled for each further one, plus up to as much in jitter.
 BACKOFF_SECONDS = 1.0
-# More parts than this are refused: the answers about them would not fit one reading either.
-MAX_PARTS = 24
 # How long the first calls wait for each other at the most, in seconds.
 FILL_SECONDS = 3.0
-# Room in a model's context for the ask, the schema and a repair turn, in tokens.
-PROMPT_ROOM = 2_000
-# Where the model's tokenizer is not known: no text has more tokens than bytes, and few have more
-# than one for three.
-BYTES_PER_TOKEN = 3
 
 
 def _retry(_task: Any, _run: Any, state: Any) -> bool:
@@ -110,7 +103,7 @@ async def _answer_and_keep(job: Job, position: int) -> Any:
 async def _answer(job: Job, key: str, text: str) -> Any:
     request = job.request
     schema = request.shape.schema if request.shape else None
-    parts = _parts(job, text)
+    parts = parts_of(request.model, text)
     if len(parts) == 1:
         return await _ask(job, key, first_messages(request.ask, key=key, text=text, schema=schema))
     answers = []
@@ -123,43 +116,6 @@ async def _answer(job: Job, key: str, text: str) -> Any:
     return await _ask(
         job, key, combining_messages(request.ask, key=key, answers=answers, schema=schema)
     )
-
-
-def _parts(job: Job, text: str) -> list[str]:
-    """The text, or the parts of it that each fit the model's context; nothing is left out."""
-    model = job.request.model
-    windows = [
-        price.context_tokens
-        for name in model.names
-        if (price := model.price_of(name)) is not None and price.context_tokens
-    ]
-    if not windows:
-        return [text]
-    room = min(windows) - model.max_output_tokens - PROMPT_ROOM
-
-    encoding = encoding_of(model.name)
-
-    def count(piece: str) -> int:
-        if encoding is None:
-            return len(piece.encode()) // BYTES_PER_TOKEN + 1
-        # Half as much again, as a bound on what the provider may count.
-        return count_tokens(piece, encoding) * 3 // 2
-
-    # No text has more tokens than bytes: most need no counting.
-    if len(text.encode()) <= room or count(text) <= room:
-        return [text]
-    if room < PROMPT_ROOM:
-        raise ItemFailed(
-            f"{model.name} has a context of {min(windows):,} tokens, too small for an answer of"
-            f" {model.max_output_tokens:,} about a document: lower --max-output-tokens"
-        )
-    parts = split_text(text, max_tokens=room, count=count)
-    if len(parts) > MAX_PARTS:
-        raise ItemFailed(
-            f"the text has about {count(text):,} tokens, {len(parts)} times what {model.name}"
-            f" reads at once, over the {MAX_PARTS} parts that are combined: cut it into items"
-        )
-    return parts
 
 
 async def _ask(job: Job, key: str, messages: list[Message]) -> Any:
@@ -179,7 +135,8 @@ async def _ask(job: Job, key: str, messages: list[Message]) -> Any:
 
 
 async def _call(job: Job, key: str, messages: list[Message]) -> str:
-    """A call to the model, or to the next of its fallbacks when one fails."""
+    """A call to the model, or to the next of its fallbacks when one fails; to the cheaper of them
+    alone where the governor falls back."""
     model, shape = job.request.model, job.request.shape
     options: dict[str, Any] = {
         "max_tokens": model.max_output_tokens,
@@ -191,10 +148,12 @@ async def _call(job: Job, key: str, messages: list[Message]) -> str:
         options["api_base"] = model.api_base
     if model.api_key is not None:
         options["api_key"] = model.api_key.get_secret_value()
+    if model.allow_untested_provider:
+        options["allow_untested_provider"] = True
     with one_answer():
         reply = await _kept(messages, options, model.names) if len(model.names) > 1 else None
         if reply is None:
-            reply = await _first_answer(messages, options, model.names)
+            reply = await _affordable_answer(job, messages, options)
     return _text(job, key, reply)
 
 
@@ -209,6 +168,22 @@ async def _kept(messages: list[Message], options: dict[str, Any], names: tuple[s
                 # NotKept, or what the call itself will say.
                 continue
     return None
+
+
+async def _affordable_answer(job: Job, messages: list[Message], options: dict[str, Any]) -> Any:
+    """The answer of the run's models, or of the cheaper ones where the governor falls back."""
+    model = job.request.model
+    names = models_to_ask(model.names, price_of=model.price_of)
+    try:
+        reply = await _first_answer(messages, options, names)
+    except OverBudget:
+        cheaper = models_to_ask(model.names, price_of=model.price_of, refused=True)
+        if cheaper == names:
+            raise
+        names = cheaper
+        reply = await _first_answer(messages, options, names)
+    job.fell_back += names != model.names
+    return reply
 
 
 async def _first_answer(

@@ -21,7 +21,6 @@ from typing_extensions import Self
 from prefect_governor.flows.report.reasons import ReasonGroup, group_reasons, one_line
 
 if TYPE_CHECKING:
-    from prefect_governor.flows.estimate import Forecast
     from prefect_governor.flows.report.model import ItemReport, Report
 
 # Where stderr is no terminal, a plain line this often, in seconds.
@@ -108,12 +107,17 @@ def print_report(report: "Report", *, ui_url: str, as_json: bool) -> None:
 
 def _report_lines(report: "Report", width: int) -> Iterator[str | Text | Table]:
     yield Text(f"{report.outcome}: {_counts(report)}", style="bold")
+    answer = getattr(report, "answer", None)
+    if answer:
+        yield ""
+        yield from answer.splitlines()
+        yield ""
     answered = [item for item in report.items if item.state == "succeeded"]
     if answered:
         yield _table(answered[:_ROWS], width)
         if len(answered) > _ROWS:
             yield f"... and {len(answered) - _ROWS:,} more that succeeded"
-        if any(_EXTRACT in _lead(item.result) for item in answered):
+        if any(_EXTRACT in _lead(_answer(item.result)) for item in answered):
             yield "The answers are extracts, quoted by line number: no model was called."
     for group in group_reasons(report.items):
         yield Text(f"{group.count:,} {group.state.replace('_', ' ')}: {group.reason}", style="red")
@@ -143,11 +147,18 @@ def _table(items: "list[ItemReport]", width: int) -> Table:
     table.add_column("answer", ratio=1, overflow="fold")
     table.add_column("usd", justify="right", width=_COST)
     for item in items:
-        answer = _excerpt(item.result, min(_ANSWER, _LINES * answer_width))
+        answer = _excerpt(_answer(item.result), min(_ANSWER, _LINES * answer_width))
         table.add_row(
             Text(_key(item.key, key_width)), Text(answer), Text(f"{item.usd:.6f}", style="dim")
         )
     return table
+
+
+def _answer(result: Any) -> Any:
+    """What of a result is the answer: that of a research's task stands beside its sources."""
+    if isinstance(result, dict) and set(result) == {"answer", "retrieved"}:
+        return result["answer"]
+    return result
 
 
 def _key(key: str, width: int) -> str:
@@ -185,23 +196,6 @@ def _excerpt(answer: Any, longest: int) -> str:
     short = textwrap.shorten(line, longest, placeholder=" …", break_on_hyphens=False)
     # A single word that is longer than all of it.
     return short if short != "…" else f"{line[: longest - 1]}…"
-
-
-def print_forecast(expected: "Forecast", *, as_json: bool) -> None:
-    """What a run would do, on stdout."""
-    if as_json:
-        print(json.dumps(expected.to_json()))
-        return
-    ceiling = "no ceiling of its own"
-    if expected.ceiling_usd is not None:
-        ceiling = f"a ceiling of ${expected.ceiling_usd:.2f}"
-    print(f"model: {expected.model}")
-    print(f"calls: {expected.calls} (a repair or a retry is one more)")
-    print(f"tokens: about {expected.input_tokens:,} in, at most {expected.output_tokens:,} out")
-    print(f"cost: at most ${expected.max_usd:.6f}, under {ceiling}")
-    print(f"cost multiple of one agent in one go: {expected.cost_multiple:.2f}")
-    for key, reason in expected.unreadable:
-        print(f"cannot be read: {key}: {reason}")
 
 
 def _figures(progress: Any) -> str:

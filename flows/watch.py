@@ -2,14 +2,16 @@
 
 import threading
 from types import TracebackType
+from typing import Protocol
 from uuid import UUID
 
 from prefect.logging import get_logger
 from typing_extensions import Self
 
 from prefect_governor.blocks.figures import budget_figures, limit_figures
-from prefect_governor.flows.job import TAG, Job
-from prefect_governor.flows.report.model import ItemReport
+from prefect_governor.blocks.runtime import Runtime
+from prefect_governor.flows.control import Control
+from prefect_governor.flows.job import TAG
 from prefect_governor.flows.report.progress import ApiWriter, Progress, RunProgress
 
 # How often whoever looks on is told, in seconds. The artifact has a slower pace of its own.
@@ -18,15 +20,30 @@ LOOK_SECONDS = 0.25
 _logger = get_logger("prefect_governor.flows")
 
 
+class Watched(Protocol):
+    """A run to be watched. `total` is how many items it has, `models` what it may call."""
+
+    run_id: str
+    kept_as: str
+    runtime: Runtime
+    control: Control
+
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def models(self) -> tuple[str, ...]: ...
+
+
 class Watch:
     """Tells where a run is until it is left, and once more then."""
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, run: Watched, *, key_prefix: str) -> None:
+        self._run = run
         self._done = 0
         self._failed = 0
         self._over = threading.Event()
-        self._artifact = RunProgress(ApiWriter(UUID(job.run_id)), key_prefix="fan-out")
+        self._artifact = RunProgress(ApiWriter(UUID(run.run_id)), key_prefix=key_prefix)
         self._thread = threading.Thread(target=self._look_on, name="prefect-governor-watch")
 
     def __enter__(self) -> Self:
@@ -42,19 +59,17 @@ class Watch:
         self._over.set()
         self._thread.join()
 
-    def ended(self, report: ItemReport) -> None:
+    def count(self, succeeded: bool) -> None:
         """Count an item that has its outcome."""
         self._done += 1
-        self._failed += report.state != "succeeded"
+        self._failed += not succeeded
 
     def progress(self) -> Progress:
         """Where the run is now."""
-        job = self._job
-        budget = budget_figures(job.runtime, job.kept_as)
-        limits = limit_figures(
-            job.runtime, job.kept_as, tags=(TAG,), models=job.request.model.names
-        )
-        total = len(job.request.items)
+        run = self._run
+        budget = budget_figures(run.runtime, run.kept_as)
+        limits = limit_figures(run.runtime, run.kept_as, tags=(TAG,), models=run.models)
+        total = run.total
         return Progress(
             total=total,
             done=self._done,
@@ -73,8 +88,8 @@ class Watch:
             last = self._over.wait(LOOK_SECONDS)
             try:
                 now = self.progress()
-                if self._job.control.watch is not None:
-                    self._job.control.watch(now)
+                if self._run.control.watch is not None:
+                    self._run.control.watch(now)
                 self._artifact.update(now, final=last)
             except Exception as error:
                 # Looking on must never end what it looks at.

@@ -1,8 +1,7 @@
 """The Budget block: a ceiling that every flow on every machine that loads it shares."""
 
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from prefect.blocks.core import Block
@@ -11,17 +10,22 @@ from pydantic import (
     Field,
     HttpUrl,
     PlainSerializer,
+    PrivateAttr,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
 from typing_extensions import Self
 
-from prefect_governor.blocks.budget.money import parse_usd, plain_number, to_nano
+from prefect_governor.blocks.budget.money import Money, parse_usd, plain_number, to_nano
 from prefect_governor.blocks.budget.windows import Window
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.form import plain
 from prefect_governor.blocks.ledger.records import Account, AccountState
+
+if TYPE_CHECKING:
+    from prefect_governor.blocks.budget.allocating import BudgetAllocation
+    from prefect_governor.blocks.governor import Governor
 
 DOCUMENTATION_URL = HttpUrl("https://github.com/prefect-governor/prefect-governor#readme")
 
@@ -41,6 +45,19 @@ Usd = Annotated[
     PlainSerializer(plain_number),
     WithJsonSchema({"type": "number", "minimum": 0}),
 ]
+
+
+class _Bond:
+    """The governor that a budget is part of. No part of what makes two budgets the same."""
+
+    def __init__(self, governor: "Governor") -> None:
+        self.governor = governor
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Bond)
+
+    def __hash__(self) -> int:
+        return hash(_Bond)
 
 
 class Budget(Block):
@@ -127,21 +144,65 @@ class Budget(Block):
             version=version,
         )
 
+    # None for one that was loaded by itself.
+    _bond: _Bond | None = PrivateAttr(default=None)
+
+    def bind(self, governor: "Governor") -> None:
+        """Make it a governor's own: what it is asked for is asked of that governor's ledger."""
+        self._bond = _Bond(governor)
+
     def state(self) -> AccountState:
-        """The live figures of the current window, from the ledger.
+        """The live figures of the current window, from the ledger, under the ceiling that the
+        document has now: an edit that no running flow has met yet is applied first.
+
+        A governor's budget that only names a parent has the figures of that parent.
 
         Raises:
-            ConfigurationError: this object was neither saved nor loaded.
+            ConfigurationError: this object was neither saved nor loaded, its document was deleted
+                or is not valid, or its ledger is another than this process's.
             LedgerUnavailable: the ledger cannot be read.
         """
+        from prefect_governor.blocks.budget.at_work import place_of
         from prefect_governor.blocks.office import account_state
 
-        document_id: UUID | None = self._block_document_id
-        if document_id is None:
-            raise ConfigurationError(
-                "this Budget was never saved, so nothing was spent from it; Budget.load(name) has"
-                " the live figures"
-            )
-        return account_state(
-            self.account(str(document_id), name=self._block_document_name or "", version="")
+        place = place_of(self)
+        return account_state(place.accounts[0], at=place.desk)
+
+    def allocate(
+        self,
+        max_usd: Money | None = None,
+        *,
+        max_total_tokens: int | None = None,
+        label: str,
+        elastic: bool = False,
+        outlives_process: bool = False,
+    ) -> "BudgetAllocation":
+        """Set a part of the budget, and of every budget above it, aside for one consumer.
+
+        Args:
+            max_usd: how much of it, in US dollars.
+            max_total_tokens: how many of its tokens, input and output together.
+            label: what it is for, in words.
+            elastic: allocations of one run that are elastic draw what is left of each other before
+                any of them is over budget. A fixed one keeps what it has.
+            outlives_process: it is kept when this process ends, for whoever closes it.
+
+        Returns:
+            The allocation: code inside `with allocation:` draws on it first; `close()` gives the
+            rest back.
+
+        Raises:
+            ConfigurationError: no amount is given or one is none, or as `state` does.
+            OverBudget: the budget, or one above it, has not so much left. Nothing is set aside.
+            LedgerUnavailable: the ledger cannot be written.
+        """
+        from prefect_governor.blocks.budget.at_work import allocate
+
+        return allocate(
+            self,
+            max_usd,
+            max_total_tokens,
+            label=label,
+            elastic=elastic,
+            outlives_process=outlives_process,
         )

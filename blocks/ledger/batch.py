@@ -3,40 +3,41 @@
 Rows are read once, the pure decision works on them, what changed is written back at the end.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from prefect_governor.blocks.budget.windows import latest_label, window_label
-from prefect_governor.blocks.errors import CallRefused, LedgerUnavailable
-from prefect_governor.blocks.ledger.admission import Book, Decision, Gate, Purse, Reservation
+from prefect_governor.blocks.errors import CallRefused, ConfigurationError, LedgerUnavailable
+from prefect_governor.blocks.ledger import allocations
+from prefect_governor.blocks.ledger.admission import (
+    Book,
+    Decision,
+    Purse,
+    Refused,
+    Reservation,
+    Share,
+)
+from prefect_governor.blocks.ledger.page import Page, current_label
+from prefect_governor.blocks.ledger.purse import is_allocation
 from prefect_governor.blocks.ledger.records import (
     Account,
+    Allocation,
+    Audit,
     Bound,
     Demand,
+    Facts,
     LimitTerms,
     Reply,
+    Signals,
     Usage,
 )
-from prefect_governor.blocks.ledger.store import Instant, Rows
+from prefect_governor.blocks.ledger.store import NewReservation, Rows
+
+__all__ = ["LONGEST_HOLD_SECONDS", "MOST", "Batch", "current_label"]
 
 # No call comes near: 9 million USD, 9e15 tokens. A thousand of them still fit an int64.
 MOST = 2**53
 # The longest that one Retry-After holds a limit, in seconds.
 LONGEST_HOLD_SECONDS = 86_400.0
-
-
-def current_label(
-    account: Account, last: str | None, now: Instant, *, run_id: str | None = None
-) -> str:
-    """The window that an account is in. Without a run, a `run` budget is in its latest run's."""
-    if account.window == "run" and run_id is None and last is not None:
-        return last
-    label = window_label(
-        account.window,
-        time_zone=account.time_zone,
-        wall_seconds=now.wall / 1e9,
-        run_id=run_id,
-    )
-    return latest_label(account.window, label, last)
 
 
 @dataclass
@@ -45,30 +46,41 @@ class Batch:
 
     rows: Rows
     owner: str
-    book: Book = field(init=False)
-    _reservations: dict[str, Reservation | None] = field(default_factory=dict)
-    _accounts: dict[str, tuple[Account, str | None] | None] = field(default_factory=dict)
-    _touched: set[str] = field(default_factory=set)
-    # What changed. Writing back what did not would wake every process that waits, for nothing.
-    _changed_purses: set[tuple[str, str]] = field(default_factory=set)
-    _changed_gates: set[str] = field(default_factory=set)
+    page: Page = field(init=False)
 
     def __post_init__(self) -> None:
-        self.book = Book(self.rows.now.boot)
+        self.page = Page(self.rows)
+
+    @property
+    def book(self) -> Book:
+        return self.page.book
 
     # Definitions
 
     def register(self, account: Account) -> bool:
-        """Apply a budget's document. False for one that is not newer than the one applied."""
-        known = self.rows.account(account.key)
-        if known is not None and known[0].version >= account.version:
+        """Apply a budget's document. False for one that is not newer than the one applied.
+
+        Raises ConfigurationError for an allocation: that is made by `allocate`.
+        """
+        if is_allocation(account.key):
+            raise ConfigurationError(f"{account.key!r} is an allocation, not a budget")
+        known = self.page.account(account.key)
+        if known is None:
+            self.page.put_account(account)
+            return True
+        before, last = known
+        if before.version >= account.version:
             return False
-        self.rows.put_account(account)
-        self._accounts.pop(account.key, None)
-        for purse in self.book.purses.values():
-            if purse.account == account.key:
-                purse.ceiling_nano = account.ceiling_nano
-                purse.ceiling_tokens = account.ceiling_tokens
+        purse = None if last is None else self.page.purse(before, last)
+        self.page.put_account(account)
+        same = (before.ceiling_nano, before.ceiling_tokens) == (
+            account.ceiling_nano,
+            account.ceiling_tokens,
+        )
+        if not same:
+            label = current_label(account, last, self.rows.now)
+            shown = purse or Purse(account.key, label, account.name)
+            self.page.telling.ceiling_changed(before, account, shown)
         return True
 
     def define(self, terms: LimitTerms) -> None:
@@ -79,75 +91,149 @@ class Batch:
 
     def flush_gate(self, key: str) -> None:
         """Hand a limit's figures to the store, so that it can be changed there and read anew."""
-        gate = self.book.gates.pop(key, None)
-        if gate is not None and key in self._changed_gates:
-            self._changed_gates.remove(key)
-            self.rows.put_gate(gate)
+        self.page.flush_gate(key)
+
+    def allocate(self, allocation: Allocation, name: str, bound: Bound) -> None:
+        """Set a part of a chain of budgets aside for one consumer; see `LedgerDesk.allocate`."""
+        allocations.allocate(self.page, allocation, name, bound)
+
+    def give_back(self, key: str) -> int:
+        """Close an allocation. Returns the nano-dollars that went back."""
+        return allocations.give_back(self.page, key)
 
     # Calls
 
-    def admit(self, demand: Demand) -> Decision | Reservation:
+    def foresee(self, call_ids: Iterable[str]) -> None:
+        """The batch will name these calls: they are read together."""
+        self.page.foresee(call_ids)
+
+    def admit(
+        self, demand: Demand, *, tell: bool = True, kept: Mapping[str, Share] = {}
+    ) -> Decision | Reservation:
         """Decide a demand now. A reservation means admitted, and written with this batch.
+
+        A refusal is noticed unless `tell` is False. `kept` is left to calls that have waited
+        longer, by what is short.
 
         Raises LedgerUnavailable for a budget or limit that the ledger does not know, CallRefused
         for an id that was used before or a bound that no ledger can hold.
         """
-        known = self._reservation(demand.call_id)
+        known = self.page.reservation(demand.call_id)
         if known is not None:
             if known.state != "reserved":
                 raise CallRefused(f"call {demand.call_id!r} was made before: it is {known.state}")
             return known
-        if not _holds(demand.bound):
-            raise CallRefused(f"the call's bound is impossible: {demand.bound}")
+        for bound in (demand.bound, demand.fitted):
+            if bound is not None and not _holds(bound):
+                raise CallRefused(f"the call's bound is impossible: {bound}")
+        under = self._allocation_of(demand)
+        if under is not None and under.closed and not demand.observe:
+            return Refused(f"allocation {under.label!r} was given back: it is empty")
+        purses = self._purses(demand, under)
         # Each once: a limit that applies by two of its names is still one slot.
-        purses = [self._purse_now(key, demand) for key in dict.fromkeys(demand.accounts)]
-        gates = [self._gate(key) for key in dict.fromkeys(demand.limits)]
-        decision = self.book.admit(demand, purses, gates)
+        gates = [self.page.gate(key) for key in dict.fromkeys(demand.limits)]
+        decision = self.book.admit(demand, purses, gates, kept)
+        if (
+            not isinstance(decision, Reservation)
+            and under is not None
+            and under.elastic
+            and self.page.take_in_group(under.group)
+        ):
+            # What others of its group have left is its own to take.
+            decision = self.book.admit(demand, purses, gates, kept)
         if isinstance(decision, Reservation):
-            self.rows.add_reservation(decision, self.owner, demand.attribution)
-            self._reservations[demand.call_id] = decision
-            self._mark(decision)
-            for key, label in decision.purses:
-                self._move_on(key, label)
+            new = NewReservation(decision, self.owner, demand.attribution, demand.request_id)
+            self.page.add(new)
+        elif isinstance(decision, Refused) and tell and decision.purse is not None:
+            self.page.telling.refused(decision, self.book.purses[decision.purse], demand)
         return decision
 
-    def settle(self, call_id: str, usage: Usage, reply: Reply | None = None) -> bool:
+    def settle(
+        self,
+        call_id: str,
+        usage: Usage,
+        reply: Reply | None = None,
+        facts: Facts | None = None,
+        signals: Signals | None = None,
+    ) -> bool:
         """What a call was billed, and its reply, in one transaction. False where it was resolved
         before: nothing changes then.
 
         A usage that cannot be (negative, or beyond what a ledger holds) is nobody's bill: the call
-        becomes unconfirmed.
+        becomes unconfirmed. One above the call's bound is recorded in full, and noticed.
         """
         if not _holds(usage):
-            return self.unconfirm(call_id, f"the provider's usage is impossible: {usage}")
-        reservation = self._load(call_id)
-        if reservation is None or not self.book.settle(reservation, usage):
+            return self.unconfirm(call_id, f"the provider's usage is impossible: {usage}", signals)
+        reservation = self.page.load(call_id)
+        if reservation is None or not self.book.settle(reservation, usage, signals):
             return False
-        self._touch(reservation)
+        self.page.touch(reservation)
+        if usage.nano > reservation.bound.nano or usage.tokens > reservation.bound.tokens:
+            model = None if facts is None else facts.model
+            self.page.telling.exceeded(reservation, usage, self.book.purses, model)
+        if facts is not None:
+            self.page.learn(facts, usage)
         if reply is not None:
             self.rows.add_reply(reply)
         return True
 
-    def void(self, call_id: str, reason: str) -> bool:
-        """Provably not billed."""
-        reservation = self._load(call_id)
-        if reservation is None or not self.book.void(reservation, reason):
+    def void(self, call_id: str, reason: str, signals: Signals | None = None) -> bool:
+        """Provably not billed. Of what draws on no budget (a slot), nothing is kept."""
+        reservation = self.page.load(call_id)
+        if reservation is None or not self.book.void(reservation, reason, signals):
             return False
-        self._touch(reservation)
+        if reservation.purses:
+            self.page.touch(reservation)
+        else:
+            self.page.drop(reservation)
         return True
 
-    def unconfirm(self, call_id: str, reason: str) -> bool:
-        """Nobody knows what it was billed."""
-        reservation = self._load(call_id)
-        if reservation is None or not self.book.unconfirm(reservation, reason):
+    def unconfirm(self, call_id: str, reason: str, signals: Signals | None = None) -> bool:
+        """Nobody knows what it was billed. A slot cost nothing: it is given back."""
+        reservation = self.page.load(call_id)
+        if reservation is not None and not reservation.purses:
+            return self.void(call_id, reason, signals)
+        if reservation is None or not self.book.unconfirm(reservation, reason, signals):
             return False
-        self._touch(reservation)
+        self.page.touch(reservation)
+        self.page.telling.unconfirmed(reservation, reason)
         return True
 
-    def expire(self, owner: str, reason: str) -> int:
-        """A dead owner's calls become unconfirmed, its slots are free. Returns how many."""
+    def reconcile(self, call_id: str, usage: Usage | None, audit: Audit) -> bool:
+        """Resolve an unconfirmed call by evidence: settled at `usage`, or voided for None, with its
+        audit row in the same transaction. False, and no row, for a call that is not unconfirmed.
+
+        Raises CallRefused for a usage that cannot be.
+        """
+        if usage is not None and not _holds(usage):
+            raise CallRefused(f"the usage is impossible: {usage}")
+        reservation = self.page.reservation(call_id)
+        if reservation is None or reservation.state != "unconfirmed":
+            return False
+        done = self.void(call_id, audit.reason) if usage is None else self.settle(call_id, usage)
+        if done:
+            self.rows.add_audit(audit)
+        return done
+
+    def expire(self, owner: str, reason: str, *, slots: bool = True) -> int:
+        """An owner that is gone: its calls become unconfirmed, its slots are free, the rests of its
+        allocations go back. Returns how many calls.
+
+        Without `slots`, those that draw on no budget stay its own: nobody can end the work in them
+        before another begins.
+        """
         calls = self.rows.open_reservations(owner)
+        self.foresee(calls)
+        if not slots:
+            known = ((each, self.page.reservation(each)) for each in calls)
+            calls = [each for each, call in known if call is not None and call.purses]
         ended = sum(self.unconfirm(call_id, reason) for call_id in calls)
+        for each in self.rows.allocations(owner=owner):
+            # One that this batch has handed on is not the owner's any more.
+            self.page.take_in(each)
+            here = self.book.money.allocations[each.key]
+            if here.owner == owner:
+                self.give_back(each.key)
         self.rows.remove_owner(owner)
         return ended
 
@@ -157,94 +243,46 @@ class Batch:
         held = min(seconds, LONGEST_HOLD_SECONDS) if seconds > 0 else 0.0
         until = self.book.now + int(held * 1e9)
         for key in dict.fromkeys(limits):
-            gate = self._gate(key)
-            self._changed_gates.add(key)
+            gate = self.page.gate(key)
+            self.page.changed_gate(key)
             gate.throttled += 1
             gate.hold_until = max(gate.hold_until, until)
 
     def write(self) -> None:
         """Write back what the batch changed."""
-        for key in self._changed_purses:
-            self.rows.put_purse(self.book.purses[key])
-        for limit in self._changed_gates:
-            self.rows.put_gate(self.book.gates[limit])
-        for call_id in self._touched:
-            reservation = self._reservations[call_id]
-            assert reservation is not None
-            self.rows.put_reservation(reservation)
-        self._touched.clear()
-        self._changed_purses.clear()
-        self._changed_gates.clear()
+        self.page.write()
 
-    def _touch(self, reservation: Reservation) -> None:
-        self._touched.add(reservation.call_id)
-        self._mark(reservation)
+    # Whose money
 
-    def _mark(self, reservation: Reservation) -> None:
-        self._changed_purses.update(reservation.purses)
-        self._changed_gates.update(key for key, _ in reservation.gates if key in self.book.gates)
+    def _allocation_of(self, demand: Demand) -> Allocation | None:
+        """The allocation that a call draws on first.
 
-    # Rows, read once
-
-    def _purse_now(self, key: str, demand: Demand) -> Purse:
-        known = self._account(key)
-        if known is None:
-            raise LedgerUnavailable(f"the ledger knows no budget {key!r}; load its governor again")
-        account, last = known
-        run_id = demand.attribution.run_id or demand.attribution.flow_run_id
-        if account.window == "run":
-            # Outside a run, calls have a purse of their own, not the latest run's.
-            label = current_label(account, None, self.rows.now, run_id=run_id)
-        else:
-            label = current_label(account, last, self.rows.now)
-        return self._purse(account, label)
-
-    def _account(self, key: str) -> tuple[Account, str | None] | None:
-        if key not in self._accounts:
-            self._accounts[key] = self.rows.account(key)
-        return self._accounts[key]
-
-    def _move_on(self, key: str, label: str) -> None:
-        """The account's latest window is the one that was just drawn on."""
-        known = self._account(key)
-        if known is not None and known[1] != label:
-            self.rows.put_label(key, label)
-            self._accounts[key] = (known[0], label)
-
-    def _purse(self, account: Account, label: str) -> Purse:
-        key = (account.key, label)
-        if key not in self.book.purses:
-            self.book.purses[key] = self.rows.purse(account, label)
-        return self.book.purses[key]
-
-    def _gate(self, key: str) -> Gate:
-        gate = self.book.gates.get(key) or self.rows.gate(key)
-        if gate is None:
-            raise LedgerUnavailable(f"the ledger knows no limit {key!r}; load its governor again")
-        return self.book.gates.setdefault(key, gate)
-
-    def _reservation(self, call_id: str) -> Reservation | None:
-        if call_id not in self._reservations:
-            self._reservations[call_id] = self.rows.reservation(call_id)
-        return self._reservations[call_id]
-
-    def _load(self, call_id: str) -> Reservation | None:
-        """A reservation with the purses and gates that it touches."""
-        reservation = self._reservation(call_id)
-        if reservation is None:
+        Raises LedgerUnavailable for one that the ledger does not know.
+        """
+        first = demand.accounts[0] if demand.accounts else ""
+        if not is_allocation(first):
             return None
-        for key, label in reservation.purses:
-            known = self._account(key)
-            assert known is not None, key
-            self._purse(known[0], label)
-        for key, _ in reservation.gates:
-            if key not in self.book.gates and (gate := self.rows.gate(key)) is not None:
-                self.book.gates[key] = gate
-        return reservation
+        found = self.page.allocation(first)
+        if found is None:
+            raise LedgerUnavailable(f"the ledger knows no allocation {first!r}; allocate it first")
+        return found
+
+    def _purses(self, demand: Demand, under: Allocation | None) -> list[Purse]:
+        """The purses that a call draws on, leaf first, each once; under an allocation those that it
+        was set aside in, in those very windows."""
+        keys = dict.fromkeys(demand.accounts)
+        if under is None:
+            return [self.page.purse_now(key, demand) for key in keys]
+        purses = [self.page.purse_now(under.key, demand)]
+        purses += [self.book.purses[key] for key in under.within]
+        drawn = {under.key, *(account for account, _ in under.within)}
+        purses += [self.page.purse_now(key, demand) for key in keys if key not in drawn]
+        return purses
 
 
 def _holds(figures: Bound | Usage) -> bool:
-    return all(
-        0 <= figure <= MOST
-        for figure in (figures.nano, figures.input_tokens, figures.output_tokens)
+    return (
+        0 <= figures.nano <= MOST
+        and 0 <= figures.input_tokens <= MOST
+        and 0 <= figures.output_tokens <= MOST
     )

@@ -1,111 +1,75 @@
-"""The process's one door to a ledger: a queue, and one writer that commits for everybody in it.
+"""The process's one door to a ledger: what callers ask, and when it closes."""
 
-Requests that arrive while a commit is under way share the next one (group commit). What ends and
-what waits meet in the same transaction, so a slot that comes free is taken by it.
-"""
-
-import logging
 import os
-import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from prefect_governor.blocks.errors import CallRefused, GovernorError, LedgerUnavailable
+from prefect_governor.blocks.errors import CallRefused, LedgerUnavailable
 from prefect_governor.blocks.ledger.batch import Batch
-from prefect_governor.blocks.ledger.clock import machine_now
-from prefect_governor.blocks.ledger.queue import Queue, Waiter
-from prefect_governor.blocks.ledger.records import Admission, Demand, Reply, ReplyKey, Usage
-from prefect_governor.blocks.ledger.serving import Served, serve
-from prefect_governor.blocks.ledger.stats import RunStats, Tally, run_of
-from prefect_governor.blocks.ledger.store import Instant, Rows, Store
-from prefect_governor.blocks.ledger.turns import REPEAT_SECONDS, Turns
+from prefect_governor.blocks.ledger.liveness import (
+    CUT_OFF_SECONDS,
+    LOST_SECONDS,
+    SWEEP_SECONDS,
+    Process,
+)
+from prefect_governor.blocks.ledger.queue import Waiter
+from prefect_governor.blocks.ledger.records import (
+    Admission,
+    Allocation,
+    Bound,
+    Demand,
+    Facts,
+    Reply,
+    ReplyKey,
+    Signals,
+    Usage,
+)
+from prefect_governor.blocks.ledger.stats import RunStats, run_of
+from prefect_governor.blocks.ledger.writer import PATIENCE_SECONDS, POLL_SECONDS, Writer
+
+__all__ = [
+    "CUT_OFF_SECONDS",
+    "LOST_SECONDS",
+    "PATIENCE_SECONDS",
+    "POLL_SECONDS",
+    "SWEEP_SECONDS",
+    "LedgerDesk",
+    "Process",
+]
 
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
 
-# Grants in one transaction: enough to share a commit, few enough to share the lock.
-BATCH = 256
-# How often a waiting process looks whether another one wrote, in seconds.
-POLL_SECONDS = 0.005
-# How often the locks of other processes are tried, in seconds: well within P3's 30.
-SWEEP_SECONDS = 5.0
+class LedgerDesk(Writer):
+    """See `wire.governing.Desk`. Thread-safe. Every future resolves after a durable commit.
 
-
-class Process(Protocol):
-    """Who spends here, and whether another one has died. `owner.Owner` is the real one."""
-
-    id: str
-    pid: int
-
-    def is_dead(self, owner: str) -> bool: ...
-
-    def bury(self, owner: str) -> None: ...
-
-    def release(self) -> None: ...
-
-
-@dataclass
-class _Request:
-    work: Callable[[Batch], Any]
-    # What a provider billed must reach the ledger, if not with this transaction, then later.
-    must_happen: bool = False
-    future: "Future[Any]" = field(default_factory=Future)
-    result: Any = None
-    error: BaseException | None = None
-
-
-class LedgerDesk:
-    """See `wire.governing.Desk`. Thread-safe; its own thread is the only one that writes.
-
-    Args:
-        store: the ledger.
-        process: who spends.
-        now: the clock, injected by tests.
-        threaded: False leaves the work to whoever calls `run_once`, as tests do.
+    Where the ledger fails, nobody is let through: calls wait for it, and so do resolves, for up to
+    30 s since it first failed; then LedgerUnavailable is raised through their futures. A resolve
+    happens all the same as soon as the ledger is back.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        process: Process,
-        *,
-        now: Callable[[], Instant] = machine_now,
-        threaded: bool = True,
-    ) -> None:
-        self.store = store
-        self.process = process
-        self._now = now
-        self._arrivals: deque[Waiter] = deque()
-        self._requests: deque[_Request] = deque()
-        self._overdue: deque[Callable[[Batch], Any]] = deque()
-        self._wake = threading.Condition()
-        self._queue = Queue()
-        self._tally = Tally()
-        self._turns = Turns(process.id)
-        self._swept = 0
-        self._closed = False
-        self._pid = os.getpid()
-        self._thread: threading.Thread | None = None
-        if threaded:
-            self._thread = threading.Thread(
-                target=self._serve, name="prefect-governor-ledger", daemon=True
-            )
-            self._thread.start()
-
-    # What callers ask
-
     def admit(
-        self, demand: Demand, *, queue_timeout_seconds: float | None = None
+        self,
+        demand: Demand,
+        *,
+        queue_timeout_seconds: float | None = None,
+        pause_seconds: float = 0.0,
     ) -> "Future[Admission]":
+        """Queue for admission.
+
+        A call that is over budget is refused at once, or, with `pause_seconds`, stands aside for up
+        to so long, holding nothing and holding up nobody, and goes on as soon as there is money.
+        The time that it is paused does not count towards `queue_timeout_seconds`.
+
+        Raises through the future: OverBudget, QueueTimeout, LedgerUnavailable, CallRefused for an
+        id that was used before.
+        """
         since = self._now().boot
         until = None
         if queue_timeout_seconds is not None:
             until = since + int(queue_timeout_seconds * 1e9)
-        waiter = Waiter(demand, Future(), since, until)
+        waiter = Waiter(demand, Future(), since, until, pause=int(pause_seconds * 1e9))
         self._check_process()
         with self._wake:
             self._check_open()
@@ -113,50 +77,97 @@ class LedgerDesk:
             self._wake.notify()
         return waiter.future
 
+    def is_stale(self, admission: Admission) -> bool:
+        """Whether a call was admitted so long ago that its process may have been taken for lost
+        since: its slot may be another's, its reservation may have been given back by hand. One that
+        was not sent yet must not be sent any more."""
+        return self._now().boot - admission.at >= CUT_OFF_SECONDS * 1e9
+
     def abandon(self, call_id: str) -> "Future[None]":
+        """The caller no longer wants it: it leaves the queue, or is voided if just admitted."""
+
         def leave(batch: Batch) -> None:
             waiter = self._queue.remove(call_id)
-            if waiter is None:
+            if waiter is None or waiter.doubtful:
                 batch.void(call_id, "the caller left before it was sent")
                 self._tally.landed(call_id)
-            else:
+            if waiter is not None:
                 waiter.future.cancel()
 
-        return self._ask(leave, must_happen=True)
+        return self._resolve(call_id, leave)
 
-    def settle(self, call_id: str, usage: Usage, reply: Reply | None = None) -> "Future[None]":
-        return self._end(call_id, lambda batch: batch.settle(call_id, usage, reply))
+    def settle(
+        self,
+        call_id: str,
+        usage: Usage,
+        reply: Reply | None = None,
+        *,
+        facts: Facts | None = None,
+        signals: Signals | None = None,
+    ) -> "Future[None]":
+        """What the provider billed; the reply, what the call teaches of its model and what it says
+        of the provider with it."""
+        return self._end(call_id, lambda batch: batch.settle(call_id, usage, reply, facts, signals))
 
-    def void(self, call_id: str, reason: str) -> "Future[None]":
-        return self._end(call_id, lambda batch: batch.void(call_id, reason))
+    def void(self, call_id: str, reason: str, *, signals: Signals | None = None) -> "Future[None]":
+        """Provably not billed."""
+        return self._end(call_id, lambda batch: batch.void(call_id, reason, signals))
 
-    def unconfirm(self, call_id: str, reason: str) -> "Future[None]":
-        return self._end(call_id, lambda batch: batch.unconfirm(call_id, reason))
+    def unconfirm(
+        self, call_id: str, reason: str, *, signals: Signals | None = None
+    ) -> "Future[None]":
+        """Nobody knows what was billed: it stays charged at its bound."""
+        return self._end(call_id, lambda batch: batch.unconfirm(call_id, reason, signals))
 
     def throttled(self, limits: tuple[str, ...], retry_after_seconds: float) -> "Future[None]":
+        """The provider said 429: everyone under these limits holds for so long."""
+
         def hold(batch: Batch) -> None:
             batch.throttle(limits, retry_after_seconds)
             self._tally.throttled()
 
-        return self._ask(hold)
+        return self.write(hold)
+
+    def allocate(self, allocation: Allocation, name: str, bound: Bound) -> "Future[None]":
+        """Set a part of a chain of budgets aside for one consumer.
+
+        `bound` is what is set aside: `nano` in USD, its tokens in total; of what it has 0 of,
+        nothing is, unless it is 0 of both. `name` is what people call it. A label in
+        `allocation.within` that is empty is the window that the budget is in when it is made.
+
+        Asked again for one that is open, nothing changes but its owner. One that was closed is
+        opened anew, with what is left of `bound` after what was spent under it before.
+
+        Raises through the future: OverBudget where so much is not free now, which never waits;
+        ConfigurationError for a key that does not begin with "alloc/".
+        """
+        return self.write(lambda batch: batch.allocate(allocation, name, bound))
+
+    def give_back(self, key: str) -> "Future[int]":
+        """Close an allocation; the nano-dollars that went back. Calls of it that are in flight
+        settle into it all the same; new ones are refused. 0 where it was closed before."""
+        return self.write(lambda batch: batch.give_back(key))
 
     def reply(self, key: ReplyKey) -> Reply | None:
+        """A reply kept earlier for the same call of the same item, if there is one."""
         return self.store.read_reply(key)
 
     def refuse_waiting(self, run: str, error: CallRefused) -> "Future[None]":
-        """Refuse the calls of a run that wait here; those in flight go on."""
+        """Refuse the calls of a run that wait here, for their turn or for money; those in flight
+        go on."""
 
         def work(_: Batch) -> None:
-            for waiter in list(self._queue.waiters()):
+            for waiter in self._queue.everybody():
                 if run_of(waiter.demand) == run:
                     self._queue.remove(waiter.demand.call_id)
-                    _fail(waiter.future, error)
+                    self._refuse(waiter, error)
 
-        return self._ask(work)
+        return self.write(work)
 
     def write(self, work: Callable[[Batch], T]) -> "Future[T]":
-        """Do any other work in the next transaction."""
-        return self._ask(work)
+        """Do any other work in the next transaction. It is not tried again where that fails."""
+        future: Future[T] = self._ask(work)
+        return future
 
     def stats(self, run: str | None) -> RunStats:
         """What a run's calls did here; `run` as `Attribution.run_id` or `flow_run_id` has it."""
@@ -172,15 +183,19 @@ class LedgerDesk:
                 return
             self._closed = True
             self._wake.notify()
+        self._liveness.end()
         if self._thread is not None:
             self._thread.join()
         try:
             refusal = CallRefused("the process is ending; no more calls are admitted")
-            for waiter in [*self._queue.waiters(), *self._arrivals]:
+            for waiter in [*self._queue.everybody(), *self._arrivals]:
                 self._queue.remove(waiter.demand.call_id)
-                _fail(waiter.future, refusal)
+                self._refuse(waiter, refusal)
             self._arrivals.clear()
+            self._unknown.clear()
             self.run_once()
+            for request in [*self._again, *self._overdue]:
+                request.fail(self._last_error or LedgerUnavailable("the ledger is closed"))
             with self.store.transaction() as rows:
                 batch = Batch(rows, self.process.id)
                 batch.expire(self.process.id, "its process ended")
@@ -193,197 +208,13 @@ class LedgerDesk:
         finally:
             self.store.close()
 
-    # The writer
-
-    def run_once(self) -> float | None:
-        """Apply what is pending in one transaction; returns the seconds until asking again can
-        help, None for "not before a request"."""
-        self._catch_up()
-        requests = self._take_in()
-        served = Served()
-        try:
-            with self.store.transaction() as rows:
-                batch = self._open(rows)
-                for request in requests:
-                    try:
-                        request.result = request.work(batch)
-                    except GovernorError as error:
-                        request.error = error
-                now = rows.now.boot
-                self._tally.waited(self._queue.heads(), now)
-                if len(self._queue):
-                    self._turns.hear(rows)
-                    serve(self._queue, batch, self._turns, served)
-                batch.write()
-                self._turns.say(rows, self._queue)
-        except Exception as error:
-            self._refuse_all(requests, served, _as_unavailable(error))
-            return SWEEP_SECONDS
-        self._tally.waiting(self._queue.heads())
-        for waiter, _ in served.grants:
-            self._tally.took_off(waiter.demand)
-        for request in requests:
-            self._answer(request)
-        for waiter, admission in served.grants:
-            if waiter.future.set_running_or_notify_cancel():
-                waiter.future.set_result(admission)
-            else:
-                self._give_back(admission.call_id)
-        for waiter, refusal in served.refusals:
-            _fail(waiter.future, refusal)
-        return self._due(served, now)
-
-    def _take_in(self) -> list[_Request]:
-        """What arrived. All of the requests: a call may need the limit that one of them defines."""
-        with self._wake:
-            while self._arrivals:
-                self._queue.add(self._arrivals.popleft())
-            requests = list(self._requests)
-            self._requests.clear()
-        return requests
-
-    def _catch_up(self) -> None:
-        """Do what failed before and must happen. Each in a transaction of its own, so that one that
-        never succeeds holds up nothing else."""
-        for _ in range(len(self._overdue)):
-            work = self._overdue.popleft()
-            try:
-                with self.store.transaction() as rows:
-                    batch = Batch(rows, self.process.id)
-                    work(batch)
-                    batch.write()
-            except Exception as error:
-                _as_unavailable(error)
-                self._overdue.append(work)
-                return
-
-    def _serve(self) -> None:
-        pause: float | None = 0.0
-        while not self._closed:
-            if self._rest(pause):
-                pause = self.run_once()
-
-    def _rest(self, pause: float | None) -> bool:
-        """Sleep until there is something to do. False to look once more."""
-        waiting = len(self._queue) > 0
-        # A process that waits says so again before it is passed over.
-        longest = REPEAT_SECONDS if waiting else SWEEP_SECONDS
-        limit = longest if pause is None else min(pause, longest)
-        deadline = self._now().boot + int(limit * 1e9)
-        while True:
-            with self._wake:
-                if self._requests or self._arrivals or self._closed:
-                    return not self._closed
-                left = (deadline - self._now().boot) / 1e9
-                if left > 0:
-                    self._wake.wait(min(left, POLL_SECONDS) if waiting else left)
-                if self._requests or self._arrivals:
-                    return True
-            if self._now().boot >= deadline:
-                return True
-            if waiting and self._changed():
-                return True
-
-    def _changed(self) -> bool:
-        try:
-            return self.store.changed()
-        except LedgerUnavailable:
-            return True
-
-    def _open(self, rows: Rows) -> Batch:
-        batch = Batch(rows, self.process.id)
-        now = rows.now.boot
-        if not self._swept or now - self._swept >= SWEEP_SECONDS * 1e9:
-            self._swept = now
-            rows.add_owner(self.process.id, self.process.pid)
-            for owner in rows.owners():
-                if self.process.is_dead(owner):
-                    batch.expire(owner, "its process died")
-                    self.process.bury(owner)
-        return batch
-
-    def _due(self, served: Served, now: int) -> float | None:
-        """The seconds until the first thing that time alone brings."""
-        if served.more:
-            return 0.0
-        dues = [w.wait.until for w in self._queue.heads() if w.wait is not None and w.wait.until]
-        dues += [w.until for w in self._queue.waiters() if w.until is not None]
-        return max(0.0, (min(dues) - now) / 1e9) if dues else None
-
-    # Requests
-
     def _end(self, call_id: str, work: Callable[[Batch], Any]) -> "Future[None]":
         def resolve(batch: Batch) -> None:
             work(batch)
             self._tally.landed(call_id)
 
-        return self._ask(resolve, must_happen=True)
+        return self._resolve(call_id, resolve)
 
-    def _ask(self, work: Callable[[Batch], T], *, must_happen: bool = False) -> "Future[T]":
-        request = _Request(work, must_happen)
-        self._check_process()
-        with self._wake:
-            self._check_open()
-            self._requests.append(request)
-            self._wake.notify()
-        return request.future
-
-    def _check_process(self) -> None:
-        # Before any lock of ours: one that was held during a fork is never let go in the child.
-        if os.getpid() != self._pid:
-            raise LedgerUnavailable(
-                "this desk belongs to the process that was forked; load the governor again here"
-            )
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise LedgerUnavailable("the ledger's desk is closed: the process is ending")
-
-    def _answer(self, request: _Request) -> None:
-        if not request.future.set_running_or_notify_cancel():
-            return
-        if request.error is not None:
-            request.future.set_exception(request.error)
-        else:
-            request.future.set_result(request.result)
-
-    def _refuse_all(self, requests: list[_Request], served: Served, error: GovernorError) -> None:
-        """The transaction was rolled back: nothing of it happened, nobody is let through."""
-        self._swept = 0
-        self._turns = Turns(self.process.id)
-        self._overdue.extend(each.work for each in requests if each.must_happen)
-        for request in requests:
-            request.error = error
-            self._answer(request)
-        for waiter, admission in served.grants:
-            # A commit that failed may have been kept all the same.
-            self._give_back(admission.call_id)
-            _fail(waiter.future, error)
-        for waiter, _ in served.refusals:
-            _fail(waiter.future, error)
-        for waiter in list(self._queue.waiters()):
-            self._queue.remove(waiter.demand.call_id)
-            _fail(waiter.future, error)
-
-    def _give_back(self, call_id: str) -> None:
-        """Void a call that was admitted and that nobody sends."""
-
-        def void(batch: Batch) -> None:
-            batch.void(call_id, "it was admitted and never sent")
-            self._tally.landed(call_id)
-
-        self._requests.append(_Request(void, must_happen=True))
-
-
-def _as_unavailable(error: Exception) -> GovernorError:
-    if isinstance(error, GovernorError):
-        return error
-    logger.error("the ledger's transaction failed", exc_info=error)
-    unavailable = LedgerUnavailable(f"the ledger's transaction failed: {error!r}")
-    unavailable.__cause__ = error
-    return unavailable
-
-
-def _fail(future: "Future[Any]", error: BaseException) -> None:
-    if future.set_running_or_notify_cancel():
-        future.set_exception(error)
+    def _resolve(self, call_id: str, work: Callable[[Batch], None]) -> "Future[None]":
+        future: Future[None] = self._ask(work, must_happen=True, call_id=call_id)
+        return future

@@ -1,25 +1,62 @@
-"""Versioned migrations: numbered SQL files, applied in order, each in its own transaction."""
+"""Versioned migrations: numbered SQL files, a folder a dialect, applied in order.
+
+A ledger of an older release is brought up to date when it is opened; one of a newer release is
+refused with the fix. The caller holds the ledger's one lock, so that two first opens take turns.
+"""
 
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from prefect_governor.blocks.errors import LedgerUnavailable
 
-_FOLDER = Path(__file__).parent / "migrations"
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+FOLDER = Path(__file__).parent / "migrations"
 
 
 def migrations(dialect: str) -> list[tuple[int, str]]:
     """(number, SQL) of every migration of a dialect, in order."""
-    files = sorted((_FOLDER / dialect).glob("[0-9]*.sql"))
+    files = sorted((FOLDER / dialect).glob("[0-9]*.sql"))
     return [(int(file.name.split("_")[0]), file.read_text(encoding="utf-8")) for file in files]
 
 
-def migrate(connection: sqlite3.Connection, dialect: str) -> None:
-    """Bring a SQLite ledger up to this release's schema.
+def migrate(connection: sqlite3.Connection, dialect: str = "sqlite") -> None:
+    """Bring a SQLite ledger up to this release's schema, each step in a transaction of its own.
 
     Raises LedgerUnavailable for a ledger that a newer release has written.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, sql in _missing(dialect, version):
+        connection.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+def migrate_postgres(connection: "Connection[Any]", schema: str) -> None:
+    """Bring a PostgreSQL ledger up to this release's schema, within the caller's transaction.
+
+    Makes the schema where it is missing. `schema` is a plain lower-case name.
+
+    Raises LedgerUnavailable for a ledger that a newer release has written.
+    """
+    # Not IF NOT EXISTS: that asks for the right to make one even where it is there.
+    if not _found(connection, "SELECT 1 FROM pg_namespace WHERE nspname = %s", schema):
+        connection.execute(f'CREATE SCHEMA "{schema}"')
+    version = 0
+    if _found(connection, "SELECT 1 WHERE to_regclass(%s) IS NOT NULL", f"{schema}.meta"):
+        row = _found(connection, "SELECT value FROM meta WHERE key = %s", "schema")
+        version = int(row["value"]) if row else 0
+    for number, sql in _missing("postgres", version):
+        connection.execute(sql)
+        connection.execute(
+            "INSERT INTO meta (key, value) VALUES ('schema', %s)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (str(number),),
+        )
+
+
+def _missing(dialect: str, version: int) -> list[tuple[int, str]]:
+    """The migrations that a ledger of this version lacks."""
     known = migrations(dialect)
     newest = known[-1][0]
     if version > newest:
@@ -27,6 +64,8 @@ def migrate(connection: sqlite3.Connection, dialect: str) -> None:
             f"the ledger has schema {version}, this release knows {newest}: a newer"
             " prefect-governor wrote it; upgrade this one (`pip install -U prefect-governor`)"
         )
-    for number, sql in known:
-        if number > version:
-            connection.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")
+    return [(number, sql) for number, sql in known if number > version]
+
+
+def _found(connection: "Connection[Any]", sql: str, value: str) -> Any:
+    return connection.execute(sql, (value,)).fetchone()

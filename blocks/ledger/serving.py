@@ -1,13 +1,16 @@
 """Who of those that wait is admitted now."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from heapq import heappop, heappush
 
 from prefect_governor.blocks.errors import GovernorError, OverBudget, QueueTimeout
-from prefect_governor.blocks.ledger.admission import Refused, Reservation, Wait
+from prefect_governor.blocks.ledger.admission import Decision, Refused, Reservation, Share, Wait
 from prefect_governor.blocks.ledger.batch import Batch
-from prefect_governor.blocks.ledger.queue import Queue, Waiter
+from prefect_governor.blocks.ledger.queue import Lane, Queue, Waiter, lane_of, needs
 from prefect_governor.blocks.ledger.records import Admission
-from prefect_governor.blocks.ledger.turns import Turns
+from prefect_governor.blocks.ledger.turns import AGE_SECONDS, Turns, is_aged
 
 # Grants in one transaction: enough to share a commit, few enough to share the lock.
 MOST_GRANTS = 256
@@ -23,47 +26,178 @@ class Served:
 
 
 def serve(queue: Queue, batch: Batch, turns: Turns, served: Served) -> None:
-    """Admit whom it can, oldest first; whoever leaves the queue stands in `served`."""
+    """Admit whom it can, by turns; whoever leaves the queue stands in `served`.
+
+    Others pass a first call that waits, with what it cannot use yet. Once it has been passed for
+    `AGE_SECONDS`, its share of all that it lacks is kept for it, and only what fits beside passes.
+    """
     now = batch.book.now
-    for late in [each for each in queue.waiters() if each.until is not None and each.until <= now]:
+    for late in [each for each in queue.timed() if each.until is not None and each.until <= now]:
+        # What its line's first waits for, it waits for too.
+        head = queue.head(late.demand)
+        waits = late.wait or (head.wait if head is not None else None)
         queue.remove(late.demand.call_id)
-        served.refusals.append((late, QueueTimeout(_late(late, now))))
-    short: dict[str, Wait] = {}
-    while len(served.grants) < MOST_GRANTS:
-        # Who stood behind the last one may have waited longer than the next lane's first.
-        waiter = _next(queue, short, turns)
-        if waiter is None:
+        served.refusals.append((late, QueueTimeout(_late(late, waits, now))))
+    _resume(queue, batch, served)
+    full: dict[str, Wait] = {}
+    kept: dict[str, Share] = {}
+    order = [(waiter.turn, waiter) for waiter in queue.heads()]
+    while order:
+        if len(served.grants) >= MOST_GRANTS:
+            served.more = True
             return
-        try:
-            decision = batch.admit(waiter.demand)
-        except GovernorError as error:
-            served.refusals.append((waiter, error))
+        _, waiter = heappop(order)
+        call_id = waiter.demand.call_id
+        decision: Decision | Reservation | None = None
+        # An observed call is never held back, nor by those that are.
+        if full and not waiter.demand.observe:
+            decision = next((full[need] for need in needs(waiter.demand) if need in full), None)
+        if decision is None:
+            decision = _decide(batch, waiter, served, turns=turns, kept=kept)
+        if isinstance(decision, Wait):
+            waiter.wait = decision
+            full.update((wait.resource, wait) for wait in decision.all if wait.full)
+            _keep(kept, waiter, decision, now)
+            continue
+        if isinstance(decision, Refused) and waiter.pause:
+            _pause(queue, batch, waiter, decision)
         else:
-            if isinstance(decision, Wait):
-                waiter.wait = decision
-                short[decision.resource] = decision
-                continue
-            if isinstance(decision, Refused):
-                served.refusals.append((waiter, OverBudget(decision.why)))
-            elif isinstance(decision, Reservation):
-                waited = (now - waiter.since) / 1e9
-                served.grants.append((waiter, Admission(waiter.demand.call_id, waited)))
-        queue.remove(waiter.demand.call_id)
-    served.more = True
+            admitted = isinstance(decision, Reservation)
+            if admitted:
+                turns.granted(waiter.demand)
+            queue.remove(call_id, served_at=now if admitted else None)
+            _end(batch, waiter, decision, served)
+        after = queue.head(waiter.demand)
+        if after is not None:
+            heappush(order, (after.turn, after))
 
 
-def _next(queue: Queue, short: dict[str, Wait], turns: Turns) -> Waiter | None:
-    """The oldest head that lacks nothing that is known to be short."""
-    for waiter in queue.heads():
-        held = next((short[need] for need in waiter.demand.needs if need in short), None)
-        if held is None and (held := turns.another_first(waiter)) is not None:
-            short[held.resource] = held
-        if held is None:
-            return waiter
-        waiter.wait = held
-    return None
+def _keep(kept: dict[str, Share], waiter: Waiter, wait: Wait, now: int) -> None:
+    """Keep a share of what a call lacks for it, where it has been passed for long enough. What it
+    lacked before is kept too, unless what it waits for is far off."""
+    if waiter.demand.observe or not is_aged(waiter, now):
+        waiter.kept = frozenset()
+        return
+    soon = wait.until is None or wait.until - now <= AGE_SECONDS * 1e9
+    waiter.kept = frozenset({*wait.short, *(waiter.kept if soon else ())})
+    bound = waiter.demand.fitted or waiter.demand.bound
+    for resource in waiter.kept:
+        kept.setdefault(resource, Share()).add(bound)
 
 
-def _late(waiter: Waiter, now: int) -> str:
-    why = waiter.wait.why if waiter.wait else "it was not its turn"
+def _resume(queue: Queue, batch: Batch, served: Served) -> None:
+    """Ask again for those that are paused for money. A refusal of one tells that of all that need
+    as much and the same."""
+    refused: dict[Lane, tuple[int, int]] = {}
+    back: list[Waiter] = []
+    now = batch.book.now
+    for waiter in queue.paused():
+        if len(served.grants) >= MOST_GRANTS:
+            served.more = True
+            break
+        demand = waiter.demand
+        bound = demand.fitted or demand.bound
+        lane = lane_of(demand)
+        least = refused.get(lane)
+        over = waiter.paused_until is not None and waiter.paused_until <= now
+        if not over and least and bound.nano >= least[0] and bound.tokens >= least[1]:
+            continue
+        decision = _decide(batch, waiter, served, tell=False)
+        if isinstance(decision, Wait):
+            waiter.wait = decision
+            back.append(waiter)
+        elif isinstance(decision, Refused) and not over:
+            refused[lane] = (bound.nano, bound.tokens)
+            _pause(queue, batch, waiter, decision)
+        else:
+            queue.remove(demand.call_id)
+            _end(batch, waiter, decision, served)
+    for waiter in reversed(back):
+        queue.resume(waiter, now)
+
+
+def _decide(
+    batch: Batch,
+    waiter: Waiter,
+    served: Served,
+    *,
+    turns: Turns | None = None,
+    kept: Mapping[str, Share] = {},
+    tell: bool = True,
+) -> Decision | Reservation | None:
+    """What becomes of a call now; None where it was answered with an error. `kept` is left to those
+    that were asked before it here, and, with `turns`, what it must to those of other processes."""
+    if waiter.known:
+        batch.page.unknown(waiter.demand.call_id)
+    try:
+        if turns is not None and not waiter.demand.observe:
+            kept = _beside(kept, turns.left_to_others(waiter, batch.page))
+        return batch.admit(waiter.demand, tell=tell, kept=kept)
+    except GovernorError as error:
+        served.refusals.append((waiter, error))
+        return None
+
+
+def _beside(one: Mapping[str, Share], other: Mapping[str, Share]) -> Mapping[str, Share]:
+    """Both together."""
+    if not one or not other:
+        return one or other
+    both = dict(one)
+    for resource, share in other.items():
+        known = both.get(resource)
+        if known is None:
+            both[resource] = share
+            continue
+        both[resource] = Share(
+            known.calls + share.calls,
+            known.nano + share.nano,
+            known.input_tokens + share.input_tokens,
+            known.output_tokens + share.output_tokens,
+        )
+    return both
+
+
+def _end(
+    batch: Batch, waiter: Waiter, decision: Decision | Reservation | None, served: Served
+) -> None:
+    if isinstance(decision, Refused):
+        why = decision.why
+        if waiter.paused_until is not None:
+            why = f"{why}; it was paused for {waiter.pause / 1e9:,.0f} s, and no money came"
+        served.refusals.append((waiter, OverBudget(why)))
+    elif isinstance(decision, Reservation):
+        demand = waiter.demand
+        waited = max(0, batch.book.now - waiter.since) / 1e9
+        fitted = decision.bound != demand.bound and decision.bound == demand.fitted
+        served.grants.append(
+            (
+                waiter,
+                Admission(
+                    demand.call_id, waited, fitted, decision.observed or None, batch.book.now
+                ),
+            )
+        )
+        if waiter.paused_for is not None:
+            batch.page.telling.resumed(waiter.paused_for)
+
+
+def _pause(queue: Queue, batch: Batch, waiter: Waiter, refusal: Refused) -> None:
+    now = batch.rows.now
+    waiter.paused_for = refusal.purse
+    if waiter.paused_at is None:
+        queue.pause(waiter, now.boot)
+    assert waiter.paused_until is not None
+    left = waiter.paused_until - now.boot
+    until = datetime.fromtimestamp((now.wall + left) / 1e9, tz=timezone.utc)
+    account = refusal.purse[0] if refusal.purse is not None else ""
+    waiter.wait = Wait(
+        f"purse:{account}",
+        "paused for money",
+        f"{refusal.why}; paused until {until:%Y-%m-%d %H:%M:%S} UTC",
+        waiter.paused_until,
+    )
+
+
+def _late(waiter: Waiter, wait: Wait | None, now: int) -> str:
+    why = wait.why if wait is not None else "it was not its turn"
     return f"waited {(now - waiter.since) / 1e9:.1f} s in the queue: {why}"

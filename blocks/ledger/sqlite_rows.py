@@ -1,53 +1,50 @@
-"""The rows of one SQLite transaction. What the columns mean stands in the migrations."""
+"""The rows of one SQLite transaction: what is spent, and by whom."""
 
-import json
-import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from prefect_governor.blocks.ledger.admission import Gate, Purse, Reservation
-from prefect_governor.blocks.ledger.clock import boot_id
-from prefect_governor.blocks.ledger.records import (
-    Account,
-    Attribution,
-    Bound,
-    LimitTerms,
-    Rate,
-    Reply,
+from prefect_governor.blocks.ledger.records import Account, LimitTerms
+from prefect_governor.blocks.ledger.sqlite_kept import KeptRows
+from prefect_governor.blocks.ledger.sqlite_values import (
+    PURSE_FIGURES,
+    gates_text,
+    meters_text,
+    purses_text,
+    read_gate,
+    tags_text,
+    to_account,
+    to_meters,
+    to_purse,
+    to_reservation,
 )
-from prefect_governor.blocks.ledger.store import Instant, Lease
+from prefect_governor.blocks.ledger.store import NewReservation
 from prefect_governor.blocks.limits.rates import RateMeter
 
-_FIGURES = (
-    "spent_nano",
-    "unconfirmed_nano",
-    "reserved_nano",
-    "spent_tokens",
-    "unconfirmed_tokens",
-    "reserved_tokens",
+_PUT_PURSE = (
+    f"INSERT OR REPLACE INTO purses (account, label, {', '.join(PURSE_FIGURES)})"
+    f" VALUES (?, ?{', ?' * len(PURSE_FIGURES)})"
 )
+_ADD_RESERVATION = (
+    "INSERT INTO reservations (call_id, owner, state, bound_nano, bound_input_tokens,"
+    " bound_output_tokens, accounts, gates, created_wall, observed, request_id, flow, deployment,"
+    " flow_run_id, task, task_run_id, tags, model, user, label, run_id, item)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_PUT_RESERVATION = (
+    "UPDATE reservations SET state = ?, reason = ?, observed = ?, spent_nano = ?,"
+    " input_tokens = ?, output_tokens = ?, cached_input_tokens = ?, resolved_wall = ?"
+    " WHERE call_id = ?"
+)
+# Fewer values than any SQLite takes in one statement.
+_MOST_IDS = 500
 
 
-class SQLiteRows:
+class SQLiteRows(KeptRows):
     """See `store.Rows`."""
-
-    def __init__(self, connection: sqlite3.Connection, now: Instant) -> None:
-        self._db = connection
-        self.now = now
 
     def account(self, key: str) -> tuple[Account, str | None] | None:
         row = self._one("SELECT * FROM accounts WHERE key = ?", key)
-        if row is None:
-            return None
-        account = Account(
-            row["key"],
-            row["name"],
-            row["ceiling_nano"],
-            row["ceiling_tokens"],
-            row["window"],
-            row["time_zone"],
-            row["version"],
-        )
-        return account, row["last_label"]
+        return None if row is None else (to_account(row), row["last_label"])
 
     def put_account(self, account: Account) -> None:
         self._db.execute(
@@ -72,32 +69,26 @@ class SQLiteRows:
         self._db.execute("UPDATE accounts SET last_label = ? WHERE key = ?", (label, key))
 
     def purse(self, account: Account, label: str) -> Purse:
-        purse = Purse(
-            account.key, label, account.name, account.ceiling_nano, account.ceiling_tokens
-        )
-        row = self._one("SELECT * FROM purses WHERE account = ? AND label = ?", account.key, label)
-        if row is not None:
-            for name in _FIGURES:
-                setattr(purse, name, row[name])
-        return purse
+        sql = "SELECT * FROM purses WHERE account = ? AND label = ?"
+        return to_purse(account, label, self._one(sql, account.key, label))
 
     def put_purse(self, purse: Purse) -> None:
-        self._db.execute(
-            f"INSERT OR REPLACE INTO purses (account, label, {', '.join(_FIGURES)})"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (purse.account, purse.label, *(getattr(purse, name) for name in _FIGURES)),
-        )
+        figures = (getattr(purse, name) for name in PURSE_FIGURES)
+        self._db.execute(_PUT_PURSE, (purse.account, purse.label, *figures))
 
     def terms(self, key: str) -> LimitTerms | None:
         row = self._one("SELECT * FROM limits WHERE key = ?", key)
         if row is None:
             return None
-        rates = tuple(meter.rate for meter in _meters(row["meters"]))
-        return LimitTerms(key, row["name"], row["max_concurrent"], rates, bool(row["leased"]))
+        rates = tuple(meter.rate for meter in to_meters(row["meters"]))
+        adaptive = row["adaptive"] is not None
+        return LimitTerms(
+            key, row["name"], row["max_concurrent"], rates, bool(row["leased"]), adaptive
+        )
 
     def put_terms(self, terms: LimitTerms) -> None:
         row = self._one("SELECT meters FROM limits WHERE key = ?", terms.key)
-        known = [] if row is None else _meters(row["meters"])
+        known = [] if row is None else to_meters(row["meters"])
         # What was taken counts under the new amount too: the provider has not forgotten it.
         kept = {(meter.rate.meter, meter.rate.window_seconds): meter.taken for meter in known}
         meters = [
@@ -105,26 +96,35 @@ class SQLiteRows:
         ]
         self._db.execute(
             "INSERT INTO limits (key, name, max_concurrent, leased, in_flight, max_in_flight,"
-            " throttled, hold_until, meters) VALUES (?, ?, ?, ?, 0, 0, 0, 0, ?)"
+            " throttled, hold_until, meters, adaptive) VALUES (?, ?, ?, ?, 0, 0, 0, 0, ?, ?)"
             " ON CONFLICT (key) DO UPDATE SET name = excluded.name,"
             " max_concurrent = excluded.max_concurrent, leased = excluded.leased,"
-            " meters = excluded.meters",
-            (terms.key, terms.name, terms.max_concurrent, terms.leased, _dump(meters)),
+            " meters = excluded.meters, adaptive = CASE WHEN excluded.adaptive IS NOT NULL"
+            " THEN COALESCE(limits.adaptive, excluded.adaptive) END",
+            (
+                terms.key,
+                terms.name,
+                terms.max_concurrent,
+                terms.leased,
+                meters_text(meters),
+                "{}" if terms.adaptive else None,
+            ),
         )
 
     def gate(self, key: str) -> Gate | None:
-        return to_gate(self._db, key, self.now)
+        return read_gate(self._db, key, self.now)
 
     def put_gate(self, gate: Gate) -> None:
         self._db.execute(
             "UPDATE limits SET in_flight = ?, max_in_flight = ?, throttled = ?, hold_until = ?,"
-            " meters = ? WHERE key = ?",
+            " meters = ?, adaptive = ? WHERE key = ?",
             (
                 gate.in_flight,
                 gate.max_in_flight,
                 gate.throttled,
                 gate.hold_until,
-                _dump(gate.meters),
+                meters_text(gate.meters),
+                None if gate.upstream is None else gate.upstream.to_text(),
                 gate.key,
             ),
         )
@@ -132,67 +132,29 @@ class SQLiteRows:
     def put_server_limit(self, key: str, slots: int | None) -> None:
         self._db.execute("UPDATE limits SET server_limit = ? WHERE key = ?", (slots, key))
 
-    def reservation(self, call_id: str) -> Reservation | None:
-        row = self._one("SELECT * FROM reservations WHERE call_id = ?", call_id)
-        if row is None:
-            return None
-        bound = Bound(row["bound_nano"], row["bound_input_tokens"], row["bound_output_tokens"])
-        return Reservation(
-            call_id,
-            bound,
-            tuple((account, label) for account, label in json.loads(row["accounts"])),
-            tuple((limit, tuple(counters)) for limit, counters in json.loads(row["gates"])),
-            row["state"],
-            row["reason"],
-        )
+    def reservations(self, call_ids: Iterable[str]) -> dict[str, Reservation]:
+        wanted, found = list(dict.fromkeys(call_ids)), {}
+        for start in range(0, len(wanted), _MOST_IDS):
+            some = wanted[start : start + _MOST_IDS]
+            rows = self._db.execute(
+                "SELECT call_id, bound_nano, bound_input_tokens, bound_output_tokens, accounts,"
+                " gates, state, reason, observed FROM reservations"
+                f" WHERE call_id IN (?{', ?' * (len(some) - 1)})",
+                some,
+            )
+            for row in rows:
+                found[row["call_id"]] = to_reservation(row)
+        return found
 
-    def add_reservation(self, reservation: Reservation, owner: str, who: Attribution) -> None:
-        self._db.execute(
-            "INSERT INTO reservations (call_id, owner, state, bound_nano, bound_input_tokens,"
-            " bound_output_tokens, accounts, gates, created_wall, flow, deployment, flow_run_id,"
-            " task, task_run_id, tags, model, user, label, run_id, item)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                reservation.call_id,
-                owner,
-                reservation.state,
-                reservation.bound.nano,
-                reservation.bound.input_tokens,
-                reservation.bound.output_tokens,
-                json.dumps(reservation.purses),
-                json.dumps(reservation.gates),
-                self.now.wall,
-                who.flow,
-                who.deployment,
-                who.flow_run_id,
-                who.task,
-                who.task_run_id,
-                json.dumps(who.tags),
-                who.model,
-                who.user,
-                who.label,
-                who.run_id,
-                who.item,
-            ),
-        )
+    def add_reservations(self, added: Iterable[NewReservation]) -> None:
+        self._db.executemany(_ADD_RESERVATION, [self._new(each) for each in added])
 
-    def put_reservation(self, reservation: Reservation) -> None:
-        usage = reservation.usage
-        figures = (
-            (None, None, None, None)
-            if usage is None
-            else (usage.nano, usage.input_tokens, usage.output_tokens, usage.cached_input_tokens)
-        )
-        self._db.execute(
-            "UPDATE reservations SET state = ?, reason = ?, spent_nano = ?, input_tokens = ?,"
-            " output_tokens = ?, cached_input_tokens = ?, resolved_wall = ? WHERE call_id = ?",
-            (
-                reservation.state,
-                reservation.reason,
-                *figures,
-                self.now.wall,
-                reservation.call_id,
-            ),
+    def put_reservations(self, changed: Iterable[Reservation]) -> None:
+        self._db.executemany(_PUT_RESERVATION, [self._resolved(each) for each in changed])
+
+    def remove_reservations(self, call_ids: Iterable[str]) -> None:
+        self._db.executemany(
+            "DELETE FROM reservations WHERE call_id = ?", [(each,) for each in call_ids]
         )
 
     def open_reservations(self, owner: str) -> list[str]:
@@ -201,132 +163,46 @@ class SQLiteRows:
         )
         return [row["call_id"] for row in rows]
 
-    def owners(self) -> list[str]:
-        # Whoever has calls in flight is one, whatever became of its row.
-        sql = (
-            "SELECT owner FROM owners UNION SELECT owner FROM reservations WHERE state = 'reserved'"
-        )
-        return [row["owner"] for row in self._db.execute(sql)]
-
-    def add_owner(self, owner: str, pid: int) -> None:
-        self._db.execute(
-            "INSERT OR IGNORE INTO owners (owner, pid, boot_id, started_wall) VALUES (?, ?, ?, ?)",
-            (owner, pid, boot_id(), self.now.wall),
-        )
-
-    def remove_owner(self, owner: str) -> None:
-        self._db.execute("DELETE FROM owners WHERE owner = ?", (owner,))
-        self._db.execute("DELETE FROM waiting WHERE owner = ?", (owner,))
-        self._db.execute("DELETE FROM heads WHERE owner = ?", (owner,))
-
-    def put_waiting(self, owner: str, waiting: Mapping[str, int]) -> None:
-        self._db.execute("DELETE FROM waiting WHERE owner = ?", (owner,))
-        self._db.executemany(
-            "INSERT INTO waiting (owner, limit_key, calls) VALUES (?, ?, ?)",
-            [(owner, key, calls) for key, calls in waiting.items() if calls],
-        )
-
-    def put_heads(self, owner: str, heads: Mapping[str, int]) -> None:
-        self._db.execute("DELETE FROM heads WHERE owner = ?", (owner,))
-        self._db.executemany(
-            "INSERT INTO heads (owner, resource, since, said) VALUES (?, ?, ?, ?)",
-            [(owner, resource, since, self.now.boot) for resource, since in heads.items()],
+    def _new(self, new: NewReservation) -> tuple[object, ...]:
+        reservation, who = new.reservation, new.who
+        bound = reservation.bound
+        return (
+            reservation.call_id,
+            new.owner,
+            reservation.state,
+            bound.nano,
+            bound.input_tokens,
+            bound.output_tokens,
+            purses_text(reservation.purses),
+            gates_text(reservation.gates),
+            self.now.wall,
+            reservation.observed,
+            new.request_id,
+            who.flow,
+            who.deployment,
+            who.flow_run_id,
+            who.task,
+            who.task_run_id,
+            tags_text(who.tags),
+            who.model,
+            who.user,
+            who.label,
+            who.run_id,
+            who.item,
         )
 
-    def heads(self, owner: str, heard_since: int) -> dict[str, int]:
-        rows = self._db.execute(
-            "SELECT resource, MIN(since) AS since FROM heads WHERE owner <> ? AND said >= ?"
-            " GROUP BY resource",
-            (owner, heard_since),
+    def _resolved(self, reservation: Reservation) -> tuple[object, ...]:
+        usage = reservation.usage
+        figures = (
+            (None, None, None, None)
+            if usage is None
+            else (usage.nano, usage.input_tokens, usage.output_tokens, usage.cached_input_tokens)
         )
-        return {row["resource"]: row["since"] for row in rows}
-
-    def demand(self, limit_key: str) -> int:
-        row = self._one(
-            "SELECT COALESCE((SELECT in_flight FROM limits WHERE key = ?1), 0)"
-            " + COALESCE((SELECT SUM(calls) FROM waiting WHERE limit_key = ?1), 0) AS calls",
-            limit_key,
+        return (
+            reservation.state,
+            reservation.reason,
+            reservation.observed,
+            *figures,
+            self.now.wall,
+            reservation.call_id,
         )
-        assert row is not None
-        return int(row["calls"])
-
-    def leases(self, limit_key: str) -> list[Lease]:
-        rows = self._db.execute(
-            "SELECT * FROM leases WHERE limit_key = ? ORDER BY usable_until", (limit_key,)
-        )
-        return [Lease(**dict(row)) for row in rows]
-
-    def put_lease(self, lease: Lease) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO leases (lease_id, limit_key, server_id, slots, usable_until)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (lease.lease_id, lease.limit_key, lease.server_id, lease.slots, lease.usable_until),
-        )
-
-    def remove_lease(self, lease_id: str) -> None:
-        self._db.execute("DELETE FROM leases WHERE lease_id = ?", (lease_id,))
-
-    def add_reply(self, reply: Reply) -> None:
-        key = reply.key
-        self._db.execute(
-            "INSERT OR REPLACE INTO replies (run_id, item, call_index, request_hash, content_type,"
-            " body) VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                key.run_id,
-                key.item,
-                key.call_index,
-                key.request_hash,
-                reply.content_type,
-                reply.body,
-            ),
-        )
-
-    def put_item(self, run_id: str, key: str, input_hash: str, record: str) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO items (run_id, key, input_hash, record) VALUES (?, ?, ?, ?)",
-            (run_id, key, input_hash, record),
-        )
-
-    def _one(self, sql: str, *values: object) -> "sqlite3.Row | None":
-        row: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
-        return row
-
-
-def to_gate(connection: sqlite3.Connection, key: str, now: Instant) -> Gate | None:
-    """A limit's row with what is leased for it now."""
-    row = connection.execute(
-        "SELECT *, (SELECT COALESCE(SUM(slots), 0) FROM leases WHERE limit_key = ?1"
-        " AND usable_until > ?2) AS leased_slots FROM limits WHERE key = ?1",
-        (key, now.boot),
-    ).fetchone()
-    if row is None:
-        return None
-    return Gate(
-        key=row["key"],
-        name=row["name"],
-        max_concurrent=row["max_concurrent"],
-        server_limit=row["server_limit"],
-        leased=row["leased_slots"] if row["leased"] else None,
-        in_flight=row["in_flight"],
-        max_in_flight=row["max_in_flight"],
-        throttled=row["throttled"],
-        hold_until=row["hold_until"],
-        meters=_meters(row["meters"]),
-    )
-
-
-def _meters(text: str) -> list[RateMeter]:
-    return [
-        RateMeter(Rate(*rate), {int(index): amount for index, amount in taken})
-        for rate, taken in json.loads(text)
-    ]
-
-
-def _dump(meters: list[RateMeter]) -> str:
-    return json.dumps(
-        [
-            [[m.rate.meter, m.rate.amount, m.rate.window_seconds], sorted(m.taken.items())]
-            for m in meters
-        ],
-        separators=(",", ":"),
-    )

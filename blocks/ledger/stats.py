@@ -1,7 +1,7 @@
 """What the calls of each run in this process did: in flight, waited, held back by what."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from prefect_governor.blocks.ledger.queue import Waiter
@@ -11,11 +11,13 @@ from prefect_governor.blocks.ledger.records import Demand
 @dataclass
 class RunStats:
     """A run's figures in this process. `held_seconds` is by bottleneck: how long the run's first
-    waiting call was held by it."""
+    waiting call was held by it. `place`: where its first waiting call stands among the first calls
+    of all runs that wait for the same, from 1; None where none waits."""
 
     in_flight: int = 0
     max_in_flight: int = 0
     waiting_for: str | None = None
+    place: int | None = None
     throttled: int = 0
     held_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
@@ -25,7 +27,9 @@ class Tally:
 
     def __init__(self) -> None:
         self._runs: dict[str | None, RunStats] = {}
-        self._flying: dict[str, str | None] = {}
+        self._flying: dict[str, Demand] = {}
+        # Calls in flight here, by limit.
+        self.held: defaultdict[str, int] = defaultdict(int)
         self._told = 0
 
     def of(self, run: str | None) -> RunStats:
@@ -33,15 +37,22 @@ class Tally:
         return self._runs.get(run) or RunStats()
 
     def took_off(self, demand: Demand) -> None:
-        run = run_of(demand)
-        self._flying[demand.call_id] = run
-        stats = self._run(run)
+        self._flying[demand.call_id] = demand
+        for key in demand.limits:
+            self.held[key] += 1
+        stats = self._run(run_of(demand))
         stats.in_flight += 1
         stats.max_in_flight = max(stats.max_in_flight, stats.in_flight)
 
     def landed(self, call_id: str) -> None:
-        if call_id in self._flying:
-            self._run(self._flying.pop(call_id)).in_flight -= 1
+        demand = self._flying.pop(call_id, None)
+        if demand is None:
+            return
+        self._run(run_of(demand)).in_flight -= 1
+        for key in demand.limits:
+            self.held[key] -= 1
+            if not self.held[key]:
+                del self.held[key]
 
     def throttled(self) -> None:
         """The provider throttles whoever calls it now."""
@@ -57,13 +68,15 @@ class Tally:
                 stats = self._run(run_of(waiter.demand))
                 stats.held_seconds[waiter.wait.bottleneck] += passed
 
-    def waiting(self, heads: Iterable[Waiter]) -> None:
-        """These stand first now."""
+    def waiting(self, heads: Iterable[Waiter], places: Mapping[str, int]) -> None:
+        """These stand first now, in these places by their ids."""
         for stats in self._runs.values():
-            stats.waiting_for = None
+            stats.waiting_for = stats.place = None
         for waiter in heads:
             if waiter.wait is not None:
-                self._run(run_of(waiter.demand)).waiting_for = waiter.wait.why
+                stats = self._run(run_of(waiter.demand))
+                stats.waiting_for = waiter.wait.why
+                stats.place = places.get(waiter.demand.call_id)
 
     def _run(self, run: str | None) -> RunStats:
         return self._runs.setdefault(run, RunStats())
@@ -71,4 +84,4 @@ class Tally:
 
 def run_of(demand: Demand) -> str | None:
     """The run that a call belongs to."""
-    return demand.attribution.run_id or demand.attribution.flow_run_id
+    return demand.run

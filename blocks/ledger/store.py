@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from prefect_governor.blocks.ledger.admission import Gate, Purse, Reservation
+from prefect_governor.blocks.ledger.heads import Head
+from prefect_governor.blocks.ledger.learned import Learned
 from prefect_governor.blocks.ledger.records import (
     Account,
+    Allocation,
     Attribution,
+    Audit,
+    CallRecord,
+    CallState,
     LimitTerms,
+    Notice,
     Reply,
     ReplyKey,
 )
@@ -32,6 +39,26 @@ class Lease:
     server_id: str
     slots: int
     usable_until: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerRow:
+    """A process that spends. `renewed` is when it last said that it is there, on the boot's clock;
+    0 for one that has calls in flight and no row."""
+
+    owner: str
+    pid: int
+    renewed: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewReservation:
+    """A reservation to be written, with whose it is and for whom."""
+
+    reservation: Reservation
+    owner: str
+    who: Attribution
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,32 +106,37 @@ class Rows(Protocol):
     def put_server_limit(self, key: str, slots: int | None) -> None:
         """What Prefect's own limit says, None where it is not to be had."""
 
-    def reservation(self, call_id: str) -> Reservation | None: ...
+    def reservations(self, call_ids: Iterable[str]) -> dict[str, Reservation]:
+        """Those of the ids that the ledger knows, in one read."""
 
-    def add_reservation(self, reservation: Reservation, owner: str, who: Attribution) -> None: ...
+    def add_reservations(self, added: Iterable[NewReservation]) -> None: ...
 
-    def put_reservation(self, reservation: Reservation) -> None:
-        """Write the state, the reason and the usage of a reservation."""
+    def put_reservations(self, changed: Iterable[Reservation]) -> None:
+        """Write the state, the reason, what was observed and the usage of reservations."""
+
+    def remove_reservations(self, call_ids: Iterable[str]) -> None:
+        """Nothing is kept of these."""
 
     def open_reservations(self, owner: str) -> list[str]:
         """Ids of the owner's calls that are in flight."""
 
-    def owners(self) -> list[str]:
+    def owners(self) -> list[OwnerRow]:
         """Every process that said it is there, and every one that has calls in flight."""
 
-    def add_owner(self, owner: str, pid: int) -> None: ...
+    def renew_owner(self, owner: str, pid: int) -> None:
+        """The process is there now; a row is made where it has none."""
 
     def remove_owner(self, owner: str) -> None: ...
 
     def put_waiting(self, owner: str, waiting: Mapping[str, int]) -> None:
         """What a process has waiting, by limit; replaces what it said before."""
 
-    def put_heads(self, owner: str, heads: Mapping[str, int]) -> None:
-        """Since when a process's first call waits, by what is short; replaces what it said."""
+    def put_heads(self, owner: str, heads: Mapping[str, Head]) -> None:
+        """A process's first call, by what is short; replaces what it said before."""
 
-    def heads(self, owner: str, heard_since: int) -> dict[str, int]:
-        """For each thing that is short: since when the first call of another process waits. Only
-        of those that said so since an instant."""
+    def heads(self, owner: str, heard_since: int) -> dict[str, list[Head]]:
+        """For each thing that is short: the first call of each other process that waits for it.
+        Only of those that said so since an instant."""
 
     def demand(self, limit_key: str) -> int:
         """Calls in flight and waiting under a limit, over all processes."""
@@ -114,6 +146,35 @@ class Rows(Protocol):
     def put_lease(self, lease: Lease) -> None: ...
 
     def remove_lease(self, lease_id: str) -> None: ...
+
+    def allocation(self, key: str) -> Allocation | None: ...
+
+    def put_allocation(self, allocation: Allocation) -> None:
+        """Write an allocation; its account is put by itself."""
+
+    def allocations(
+        self, *, group: str | None = None, owner: str | None = None
+    ) -> list[Allocation]:
+        """Open allocations of a group, or of a process; in the order of their keys."""
+
+    def learned(self, model: str) -> Learned | None:
+        """What settled calls of a model have taught."""
+
+    def put_learned(self, learned: Learned) -> None: ...
+
+    def mark(self, subject: str, window: str, name: str) -> int:
+        """A number kept about an account's window, 0 where none was: what was told of it."""
+
+    def put_mark(self, subject: str, window: str, name: str, value: int) -> None: ...
+
+    def add_notice(self, notice: Notice) -> None: ...
+
+    def notices(self, most: int) -> list[Notice]:
+        """The oldest that were not told yet, with their ids."""
+
+    def remove_notices(self, ids: Iterable[int]) -> None: ...
+
+    def add_audit(self, audit: Audit) -> None: ...
 
     def add_reply(self, reply: Reply) -> None: ...
 
@@ -147,6 +208,28 @@ class Store(Protocol):
 
     def read_gate(self, key: str) -> Gate | None: ...
 
+    def read_learned(self, model: str) -> Learned | None: ...
+
+    def read_calls(
+        self,
+        states: Iterable[CallState],
+        *,
+        account: str | None = None,
+        label: str | None = None,
+        since_wall: int | None = None,
+        flow: str | None = None,
+        most: int | None = None,
+    ) -> list[CallRecord]:
+        """Calls in any of these states, oldest first: that drew on `account`, in its window
+        `label`, admitted since an instant of the wall's clock, of a flow, where these are given;
+        the last `most` of them."""
+
+    def read_allocations(self, account: str) -> list[tuple[Allocation, Account, Purse]]:
+        """Open allocations set aside in an account, each with its own account and purse."""
+
+    def read_audit(self, subject: str | None = None) -> list[Audit]:
+        """All rows, or those of one call or account, oldest first."""
+
     def read_spend(
         self,
         column: str,
@@ -160,8 +243,9 @@ class Store(Protocol):
         """Sums by an attribution column (`task_run_id`, `item`, `model`, …), or by `tag`: a call
         counts under each of its tags.
 
-        Of all calls that were not released; of those that drew on `account`, in its window `label`,
-        where they are given; of those admitted since an instant of the wall's clock.
+        Of all calls that were not released, slots left out; of those that drew on `account`, in its
+        window `label`, where they are given; of those admitted since an instant of the wall's
+        clock.
         """
 
     def close(self) -> None: ...

@@ -3,6 +3,15 @@
 import fcntl
 import os
 from pathlib import Path
+from typing import Protocol
+
+
+class Electing(Protocol):
+    """Whether this process is elected."""
+
+    def won(self) -> bool: ...
+
+    def close(self) -> None: ...
 
 
 class Election:

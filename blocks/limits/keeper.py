@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from prefect_governor.blocks.ledger.store import Instant
-from prefect_governor.blocks.limits.election import Election
+from prefect_governor.blocks.limits.election import Electing, Election
 from prefect_governor.blocks.limits.lease_keeper import REFRESH_SECONDS, LimitKeeper
 
 logger = logging.getLogger("prefect_governor.limits")
@@ -26,6 +26,10 @@ STOP_SECONDS = 5.0
 STOP_FAILING_SECONDS = 1.5
 
 
+def _nothing(_: bool) -> None:
+    """Where there is nothing to tell."""
+
+
 class Keeper:
     """The thread that keeps a governor's limits, while it is elected, and its documents, always.
 
@@ -35,6 +39,8 @@ class Keeper:
         limits: may be changed by `refresh`.
         refresh: reads the governor's documents and applies what is newer.
         within: entered by the thread for its life.
+        elect: makes the election of a lock file; by default among the processes of this machine.
+        tell: called at every tick to tell what the ledger has to tell, and with True at the end.
     """
 
     def __init__(
@@ -46,13 +52,16 @@ class Keeper:
         *,
         now: Callable[[], Instant],
         within: Callable[[], AbstractContextManager[object]] = nullcontext,
+        tell: Callable[[bool], None] = _nothing,
+        elect: Callable[[Path], Electing] = Election,
     ) -> None:
         digest = hashlib.sha256(governor_key.encode()).hexdigest()[:16]
-        self._election = Election(folder / f"{digest}.keeper")
+        self._election = elect(folder / f"{digest}.keeper")
         self._limits = limits
         self._refresh = refresh
         self._now = now
         self._within = within
+        self._tell = tell
         self._refreshed = now().boot
         self._failing = False
         self._stopping = threading.Event()
@@ -85,10 +94,12 @@ class Keeper:
             while not self._stopping.is_set():
                 documents = self._guarded(self._keep_documents)
                 limits = self._guarded(self._tick)
-                self._failing = not (documents and limits)
+                told = self._guarded(lambda: self._tell(False))
+                self._failing = not (documents and limits and told)
                 self._stopping.wait(TICK_SECONDS)
             if not self._failing:
                 self._guarded(self._close)
+                self._guarded(lambda: self._tell(True))
 
     def _keep_documents(self) -> None:
         now = self._now().boot

@@ -1,9 +1,10 @@
 """A limit of a governor, as people write it."""
 
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
 
 from prefect_governor.blocks.form import plain
 from prefect_governor.blocks.ledger.records import LimitTerms, Rate
@@ -91,6 +92,23 @@ class Limit(BaseModel):
         description="In any 24 hours, input and output together.",
         json_schema_extra=plain,
     )
+    counts: Literal["calls", "tasks"] = Field(
+        default="calls",
+        title="Counts",
+        description=(
+            "'calls' counts model calls in flight; 'tasks' counts whole task runs at work, for"
+            " downstream systems and CPU-bound work: model calls made in them do not count."
+        ),
+    )
+    memory_mib: Count | None = Field(
+        default=None,
+        title="Memory per item",
+        description=(
+            "What one item holds while it is under way, in MiB: as many are at once as fit into the"
+            " memory of the machine or container. Empty: found out as they run."
+        ),
+        json_schema_extra=plain,
+    )
     share_with: str | None = Field(
         default=None,
         title="Share with",
@@ -102,6 +120,19 @@ class Limit(BaseModel):
         json_schema_extra=plain,
     )
 
+    @model_validator(mode="after")
+    def _of_tasks(self) -> Self:
+        if self.counts == "calls":
+            return self
+        of_calls = [name for name, meter, _ in _RATES if meter != "requests"]
+        given = [name for name in ("model", *of_calls) if getattr(self, name) is not None]
+        if given:
+            raise ValueError(
+                f"{', '.join(given)}: a limit that counts tasks knows neither models nor tokens;"
+                " make it a limit of its own that counts calls"
+            )
+        return self
+
     @property
     def name(self) -> str:
         """What people call it: its tag, its model pattern, or "all"."""
@@ -109,12 +140,18 @@ class Limit(BaseModel):
 
     def applies_to(self, *, tags: tuple[str, ...], model: str) -> bool:
         """Whether a call counts under this limit. `model` as LiteLLM has it, `provider/name`."""
+        if self.counts != "calls":
+            return False
         if self.tag is not None and self.tag not in tags:
             return False
         if self.model is None:
             return True
         bare = model.split("/", 1)[-1]
         return fnmatchcase(model, self.model) or fnmatchcase(bare, self.model)
+
+    def applies_to_task(self, tags: tuple[str, ...]) -> bool:
+        """Whether a task run with these tags counts under this limit."""
+        return self.counts == "tasks" and (self.tag is None or self.tag in tags)
 
     def terms(self, key: str, *, leased: bool) -> LimitTerms:
         """The limit as the ledger has it."""

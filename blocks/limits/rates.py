@@ -6,7 +6,7 @@ bucket that holds N, so one rule serves a provider whichever way it counts.
 
 from dataclasses import dataclass, field
 
-from prefect_governor.blocks.ledger.records import Rate
+from prefect_governor.blocks.ledger.records import Bound, Rate, Usage
 
 # A window is kept as this many counters. One expires late by at most 1/240 of the window, 0.4%.
 BUCKETS = 240
@@ -78,3 +78,12 @@ class RateMeter:
         """Change what a counter holds once the true figure is known; gone is gone."""
         if index in self.taken:
             self.taken[index] = max(0, self.taken[index] + change)
+
+
+def amount_of(rate: Rate, figures: Bound | Usage) -> int:
+    """What a call counts under a rate."""
+    if rate.meter == "requests":
+        return 1
+    if rate.meter == "tokens":
+        return figures.tokens
+    return figures.input_tokens if rate.meter == "input_tokens" else figures.output_tokens

@@ -65,3 +65,11 @@ class Model(Block):
     timeout_seconds: float = Field(
         default=120.0, gt=0, title="Timeout in seconds", description="For one request."
     )
+    allow_untested_provider: bool = Field(
+        default=False,
+        title="Allow an untested provider",
+        description=(
+            "Call it although it is not proven that every request of its provider passes the"
+            " governor. What does not pass is neither counted nor held back."
+        ),
+    )

@@ -30,6 +30,8 @@ DEFAULT_TIMEOUT_SECONDS = 120.0
 # The variable that holds the key of a provider, by the prefix of LiteLLM's model names.
 KEY_VARIABLES = {
     "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "gemini": "GEMINI_API_KEY",
     "openrouter": "OPENROUTER_API_KEY",
     "together_ai": "TOGETHERAI_API_KEY",
     "groq": "GROQ_API_KEY",
@@ -40,6 +42,8 @@ KEY_VARIABLES = {
 # What `auto` takes where a provider's key is there, in this order.
 AUTO_MODELS = (
     ("OPENAI_API_KEY", "openai/gpt-4o-mini"),
+    ("ANTHROPIC_API_KEY", "anthropic/claude-haiku-4-5"),
+    ("GEMINI_API_KEY", "gemini/gemini-2.5-flash-lite"),
     ("GROQ_API_KEY", "groq/openai/gpt-oss-20b"),
     ("MISTRAL_API_KEY", "mistral/mistral-small-latest"),
     ("DEEPSEEK_API_KEY", "deepseek/deepseek-chat"),
@@ -62,6 +66,7 @@ class ModelChoice:
     max_output_tokens: int = DEFAULT_MAX_OUTPUT_TOKENS
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     prices: Mapping[str, Price] = field(default_factory=dict)
+    allow_untested_provider: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -76,12 +81,13 @@ class ModelChoice:
         for name in self.names:
             price = self.price_of(name)
             provider = _provider(name, load_price(name))
-            if provider not in TESTED_PROVIDERS:
+            if provider not in TESTED_PROVIDERS and not self.allow_untested_provider:
                 raise ConfigurationError(
                     f"{name}: {provider!r} is not one of the providers that are proven to send"
                     f" through the governor ({', '.join(sorted(TESTED_PROVIDERS))}); reach it"
                     " through an OpenAI-compatible gateway: openai/MODEL in a Model block with"
-                    f" api_base, named with --model {BLOCK}NAME"
+                    f" api_base, named with --model {BLOCK}NAME, where `allow_untested_provider`"
+                    " accepts it all the same"
                 )
             variable = KEY_VARIABLES.get(provider)
             keyless = self.api_base or (provider == "openai" and _openai_base())
@@ -186,4 +192,5 @@ def _from_block(name: str) -> ModelChoice:
         max_output_tokens=block.max_output_tokens,
         timeout_seconds=block.timeout_seconds,
         prices=price,
+        allow_untested_provider=block.allow_untested_provider,
     )

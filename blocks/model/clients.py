@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.request import getproxies
 
@@ -116,7 +117,7 @@ def _async_client(inner: Any, wanted: Wanted) -> Any:
     if wanted.openai:
         from openai import AsyncOpenAI
 
-        return AsyncOpenAI(
+        return _once(AsyncOpenAI)(
             api_key=wanted.api_key,
             base_url=wanted.api_base,
             max_retries=0,
@@ -135,12 +136,30 @@ def _blocking_client(inner: Any, wanted: Wanted) -> Any:
     if wanted.openai:
         from openai import OpenAI
 
-        return OpenAI(
+        return _once(OpenAI)(
             api_key=wanted.api_key, base_url=wanted.api_base, max_retries=0, http_client=client
         )
     from litellm.llms.custom_httpx.http_handler import HTTPHandler
 
     return HTTPHandler(client=client)
+
+
+@lru_cache(maxsize=2)
+def _once(client: Any) -> Any:
+    """A class of OpenAI's clients that never sends again by itself: LiteLLM sets the retries of the
+    client that it is handed, for embeddings to 2 whatever it was told."""
+
+    class Once(client):  # type: ignore[misc]
+        @property
+        def max_retries(self) -> int:
+            return 0
+
+        @max_retries.setter
+        def max_retries(self, value: int) -> None:
+            pass
+
+    Once.__name__ = client.__name__
+    return Once
 
 
 def _handler_class() -> Any:

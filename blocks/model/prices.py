@@ -43,10 +43,15 @@ __all__ = [
 ]
 
 MILLION = Decimal(10**6)
+# Providers that are programs on one's own machine.
+LOCAL = frozenset({"ollama", "ollama_chat"})
+_FREE = Tariff(Rates(input=Decimal(0), output=Decimal(0)))
 PRICE_FILE = "model_prices_and_context_window_backup.json"
 
 # Names of service tiers in the price file's keys. Batches are another path, which no dialect takes.
 _SERVICES = ("flex", "priority", "balanced", "ultrafast", "decisions")
+# Anthropic's name of the region whose calls cost more.
+US = "us"
 _PARTS = {
     "input_cost_per_token": "input",
     "output_cost_per_token": "output",
@@ -59,6 +64,8 @@ _PARTS = {
 _KEY = re.compile(rf"^({'|'.join(_PARTS)})(?:_above_(\d+)k_tokens)?(?:_({'|'.join(_SERVICES)}))?$")
 # Charges that tokens do not bound and that every call of such a model may cause.
 _UNSOUND = ("citation_cost_per_token", "input_cost_per_query")
+# Models that do nothing without tools that the provider runs.
+_RESEARCHES = re.compile(r"(^|[-/])deep-research($|-)")
 _SEARCHES_ALWAYS = re.compile(r"(^|[-/])(sonar|search|deep-research)($|-)")
 
 
@@ -127,8 +134,13 @@ OFFLINE_PRICE = PriceOverride(
 def load_price(model: str) -> Price | None:
     """The price that LiteLLM ships for a model, named as LiteLLM names it: `provider/model`, or
     the model alone. None where there is none, or where tokens do not bound what a call costs.
-    The package's own `offline/...` has its nominal price."""
-    return OFFLINE_PRICE.price() if model.startswith("offline/") else _load(model)
+    The package's own `offline/...` has its nominal price; a model of one's own machine (Ollama's)
+    that the file does not know costs nothing, which is a price."""
+    provider = model.partition("/")[0]
+    if provider == "offline":
+        return OFFLINE_PRICE.price()
+    known = _load(model)
+    return Price(_FREE, provider=provider) if known is None and provider in LOCAL else known
 
 
 @lru_cache(maxsize=1024)
@@ -166,12 +178,15 @@ def _entries() -> Mapping[str, Mapping[str, Any]]:
 
 def _parse(name: str, entry: Mapping[str, Any]) -> Price | None:
     provider = entry.get("litellm_provider")
-    searches = "search_context_cost_per_query" in entry and (
-        provider == "perplexity" or _SEARCHES_ALWAYS.search(name) is not None
+    searches = _RESEARCHES.search(name) is not None or (
+        "search_context_cost_per_query" in entry
+        and (provider == "perplexity" or _SEARCHES_ALWAYS.search(name) is not None)
     )
     if searches or any(key in entry for key in _UNSOUND):
         return None
-    tariffs = _tariffs(entry)
+    embeds = entry.get("mode") == "embedding"
+    # Embeddings have no output, so many an entry names no price of it.
+    tariffs = _tariffs({"output_cost_per_token": Decimal(0), **entry} if embeds else entry)
     standard = tariffs.pop("", None)
     if standard is None:
         return None
@@ -184,7 +199,9 @@ def _parse(name: str, entry: Mapping[str, Any]) -> Price | None:
         request_fee=fee,
         provider=provider,
         context_tokens=_count(entry.get("max_input_tokens") or entry.get("max_tokens")),
-        max_output_tokens=_count(entry.get("max_output_tokens") or entry.get("max_tokens")),
+        max_output_tokens=(
+            None if embeds else _count(entry.get("max_output_tokens") or entry.get("max_tokens"))
+        ),
         mode=entry.get("mode"),
     )
 
@@ -202,12 +219,6 @@ def _tariffs(entry: Mapping[str, Any]) -> dict[str, Tariff]:
             continue
         part, thousands, service = _PARTS[match[1]], int(match[2] or 0), match[3] or ""
         rates = found.setdefault((service, thousands * 1000), {})
-        if part == "cache_write_long":
-            # Written for an hour instead of minutes: the reply does not always tell which.
-            part = "cache_write"
-            amount = max(amount, rates.get(part, Decimal(0)))
-        elif part == "cache_write":
-            amount = max(amount, rates.get(part, Decimal(0)))
         rates[part] = amount
     base = _rates(found.get(("", 0), {}), None)
     if base is None:
@@ -221,7 +232,18 @@ def _tariffs(entry: Mapping[str, Any]) -> dict[str, Tariff]:
             above = {each: own.dearest(rates) for each, rates in above.items()}
             above |= dict(_above(service, found, own))
             tariffs[service] = Tariff(own, tuple(sorted(above.items())))
-    return tariffs
+    return tariffs | _surcharged(entry, standard)
+
+
+def _surcharged(entry: Mapping[str, Any], standard: Tariff) -> dict[str, Tariff]:
+    """Tariffs that are a multiple of the standard one: `us`, where a call is served there."""
+    factors = entry.get("provider_specific_entry")
+    factor = _amount(factors.get(US)) if isinstance(factors, dict) else None
+    return (
+        {}
+        if factor is None or entry.get("litellm_provider") != "anthropic"
+        else {US: standard.times(factor)}
+    )
 
 
 def _above(
@@ -249,6 +271,7 @@ def _rates(parts: Mapping[str, Decimal], base: Rates | None) -> Rates | None:
         cached_input=parts.get("cached_input"),
         cache_write=parts.get("cache_write", base.cache_write if base else None),
         reasoning_output=parts.get("reasoning_output", base.reasoning_output if base else None),
+        cache_write_long=parts.get("cache_write_long", base.cache_write_long if base else None),
     )
 
 

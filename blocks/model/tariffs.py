@@ -14,17 +14,27 @@ STANDARD_TIERS = frozenset({"default", "standard", "scale", "on_demand"})
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """USD a token. `None` where the price names none: cached input then costs what input does."""
+    """USD a token. `None` where the price names none: cached input then costs what input does,
+    and what is written to a cache for an hour what is written for minutes."""
 
     input: Decimal
     output: Decimal
     cached_input: Decimal | None = None
     cache_write: Decimal | None = None
     reasoning_output: Decimal | None = None
+    cache_write_long: Decimal | None = None
 
     @property
     def cached(self) -> Decimal:
         return self.input if self.cached_input is None else self.cached_input
+
+    @property
+    def written(self) -> Decimal:
+        return self.input if self.cache_write is None else max(self.cache_write, self.input)
+
+    @property
+    def written_long(self) -> Decimal:
+        return max(self.cache_write_long or self.written, self.written)
 
     @property
     def reasoning(self) -> Decimal:
@@ -38,6 +48,22 @@ class Rates:
             cached_input=max(self.cached, other.cached),
             cache_write=_highest(self.cache_write, other.cache_write),
             reasoning_output=max(self.reasoning, other.reasoning),
+            cache_write_long=_highest(self.cache_write_long, other.cache_write_long),
+        )
+
+    def times(self, factor: Decimal) -> "Rates":
+        """Every rate multiplied."""
+
+        def scaled(rate: Decimal | None) -> Decimal | None:
+            return None if rate is None else EXACT.multiply(rate, factor)
+
+        return Rates(
+            input=EXACT.multiply(self.input, factor),
+            output=EXACT.multiply(self.output, factor),
+            cached_input=scaled(self.cached_input),
+            cache_write=scaled(self.cache_write),
+            reasoning_output=scaled(self.reasoning_output),
+            cache_write_long=scaled(self.cache_write_long),
         )
 
 
@@ -55,6 +81,11 @@ class Tariff:
             if input_tokens > threshold:
                 found = rates
         return found
+
+    def times(self, factor: Decimal) -> "Tariff":
+        """Every rate multiplied."""
+        above = tuple((threshold, rates.times(factor)) for threshold, rates in self.above)
+        return Tariff(self.rates.times(factor), above)
 
     def up_to(self, input_tokens: int) -> Rates:
         """The dearest that a request of at most so many input tokens can be billed at."""
@@ -108,13 +139,19 @@ class Price:
 @dataclass(frozen=True, slots=True)
 class UsageParts:
     """What a reply was billed for. Cached and written tokens are parts of `input_tokens`,
-    reasoning tokens of `output_tokens`."""
+    reasoning tokens of `output_tokens`.
+
+    `cache_write_tokens` are all that were written to a cache, `cache_write_short_tokens` those of
+    them that are known to have been written for minutes; the others are billed as for an hour,
+    where that has a price of its own.
+    """
 
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_short_tokens: int = 0
 
 
 def cost_usd(price: Price, usage: UsageParts, *, service_tier: str | None = "default") -> Decimal:
@@ -151,8 +188,8 @@ def bound_cost(
     for tariff in price.tariffs(service_tier):
         rates = tariff.up_to(input_tokens)
         inputs = [rates.input, rates.cached]
-        if cache_writes and rates.cache_write is not None:
-            inputs.append(rates.cache_write)
+        if cache_writes:
+            inputs.append(rates.written_long)
         total = EXACT.add(
             EXACT.multiply(Decimal(input_tokens), max(inputs)),
             EXACT.multiply(Decimal(output_tokens), max(rates.output, rates.reasoning)),
@@ -162,13 +199,13 @@ def bound_cost(
 
 
 def _sum(rates: Rates, usage: UsageParts, fee: Decimal) -> Decimal:
-    written = rates.input if rates.cache_write is None else rates.cache_write
     fresh = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
     total = fee
     for tokens, rate in (
         (fresh, rates.input),
         (usage.cached_input_tokens, rates.cached),
-        (usage.cache_write_tokens, max(written, rates.input)),
+        (usage.cache_write_short_tokens, rates.written),
+        (usage.cache_write_tokens - usage.cache_write_short_tokens, rates.written_long),
         (usage.output_tokens - usage.reasoning_tokens, rates.output),
         (usage.reasoning_tokens, rates.reasoning),
     ):

@@ -5,25 +5,33 @@ Written as coroutines over an `IO`, whose methods await in the asynchronous tran
 the synchronous one (where the coroutines therefore never suspend, see `ports.run_blocking`).
 """
 
-import hashlib
-import json
 import uuid
 from collections.abc import AsyncGenerator
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any, TypeVar
-from urllib.parse import unquote
+from typing import TypeVar
 
 import httpx
 
-from prefect_governor.blocks.errors import NotBounded, NotGoverned, NotPriced, RunStopped
-from prefect_governor.blocks.ledger.records import Demand, Reply
-from prefect_governor.blocks.model.tokens import encoding_of
-from prefect_governor.blocks.scope import NotKept, attribution, current_scope, only_kept
-from prefect_governor.blocks.wire.dialects import dialect_of
-from prefect_governor.blocks.wire.plans import Billed, CallPlan, Dialect
+from prefect_governor.blocks.errors import (
+    OverBudget,
+    RunStopped,
+)
+from prefect_governor.blocks.ledger.records import Admission, Reply
+from prefect_governor.blocks.scope import NotKept, only_kept
+from prefect_governor.blocks.stopwatch import queueing
+from prefect_governor.blocks.wire.dialects import dialect_of, is_free
+from prefect_governor.blocks.wire.fitting import whole_is_over_budget
+from prefect_governor.blocks.wire.messages import (
+    handed_out,
+    outgoing,
+    replayed,
+)
+from prefect_governor.blocks.wire.planning import OUTSIDE, planned
+from prefect_governor.blocks.wire.plans import Billed
 from prefect_governor.blocks.wire.ports import IO, Terms
 from prefect_governor.blocks.wire.reservation import Call, Reservation, watch_dropped
+from prefect_governor.blocks.wire.retries import notice_retry
 from prefect_governor.blocks.wire.secrets import Secrets
 from prefect_governor.blocks.wire.verdict import (
     TOO_MANY,
@@ -33,32 +41,17 @@ from prefect_governor.blocks.wire.verdict import (
     quota_is_spent,
 )
 
+__all__ = ["OUTSIDE", "exchange"]
+
 T = TypeVar("T")
 
-OUTSIDE = (
-    "the call was made outside any governor, so it was not sent. Make it inside `with governor:` "
-    "or a task under @governed or GovernedTaskRunner, or use the governor's own methods and clients"
-)
 MALFORMED = (
     "the request is not valid HTTP, so it was not sent; look for a space or a line end in the key "
     "or in another header"
 )
-REPLAYED_HEADER = "x-prefect-governor"
-PASSING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+STOOD_STILL = "its process stood still before it was sent"
 # A call that has met nothing but 429s for this long is handed its last one.
 THROTTLED_PATIENCE_SECONDS = 1800.0
-
-# Whose prices a host bills, where nothing else says it: its models are named without a provider.
-PROVIDER_OF_HOST = {
-    "api.openai.com": "openai",
-    "openrouter.ai": "openrouter",
-    "api.groq.com": "groq",
-    "api.deepseek.com": "deepseek",
-    "api.mistral.ai": "mistral",
-    "api.together.xyz": "together_ai",
-}
-# What describes bytes that were decoded on their way through.
-_OF_THE_BYTES = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
 async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Response:
@@ -68,14 +61,20 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
     LedgerUnavailable before a byte is sent; NotKept inside `scope.kept_only` where no reply is
     kept; whatever the inner transport raises, once the reservation is resolved. An error that the
     provider answers is handed out without the request's key, should it quote it.
+
+    A call that was admitted at its fitted bound is sent with the smaller `max_tokens`. An answer
+    that this cuts is paid for and not handed out: the call goes again for the whole of its bound,
+    and where the money is not there OverBudget is raised, which names the cut.
     """
     secrets = Secrets(request)
-    if request.method in PASSING_METHODS:
+    if is_free(request.method, request.url.path):
         return await _passed(io, request, secrets)
+    notice_retry(request.headers)
     dialect = dialect_of(request.method, request.url.path)
-    call = _plan(terms, dialect, request, await io.body(request))
+    body = await io.body(request)
+    call = planned(terms, dialect, request, body, credential=secrets.fingerprint)
     if call.key is not None and (kept := call.desk.reply(call.key)) is not None:
-        return _replayed(kept, request)
+        return replayed(kept, request)
     if only_kept():
         raise NotKept("no reply is kept for this call, so it was not made")
     started, throttled = terms.clock(), 0
@@ -83,15 +82,22 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
         reservation = await _admit(terms, io, call, started)
         response: httpx.Response | None = None
         try:
-            response = await io.send(_outgoing(request, call.plan))
+            reservation.sent(terms.clock)
+            response = await io.send(_outgoing(request, reservation))
+            reservation.heard(response, now=terms.now())
             if call.plan.streamed and _is_stream(response):
                 return _streamed(io, reservation, response, secrets)
             body = secrets.out_of_body(await io.read(response), status=response.status_code)
             if response.status_code != TOO_MANY or quota_is_spent(body):
-                await _resolve(io, reservation, response, body)
-                return _handed_out(response, secrets, content=body)
+                cut = await _resolve(io, reservation, response, body)
+                if not cut:
+                    return handed_out(response, secrets, content=body)
+                call = call.in_full(reservation.plan.output_tokens)
+                started, throttled = terms.clock(), 0
+                continue
             throttled += 1
             hold = hold_seconds(response.headers, attempt=throttled, now=terms.now())
+            reservation.heard(response, now=terms.now(), hold_seconds=hold)
             await _hold(io, reservation, hold)
         except BaseException as error:
             await _failed(io, reservation, response, error)
@@ -100,9 +106,10 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
                 raise httpx.LocalProtocolError(MALFORMED) from None
             raise
         if terms.clock() - started + hold > THROTTLED_PATIENCE_SECONDS:
-            return _handed_out(response, secrets, content=body)
+            return handed_out(response, secrets, content=body)
         if not call.throttle_keys:
-            await io.sleep(hold)
+            with queueing():
+                await io.sleep(hold)
 
 
 async def _passed(io: IO, request: httpx.Request, secrets: Secrets) -> httpx.Response:
@@ -115,66 +122,51 @@ async def _passed(io: IO, request: httpx.Request, secrets: Secrets) -> httpx.Res
     except BaseException:
         await io.close(response)
         raise
-    return _handed_out(response, secrets, content=body)
-
-
-def _plan(terms: Terms, dialect: Dialect, request: httpx.Request, body: bytes) -> Call:
-    here = current_scope.get()
-    governing = terms.governing or (here.governor if here is not None else None)
-    if governing is None:
-        raise NotGoverned(OUTSIDE)
-    if "content-encoding" in request.headers:
-        raise NotBounded("a compressed request cannot be read, so it has no bound; send it plain")
-    asked = dialect.open(body)
-    host = request.url.host
-    provider = terms.provider or PROVIDER_OF_HOST.get(host)
-    model = asked.model if provider is None else f"{provider}/{asked.model}"
-    price = governing.price_of(model, host=host)
-    if price is None:
-        raise NotPriced(
-            f"no price is known for {model!r}, so it was not called. Give one in the Model block "
-            "(price: input_usd_per_million_tokens, output_usd_per_million_tokens), or use a model "
-            "that LiteLLM prices by the token"
-        )
-    plan = dialect.plan(asked, price=price, encoding=encoding_of(asked.model, provider))
-    who = attribution(model=model, tags=terms.tags)
-    demand = Demand(
-        call_id="",
-        accounts=governing.accounts(who),
-        limits=governing.limits(tags=who.tags, model=model, host=host),
-        bound=plan.bound(price),
-        attribution=who,
-    )
-    key = None
-    if here is not None and here.item is not None:
-        key = here.next_reply_key(_request_hash(request, plan.body))
-    timeout = governing.queue_timeout_seconds
-    throttle_keys = governing.throttle_keys(demand.limits)
-    return Call(governing.desk, dialect, plan, price, demand, throttle_keys, timeout, here, key)
+    return handed_out(response, secrets, content=body)
 
 
 async def _admit(terms: Terms, io: IO, call: Call, started: float) -> Reservation:
+    """A reservation under which the call may be sent now."""
+    while True:
+        reservation, admission = await _reserved(terms, io, call, started)
+        if not call.desk.is_stale(admission):
+            return reservation
+        await _done(io, reservation.resolve("void", STOOD_STILL))
+
+
+async def _reserved(
+    terms: Terms, io: IO, call: Call, started: float
+) -> tuple[Reservation, Admission]:
     _not_stopped(call)
     left = call.queue_timeout_seconds
     if left is not None:
         # What was waited before, for a call that goes again, is part of the wait.
         left = max(0.0, left - (terms.clock() - started))
     call_id = uuid.uuid4().hex
-    demand = replace(call.demand, call_id=call_id)
-    future = call.desk.admit(demand, queue_timeout_seconds=left)
+    request_id = call.demand.request_id or call_id
+    demand = replace(call.demand, call_id=call_id, request_id=request_id)
+    future = call.desk.admit(demand, queue_timeout_seconds=left, pause_seconds=call.pause_seconds)
     try:
-        admission = await io.wait(future)
-    except BaseException:
+        with queueing():
+            admission = await io.wait(future)
+    except BaseException as error:
         if not future.done() or future.exception() is None:
             call.desk.abandon(call_id)
+        elif isinstance(error, OverBudget) and call.cut_at is not None:
+            raise whole_is_over_budget(call.cut_at, call.plan.output_tokens, error) from None
         raise
-    reservation = Reservation(call, call_id, waited_seconds=admission.waited_seconds)
+    reservation = Reservation(call, demand, admission)
     try:
         _not_stopped(call)
-    except RunStopped:
-        await _done(io, reservation.resolve("void", "stopped before it was sent"))
+        reservation.fit()
+    except Exception:
+        await _done(io, reservation.resolve("void", "it was stopped before it was sent"))
         raise
-    return reservation
+    return reservation, admission
+
+
+def _outgoing(request: httpx.Request, reservation: Reservation) -> httpx.Request:
+    return outgoing(request, reservation.plan.body, request_id=reservation.demand.request_id or "")
 
 
 def _not_stopped(call: Call) -> None:
@@ -205,23 +197,27 @@ async def _hold(io: IO, reservation: Reservation, seconds: float) -> None:
     await _done(io, voided)
 
 
-async def _resolve(io: IO, reservation: Reservation, response: httpx.Response, body: bytes) -> None:
-    """Resolves a whole reply, durably, before it is handed out."""
+async def _resolve(io: IO, reservation: Reservation, response: httpx.Response, body: bytes) -> bool:
+    """Resolves a whole reply, durably, before it is handed out. True where it is not to be: its
+    answer was cut by the fit."""
     billed = reservation.call.dialect.read(body) if response.is_success else None
-    if billed is not None:
-        content_type = response.headers.get("content-type", "application/json")
-        await _done(io, _settle(reservation, billed, body, content_type))
-        return
-    reason = f"{response.status_code} without a usage"
-    await _done(io, reservation.resolve(outcome_of_status(response.status_code), reason))
+    if billed is None:
+        reason = f"{response.status_code} without a usage"
+        await _done(io, reservation.resolve(outcome_of_status(response.status_code), reason))
+        return False
+    cut = reservation.fitted and billed.cut
+    content_type = response.headers.get("content-type", "application/json")
+    # A run that is taken up again asks anew too.
+    await _done(io, _settle(reservation, billed, body, content_type, keep=not cut))
+    return cut
 
 
 def _settle(
-    reservation: Reservation, billed: Billed, body: bytes, content_type: str
+    reservation: Reservation, billed: Billed, body: bytes, content_type: str, *, keep: bool = True
 ) -> "Future[None]":
-    call = reservation.call
-    reply = None if call.key is None else Reply(call.key, body, content_type)
-    return reservation.settle(billed.usage(call.price, call.plan), reply)
+    key = reservation.call.key
+    reply = Reply(key, body, content_type) if keep and key is not None else None
+    return reservation.settle(billed, reply)
 
 
 async def _done(io: IO, future: "Future[None] | None") -> None:
@@ -273,44 +269,9 @@ def _streamed(
         finally:
             reservation.resolve("unconfirm", "the stream was closed before its end")
 
-    return _handed_out(response, secrets, stream=io.stream(passing(), close))
+    return handed_out(response, secrets, stream=io.stream(passing(), close))
 
 
 def _is_stream(response: httpx.Response) -> bool:
     kind = response.headers.get("content-type", "")
     return response.is_success and not kind.startswith("application/json")
-
-
-def _handed_out(response: httpx.Response, secrets: Secrets, **body: Any) -> httpx.Response:
-    """The reply as the caller gets it: decoded, so without what described the coded bytes."""
-    headers = [
-        (name, value)
-        for name, value in secrets.out_of_headers(response)
-        if name.decode("ascii", "replace").lower() not in _OF_THE_BYTES
-    ]
-    extensions = secrets.out_of_extensions(response)
-    return httpx.Response(response.status_code, headers=headers, extensions=extensions, **body)
-
-
-def _replayed(kept: Reply, request: httpx.Request) -> httpx.Response:
-    headers = {"content-type": kept.content_type, REPLAYED_HEADER: "replayed"}
-    return httpx.Response(200, headers=headers, content=kept.body, request=request)
-
-
-def _outgoing(request: httpx.Request, plan: CallPlan) -> httpx.Request:
-    """The request with the body that was measured."""
-    headers = [(k, v) for k, v in request.headers.multi_items() if k not in _OF_THE_BYTES]
-    return httpx.Request(
-        request.method,
-        request.url,
-        headers=headers,
-        content=plan.body,
-        extensions=request.extensions,
-    )
-
-
-def _request_hash(request: httpx.Request, body: bytes) -> str:
-    """What makes two calls the same: method, path and body, its keys in order."""
-    canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":"))
-    path = unquote(request.url.path)
-    return hashlib.sha256(f"{request.method} {path}\n{canonical}".encode()).hexdigest()

@@ -10,10 +10,11 @@ from prefect_governor.blocks.model.tariffs import Price, UsageParts, bound_cost,
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A request's body, read once."""
+    """A request's body, read once. `streamed` where it is the path that asks for a stream."""
 
     model: str
     fields: Mapping[str, Any]
+    streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,11 @@ class CallPlan:
 
     `service_tier` is what the request asks for, None or "auto" where the provider may choose.
     `hide_usage` says that the caller did not ask for the stream's usage and is not shown it.
+
+    `local_input_tokens` is the local tokenizer's count without any factor or overhead, None where
+    no tokenizer is known. `output_limit` is the `max_tokens` of its one answer, None where there
+    are several, whose lengths nobody learns from. `least_output_tokens` is what that `max_tokens`
+    may be fitted down to, None where it may not be fitted.
     """
 
     body: bytes
@@ -31,6 +37,9 @@ class CallPlan:
     service_tier: str | None = "default"
     cache_writes: bool = False
     hide_usage: bool = False
+    local_input_tokens: int | None = None
+    output_limit: int | None = None
+    least_output_tokens: int | None = None
 
     def bound(self, price: Price) -> Bound:
         nano = bound_cost(
@@ -45,10 +54,15 @@ class CallPlan:
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """What a provider says that it billed. `service_tier` None: it did not say which it was."""
+    """What a provider says that it billed. `service_tier` None: it did not say which it was.
+
+    `cut` says that the answer did not end by itself: it stopped at `max_tokens`, or where the
+    context was full.
+    """
 
     parts: UsageParts
     service_tier: str | None = None
+    cut: bool = False
 
     def usage(self, price: Price, plan: CallPlan) -> Usage:
         tier = plan.service_tier if self.service_tier is None else self.service_tier
@@ -74,7 +88,14 @@ class StreamReader(Protocol):
 
 
 class Dialect(Protocol):
-    """One family of APIs. Pure: bytes in, plans out."""
+    """One family of APIs. Pure: bytes in, plans out.
+
+    To be inherited from: what a family need not say has a default here.
+    """
+
+    # Whose prices its models have where neither the transport nor the host says it, as LiteLLM
+    # names it; None where the models' own names must do.
+    provider: str | None = None
 
     @property
     def name(self) -> str: ...
@@ -82,8 +103,9 @@ class Dialect(Protocol):
     def matches(self, method: str, path: str) -> bool:
         """Whether a request to this path is one of this family's."""
 
-    def open(self, body: bytes) -> CallRequest:
-        """Reads a body. Raises NotBounded where it is none of this family's."""
+    def open(self, body: bytes, *, path: str = "") -> CallRequest:
+        """Reads a request: its body, and its URL's path where that names the model. Raises
+        NotBounded where it is none of this family's."""
 
     def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
         """The bound of a call, and what to send. Raises NotBounded, naming the field or part."""
@@ -92,3 +114,9 @@ class Dialect(Protocol):
         """The usage in a whole reply; None where there is none that can be trusted."""
 
     def stream(self, plan: CallPlan) -> StreamReader: ...
+
+    def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
+        """The plan with its answer's `max_tokens` at `output_tokens`, between what
+        `plan.least_output_tokens` says and `plan.output_limit`. Asked only where the plan may be
+        fitted, which is where a family sets the former."""
+        raise NotImplementedError(f"{self.name}: a plan that says it may be fitted, and no `refit`")

@@ -2,16 +2,29 @@
 
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from queue import SimpleQueue
 
-from prefect_governor.blocks.ledger.records import Demand, Reply, ReplyKey, Usage
+import httpx
+
+from prefect_governor.blocks.ledger.records import (
+    Admission,
+    Demand,
+    Facts,
+    Reply,
+    ReplyKey,
+    Signals,
+)
 from prefect_governor.blocks.model.tariffs import Price
 from prefect_governor.blocks.scope import Scope
+from prefect_governor.blocks.stopwatch import in_flight
 from prefect_governor.blocks.wire.governing import Desk
-from prefect_governor.blocks.wire.plans import CallPlan, Dialect
+from prefect_governor.blocks.wire.plans import Billed, CallPlan, Dialect
+from prefect_governor.blocks.wire.rate_headers import rate_readings
 from prefect_governor.blocks.wire.verdict import Outcome
 
 _counting = threading.Lock()
@@ -21,7 +34,8 @@ _counting = threading.Lock()
 class Call:
     """A call that may be asked for: planned, priced, not admitted (`demand` has no id yet).
 
-    `throttle_keys`: those of its limits that a 429 of the provider holds.
+    `throttle_keys`: those of its limits that a 429 of the provider holds. `cut_at`: its answer was
+    cut before at so many tokens, to which it had been fitted.
     """
 
     desk: Desk
@@ -31,25 +45,68 @@ class Call:
     demand: Demand
     throttle_keys: tuple[str, ...]
     queue_timeout_seconds: float | None
+    pause_seconds: float
     scope: Scope | None
     key: ReplyKey | None
+    cut_at: int | None = None
+
+    def in_full(self, cut_at: int) -> "Call":
+        """The same call, for the whole of its bound or not at all."""
+        return replace(self, demand=replace(self.demand, fitted=None), cut_at=cut_at)
 
 
 class Reservation:
-    """What the ledger holds for a call from its admission on. The first resolve counts."""
+    """What the ledger holds for a call from its admission on. The first resolve counts.
 
-    def __init__(self, call: Call, call_id: str, *, waited_seconds: float = 0.0) -> None:
+    `plan` is what is sent under it: the call's own, or (`fit`) the one that the money was there
+    for.
+    """
+
+    def __init__(self, call: Call, demand: Demand, admission: Admission) -> None:
         self.call = call
-        self._id = call_id
+        self.demand = demand
+        self.plan = call.plan
+        self.fitted = admission.fitted
         self._open = True
+        self._lands = in_flight()
+        self._clock: Callable[[], float] | None = None
+        self._sent_at = 0.0
+        self._heard: Signals | None = None
         if call.scope is not None:
             with _counting:
-                call.scope.spent.waited_seconds += waited_seconds
+                call.scope.spent.waited_seconds += admission.waited_seconds
 
-    def settle(self, usage: Usage, reply: Reply | None) -> "Future[None]":
-        """The provider billed `usage`; `reply` is kept with it."""
+    def fit(self) -> None:
+        """Plan for what was admitted. Called before anything is sent."""
+        fitted = self.demand.fitted
+        if self.fitted and fitted is not None:
+            self.plan = self.call.dialect.refit(self.call.plan, fitted.output_tokens)
+
+    def sent(self, clock: Callable[[], float]) -> None:
+        """Its first byte leaves now, by a monotonic clock."""
+        self._clock, self._sent_at = clock, clock()
+
+    def heard(self, response: httpx.Response, *, now: datetime, hold_seconds: float = 0.0) -> None:
+        """The provider answers so; a 429 asks to hold for so long."""
+        readings = rate_readings(response.headers, now=now)
+        self._heard = Signals(response.status_code, None, hold_seconds, readings)
+
+    def _signals(self) -> Signals | None:
+        """What its end, now, says of the provider."""
+        if self._heard is None or self._clock is None:
+            return None
+        return replace(self._heard, seconds=max(0.0, self._clock() - self._sent_at))
+
+    def settle(self, billed: Billed, reply: Reply | None) -> "Future[None]":
+        """The provider billed it; `reply` is kept with it."""
+        # What cannot be computed leaves it open, for whoever catches that to resolve.
+        usage = billed.usage(self.call.price, self.plan)
         self._open = False
-        future = self.call.desk.settle(self._id, usage, reply)
+        self._lands()
+        facts = self._facts(billed)
+        future = self.call.desk.settle(
+            self.demand.call_id, usage, reply, facts=facts, signals=self._signals()
+        )
         if self.call.scope is not None:
             spent = self.call.scope.spent
             with _counting:
@@ -59,19 +116,27 @@ class Reservation:
                 spent.calls += 1
         return future
 
+    def _facts(self, billed: Billed) -> Facts | None:
+        model, limit = self.call.demand.attribution.model, self.plan.output_limit
+        if model is None:
+            return None
+        full = limit is not None and billed.parts.output_tokens >= limit
+        return Facts(model, self.plan.local_input_tokens, limit, billed.cut or full)
+
     def resolve(self, outcome: Outcome, reason: str) -> "Future[None] | None":
         """Voids or unconfirms it. None where it is resolved already."""
         if not self._open:
             return None
         self._open = False
+        self._lands()
         desk = self.call.desk
         resolve = desk.void if outcome == "void" else desk.unconfirm
-        return resolve(self._id, reason)
+        return resolve(self.demand.call_id, reason, signals=self._signals())
 
     def __del__(self) -> None:
         # A stream that was neither read to its end nor closed.
         if self._open:
-            _DROPPED.put((self.call.desk, self._id))
+            _DROPPED.put((self.call.desk, self.demand.call_id))
 
 
 class _Dropped:

@@ -11,6 +11,7 @@ import httpx
 from prefect_governor.blocks.wire.exchange import exchange
 from prefect_governor.blocks.wire.governing import Governing
 from prefect_governor.blocks.wire.ports import Terms, run_blocking
+from prefect_governor.blocks.wire.sockets import watched
 from prefect_governor.blocks.wire.waits import wait_async, wait_blocking
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ class _AsyncIO:
         return await request.aread()
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        return await self.inner.handle_async_request(request)
+        return await self.inner.handle_async_request(watched(request, asynchronous=True))
 
     async def read(self, response: httpx.Response) -> bytes:
         return await response.aread()
@@ -107,7 +108,7 @@ class _BlockingIO:
         return request.read()
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        return self.inner.handle_request(request)
+        return self.inner.handle_request(watched(request, asynchronous=False))
 
     async def read(self, response: httpx.Response) -> bytes:
         return response.read()

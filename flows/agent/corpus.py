@@ -1,5 +1,6 @@
 """The files that an agent may look into: searched by passage, read by line or page."""
 
+import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class Corpus:
         self.unreadable: dict[str, str] = {}
         self._index: tuple[Ranking, list[str]] | None = None
         self._indexing = threading.Lock()
+        self._digest: str | None = None
         for item in items:
             try:
                 document = read_text(item)
@@ -78,6 +80,29 @@ class Corpus:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._sources)
+
+    @property
+    def digest(self) -> str:
+        """Names the whole of the corpus."""
+        if self._digest is None:
+            found = hashlib.sha256()
+            for source in self._sources.values():
+                found.update(f"{source.name}\n{len(source.lines)}\n".encode())
+                found.update("\n".join(source.lines).encode("utf-8", "surrogatepass"))
+            self._digest = found.hexdigest()
+        return self._digest
+
+    def whole(self, source: str) -> Extract:
+        """All of a source. Raises KeyError."""
+        known = self._sources[source]
+        return known.extract(1, len(known.lines))
+
+    def line(self, source: str, number: int) -> str:
+        """One line of a source, from 1; empty for what is not there."""
+        known = self._sources.get(source)
+        if known is None or not 1 <= number <= len(known.lines):
+            return ""
+        return known.lines[number - 1]
 
     def search(self, query: str, *, within: Sequence[str] = (), most: int = 8) -> list[Extract]:
         """The passages that say most to a query (BM25 over stems), best first, each with the lines

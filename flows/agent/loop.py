@@ -10,9 +10,8 @@ from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.flows.agent.tools import Tool
 
 Message = dict[str, Any]
-# Asks the model: the messages and the tools it may call (none: it must answer). Returns the reply's
-# message, and the tokens that it was billed.
-Ask = Callable[[Sequence[Message], Sequence[Mapping[str, Any]]], Awaitable["Turn"]]
+# Asks the model: the messages, the tools, and whether it must answer without calling any.
+Ask = Callable[[Sequence[Message], Sequence[Mapping[str, Any]], bool], Awaitable["Turn"]]
 
 _ANSWER_NOW = (
     "You have used up your {what}. Answer now, from what you have found, and say what is missing."
@@ -76,17 +75,18 @@ async def run_agent(
     said = list(messages)
     trace = trace if trace is not None else Trace()
     schemas = [tool.schema for tool in tools.values()]
+    must_answer = not schemas
     began = clock()
     while True:
         met = _met(bounds, trace, clock() - began)
-        if met is not None and schemas and trace.turns:
+        if met is not None and not must_answer and trace.turns:
             trace.stopped_by = met
             said.append({"role": "user", "content": _ANSWER_NOW.format(what=met)})
-            schemas = []
-        turn = await ask(said, schemas)
+            must_answer = True
+        turn = await ask(said, schemas, must_answer)
         trace.turns += 1
         trace.tokens += turn.tokens
-        if not turn.calls or not schemas:
+        if not turn.calls or must_answer:
             if not turn.text.strip():
                 raise ItemFailed("the agent answered with nothing")
             return turn.text

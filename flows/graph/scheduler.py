@@ -60,6 +60,10 @@ class Schedule:
     def running(self) -> tuple[str, ...]:
         return tuple(self._running)
 
+    def tasks_ended(self) -> list[str]:
+        """In the plan's order, whichever ended first."""
+        return [task_id for task_id in self._tasks if task_id in self.ended]
+
     @property
     def over(self) -> bool:
         return len(self.ended) == len(self._tasks)

@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -14,6 +14,9 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectConcurrentFuture, PrefectFuture
 from prefect.utilities.annotations import quote
 from prefect.utilities.collections import StopVisiting, visit_collection
+
+from prefect_governor.blocks.task_slots import alet_go, let_go, waiting_slot
+from prefect_governor.flows.runner.pool import only_waiting
 
 R = TypeVar("R")
 
@@ -72,7 +75,8 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
         # A cancelled waiter must not cancel the run that others wait for too.
         waiter = asyncio.shield(asyncio.wrap_future(self._wrapped_future))
         try:
-            await asyncio.wait_for(waiter, timeout)
+            async with _alet_go(self._wrapped_future):
+                await asyncio.wait_for(waiter, timeout)
         except asyncio.TimeoutError:
             if not self._wrapped_future.done():
                 return
@@ -98,6 +102,10 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
         if not self._wrapped_future.done():
             with _blocked_lock:
                 self._check(threading.get_ident())
+            # Who registers here goes on as each is done: it is counted again after the last.
+            slot = waiting_slot()
+            if slot is not None:
+                self._wrapped_future.add_done_callback(lambda _: slot.resume())
         super()._add_prefect_done_callback(fn)
 
     @contextmanager
@@ -111,7 +119,8 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
             outer = _blocked.get(thread)
             _blocked[thread] = self
         try:
-            yield
+            with let_go(), only_waiting():
+                yield
         finally:
             with _blocked_lock:
                 if outer is None:
@@ -125,8 +134,12 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
                 f"Waiting here for task run {self.task_run_id} would block the event loop that it"
                 " needs, for ever. In an async task, `await future` (or `asyncio.gather(*futures)`)"
                 " instead of calling result() or wait(); or make the waiting task a sync task;"
-                " or give each async task a thread with GovernedTaskRunner(..., isolate=True)."
+                " or give it a thread of its own: GovernedTaskRunner(..., isolate={'its name'})."
             )
+
+
+def _alet_go(done: concurrent.futures.Future[Any]) -> AbstractAsyncContextManager[None]:
+    return nullcontext() if done.done() else alet_go()
 
 
 def _needs(future: PrefectFuture[Any], thread: int, seen: set[int]) -> bool:

@@ -19,17 +19,26 @@ import anyio.to_thread
 from prefect.context import AsyncClientContext
 
 from prefect_governor.blocks.model.clients import aclose_clients
+from prefect_governor.flows.runner.pool import Pool
+from prefect_governor.flows.runner.watchdog import Watchdog
+
+# Threads for `asyncio.to_thread` and its kin, made as they are needed. Prefect's runner gives every
+# async task a loop and so such threads of its own; here the tasks of a loop share them.
+HELPER_THREADS = 256
 
 
 class Lane:
     """The loop and the threads of nesting level `depth`; `close()` after the last of its work."""
 
-    def __init__(self, depth: int, *, max_threads: int, logger: logging.Logger) -> None:
+    def __init__(
+        self, depth: int, *, max_threads: int, watchdog: Watchdog, logger: logging.Logger
+    ) -> None:
         self._name = f"governed-{depth}"
         self._max_threads = max_threads
+        self._watchdog = watchdog
         self._logger = logger
         self._lock = threading.Lock()
-        self._pool: concurrent.futures.ThreadPoolExecutor | None = None
+        self._pool: Pool | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._closing: asyncio.Event
@@ -40,10 +49,8 @@ class Lane:
         """Run `fn` in `context` in one of the threads; in order of the calls."""
         with self._lock:
             if self._pool is None:
-                self._pool = concurrent.futures.ThreadPoolExecutor(
-                    self._max_threads, thread_name_prefix=f"{self._name}-task"
-                )
-        self._pool.submit(context.run, fn)
+                self._pool = Pool(self._max_threads, f"{self._name}-task")
+        self._pool.submit(lambda: context.run(fn))
 
     def run_on_loop(self, fn: Callable[[], Coroutine[Any, Any, None]], context: Context) -> None:
         """Run the coroutine of `fn` in `context` on the loop; begins in order of the calls."""
@@ -66,7 +73,7 @@ class Lane:
             self._loop.call_soon_threadsafe(self._closing.set)
             self._thread.join()
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.close()
 
     def _begin(self, fn: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = asyncio.get_running_loop().create_task(self._with_client(fn))
@@ -97,15 +104,15 @@ class Lane:
                 )
                 self._loop = loop
                 self._thread.start()
+                assert self._thread.ident is not None
+                self._watchdog.watch(self._thread.ident)
             return self._loop
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
-        # On a loop of its own a task has asyncio's and anyio's default threads to itself; here all
-        # share them, so there must be as many as sync tasks may have.
         loop.set_default_executor(
             concurrent.futures.ThreadPoolExecutor(
-                self._max_threads, thread_name_prefix=f"{self._name}-thread"
+                HELPER_THREADS, thread_name_prefix=f"{self._name}-helper"
             )
         )
         try:
@@ -120,7 +127,7 @@ class Lane:
                 loop.close()
 
     async def _main(self) -> None:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = self._max_threads
+        anyio.to_thread.current_default_thread_limiter().total_tokens = HELPER_THREADS
         client = AsyncClientContext()
         try:
             await client.__aenter__()

@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect._internal.uuid7 import uuid7
 from prefect.client.schemas.objects import State
-from prefect.context import SyncClientContext
+from prefect.context import SyncClientContext, TagsContext
 from prefect.futures import PrefectFuture
 from prefect.settings.context import get_current_settings
 from prefect.task_runners import TaskRunner
 
-from prefect_governor.flows.runner.engine import run_async, run_sync
+from prefect_governor.blocks.limits.items import item_starts
+from prefect_governor.flows.runner.engine import run_sync, settle_async, settle_isolated
 from prefect_governor.flows.runner.futures import GovernedFuture, pending_futures, when_done
 from prefect_governor.flows.runner.lane import Lane
 from prefect_governor.flows.runner.tag_limits import TagLimits
+from prefect_governor.flows.runner.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import RunInput
@@ -56,14 +58,22 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
     Args:
         governor: A `Governor`, the name of a saved one, or None for none. Nothing is loaded until
             the flow starts; what `blocks.governor.resolve` raises then fails the flow run.
-        max_threads: How many sync tasks of one level of nesting run at once. Defaults to
+        max_threads: How many sync tasks of one level of nesting run at once; those that wait for
+            another task's future, or for their retry, do not count. Defaults to
             `PREFECT_TASKS_RUNNER_THREAD_POOL_MAX_WORKERS`, else to 256.
-        isolate: Give every async task a thread and a loop of its own, as Prefect's runner does,
-            for tasks that block; it costs about what Prefect's runner costs. Default False.
+        isolate: The async tasks that get a thread and a loop of their own, as under Prefect's
+            runner, because they block: True for all, or the names or tags of those that do
+            (`isolate={"parse", "cpu"}`). They count among `max_threads`, and each costs about what
+            it costs under Prefect's runner. Default False: none.
 
-    An async task that blocks (`time.sleep`, a sync HTTP client) holds up the others of its level.
+    An async task that blocks (`time.sleep`, a sync HTTP client) holds up the others of its level;
+    one that does so for over 250 ms is named in the log, with the line, once per task name.
     `child.submit(...).result()` in an async task works, `await child.submit(...)` does without
     holding the others up. A blocking wait that could never end raises `LoopWouldBlock`.
+
+    What a call waits in the governor's queue does not count against the `timeout_seconds` of the
+    tasks that are submitted here. A sync task is ended between two steps of Python, as under
+    Prefect's runner: what blocks in its thread ends first.
 
     Tag limits: Prefect's engine asks the server for the limits of a task's tags. Here the engine
     is told to skip that where a list of all limits, read at most 5 s ago (the time for which the
@@ -76,14 +86,16 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         governor: Governor | str | None = None,
         *,
         max_threads: int | None = None,
-        isolate: bool = False,
+        isolate: bool | Collection[str] = False,
     ) -> None:
         if max_threads is not None and max_threads < 1:
             raise ValueError(f"max_threads must be at least 1, not {max_threads}")
+        if isinstance(isolate, str):
+            raise ValueError(f"isolate takes several names or tags: isolate={{{isolate!r}}}")
         super().__init__()  # type: ignore[no-untyped-call]
         self._governor = governor
         self._max_threads = max_threads
-        self._isolate = isolate
+        self._isolate = isolate if isinstance(isolate, bool) else frozenset(isolate)
         self._reset()
 
     def _reset(self) -> None:
@@ -92,6 +104,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         self._lanes: dict[int, Lane] = {}
         self._cancelled = threading.Event()
         self._limits = TagLimits(logger=self.logger)
+        self._watchdog = Watchdog(logger=self.logger)
         self._scope: AbstractContextManager[Any] | None = None
         self._sync_client: tuple[SyncClientContext, Context] | None = None
 
@@ -161,7 +174,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         context.run(_lane.set, depth)
         task_run_id = uuid7()
         outcome: concurrent.futures.Future[State[Any]] = concurrent.futures.Future()
-        on_loop = task.isasync and not self._isolate
+        on_loop = task.isasync and not self._isolates(task)
         future: GovernedFuture[Any] = GovernedFuture(
             task_run_id, outcome, loop_thread=lane.loop_thread() if on_loop else None
         )
@@ -178,16 +191,20 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         def start() -> None:
             future._upstream = ()
             if on_loop:
-                lane.run_on_loop(lambda: _settle_async(outcome, run), context)
+                lane.run_on_loop(lambda: settle_async(outcome, run), context)
             elif task.isasync:
-                lane.run_in_thread(lambda: asyncio.run(_settle_async(outcome, run)), context)
+                lane.run_in_thread(lambda: asyncio.run(settle_isolated(outcome, run)), context)
             else:
                 lane.run_in_thread(lambda: self._settle_sync(outcome, run), context)
 
         self._expect(outcome)
         upstream = pending_futures(parameters, wait_for)
         future._upstream = tuple(upstream)
-        when_done(upstream, start)
+        if depth:
+            # A child that waited for memory would keep what its parent holds.
+            when_done(upstream, start)
+        else:
+            when_done(upstream, lambda: item_starts().begin(start, outcome))
         return future
 
     def cancel_all(self) -> None:
@@ -204,6 +221,13 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         for lane in list(self._lanes.values()):
             lane.cancel_coroutines()
 
+    def _isolates(self, task: Task[Any, Any]) -> bool:
+        if isinstance(self._isolate, bool):
+            return self._isolate
+        return task.name in self._isolate or not self._isolate.isdisjoint(
+            task.tags | TagsContext.get().current_tags
+        )
+
     def _lane(self, depth: int) -> Lane:
         with self._changed:
             if depth not in self._lanes:
@@ -211,7 +235,10 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
                 if threads is None:
                     threads = get_current_settings().tasks.runner.thread_pool_max_workers
                 self._lanes[depth] = Lane(
-                    depth, max_threads=threads or DEFAULT_MAX_THREADS, logger=self.logger
+                    depth,
+                    max_threads=threads or DEFAULT_MAX_THREADS,
+                    watchdog=self._watchdog,
+                    logger=self.logger,
                 )
             return self._lanes[depth]
 
@@ -234,6 +261,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
             self._changed.wait_for(lambda: not self._outstanding)
 
     def _close(self) -> None:
+        self._watchdog.close()
         # Deepest first: a lane's work may still be leaving a wait for the lane below it.
         for depth in sorted(self._lanes, reverse=True):
             self._lanes[depth].close()
@@ -268,21 +296,10 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
             return self._sync_client[0]
 
 
-async def _settle_async(
-    outcome: concurrent.futures.Future[State[Any]], run: dict[str, Any]
-) -> None:
-    if not outcome.set_running_or_notify_cancel():
-        return
-    try:
-        state = await run_async(**run)
-    except BaseException as exc:
-        # Also what would end the loop (SystemExit): it is this task's outcome, not the others'.
-        outcome.set_exception(exc)
-    else:
-        outcome.set_result(state)
-
-
 def _rebuild(
-    cls: type[GovernedTaskRunner], governor: Any, max_threads: int | None, isolate: bool
+    cls: type[GovernedTaskRunner],
+    governor: Any,
+    max_threads: int | None,
+    isolate: bool | Collection[str],
 ) -> GovernedTaskRunner:
     return cls(governor, max_threads=max_threads, isolate=isolate)

@@ -12,6 +12,7 @@ import pytest
 from prefect_governor.blocks.errors import LedgerUnavailable
 from prefect_governor.blocks.ledger.batch import Batch
 from prefect_governor.blocks.ledger.desk import LedgerDesk
+from prefect_governor.blocks.ledger.postgres import PostgresStore
 from prefect_governor.blocks.ledger.records import (
     Account,
     Attribution,
@@ -22,6 +23,7 @@ from prefect_governor.blocks.ledger.records import (
 )
 from prefect_governor.blocks.ledger.sqlite import SQLiteStore
 from prefect_governor.blocks.ledger.store import Instant, Rows, Store
+from tests.postgres import ledgers
 
 SECOND = 10**9
 # 2026-11-24 10:00 UTC.
@@ -54,8 +56,15 @@ def open_sqlite(folder: Path, clock: Clock) -> Store:
     return SQLiteStore(folder / "ledger.db", now=clock)
 
 
+def open_postgres(folder: Path, clock: Clock) -> Store:
+    # Asks the server at every look, so that no test waits for its word.
+    store = PostgresStore(ledgers.url(folder), now=clock, poll_seconds=0.0)
+    ledgers.opens(folder, store)
+    return store
+
+
 # A new store joins the suite by its line here.
-FACTORIES: dict[str, StoreFactory] = {"sqlite": open_sqlite}
+FACTORIES: dict[str, StoreFactory] = {"sqlite": open_sqlite, "postgres": open_postgres}
 
 
 @pytest.fixture

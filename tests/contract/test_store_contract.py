@@ -16,6 +16,7 @@ from prefect_governor.blocks.ledger.batch import Batch
 from prefect_governor.blocks.ledger.migration import migrations
 from prefect_governor.blocks.ledger.records import (
     Account,
+    Allocation,
     Attribution,
     Bound,
     LimitTerms,
@@ -283,18 +284,18 @@ def test_demand_is_what_is_in_flight_and_what_waits_in_every_process(store: Stor
 def test_an_owner_with_calls_in_flight_is_known_whatever_became_of_its_row(store: Store) -> None:
     define(store, TEAM, LLM)
     with store.transaction() as rows:
-        rows.add_owner("one", 1)
-        rows.add_owner("one", 1)
-        rows.add_owner("idle", 2)
-        assert sorted(rows.owners()) == ["idle", "one"]
+        rows.renew_owner("one", 1)
+        rows.renew_owner("one", 1)
+        rows.renew_owner("idle", 2)
+        assert sorted(row.owner for row in rows.owners()) == ["idle", "one"]
     admit(store, "a", owner="unannounced")
     with store.transaction() as rows:
         rows.remove_owner("one")
-        assert sorted(rows.owners()) == ["idle", "unannounced"]
+        assert sorted(row.owner for row in rows.owners()) == ["idle", "unannounced"]
         assert rows.open_reservations("unannounced") == ["a"]
     assert settle(store, "a")
     with store.transaction() as rows:
-        assert rows.owners() == ["idle"]
+        assert [row.owner for row in rows.owners()] == ["idle"]
 
 
 def test_items_come_back_by_run_key_and_hash(store: Store) -> None:
@@ -574,3 +575,87 @@ def test_a_budget_or_limit_that_is_named_twice_is_charged_once(store: Store) -> 
         batch.admit(demand("a", ("team", "team"), ("llm", "llm")))
         batch.write()
     assert (purse_of(store), in_flight(store)) == ((0, 0, 100), 1)
+
+
+# An older ledger
+
+
+def test_a_ledger_of_the_first_release_opens_with_all_that_it_holds(
+    tmp_path: Path, clock: Clock
+) -> None:
+    path = tmp_path / "ledger.db"
+    old = sqlite3.connect(path)
+    number, sql = migrations("sqlite")[0]
+    old.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")
+    old.executescript(
+        """
+        INSERT INTO accounts VALUES ('team', 'Team', 1000, NULL, 'total', 'UTC', '1', 'total');
+        INSERT INTO purses VALUES ('team', 'total', 40, 100, 100, 30, 50, 50);
+        INSERT INTO limits VALUES ('llm', 'llm', 2, NULL, 0, 1, 2, 0, 0, '[]');
+        INSERT INTO owners VALUES ('one', 7, 'a boot', 1);
+        INSERT INTO reservations (call_id, owner, state, bound_nano, bound_input_tokens,
+            bound_output_tokens, spent_nano, input_tokens, output_tokens, cached_input_tokens,
+            accounts, gates, created_wall, resolved_wall, tags)
+        VALUES
+            ('spent', 'one', 'spent', 100, 30, 20, 40, 25, 5, 10,
+             '[["team", "total"]]', '[["llm", []]]', 1, 2, '[]'),
+            ('open', 'one', 'reserved', 100, 30, 20, NULL, NULL, NULL, NULL,
+             '[["team", "total"]]', '[["llm", []]]', 2, NULL, '["x"]'),
+            ('lost', 'one', 'unconfirmed', 100, 30, 20, NULL, NULL, NULL, NULL,
+             '[["team", "total"]]', '[["llm", []]]', 3, 4, '[]');
+        """
+    )
+    old.close()
+    store = SQLiteStore(path, now=clock)
+    assert purse_of(store) == (40, 100, 100)
+    calls = store.read_calls(["spent", "reserved", "unconfirmed"], account="team")
+    assert [(each.call_id, each.observed, each.request_id) for each in calls] == [
+        ("spent", None, None), ("open", None, None), ("lost", None, None)
+    ]  # fmt: skip
+    assert calls[0].usage == USAGE and calls[1].attribution.tags == ("x",) and calls[1].pid == 7
+    assert settle(store, "open") and settle(store, "lost")
+    assert (purse_of(store), in_flight(store)) == ((120, 0, 0), 0)
+    with store.transaction() as rows:
+        batch = Batch(rows, "one")
+        batch.allocate(Allocation("alloc/a", "a", (("team", ""),)), "a", Bound(880, 0, 0))
+        batch.write()
+        (owner,) = rows.owners()
+        assert owner.renewed == 0, "one that never said so is not taken for lost"
+    known = store.read_purse("team")
+    assert known is not None and known[1].allocated_nano == 880
+    store.close()
+    with sqlite3.connect(path) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.close()
+    assert version == migrations("sqlite")[-1][0] >= 2
+
+
+# A turn that does not come
+
+
+def test_a_turn_that_does_not_come_is_an_error_that_names_who_holds_it(
+    tmp_path: Path, clock: Clock
+) -> None:
+    path = tmp_path / "ledger.db"
+    holds = SQLiteStore(path, now=clock)
+    waits = SQLiteStore(path, now=clock, turn_timeout_seconds=0.2)
+    define(holds, TEAM, LLM)
+    with holds.transaction(), pytest.raises(LedgerUnavailable) as refused, waits.transaction():
+        pass
+    assert f"(process {os.getpid()})" in str(refused.value)
+    assert "no call is let through" in str(refused.value)
+    # What gave up waiting takes no turn from anybody, though it was left in the line.
+    for each in (holds, waits, holds):
+        with each.transaction() as rows:
+            rows.put_item("run", "key", "hash", "{}")
+    for each in (holds, waits):
+        each.close()
+    assert store_threads() == 0
+
+
+def store_threads() -> int:
+    """Threads that still wait for a turn, once those that have come have left."""
+    for thread in threading.enumerate():
+        if thread.name == "prefect-governor-turn":
+            thread.join(10)
+    return sum(each.name == "prefect-governor-turn" for each in threading.enumerate())

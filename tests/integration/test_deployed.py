@@ -42,11 +42,11 @@ def client() -> Iterator[SyncPrefectClient]:
 
 @pytest.fixture(scope="module")
 def deployment(server: object) -> UUID:
-    """The project's own deployment, made by `prefect deploy` from prefect.yaml."""
+    """The fan-out's deployment; all of the project's are made by `prefect deploy`."""
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name="governed", type="process"))
     made = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--name", "fan-out"],
+        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -94,6 +94,49 @@ def final_state(client: SyncPrefectClient, run_id: UUID) -> Callable[[], State |
         return state if state is not None and state.is_final() else None
 
     return read
+
+
+def test_the_research_is_deployed_and_its_question_is_all_that_its_form_requires(
+    deployment: UUID, client: SyncPrefectClient
+) -> None:
+    made = client.read_deployment_by_name("research/research")
+    assert made.entrypoint == "prefect_governor.flows.inquiry.flow.research"
+    assert made.work_pool_name == "governed"
+    assert made.parameter_openapi_schema is not None
+    assert made.parameter_openapi_schema.get("required") == ["question"]
+    assert {"plan", "corpus", "governor", "max_usd"} <= set(
+        made.parameter_openapi_schema["properties"]
+    )
+
+
+def test_the_deployed_research_runs_in_a_worker_and_spends_what_is_billed(
+    worker: psutil.Process,
+    deployment: UUID,
+    client: SyncPrefectClient,
+    upstream: ProviderProcess,
+    corpus: Corpus,
+) -> None:
+    folder = corpus(2)[0].parent
+    tasks = [{"id": name, "objective": f"What does {name} say?"} for name in ("first", "second")]
+    run = client.create_flow_run_from_deployment(
+        client.read_deployment_by_name("research/research").id,
+        parameters={
+            "question": "What do they say?",
+            "corpus": ["*.txt"],
+            "folder": str(folder),
+            "plan": {"tasks": tasks},
+            "model": MODEL,
+            "max_rounds": 0,
+            "max_output_tokens": 50,
+        },
+    )
+    ended = wait_for(final_state(client, run.id))
+    assert ended.is_completed() and ended.name == "Completed", ended
+    stats = upstream.settled_stats()
+    calls = desk().store.read_spend("item", {"run_id": str(run.id)})
+    assert {name: calls[name].calls for name in ("first", "second")} == {"first": 1, "second": 1}
+    assert sum(each.calls for each in calls.values()) == stats["requests"] == 3
+    assert sum(each.spent_nano for each in calls.values()) == stats["billed_nano"]
 
 
 def test_second_scheduled_run_draws_on_what_the_first_left_of_the_day(

@@ -140,7 +140,7 @@ def test_governor_goes_on_after_a_restart_of_the_server_and_ends_at_once_without
         go_on()
         word, seconds = said()
         assert word == "ended"
-        assert float(seconds) < 3
+        assert float(seconds) < 20, "it waited for a lease to run out"
     finally:
         process.kill()
         process.communicate(timeout=10)

@@ -134,6 +134,7 @@ def test_prefect_block_register_lists_the_blocks(wheel: Path, tmp_path: Path) ->
         *("-m", "prefect", "block", "register", "-m", "prefect_governor.blocks"),
         home=tmp_path,
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true",
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120",
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
         DO_NOT_TRACK="1",
     )

@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +216,28 @@ class TestRecords:
             assert running is not None
             with pytest.raises(ConfigurationError, match="server stop"):
                 server.wait(running, lambda _: None, timeout_seconds=0)
+
+    @pytest.mark.parametrize("other", [True, False])
+    def test_a_server_of_another_home_on_our_port_is_not_ours(
+        self, server: BackgroundServer, other: bool
+    ) -> None:
+        """Two homes that start at once pick the same port; one of the two servers binds it."""
+        home = "/another/home" if other else str(server.home)
+        replies = {"/api/health": "true", "/api/admin/settings": json.dumps({"home": home})}
+
+        class Server(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(replies[self.path].encode())
+
+            def log_message(self, *_: object) -> None: ...
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Server) as there:
+            threading.Thread(target=there.serve_forever, daemon=True).start()
+            base = f"http://127.0.0.1:{there.server_port}"
+            assert server.answers(ServerInfo(f"{base}/api", base, pid=1)) is not other
+            there.shutdown()
 
     @pytest.mark.parametrize(
         "garbage",

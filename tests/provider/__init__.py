@@ -20,8 +20,13 @@ a file (`tests.provider.log.read_log` reads it), `port=N` fixes the port. From a
 `python -m tests.provider --port 0 --config '{…}' --log PATH` prints `{"url": "http://127.0.0.1:N"}`
 when it listens (`--config @FILE` reads a file).
 
-Served: POST /v1/chat/completions (plain, streamed, tools, response_format, n), GET /v1/models;
-and for the test GET /_provider/stats, /_provider/log, /_provider/config, POST /_provider/config
+Served: POST /v1/chat/completions (plain, streamed, tools, response_format, n), /v1/responses
+(plain, streamed, function tools, text.format), /v1/embeddings, /v1/messages
+(Anthropic's), …/models/{model}:generateContent and :streamGenerateContent (Gemini's), /api/chat and
+/api/generate (Ollama's), all plain and streamed, GET /v1/models;
+and for the test GET /_provider/stats, /_provider/log, /_provider/usage.csv and usage.jsonl (what
+was billed, as a provider exports it: `.usage_export(format=…)`), /_provider/config, and
+POST /_provider/config
 (replaces the top-level fields it holds; only what remembers something for a changed field starts
 afresh: the windows of `limits`, the draws of `faults`, the progress of scripts), /_provider/reset
 (everything afresh; a body is the whole new config; 409 while calls are open).
@@ -41,11 +46,15 @@ Config (every field optional)
   token_factor          1.0 to 1.5 times tiktoken's count, rounded up (1.0)
   image_tokens          an image part's tokens, on top of that (765)
   cached_fraction       share of the input reported, and billed, as cached (0)
+  written_fraction      share of the rest reported, and billed, as written to a cache, where an
+                        Anthropic request asks for one (0); for an hour where its ttl says so
   bill_abandoned        a call whose client goes away before its reply is billed in full, at that
                         moment (true). A stream is billed in full before its first byte.
   output_tokens         N, [lo, hi] (by the prompt's hash) or "max": as many as allowed (24).
                         Never above max_tokens / max_completion_tokens: finish_reason "length".
   default_output_tokens the allowance of a request that sends neither (1024)
+  reads                 true: a lead and agents that plan and answer the questions of `riddles`
+                        from what their tools showed (`reader`); before any script (false)
   script                {regex: reply}, or [{"match": regex, "reply": reply, "by": …, "expand": …}];
                         first match over the last user message. A reply is a text, or {"text",
                         "tool_calls": [{"name", "arguments"}], "status" (not 200: an unbilled error,
@@ -91,5 +100,6 @@ abandoned, throttled (429s by limits), throttled_by, faults {kind: n}, statuses,
 last_end, internal_errors. A call is open from its full arrival until its reply's last byte is
 written or its client is gone; one whose client left before it was read was never open (`gone` in
 its record) but is billed like any abandoned call. Log records: `log.Record`; `tag` is the header
-x-test-tag or the last user message's first line. `log.utilization(records, cap)` is P11's figure.
+x-test-tag or the last user message's first line, `request_id` the header x-client-request-id.
+`log.utilization(records, cap)` is P11's figure.
 """

@@ -13,13 +13,37 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from tests.provider.anthropic import MESSAGES
 from tests.provider.chat import ApiError
 from tests.provider.config import Config
+from tests.provider.embeddings import EMBEDDINGS
+from tests.provider.export import export
+from tests.provider.family import OPENAI_CHAT, Family
+from tests.provider.gemini import GEMINI
 from tests.provider.log import Book, Record
+from tests.provider.ollama import OLLAMA_CHAT, OLLAMA_GENERATE
+from tests.provider.responses import RESPONSES
 from tests.provider.service import Service
 from tests.provider.wire import Exchange
 
-CHAT = ("POST", "/v1/chat/completions")
+FAMILIES: dict[str, Family] = {
+    "/v1/chat/completions": OPENAI_CHAT,
+    "/v1/responses": RESPONSES,
+    "/v1/embeddings": EMBEDDINGS,
+    "/v1/messages": MESSAGES,
+    "/api/chat": OLLAMA_CHAT,
+    "/api/generate": OLLAMA_GENERATE,
+    ":generateContent": GEMINI,
+    ":streamGenerateContent": GEMINI,
+}
+
+
+def family_of(method: str, path: str) -> Family:
+    """Raises ApiError 404 where a path is no call's."""
+    end = f":{path.rpartition(':')[2]}" if "/models/" in path else path
+    if method != "POST" or end not in FAMILIES:
+        raise ApiError(404, f"Invalid URL ({method} {path})")
+    return FAMILIES[end]
 
 
 class Provider:
@@ -50,6 +74,7 @@ class Provider:
             tag=request.headers.get("x-test-tag", ""),
             body_hash=blake2b(request.body, digest_size=16).hexdigest(),
             gone=not exchange.alive,
+            request_id=request.headers.get("x-client-request-id", ""),
         )
         return lambda: self._start(exchange, record, path)
 
@@ -61,9 +86,8 @@ class Provider:
 
     async def _run(self, exchange: Exchange, record: Record, path: str) -> None:
         try:
-            if (exchange.request.method, path) != CHAT:
-                raise ApiError(404, f"Invalid URL ({exchange.request.method} {path})")
-            await self._service.chat(exchange, record)
+            family = family_of(exchange.request.method, path)
+            await self._service.chat(exchange, record, family)
         except ApiError as error:
             if error.limit is not None:
                 self._book.throttle(record, error.limit)
@@ -103,6 +127,8 @@ class Provider:
                 return orjson.dumps(stats)
             case "GET", "log":
                 return orjson.dumps(self._book.records)
+            case "GET", "usage.csv" | "usage.jsonl":
+                return export(self._book.records, name.removeprefix("usage."))
             case "GET", "config":
                 pass
             case "POST", "config":

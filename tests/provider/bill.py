@@ -23,13 +23,17 @@ Usd = Annotated[Decimal, BeforeValidator(_no_float), Field(ge=0, allow_inf_nan=F
 
 
 class Rates(BaseModel):
-    """USD a token, as strings. Without `cached_input`, cached tokens cost what input costs."""
+    """USD a token, as strings. Without `cached_input`, cached tokens cost what input costs; so do
+    those written to a cache without `cache_write`, and those written for an hour without
+    `cache_write_long` what others do."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     input: Usd
     output: Usd
     cached_input: Usd | None = None
+    cache_write: Usd | None = None
+    cache_write_long: Usd | None = None
 
 
 class Tier(Rates):
@@ -53,11 +57,14 @@ class Price(Tier):
 
 
 class Usage(NamedTuple):
-    """What a reply was billed for. `cached` is a part of `input`."""
+    """What a reply was billed for. `cached`, `written` (to a cache, for minutes) and
+    `written_long` (for an hour) are parts of `input`."""
 
     input: int
     cached: int
     output: int
+    written: int = 0
+    written_long: int = 0
 
 
 def bill_nano(price: Price, usage: Usage, *, tier: str = "default") -> int:
@@ -67,9 +74,13 @@ def bill_nano(price: Price, usage: Usage, *, tier: str = "default") -> int:
     """
     rates = (price if tier == "default" else price.tiers[tier]).rates(usage.input)
     cached_rate = rates.input if rates.cached_input is None else rates.cached_input
+    written_rate = rates.input if rates.cache_write is None else rates.cache_write
+    long_rate = written_rate if rates.cache_write_long is None else rates.cache_write_long
     usd = Decimal(0)
     for tokens, rate in (
-        (usage.input - usage.cached, rates.input),
+        (usage.input - usage.cached - usage.written - usage.written_long, rates.input),
+        (usage.written, written_rate),
+        (usage.written_long, long_rate),
         (usage.cached, cached_rate),
         (usage.output, rates.output),
     ):
@@ -146,6 +157,34 @@ DEFAULT_PRICES: dict[str, Price] = {
         },
         priority=("0.000005", "0.0000005", "0.00003"),
     ),
+    "o3-pro": _price("0.00002", None, "0.00008"),
+    "text-embedding-3-small": _price("0.00000002", None, "0"),
+    "text-embedding-3-large": _price("0.00000013", None, "0"),
     "o3-mini": _price("0.0000011", "0.00000055", "0.0000044"),
     "gpt-3.5-turbo": _price("0.0000005", None, "0.0000015"),
+    "claude-sonnet-4-5": Price(
+        input=Decimal("0.000003"),
+        cached_input=Decimal("0.0000003"),
+        cache_write=Decimal("0.00000375"),
+        cache_write_long=Decimal("0.000006"),
+        output=Decimal("0.000015"),
+    ),
+    "claude-sonnet-4-6": Price(
+        input=Decimal("0.000003"),
+        cached_input=Decimal("0.0000003"),
+        cache_write=Decimal("0.00000375"),
+        cache_write_long=Decimal("0.000006"),
+        output=Decimal("0.000015"),
+        tiers={
+            "us": Tier(
+                input=Decimal("0.0000033"),
+                cached_input=Decimal("0.00000033"),
+                cache_write=Decimal("0.000004125"),
+                cache_write_long=Decimal("0.0000066"),
+                output=Decimal("0.0000165"),
+            )
+        },
+    ),
+    "gemini-2.5-flash-lite": _price("0.0000001", "0.00000001", "0.0000004"),
+    "llama3.1": _price("0", None, "0"),
 }

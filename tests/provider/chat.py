@@ -46,6 +46,8 @@ class ChatRequest:
     include_usage: bool
     service_tier: str
     tools: list[dict[str, Any]] = field(default_factory=list)
+    # Input tokens where they are counted otherwise than a chat's.
+    counted: int | None = None
 
     @property
     def last_user_text(self) -> str:
@@ -84,14 +86,20 @@ def content_text(content: Any) -> str:
     return ""
 
 
-def parse_chat(raw: bytes) -> ChatRequest:
-    """Raises ApiError 400 where OpenAI would."""
+def read_json(raw: bytes) -> dict[str, Any]:
+    """Raises ApiError 400 for a body that is no JSON object."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise ApiError(400, f"We could not parse the JSON body of your request: {error}") from None
     if not isinstance(body, dict):
         raise ApiError(400, "The body must be a JSON object.")
+    return body
+
+
+def parse_chat(raw: bytes) -> ChatRequest:
+    """Raises ApiError 400 where OpenAI would."""
+    body = read_json(raw)
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise ApiError(400, "you must provide a model parameter", param="model")

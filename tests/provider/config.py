@@ -141,11 +141,13 @@ class Config(_Model):
     token_factor: float = Field(default=1.0, ge=1, le=1.5)
     image_tokens: int = Field(default=765, ge=0)
     cached_fraction: float = Field(default=0, ge=0, le=1)
+    written_fraction: float = Field(default=0, ge=0, le=1)
     bill_abandoned: bool = True
 
     output_tokens: PositiveInt | tuple[PositiveInt, PositiveInt] | Literal["max"] = 24
     default_output_tokens: PositiveInt = 1024
     script: list[Rule] = Field(default_factory=list)
+    reads: bool = False
     tool_calls: int = Field(default=0, ge=0)
     tool_turns: PositiveInt = 1
 

@@ -13,7 +13,7 @@ from tests.provider.chat import ApiError, ChatRequest
 from tests.provider.config import Config
 from tests.provider.gate import Refusal
 from tests.provider.limits import SECOND
-from tests.provider.tokens import count_input, encoding_name
+from tests.provider.tokens import OVERHEAD_CEILING, count_input, encoding_name, scaled
 
 
 @dataclass(slots=True)
@@ -35,12 +35,15 @@ class Desk:
         self._factor = Fraction(str(config.token_factor))
 
     def authorize(self, headers: dict[str, str]) -> None:
-        """Raises ApiError 401 for a key that is not in the config's `keys`, if it has any."""
+        """Raises ApiError 401 for a key that is not in the config's `keys`, if it has any. Shown
+        as a bearer's, or as Anthropic and Gemini have it."""
         keys = self._config.keys
         if keys is None:
             return
         scheme, _, key = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or key.strip() not in keys:
+        key = key.strip() if scheme.lower() == "bearer" else ""
+        key = key or headers.get("x-api-key", "") or headers.get("x-goog-api-key", "")
+        if key not in keys:
             raise ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
 
     def models(self, path: str) -> bytes:
@@ -67,13 +70,7 @@ class Desk:
                 f"The model `{request.model}` does not exist or you do not have access to it.",
                 code="model_not_found",
             )
-        tokens = count_input(
-            request.body,
-            body_bytes,
-            factor=self._factor,
-            image_tokens=config.image_tokens,
-            encoding_of=encoding_name(request.model),
-        )
+        tokens = self._input_tokens(request, body_bytes)
         limit = config.default_output_tokens if request.max_output is None else request.max_output
         if config.context_tokens is not None:
             asked = tokens + (request.max_output or 1)
@@ -95,6 +92,18 @@ class Desk:
                 code="insufficient_quota",
             )
         return Ready(price, tier, tokens, limit)
+
+    def _input_tokens(self, request: ChatRequest, body_bytes: int) -> int:
+        if request.counted is not None:
+            ceiling = body_bytes + OVERHEAD_CEILING * len(request.messages)
+            return min(scaled(request.counted, self._factor), ceiling)
+        return count_input(
+            request.body,
+            body_bytes,
+            factor=self._factor,
+            image_tokens=self._config.image_tokens,
+            encoding_of=encoding_name(request.model),
+        )
 
     def _tier(self, asked: str, price: Price) -> str:
         if asked == "auto":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,7 +18,11 @@ from tests.provider.faults import KINDS
 
 @dataclass(slots=True)
 class Record:
-    """One call. Times are CLOCK_MONOTONIC in seconds, comparable between processes of a machine."""
+    """One call. Times are CLOCK_MONOTONIC in seconds, comparable between processes of a machine.
+
+    `request_id` is what the client named it by (x-client-request-id), `billed_wall` when it was
+    billed by the calendar's clock, in seconds since 1970.
+    """
 
     sequence: int
     arrival: float
@@ -38,6 +43,10 @@ class Record:
     output: int = 0
     billed_at: float | None = None
     billed_nano: int = 0
+    request_id: str = ""
+    tier: str = "default"
+    written: int = 0
+    billed_wall: float = 0.0
 
 
 class Book:
@@ -76,7 +85,7 @@ class Book:
         self._max_open = max(self._max_open, self._open)
         return now / 1e9
 
-    def arrive(self, *, tag: str, body_hash: str, gone: bool) -> Record:
+    def arrive(self, *, tag: str, body_hash: str, gone: bool, request_id: str = "") -> Record:
         """A request has arrived in full; it is open from now on.
 
         One whose client is already `gone` when it is read is a call (and billed as any) that was
@@ -91,6 +100,7 @@ class Book:
             body_hash=body_hash,
             open_at_arrival=self._open,
             gone=gone,
+            request_id=request_id,
         )
         self.records.append(record)
         return record
@@ -98,7 +108,9 @@ class Book:
     def bill(self, record: Record, usage: Usage, nano: int) -> None:
         """The call is billed, once."""
         assert record.billed_at is None, f"call {record.sequence} billed twice"
-        record.input, record.cached, record.output = usage
+        record.input, record.cached, record.output = usage[:3]
+        record.written = usage.written + usage.written_long
+        record.billed_wall = time.time()
         record.billed_nano = nano
         record.billed_at = self._clock_ns() / 1e9
         self._sums.update(

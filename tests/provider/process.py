@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -93,6 +93,14 @@ class ProviderProcess:
         """A record a call, in order of arrival; those still open have `end` None."""
         records: list[dict[str, Any]] = self._control("GET", "log")
         return records
+
+    def usage_export(self, format: Literal["csv", "jsonl"] = "csv") -> str:
+        """What was billed, as the provider's own usage export (`tests.provider.export.COLUMNS`):
+        what `budget reconcile` reads."""
+        reply = self._client.get(f"/_provider/usage.{format}")
+        if reply.status_code != 200:
+            raise ProviderError(f"usage.{format}: {reply.json()['error']['message']}")
+        return reply.text
 
     def configure(self, **changes: Any) -> dict[str, Any]:
         """Replaces these top-level fields of the running config; returns the whole of it."""

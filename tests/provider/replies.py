@@ -13,6 +13,7 @@ import orjson
 
 from tests.provider.chat import ChatRequest
 from tests.provider.config import Config, FaultKind, Reply, Rule, Seconds
+from tests.provider.reader import Reader
 from tests.provider.schema import minimal
 from tests.provider.tokens import count_text, cut_text, encoding_name, scaled
 
@@ -72,9 +73,13 @@ class Writer:
         self._factor = Fraction(str(config.token_factor))
         self._script = [(re.compile(rule.match), rule, rule.replies()) for rule in config.script]
         self._used: Counter[int] = Counter()
+        self._reader = Reader() if config.reads else None
 
     def answer(self, request: ChatRequest, limit: int) -> Answer:
         """The reply, each choice within `limit` output tokens as this provider counts them."""
+        read = self._read(request, limit)
+        if read is not None:
+            return Answer([read] * request.choices)
         reply = self._scripted(request)
         if reply is not None and (reply.text is not None or reply.body or reply.status != 200):
             choice = self._cut(request, reply.text or "", limit, reply.finish_reason)
@@ -85,6 +90,15 @@ class Writer:
             return Answer([choice] * request.choices, reply)
         choices = [self._write(request, limit, index) for index in range(request.choices)]
         return Answer(choices, reply)
+
+    def _read(self, request: ChatRequest, limit: int) -> Choice | None:
+        """What a model that reads says, where this is one and knows what to say."""
+        if self._reader is None:
+            return None
+        text, calls = self._reader.reply(request.messages)
+        if calls:
+            return self._call_tools(request, calls, limit)
+        return None if text is None else self._cut(request, text, limit, None)
 
     def _scripted(self, request: ChatRequest) -> Reply | None:
         text = request.last_user_text

@@ -10,13 +10,13 @@ from typing import Any
 import orjson
 
 from tests.provider.bill import Usage, bill_nano
-from tests.provider.chat import ApiError, ChatRequest, parse_chat
+from tests.provider.chat import ApiError, ChatRequest
 from tests.provider.config import Config, FaultKind, Seconds
 from tests.provider.desk import Desk, Ready
+from tests.provider.family import Family
 from tests.provider.faults import BILLED, HANGS, FaultPlan, unit_draw
 from tests.provider.gate import Gate, Refusal
 from tests.provider.log import Book, Record
-from tests.provider.render import DONE, completion, events
 from tests.provider.replies import Answer, Writer
 from tests.provider.wire import Exchange
 
@@ -34,6 +34,7 @@ class Call:
     fault: FaultKind | None
     headers: dict[str, str]
     config: Config
+    family: Family
 
     @property
     def refused(self) -> bool:
@@ -64,15 +65,16 @@ class Service:
         if changed - {"limits", "faults"}:
             self._writer = Writer(config)
 
-    async def chat(self, exchange: Exchange, record: Record) -> None:
-        """Raises ApiError for what is answered with an error."""
+    async def chat(self, exchange: Exchange, record: Record, family: Family) -> None:
+        """A call of this family of APIs. Raises ApiError for what is answered with an error."""
         self.desk.authorize(exchange.request.headers)
-        request = parse_chat(exchange.request.body)
+        request = family.parse(exchange.request.body, exchange.request.path)
         record.model = request.model
         record.stream = request.stream
         record.max_output = request.max_output
         record.tag = record.tag or request.last_user_text.partition("\n")[0][:80]
         ready = self.desk.prepare(request, len(exchange.request.body))
+        record.tier = ready.tier
 
         gate, now = self._gate, self._clock_ns()
         held = gate.admit(request.model, now, ready.input, ready.limit * request.choices)
@@ -83,11 +85,14 @@ class Service:
         try:
             drawn = self._plan.draw(record.body_hash)
             answer = self._writer.answer(request, ready.limit)
-            cached = int(ready.input * self.config.cached_fraction)
-            usage = Usage(ready.input, cached, answer.output_tokens)
+            # Embeddings read from no cache.
+            fraction = 0 if request.counted is not None else self.config.cached_fraction
+            cached = int(ready.input * fraction)
+            written = family.written(request, ready.input - cached, self.config)
+            usage = Usage(ready.input, cached, answer.output_tokens, *written)
             fault = answer.fault or drawn
             call = Call(
-                exchange, record, request, ready, answer, usage, fault, headers, self.config
+                exchange, record, request, ready, answer, usage, fault, headers, self.config, family
             )
             await self._serve(call)
             await exchange.drained()
@@ -139,7 +144,7 @@ class Service:
         if script is not None and script.body is not None:
             exchange.send(200, script.body.encode(), headers=call.headers)
         elif call.request.stream:
-            chunks = events(
+            chunks = call.family.events(
                 call.answer,
                 include_usage=call.request.include_usage,
                 chunk_tokens=call.config.stream_chunk_tokens,
@@ -147,7 +152,7 @@ class Service:
             )
             await _stream(call, chunks)
         else:
-            body = orjson.dumps(completion(call.answer, **fields))
+            body = orjson.dumps(call.family.whole(call.answer, **fields))
             if fault == "malformed_json":
                 exchange.send(200, body[:-20], headers=call.headers)
             elif fault in {"cut_stream", "drop_stream"}:
@@ -189,16 +194,15 @@ def _raise_errors(call: Call) -> None:
 
 async def _stream(call: Call, chunks: list[bytes]) -> None:
     """Writes a stream's events, whole or as the fault has it."""
-    exchange, fault = call.exchange, call.fault
+    exchange, fault, done = call.exchange, call.fault, call.family.done
     if fault in {"cut_stream", "drop_stream"}:
         chunks = chunks[: max(1, len(chunks) // 2)]
     elif fault == "malformed_json":
         middle = len(chunks) // 2
-        chunks = [*chunks[:middle], chunks[middle][:-20] + b"\n\n", *chunks[middle + 1 :], DONE]
+        chunks = [*chunks[:middle], chunks[middle][:-20] + b"\n\n", *chunks[middle + 1 :], *done]
     else:
-        chunks = [*chunks, DONE]
-    content_type = "text/event-stream; charset=utf-8"
-    exchange.start_stream(200, headers=call.headers, content_type=content_type)
+        chunks = [*chunks, *done]
+    exchange.start_stream(200, headers=call.headers, content_type=call.family.content_type)
     seconds = _drawn(call.config.stream_seconds, "stream", call.record.sequence)
     if seconds == 0:
         exchange.write_chunks(chunks)

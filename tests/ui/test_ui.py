@@ -65,7 +65,7 @@ def worker(server: ServerInfo, client: SyncPrefectClient, tmp_path: Path) -> Ite
         )  # fmt: skip
     yield
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=30)
+    process.wait(timeout=120)
     print((tmp_path / "worker.log").read_text()[-4000:])
 
 

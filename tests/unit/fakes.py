@@ -4,18 +4,21 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
 
 from prefect_governor.blocks.errors import OverBudget
+from prefect_governor.blocks.ledger.learned import Learned
 from prefect_governor.blocks.ledger.records import (
     Admission,
     Attribution,
     Demand,
+    Facts,
     Reply,
     ReplyKey,
+    Signals,
     Usage,
 )
 from prefect_governor.blocks.model.prices import Price, load_price
@@ -25,12 +28,14 @@ from prefect_governor.blocks.model.prices import Price, load_price
 class FakeDesk:
     """A ledger in memory: one ceiling, one cap, first come first served.
 
-    `slow` keeps every resolve's future open until `commit()`, as a real commit would.
+    `slow` keeps every resolve's future open until `commit()`, as a real commit would. `stale` is
+    how many admissions are too old by the time that they are looked at.
     """
 
     ceiling_nano: int = 10**12
     cap: int = 10**6
     slow: bool = False
+    stale: int = 0
     spent: int = 0
     unconfirmed: int = 0
     demands: dict[str, Demand] = field(default_factory=dict)
@@ -40,17 +45,29 @@ class FakeDesk:
     replies: dict[ReplyKey, Reply] = field(default_factory=dict)
     queue: list[tuple[Demand, "Future[Admission]"]] = field(default_factory=list)
     queue_timeouts: list[float | None] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+    facts: list[Facts | None] = field(default_factory=list)
+    signals: list[Signals | None] = field(default_factory=list)
     _uncommitted: list["Future[None]"] = field(default_factory=list)
 
     def admit(
-        self, demand: Demand, *, queue_timeout_seconds: float | None = None
+        self,
+        demand: Demand,
+        *,
+        queue_timeout_seconds: float | None = None,
+        pause_seconds: float = 0.0,
     ) -> "Future[Admission]":
         future: Future[Admission] = Future()
+        self.pauses.append(pause_seconds)
         self.queue_timeouts.append(queue_timeout_seconds)
         self.demands[demand.call_id] = demand
         self.queue.append((demand, future))
         self._decide()
         return future
+
+    def is_stale(self, admission: Admission) -> bool:
+        self.stale -= 1
+        return self.stale >= 0
 
     def abandon(self, call_id: str) -> "Future[None]":
         self.queue = [each for each in self.queue if each[0].call_id != call_id]
@@ -59,16 +76,30 @@ class FakeDesk:
         self.resolved[call_id] = ("abandoned", None)
         return self._committed()
 
-    def settle(self, call_id: str, usage: Usage, reply: Reply | None = None) -> "Future[None]":
+    def settle(
+        self,
+        call_id: str,
+        usage: Usage,
+        reply: Reply | None = None,
+        *,
+        facts: Facts | None = None,
+        signals: Signals | None = None,
+    ) -> "Future[None]":
+        self.signals.append(signals)
+        self.facts.append(facts)
         self.spent += usage.nano
         if reply is not None:
             self.replies[reply.key] = reply
         return self._resolve(call_id, "settle", usage)
 
-    def void(self, call_id: str, reason: str) -> "Future[None]":
+    def void(self, call_id: str, reason: str, *, signals: Signals | None = None) -> "Future[None]":
+        self.signals.append(signals)
         return self._resolve(call_id, "void", reason)
 
-    def unconfirm(self, call_id: str, reason: str) -> "Future[None]":
+    def unconfirm(
+        self, call_id: str, reason: str, *, signals: Signals | None = None
+    ) -> "Future[None]":
+        self.signals.append(signals)
         if call_id in self.reserved:
             self.unconfirmed += self.reserved[call_id].bound.nano
         return self._resolve(call_id, "unconfirm", reason)
@@ -110,18 +141,19 @@ class FakeDesk:
     def _decide(self) -> None:
         while self.queue and len(self.reserved) < self.cap:
             demand, future = self.queue[0]
-            charged = self.spent + self.unconfirmed + demand.bound.nano
-            if charged > self.ceiling_nano:
+            reserved = sum(each.bound.nano for each in self.reserved.values())
+            left = self.ceiling_nano - self.spent - self.unconfirmed
+            fitted = demand.fitted if demand.bound.nano > left - reserved else None
+            bound = fitted or demand.bound
+            if bound.nano > left:
                 self.queue.pop(0)
-                future.set_exception(OverBudget(f"needs {demand.bound.nano}"))
+                future.set_exception(OverBudget(f"needs {bound.nano}"))
                 continue
-            if charged + sum(each.bound.nano for each in self.reserved.values()) > (
-                self.ceiling_nano
-            ):
+            if bound.nano > left - reserved:
                 return
             self.queue.pop(0)
-            self.reserved[demand.call_id] = demand
-            future.set_result(Admission(demand.call_id, 0.0))
+            self.reserved[demand.call_id] = replace(demand, bound=bound)
+            future.set_result(Admission(demand.call_id, 0.0, fitted=fitted is not None))
 
 
 @dataclass
@@ -134,16 +166,31 @@ class FakeGoverning:
     limit_keys: tuple[str, ...] = ("limit",)
     throttled_keys: tuple[str, ...] | None = None
     queue_timeout_seconds: float | None = None
+    pause_seconds: float = 0.0
+    observe: bool = False
+    fit: bool = True
+    output_floor_tokens: int = 64
+    fallback_share: float | None = None
+    share: float = 0.0
+    taught: Learned | None = None
     asked: list[str] = field(default_factory=list)
 
     def price_of(self, model: str, *, host: str) -> Price | None:
         self.asked.append(model)
         return self.price or load_price(model)
 
+    def spent_share(self, run_id: str | None = None) -> float:
+        return self.share
+
+    def learned(self, model: str) -> Learned | None:
+        return self.taught
+
     def accounts(self, who: Attribution) -> tuple[str, ...]:
         return ("account",)
 
-    def limits(self, *, tags: tuple[str, ...], model: str, host: str) -> tuple[str, ...]:
+    def limits(
+        self, *, tags: tuple[str, ...], model: str, host: str, credential: str = ""
+    ) -> tuple[str, ...]:
         return self.limit_keys
 
     def throttle_keys(self, limits: tuple[str, ...]) -> tuple[str, ...]:

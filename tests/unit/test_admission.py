@@ -1,7 +1,9 @@
 """The one decision: what is refused, what waits, what is charged; each call resolved once."""
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from prefect_governor.blocks.ledger.admission import (
     Refused,
     Reservation,
     Wait,
+    money_is_low,
 )
 from prefect_governor.blocks.ledger.records import Bound, Demand, Meter, Rate, Usage
 from prefect_governor.blocks.limits.rates import RateMeter
@@ -339,3 +342,138 @@ def test_ceiling_and_cap_hold_and_every_sum_is_that_of_its_calls(
             assert sum(spent) + sum(unknown) + sum(held) <= each.ceiling_nano
         for limit in of.gates.values():
             assert limit.in_flight == len(held) <= limit.max_in_flight <= 3
+
+
+# A smaller bound while money is low
+
+
+@pytest.mark.parametrize(
+    ("free", "bound", "low"),
+    [(5000, 100, False), (4999, 100, True), (0, 1, True), (0, 0, False), (-5, 0, True)],
+)
+def test_money_is_low_when_a_bound_is_more_than_a_fiftieth_of_it(
+    free: int, bound: int, low: bool
+) -> None:
+    assert money_is_low(free, bound) == low
+
+
+FITTED = Bound(10, 30, 2)
+
+
+@pytest.mark.parametrize(
+    ("figures", "expected"),
+    [
+        ({"ceiling": 5000}, BOUND),
+        ({"ceiling": 5000, "spent_nano": 1}, FITTED),
+        ({"ceiling": 5000, "unconfirmed_nano": 1}, FITTED),
+        ({"ceiling": 5000, "reserved_nano": 1}, FITTED),
+        ({"ceiling": 5000, "allocated_nano": 1}, FITTED),
+        ({"ceiling": None}, BOUND),
+    ],
+)
+def test_a_fitted_bound_is_charged_while_money_is_low_in_any_purse(
+    figures: dict[str, int | None], expected: Bound
+) -> None:
+    of = book([purse("leaf", 10**9), purse(**figures)], [])  # type: ignore[arg-type]
+    demand = Demand("call", (), (), BOUND, fitted=FITTED)
+    reservation = of.admit(demand, list(of.purses.values()), [])
+    assert isinstance(reservation, Reservation)
+    assert reservation.bound == expected
+    assert of.purses[("leaf", "total")].reserved_nano == expected.nano
+
+
+def test_over_budget_is_judged_by_the_fitted_bound() -> None:
+    for left, kind in ((10, Reservation), (9, Refused)):
+        of = book([purse(ceiling=1000, spent_nano=1000 - left)], [])
+        demand = Demand("call", (), (), BOUND, fitted=FITTED)
+        assert isinstance(of.admit(demand, list(of.purses.values()), []), kind)
+    of = book([purse(ceiling=1000, reserved_nano=991)], [])
+    waiting = of.admit(demand, list(of.purses.values()), [])
+    assert isinstance(waiting, Wait) and "needs $0.000000010," in waiting.why
+
+
+# Observed only
+
+
+def observed(of: Book, bound: Bound = BOUND, call_id: str = "call") -> Reservation:
+    demand = Demand(call_id, (), (), bound, observe=True)
+    reservation = of.admit(demand, list(of.purses.values()), list(of.gates.values()))
+    assert isinstance(reservation, Reservation)
+    return reservation
+
+
+def test_an_observed_call_is_never_held_back_and_says_what_would_have() -> None:
+    of = book([purse(ceiling=250)], [gate("llm", 1, Rate("tokens", 60))])
+    assert observed(of).observed == ""
+    assert str(observed(of).observed).startswith("would have waited: 1 of 1 slots")
+    assert "held by reservations" in str(observed(of).observed)
+    assert of.gates["llm"].in_flight == 3, "what is in flight is true"
+    assert of.purses[("team", "total")].reserved_nano == 300
+
+
+def test_an_observed_call_would_have_been_over_budget_by_what_is_gone_as_it_ends() -> None:
+    of = book([purse(ceiling=150)], [])
+    first, second = observed(of), observed(of)
+    assert str(second.observed).startswith("would have waited: ")
+    assert of.settle(second, USAGE) and of.settle(first, USAGE)
+    assert str(second.observed).startswith("would have waited: ")
+    assert first.observed == ""
+    third, fourth = observed(of), observed(of)
+    assert of.unconfirm(third, "cut off")
+    assert of.settle(fourth, USAGE)
+    assert str(third.observed).startswith("would have been over budget: needs")
+    assert str(fourth.observed).startswith("would have been over budget: needs")
+    # It is not judged anew when it is settled late.
+    before = third.observed
+    assert of.settle(third, USAGE) and third.observed == before
+
+
+def test_a_call_that_is_held_to_its_limits_is_not_said_to_be_observed() -> None:
+    of = book([purse()], [])
+    reservation = admitted(of)
+    assert of.settle(reservation, Usage(5000, 1, 1)) and reservation.observed is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_observed_to_be_over_budget_agrees_with_an_enforced_run(seed: int) -> None:
+    """2,000 calls of all sizes, 50 in flight, of which the ceiling pays about half."""
+    chance = random.Random(seed)
+    calls = [
+        (Bound(nano, nano, 0), Usage(int(nano * chance.uniform(0.1, 0.9)), 0, 0))
+        for nano in (chance.randint(50, 150) for _ in range(2000))
+    ]
+    ceiling = sum(usage.nano for _, usage in calls) // 2
+
+    def run(observe: bool) -> int:
+        of = book([purse(ceiling=ceiling)], [])
+        over, flying = 0, list[Any]()
+        for number, (bound, usage) in enumerate(calls):
+            while True:
+                if len(flying) >= 50:
+                    of.settle(*flying.pop(chance.randrange(len(flying))))
+                demand = Demand(str(number), (), (), bound, observe=observe)
+                verdict = of.admit(demand, list(of.purses.values()), [])
+                if isinstance(verdict, Reservation):
+                    flying.append((verdict, usage))
+                elif isinstance(verdict, Wait):
+                    of.settle(*flying.pop(chance.randrange(len(flying))))
+                    continue
+                over += isinstance(verdict, Refused)
+                ended.append(verdict)
+                break
+        for each in flying:
+            of.settle(*each)
+        return over
+
+    ended: list[object] = []
+    enforced = run(False)
+    ended.clear()
+    run(True)
+    said = sum(
+        isinstance(each, Reservation)
+        and str(each.observed).startswith("would have been over budget: ")
+        for each in ended
+    )
+    print(f"\nseed {seed}: {enforced} refused, {said} said to be over budget")
+    assert enforced > 500
+    assert abs(said - enforced) <= 0.05 * enforced

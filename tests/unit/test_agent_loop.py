@@ -29,12 +29,15 @@ class Script:
 
     def __init__(self, *turns: Turn) -> None:
         self.turns = list(turns)
-        self.asked: list[tuple[list[dict[str, Any]], int]] = []
+        self.asked: list[tuple[list[dict[str, Any]], bool]] = []
 
     async def __call__(
-        self, messages: Sequence[dict[str, Any]], tools: Sequence[Mapping[str, Any]]
+        self,
+        messages: Sequence[dict[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        must_answer: bool,
     ) -> Turn:
-        self.asked.append((list(messages), len(tools)))
+        self.asked.append((list(messages), must_answer))
         return self.turns.pop(0) if len(self.turns) > 1 else self.turns[0]
 
 
@@ -80,8 +83,8 @@ async def test_at_a_bound_it_must_answer_without_tools(bounds: Bounds, what: str
         clock=lambda: float(next(ticks)), trace=trace,
     )  # fmt: skip
     assert (answer, trace.stopped_by, trace.turns) == ("all I found", what, 3)
-    messages, tools = script.asked[-1]
-    assert tools == 0 and what in messages[-1]["content"]
+    messages, must_answer = script.asked[-1]
+    assert must_answer and what in messages[-1]["content"]
 
 
 async def test_one_reply_cannot_run_past_the_bound_of_tool_calls() -> None:

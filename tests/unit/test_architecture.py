@@ -32,13 +32,11 @@ ERRORS = {
     "RunFailed",
     "RunStopped",
 }
-# Names that a later release fills; until then they say what to do instead.
-LATER_BLOCKS = {"aembedding", "aresponses", "embedding", "responses"}
-LATER_FLOWS = {"aresearch", "research"}
 BLOCKS = {"Budget", "Governor", "Limit", "Model", "acompletion", "completion", "governed"}
-BLOCKS |= LATER_BLOCKS
+BLOCKS |= {"aembedding", "aresponses", "embedding", "responses"}
+BLOCKS |= {"BudgetAllocation", "Spend"}
 FLOWS = {"GovernedTaskRunner", "Item", "Report", "afan_out", "fan_out", "publish_report"}
-FLOWS |= LATER_FLOWS
+FLOWS |= {"aresearch", "research"}
 SURFACE = {
     "prefect_governor": ERRORS | BLOCKS | FLOWS,
     "prefect_governor.blocks": ERRORS | BLOCKS,
@@ -48,12 +46,19 @@ SURFACE = {
 # Decisions and arithmetic: given everything, they know of no file, socket, process, clock or loop.
 PURE = (
     "blocks/budget/money.py",
+    "blocks/budget/reconcile.py",
     "blocks/budget/windows.py",
     "blocks/errors.py",
     "blocks/ledger/admission.py",
+    "blocks/ledger/learned.py",
     "blocks/ledger/records.py",
+    "blocks/limits/adaptive.py",
+    "blocks/limits/derived.py",
+    "blocks/limits/learned_limits.py",
     "blocks/limits/rates.py",
+    "blocks/limits/upstream.py",
     "blocks/wire/dialects/",
+    "blocks/wire/fitting.py",
 )
 OUTSIDE_WORLD = {
     "asyncio",
@@ -257,16 +262,6 @@ def test_the_three_packages_give_the_same_objects() -> None:
     for package in ("prefect_governor.blocks", "prefect_governor.flows"):
         for name in SURFACE[package]:
             assert getattr(top, name) is getattr(import_module(package), name)
-
-
-@pytest.mark.parametrize("name", sorted(LATER_BLOCKS | LATER_FLOWS))
-async def test_a_name_of_a_later_release_says_what_to_do_until_then(name: str) -> None:
-    top = import_module("prefect_governor")
-    with pytest.raises(top.GovernorError, match=f"`{name}` comes with a later release; until then"):
-        called = getattr(top, name)("openai/gpt-4o-mini", input="x")
-        # The others are coroutine functions, as they will be.
-        assert name.startswith("a")
-        await called
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -1,6 +1,7 @@
 """Which model a run calls, and what it must be refused for before it starts."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
@@ -117,12 +118,20 @@ def test_fallback_is_checked_like_the_model_itself(monkeypatch: pytest.MonkeyPat
         ModelChoice("openai/gpt-4o-mini", "block", fallbacks=("groq/openai/gpt-oss-20b",)).check()
 
 
-@pytest.mark.parametrize("name", ["anthropic/claude-sonnet-4-5", "bedrock/x", "nonsense/x"])
+@pytest.mark.parametrize("name", ["bedrock/x", "vertex_ai/gemini-2.5-flash", "nonsense/x"])
 def test_provider_that_would_pass_by_the_governor_is_refused_at_start_not_at_each_item(
     name: str,
 ) -> None:
     with pytest.raises(ConfigurationError, match="proven to send through the governor"):
         choose(name)
+
+
+def test_untested_provider_is_called_where_a_person_accepts_it() -> None:
+    price = OFFLINE_PRICE.price()
+    choice = ModelChoice("nonsense/x", "block", prices={"nonsense/x": price})
+    with pytest.raises(ConfigurationError, match="allow_untested_provider"):
+        choice.check()
+    replace(choice, allow_untested_provider=True).check()
 
 
 def test_model_that_does_not_chat_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,12 @@ from prefect_governor.blocks.errors import NotBounded, NotGoverned
 from prefect_governor.blocks.model.prices import Price, load_price
 from prefect_governor.blocks.model.tokens import count_tokens
 from prefect_governor.blocks.wire.dialects import dialect_of
-from prefect_governor.blocks.wire.dialects.openai_chat import (
+from prefect_governor.blocks.wire.dialects.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
     REQUEST_OVERHEAD_TOKENS,
     TOOL_OVERHEAD_TOKENS,
-    OpenAIChat,
 )
+from prefect_governor.blocks.wire.dialects.openai_chat import OpenAIChat
 from prefect_governor.blocks.wire.plans import CallPlan
 from tests.unit.fakes import chat_events, chat_reply, chat_request
 
@@ -53,8 +53,7 @@ def test_gateways_are_known_by_the_end_of_the_path(path: str) -> None:
     ("method", "path"),
     [
         ("POST", "/v1/completions"),
-        ("POST", "/v1/responses"),
-        ("POST", "/v1/embeddings"),
+        ("POST", "/v1/images/generations"),
         ("DELETE", "/v1/chat/completions"),
         ("POST", "/v1/chat/completions/abc/cancel"),
         ("POST", "/v1/notchat/completions"),
@@ -167,8 +166,6 @@ def test_number_of_answers_that_is_none_is_refused(n: Any) -> None:
 @pytest.mark.parametrize(
     "part",
     [
-        {"type": "image_url", "image_url": {"url": "https://x/y.png"}},
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
         {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
         {"type": "file", "file": {"file_id": "f"}},
         {"type": "something_new"},

@@ -8,11 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.model.choice import ModelChoice
-from prefect_governor.blocks.model.prices import PriceOverride
+from prefect_governor.blocks.model.prices import Price, PriceOverride
 from prefect_governor.flows.answers import Shape
-from prefect_governor.flows.estimate import cost_multiple, forecast, prompt_tokens
-from prefect_governor.flows.job import Request
+from prefect_governor.flows.estimate import (
+    WIDE,
+    Forecast,
+    cost_multiple,
+    prompt_tokens,
+)
+from prefect_governor.flows.estimate import forecast as forecast_in
+from prefect_governor.flows.estimating.asking import ask_person, check_multiple, surely_at_most
+from prefect_governor.flows.estimating.pace import Left
+from prefect_governor.flows.estimating.shown import forecast_lines
+from prefect_governor.flows.estimating.standing import Standing, standing_of
+from prefect_governor.flows.estimating.work import plan_work
+from prefect_governor.flows.job import Request, make_request
+from prefect_governor.flows.parts import parts_of
 from prefect_governor.flows.sources import Item
 
 PRICE = PriceOverride(input_usd_per_million_tokens=1, output_usd_per_million_tokens=4).price()
@@ -23,6 +36,11 @@ def request(*texts: str, name: str = MODEL, **fields: Any) -> Request:
     items = tuple(Item(key=f"item-{at}", text=text) for at, text in enumerate(texts))
     model = ModelChoice(name, "test", max_output_tokens=100, prices={name: PRICE})
     return Request(ask="What is it?", items=items, model=model, **fields)
+
+
+def forecast(run: Request, *left: Left) -> Forecast:
+    """On a machine that has no ledger."""
+    return forecast_in(run, Standing((), left, None))
 
 
 def test_counts_calls_tokens_and_the_most_it_can_cost() -> None:
@@ -47,7 +65,8 @@ def test_item_that_cannot_be_read_is_named_and_costs_nothing(tmp_path: Path) -> 
     broken = tmp_path / "broken.pdf"
     broken.write_bytes(b"%PDF-1.7 no")
     run = request("fine")
-    run = Request(run.ask, (*run.items, Item(key="broken.pdf", source=str(broken))), run.model)
+    broken_too = (*run.items, Item(key="broken.pdf", source=str(broken)))
+    run = Request(ask=run.ask, items=broken_too, model=run.model)
     found = forecast(run)
     assert found.calls == 1
     assert [key for key, _ in found.unreadable] == ["broken.pdf"]
@@ -97,3 +116,110 @@ def test_multiple_is_of_one_agent_that_is_told_the_question_once(
 def test_what_costs_nothing_is_no_multiple_of_nothing() -> None:
     free = PriceOverride(input_usd_per_million_tokens=0, output_usd_per_million_tokens=0).price()
     assert cost_multiple(free, input_tokens=9, output_tokens=9, calls=3, prompt_tokens=1) == 1.0
+
+
+def test_json_has_what_programs_read() -> None:
+    found = forecast(request("one two three")).to_json()
+    assert {
+        "model", "calls", "input_tokens", "output_tokens", "max_usd", "ceiling_usd",
+        "cost_multiple", "unreadable", "p50_usd", "p95_usd", "p50_seconds", "p95_seconds",
+        "bottleneck", "based_on",
+    } <= set(found)  # fmt: skip
+    assert found["based_on"] == {"runs": 0, "calls": 0}
+    assert 0 < found["p50_usd"] <= found["p95_usd"] <= found["max_usd"]
+    assert 0 < found["p50_seconds"] <= found["p95_seconds"]
+    assert found["bottleneck"] is None
+
+
+def test_run_of_few_tokens_and_long_answers_is_said_to_be_a_guess() -> None:
+    run = request("one two three " * 50)
+    assert WIDE not in "\n".join(forecast_lines(forecast(run)))
+    model = ModelChoice(MODEL, "", prices={MODEL: PRICE})
+    long = Request(ask=run.ask, items=run.items, model=model)
+    assert WIDE in "\n".join(forecast_lines(forecast(long)))
+
+
+def test_text_that_is_split_makes_a_call_a_part_and_one_that_combines_them() -> None:
+    small = Price(PRICE.standard, context_tokens=4_500)  # room for 2,400 after the prompt
+    model = ModelChoice(MODEL, "test", max_output_tokens=100, prices={MODEL: small})
+    texts = ("short", "a word or two. " * 1000)
+    items = tuple(Item(key=str(at), text=text) for at, text in enumerate(texts))
+    run = Request(ask="What?", items=items, model=model)
+    work = plan_work(run)
+    parts = parts_of(model, texts[1])
+    assert len(parts) > 2
+    assert [len(item.calls) for item in work.items] == [1, len(parts) + 1]
+    assert work.items[1].calls[-1].answers == len(parts)
+    assert work.longest == len(parts) + 1
+    assert forecast(run).calls == len(parts) + 2
+
+
+def test_items_that_the_ceiling_does_not_cover_are_counted() -> None:
+    run = request(*["word " * 100] * 10)
+    whole = forecast(run)
+    assert whole.over_budget == 0
+    half = int(whole.p50_usd * 10**9 / 2)
+    found = forecast(run, Left("this run", half, None))
+    assert found.over_budget == 5
+    assert "does not cover 5 of 10 items" in "\n".join(forecast_lines(found))
+    assert found.at_stake_usd <= whole.p50_usd / 2
+
+
+def test_limits_of_the_run_are_held_against_it() -> None:
+    run = make_request(
+        ["one", "two", "three"],
+        ask="What?",
+        model="offline/extract",
+        max_concurrent=2,
+        requests_per_minute=1,
+    )
+    found = forecast_in(run, standing_of(run))
+    assert found.bottleneck is not None
+    assert found.bottleneck.name == "requests_per_minute"
+    assert found.p50_seconds > 120
+    names = {each.name for each in found.throughputs}
+    assert {"max_concurrent", "requests_per_minute", "budget_usd"} <= names
+
+
+def test_estimate_makes_no_ledger(home: Path) -> None:
+    run = request("x")
+    assert standing_of(run).store is None
+    assert not home.exists()
+
+
+# Whether it is worth it, and whether a person is asked
+
+
+def test_multiple_above_the_bar_is_refused() -> None:
+    expected = forecast(request(*["word"] * 50))
+    assert expected.cost_multiple > 1.2
+    check_multiple(expected, expected.cost_multiple)
+    check_multiple(expected, None)
+    with pytest.raises(ConfigurationError, match="max_cost_multiple"):
+        check_multiple(expected, expected.cost_multiple - 0.01)
+
+
+@pytest.mark.parametrize("usd", ["0", "0.0001", "0.001", "0.01", "0.1", "5"])
+@pytest.mark.parametrize("size", [1, 100, 3000])
+def test_run_that_is_let_through_by_its_size_alone_cannot_cost_more(usd: str, size: int) -> None:
+    run = request(*["wörd " * size] * 5)
+    if surely_at_most(run, Standing((), (), None), Decimal(usd)):
+        assert forecast(run).max_usd <= Decimal(usd)
+    else:
+        assert Decimal(usd) < 5
+
+
+def test_run_under_a_ceiling_that_low_is_let_through_unread(tmp_path: Path) -> None:
+    gone = Item(key="x.pdf", source=str(tmp_path / "x.pdf"))
+    run = Request(ask="What?", items=(gone,), model=request().model)
+    standing = Standing((), (Left("this run", 10**9, None),), None)
+    assert surely_at_most(run, standing, Decimal(1))
+    assert not surely_at_most(run, standing, Decimal("0.99"))
+
+
+def test_where_nobody_can_be_asked_the_way_on_is_named() -> None:
+    expected = forecast(request("word " * 200))
+    with pytest.raises(ConfigurationError, match="--yes") as refused:
+        ask_person(expected, Decimal(0), stdin_is_read=False)
+    assert "wide guess" not in str(refused.value)
+    assert "$0.00" in str(refused.value)

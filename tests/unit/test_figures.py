@@ -151,3 +151,20 @@ def test_spend_by_tag_counts_a_call_under_each_and_by_account_and_window(desk: L
     assert store.read_spend("model", {}, since_wall=0)["m"].calls == 2
     assert store.read_spend("model", {}, since_wall=2**62) == {}
     assert store.read_spend("tag", {"item": "i"}, ["llm"])["llm"].calls == 1
+
+
+def test_run_that_waits_for_a_raise_is_shown_as_paused_for_money(desk: LedgerDesk) -> None:
+    here = runtime(desk)
+    who = Attribution(run_id="run", model="m")
+    first = Demand("all", ("budget",), (), Bound(2 * NANO, 0, 0), who)
+    desk.admit(first).result(5)
+    desk.settle("all", Usage(2 * NANO, 0, 0)).result(5)
+    paused = desk.admit(Demand("more", ("budget",), (), Bound(NANO, 0, 0), who), pause_seconds=60)
+    # What is asked after it is answered once it was looked at.
+    desk.write(lambda _: None).result(5)
+    desk.write(lambda _: None).result(5)
+    shown = limit_figures(here, "run").waiting_for
+    assert shown is not None
+    assert shown.startswith("paused for money: needs $1.00")
+    assert not paused.done()
+    desk.abandon("more").result(5)

@@ -100,8 +100,8 @@ def test_a_cycle_is_found_exactly_where_there_is_one(edges: list[tuple[int, int]
     cycle = find_cycle(tasks)
     # What can be put in order has no cycle, and the other way round.
     assert bool(cycle) == (len(in_order(tasks)) < len(tasks))
-    for one, other in pairwise(cycle):
-        assert int(other[1:]) in needs[int(one[1:])]
+    for task, need in pairwise(cycle):
+        assert int(need[1:]) in needs[int(task[1:])]
 
 
 def test_a_long_chain_costs_no_more_than_its_length() -> None:

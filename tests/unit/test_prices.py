@@ -124,6 +124,79 @@ def test_ranges_of_input_tokens_are_tiers() -> None:
     assert price.tiers[0][1].input == Decimal("0.00000025")
 
 
+@pytest.mark.parametrize("name", ["text-embedding-3-small", "openai/text-embedding-3-small"])
+def test_embeddings_cost_their_input_alone(name: str) -> None:
+    price = priced(name)
+    assert price.mode == "embedding"
+    assert (price.input, price.output) == (Decimal("0.00000002"), Decimal(0))
+    assert price.max_output_tokens is None
+    assert cost(price, UsageParts(1000, 0)) == bound_cost(price, 1000, 0) == 20_000
+
+
+def test_embedding_model_that_names_no_output_price_is_priced_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from prefect_governor.blocks.model import prices as module
+
+    fields = {"input_cost_per_token": Decimal("0.00000013"), "litellm_provider": "openai"}
+    entries = {
+        "embeds": {**fields, "mode": "embedding"},
+        "chats": {**fields, "mode": "chat"},
+        "free input": {"mode": "embedding", "litellm_provider": "openai"},
+    }
+    monkeypatch.setattr(module, "_entries", lambda: entries)
+    module._load.cache_clear()
+    try:
+        assert priced("embeds").output == 0
+        # What writes and names no price of it has none.
+        assert load_price("chats") is None
+        assert load_price("free input") is None
+    finally:
+        module._load.cache_clear()
+
+
+def test_most_shipped_embeddings_and_responses_are_priced() -> None:
+    from prefect_governor.blocks.model.prices import _entries
+
+    for mode, least in (("embedding", 130), ("responses", 150)):
+        names = [name for name, entry in _entries().items() if entry.get("mode") == mode]
+        found = [name for name in names if load_price(name) is not None]
+        assert len(found) >= least, (mode, set(names) - set(found))
+
+
+@pytest.mark.parametrize("name", ["o3-pro", "gpt-5-codex", "openai/gpt-5-pro"])
+def test_responses_model_is_priced_by_the_token(name: str) -> None:
+    price = priced(name)
+    assert price.mode == "responses"
+    assert price.output > price.input > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["o3-deep-research", "openai/o4-mini-deep-research", "perplexity/preset/pro-search"]
+)
+def test_responses_model_that_always_searches_is_not_priced(name: str) -> None:
+    assert load_price(name) is None
+
+
+def test_tiers_by_context_and_service_hold_for_responses_models_too() -> None:
+    from prefect_governor.blocks.model.prices import _entries
+
+    checked = 0
+    for name, entry in _entries().items():
+        price = load_price(name) if entry.get("mode") == "responses" else None
+        if price is None:
+            continue
+        for thousands in (200, 272):
+            dearer = entry.get(f"input_cost_per_token_above_{thousands}k_tokens")
+            if dearer is not None:
+                checked += 1
+                assert price.standard.at(thousands * 1000 + 1).input == dearer, name
+                assert bound_cost(price, thousands * 1000 + 1, 0) >= cost(
+                    price, UsageParts(thousands * 1000 + 1, 0)
+                )
+    assert checked > 30
+
+
 def test_price_by_a_person_is_per_million_tokens() -> None:
     override = PriceOverride(
         input_usd_per_million_tokens=Decimal("0.15"),
@@ -189,13 +262,13 @@ def test_no_usage_within_the_bound_costs_more_than_the_bound(
     assert cost(price, usage, service_tier=replied) <= bound
 
 
-def test_every_shipped_chat_price_bounds_what_it_bills() -> None:
+def test_every_shipped_price_bounds_what_it_bills() -> None:
     from prefect_governor.blocks.model.prices import _entries
 
     checked = 0
     for name, entry in _entries().items():
         price = load_price(name)
-        if price is None or entry.get("mode") != "chat":
+        if price is None or entry.get("mode") not in ("chat", "responses"):
             continue
         checked += 1
         for tier in ("default", *price.service):
@@ -205,3 +278,27 @@ def test_every_shipped_chat_price_bounds_what_it_bills() -> None:
                     price, 600_000, 1000, service_tier=tier
                 ), name
     assert checked > 2000
+
+
+def test_cache_that_lives_for_an_hour_has_a_price_of_its_own() -> None:
+    price = priced("claude-sonnet-4-5")
+    short = UsageParts(100, 0, cache_write_tokens=100, cache_write_short_tokens=100)
+    assert cost(price, short) == 100 * 3750
+    # Where nobody says for how long, it is the dearer.
+    assert cost(price, UsageParts(100, 0, cache_write_tokens=100)) == 100 * 6000
+    assert bound_cost(price, 100, 0, cache_writes=True) == 100 * 6000
+    assert bound_cost(price, 100, 0, cache_writes=False) == 100 * 3000
+
+
+def test_region_that_costs_more_is_a_tariff_of_its_own() -> None:
+    price = priced("claude-sonnet-4-6")
+    usage = UsageParts(100, 10, cached_input_tokens=20)
+    assert cost(price, usage, service_tier="us") * 10 == cost(price, usage) * 11
+    assert cost(price, usage, service_tier=None) == cost(price, usage, service_tier="us")
+    assert "us" not in priced("gpt-4o-mini").service
+
+
+@pytest.mark.parametrize("name", ["ollama/nobody-knows", "ollama_chat/nobody-knows"])
+def test_model_of_ones_own_machine_costs_nothing(name: str) -> None:
+    assert cost(priced(name), UsageParts(1000, 1000)) == 0
+    assert load_price(name.replace("ollama", "nobody")) is None

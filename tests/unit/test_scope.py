@@ -2,13 +2,16 @@
 
 import asyncio
 import contextvars
+import random
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import pytest
 
+from prefect_governor.blocks.ledger.records import ReplyKey
 from prefect_governor.blocks.scope import (
     Scope,
     attribution,
@@ -63,12 +66,39 @@ def test_copied_context_takes_the_scope_into_a_thread() -> None:
         assert pool.submit(context.run, lambda: attribution(model="m").item).result() == "i"
 
 
-def test_replies_of_an_item_are_numbered_in_order_of_its_calls() -> None:
+def keys(here: Scope, *requests: str) -> list[ReplyKey]:
+    found = [here.next_reply_key(each) for each in requests]
+    assert None not in found
+    return cast(list[ReplyKey], found)
+
+
+def test_the_same_request_twice_in_an_item_has_two_places() -> None:
+    first, second, other = keys(Scope(GOVERNOR, run_id="r", item="i"), "hash", "hash", "other")
+    assert first == ReplyKey("r", "i", 0, "hash")
+    assert second == ReplyKey("r", "i", 1, "hash")
+    assert other == ReplyKey("r", "i", 0, "other")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_calls_made_at_once_are_found_again_in_whatever_order_they_come(seed: int) -> None:
+    requests = [f"hash-{at % 7}" for at in range(20)]
+    kept = keys(Scope(GOVERNOR, run_id="r", item="i"), *requests)
+    assert len(set(kept)) == 20
+    random.Random(seed).shuffle(requests)
+    assert set(keys(Scope(GOVERNOR, run_id="r", item="i"), *requests)) == set(kept)
+
+
+def test_threads_that_make_the_same_request_at_once_have_a_place_each() -> None:
     here = Scope(GOVERNOR, run_id="r", item="i")
-    keys = [here.next_reply_key(f"hash-{at}") for at in range(3)]
-    assert [key and key.call_index for key in keys] == [0, 1, 2]
-    assert keys[0] is not None
-    assert (keys[0].run_id, keys[0].item, keys[0].request_hash) == ("r", "i", "hash-0")
+    start = threading.Barrier(8)
+
+    def many() -> list[ReplyKey]:
+        start.wait()
+        return keys(here, *["hash"] * 200)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = [key for part in [pool.submit(many) for _ in range(8)] for key in part.result()]
+    assert {key.call_index for key in found} == set(range(1600))
 
 
 def test_tries_for_one_answer_share_its_place_and_the_next_answer_has_the_next() -> None:
@@ -76,9 +106,34 @@ def test_tries_for_one_answer_share_its_place_and_the_next_answer_has_the_next()
     found = []
     for _ in range(2):
         with one_answer():
-            found += [here.next_reply_key(model) for model in ("first", "fallback")]
-    found.append(here.next_reply_key("alone"))
-    assert [key and key.call_index for key in found] == [0, 0, 1, 1, 2]
+            # Looked for, then asked: the same request is the same try.
+            found += keys(here, "first", "fallback", "first", "fallback")
+    assert [key.call_index for key in found] == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert found[:2] == found[2:4] and len(set(found)) == 4
+    assert keys(here, "first")[0].call_index == 2
+
+
+def test_a_fallbacks_answer_is_found_whichever_model_answered_before_it() -> None:
+    """Of two answers to one prompt the first was given by the first model, the second by its
+    fallback; a resumed run finds the first at once and never asks the fallback for it."""
+    here, resumed = (Scope(GOVERNOR, run_id="r", item="i") for _ in range(2))
+    with one_answer():
+        keys(here, "first", "fallback")
+    with one_answer():
+        kept = keys(here, "first", "fallback")[1]
+    with one_answer():
+        keys(resumed, "first")
+    with one_answer():
+        assert keys(resumed, "first", "fallback")[1] == kept
+
+
+def test_a_fallbacks_answer_is_not_taken_for_one_that_was_asked_of_that_model_alone() -> None:
+    here = Scope(GOVERNOR, run_id="r", item="i")
+    with one_answer():
+        tried = keys(here, "first", "fallback")
+    with one_answer():
+        other = keys(here, "another", "fallback")
+    assert len({*tried, *other, *keys(here, "fallback")}) == 5
 
 
 def test_only_kept_replies_are_asked_for_inside_and_any_after() -> None:

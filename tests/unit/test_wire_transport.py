@@ -373,6 +373,19 @@ async def test_stopped_while_queued_gives_its_reservation_back_unsent() -> None:
     assert not made.provider.requests
 
 
+async def test_call_whose_process_stood_still_before_it_was_sent_is_admitted_anew(
+    wire: Callable[..., Wire],
+) -> None:
+    made = wire(ok())
+    made.desk.stale = 1
+    with scope(Scope(made.governing)):
+        reply = await made.post()
+    assert reply.status_code == 200
+    assert made.desk.outcomes == ["void", "settle"]
+    assert len(made.provider.requests) == 1
+    assert "stood still" in next(iter(made.desk.resolved.values()))[1]
+
+
 async def test_over_budget_sends_nothing(wire: Callable[..., Wire]) -> None:
     made = wire(ok(), governing=FakeGoverning(FakeDesk(ceiling_nano=10)))
     with scope(Scope(made.governing)), pytest.raises(OverBudget):

@@ -1,10 +1,38 @@
 """The dialects that the wire speaks, one file a family."""
 
 from prefect_governor.blocks.errors import NotGoverned
+from prefect_governor.blocks.wire.dialects.anthropic_messages import AnthropicMessages
+from prefect_governor.blocks.wire.dialects.gemini import Gemini
+from prefect_governor.blocks.wire.dialects.ollama import Ollama
 from prefect_governor.blocks.wire.dialects.openai_chat import OpenAIChat
+from prefect_governor.blocks.wire.dialects.openai_embeddings import OpenAIEmbeddings
+from prefect_governor.blocks.wire.dialects.openai_responses import OpenAIResponses
 from prefect_governor.blocks.wire.plans import Dialect
 
-DIALECTS: tuple[Dialect, ...] = (OpenAIChat(),)
+# In this order: the first that knows a path has it.
+DIALECTS: tuple[Dialect, ...] = (
+    OpenAIChat(),
+    OpenAIResponses(),
+    OpenAIEmbeddings(),
+    AnthropicMessages(),
+    Gemini(),
+    Ollama(),
+)
+
+# What to do instead on paths that bill and that no dialect knows.
+INSTEAD = {
+    "/completions": "use the chat completions (…/chat/completions) or the responses API",
+    "/batches": "call the models one by one: what a batch costs is in no reply to its request",
+}
+
+PASSING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# POSTs that ask about a text or a model and are billed to nobody.
+FREE_POSTS = ("/v1/messages/count_tokens", ":countTokens", "/api/show")
+
+
+def is_free(method: str, path: str) -> bool:
+    """Whether a request costs nothing whatever it holds, so that it passes as it is."""
+    return method in PASSING_METHODS or (method == "POST" and path.rstrip("/").endswith(FREE_POSTS))
 
 
 def dialect_of(method: str, path: str) -> Dialect:
@@ -13,7 +41,11 @@ def dialect_of(method: str, path: str) -> Dialect:
         if dialect.matches(method, path):
             return dialect
     known = ", ".join(dialect.name for dialect in DIALECTS)
+    fix = next(
+        (fix for end, fix in INSTEAD.items() if path.rstrip("/").endswith(end)),
+        "Use one of those, or make the call outside the governor's client",
+    )
     raise NotGoverned(
         f"{method} {path} is on no path whose cost is known (known: {known}), so it was not sent. "
-        "Use one of those, or make the call outside the governor's client"
+        f"{fix[0].upper()}{fix[1:]}"
     )

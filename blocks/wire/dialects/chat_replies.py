@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefect_governor.blocks.model.tariffs import UsageParts
+from prefect_governor.blocks.wire.dialects.bodies import count_of
 from prefect_governor.blocks.wire.plans import Billed
 from prefect_governor.blocks.wire.sse import Event, EventSplitter
 
@@ -17,6 +18,7 @@ class ChatStream:
         self._events = EventSplitter()
         self._billed: Billed | None = None
         self._tier: str | None = None
+        self._cut = False
         self._done = False
 
     def feed(self, data: bytes) -> bytes:
@@ -28,7 +30,7 @@ class ChatStream:
     def finished(self) -> Billed | None:
         if not self._done or self._billed is None:
             return None
-        return Billed(self._billed.parts, self._tier)
+        return Billed(self._billed.parts, self._tier, self._cut)
 
     def _shown(self, event: Event) -> bytes:
         if event.data is None:
@@ -44,6 +46,7 @@ class ChatStream:
             return event.raw
         if isinstance(chunk.get("service_tier"), str):
             self._tier = chunk["service_tier"]
+        self._cut = self._cut or _was_cut(chunk)
         if chunk.get("usage") is None:
             return event.raw
         # A usage that cannot be read makes the earlier ones (running counts) untrue too.
@@ -57,19 +60,19 @@ def billed(reply: Mapping[str, Any]) -> Billed | None:
     usage = reply.get("usage")
     if not isinstance(usage, dict):
         return None
-    inputs, outputs = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    inputs, outputs = count_of(usage, "prompt_tokens"), count_of(usage, "completion_tokens")
     if not inputs or outputs is None:
         return None
-    total = _count(usage, "total_tokens")
+    total = count_of(usage, "total_tokens")
     if total is not None:
         # Some providers leave reasoning out of the completion and have it in the total alone.
         outputs = max(outputs, total - inputs)
     details = usage.get("prompt_tokens_details")
-    details = details if isinstance(details, dict) else {}
-    cached = _count(details, "cached_tokens") or _count(usage, "prompt_cache_hit_tokens") or 0
-    written = _count(details, "cache_write_tokens") or _count(details, "cache_creation_tokens") or 0
-    reasoning = usage.get("completion_tokens_details")
-    thought = (_count(reasoning, "reasoning_tokens") or 0) if isinstance(reasoning, dict) else 0
+    cached = count_of(details, "cached_tokens") or count_of(usage, "prompt_cache_hit_tokens") or 0
+    written = (
+        count_of(details, "cache_write_tokens") or count_of(details, "cache_creation_tokens") or 0
+    )
+    thought = count_of(usage.get("completion_tokens_details"), "reasoning_tokens") or 0
     if cached + written > inputs:
         # Nonsense in the details: all of it is billed as fresh input.
         cached = written = 0
@@ -77,11 +80,13 @@ def billed(reply: Mapping[str, Any]) -> Billed | None:
     return Billed(
         UsageParts(inputs, outputs, cached, written, min(thought, outputs)),
         tier if isinstance(tier, str) else None,
+        _was_cut(reply),
     )
 
 
-def _count(values: Mapping[str, Any], name: str) -> int | None:
-    value = values.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        return None
-    return value
+def _was_cut(reply: Mapping[str, Any]) -> bool:
+    """Whether any of the answers stopped at a limit."""
+    choices = reply.get("choices")
+    return isinstance(choices, list) and any(
+        isinstance(each, dict) and each.get("finish_reason") == "length" for each in choices
+    )

@@ -1,8 +1,7 @@
 """What a chat completion's request may hold: what its bytes bound, what is refused and why.
 
 A field, a part or a tool that stands in no table here is refused by name: it might be one that
-costs. A rule for another kind of part (an image, say) is an entry here and its bound in
-`openai_chat`.
+costs.
 """
 
 from collections.abc import Mapping
@@ -41,11 +40,13 @@ REFUSED_FIELDS: Mapping[str, str] = {
     "compound_custom": "hosted tools are billed beside the tokens",
 }
 REFUSED_PARTS: Mapping[str, str] = {
-    "image_url": "an image's tokens are not bounded by its bytes",
     "input_image": "an image's tokens are not bounded by its bytes",
     "input_audio": "audio's tokens are not bounded by its bytes",
     "video_url": "a video's tokens are not bounded by its bytes",
     "file": "a file's tokens are not bounded by the request's bytes",
 }
+# In the request or behind a URL, it costs the most that the model takes any image for: `images`.
+IMAGE_PART = "image_url"
+IMAGE_DETAILS = (None, "low", "high", "auto")
 TEXT_PARTS: Mapping[str, str] = {"text": "text", "refusal": "refusal", "thinking": "thinking"}
 LOCAL_TOOLS = frozenset({"function", "custom"})

@@ -6,15 +6,28 @@ What a request may hold is in `chat_rules`; here is what it may cost.
 import json
 import math
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
+from dataclasses import replace
 from typing import Any
 
 from prefect_governor.blocks.errors import NotBounded
-from prefect_governor.blocks.model.tariffs import STANDARD_TIERS, Price
+from prefect_governor.blocks.model.tariffs import Price
 from prefect_governor.blocks.model.tokens import count_tokens
+from prefect_governor.blocks.wire.dialects.bodies import (
+    MESSAGE_OVERHEAD_TOKENS,
+    REQUEST_OVERHEAD_TOKENS,
+    TOKENIZER_FACTOR,
+    TOOL_OVERHEAD_TOKENS,
+    compact,
+    read_reply,
+    read_request,
+    service_tier,
+    write,
+)
 from prefect_governor.blocks.wire.dialects.chat_replies import ChatStream, billed
 from prefect_governor.blocks.wire.dialects.chat_rules import (
     COUNTED_FIELDS,
+    IMAGE_DETAILS,
+    IMAGE_PART,
     LOCAL_TOOLS,
     MAX_TOKENS_FIELDS,
     PLAIN_FIELDS,
@@ -22,17 +35,11 @@ from prefect_governor.blocks.wire.dialects.chat_rules import (
     REFUSED_PARTS,
     TEXT_PARTS,
 )
-from prefect_governor.blocks.wire.plans import Billed, CallPlan, CallRequest
-
-# The premise of promise P1: a provider counts at most 1.5 times the local tokenizer's tokens, and
-# no more than the body's bytes plus a fixed overhead a message and a tool.
-TOKENIZER_FACTOR = Fraction(3, 2)
-MESSAGE_OVERHEAD_TOKENS = 16
-TOOL_OVERHEAD_TOKENS = 16
-REQUEST_OVERHEAD_TOKENS = 16
+from prefect_governor.blocks.wire.dialects.images import openai_image_tokens
+from prefect_governor.blocks.wire.plans import Billed, CallPlan, CallRequest, Dialect
 
 
-class OpenAIChat:
+class OpenAIChat(Dialect):
     """`POST …/chat/completions`."""
 
     name = "OpenAI chat completions"
@@ -40,61 +47,61 @@ class OpenAIChat:
     def matches(self, method: str, path: str) -> bool:
         return method == "POST" and path.rstrip("/").endswith("/chat/completions")
 
-    def open(self, body: bytes) -> CallRequest:
+    def open(self, body: bytes, *, path: str = "") -> CallRequest:
         """Raises NotBounded where the body is not a JSON object that names a model."""
-        try:
-            fields = json.loads(body)
-        except (ValueError, RecursionError):
-            raise NotBounded(
-                "the request's body is not JSON, so its cost has no bound; it was not sent"
-            ) from None
-        model = fields.get("model") if isinstance(fields, dict) else None
-        if not isinstance(model, str) or not model:
-            raise NotBounded("the request names no model, so its cost has no bound; set `model`")
-        return CallRequest(model, fields)
+        return read_request(body)
 
     def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
         """The bound, and the body to send: read here and written again, so that what is sent is
-        what was measured (a key that stands twice in a body is read differently elsewhere).
+        what was measured.
 
-        Amended: a stream is asked for its usage, which is then kept from a caller who did not ask.
-        A request that names no service tier, for a model that has dearer ones, asks for "default":
-        the account's own setting could otherwise make it a dear one. "auto" stays what it is, at
-        the dearest tier that the price names.
+        Amended: a stream is asked for its usage, which is then kept from a caller who did not ask,
+        and the service tier is made plain (`service_tier`). Raises NotBounded, naming the field,
+        part or tool.
         """
         fields = dict(request.fields)
         _refuse(fields)
         messages, tools = _messages(fields), _tools(fields)
         output = _output_tokens(fields)
-        tier = _service_tier(fields, price, request.model)
+        tier = service_tier(fields, price, request.model)
         streamed, hide = _ask_for_usage(fields)
-        body = _write(fields)
+        body = write(fields)
         overhead = (
             REQUEST_OVERHEAD_TOKENS
             + MESSAGE_OVERHEAD_TOKENS * len(messages)
             + TOOL_OVERHEAD_TOKENS * len(tools)
         )
-        tokens = len(body)
+        image_tokens, image_bytes = _images(messages, request.model, price)
+        tokens, local = len(body) - image_bytes, None
         if encoding is not None:
             local = sum(count_tokens(text, encoding) for text in _texts(fields, messages))
             tokens = min(tokens, math.ceil(TOKENIZER_FACTOR * local))
         return CallPlan(
             body=body,
-            input_tokens=tokens + overhead,
+            input_tokens=tokens + image_tokens + overhead,
             output_tokens=output,
             streamed=streamed,
             service_tier=tier,
             # OpenAI writes its caches unasked; elsewhere a part has to ask for it.
             cache_writes=price.provider in (None, "openai", "azure") or b"cache_" in body,
             hide_usage=hide,
+            local_input_tokens=local,
+            output_limit=output if _answers(fields) == 1 else None,
+            least_output_tokens=_least_output_tokens(fields),
+        )
+
+    def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
+        fields = json.loads(plan.body)
+        for name in MAX_TOKENS_FIELDS:
+            if fields.get(name) is not None:
+                fields[name] = min(fields[name], output_tokens)
+        return replace(
+            plan, body=write(fields), output_tokens=output_tokens, output_limit=output_tokens
         )
 
     def read(self, body: bytes) -> Billed | None:
-        try:
-            reply = json.loads(body)
-        except (ValueError, RecursionError):
-            return None
-        return billed(reply) if isinstance(reply, dict) else None
+        reply = read_reply(body)
+        return None if reply is None else billed(reply)
 
     def stream(self, plan: CallPlan) -> ChatStream:
         return ChatStream(hide_usage=plan.hide_usage)
@@ -136,10 +143,32 @@ def _messages(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _check_part(part: Any) -> None:
     kind = part.get("type") if isinstance(part, dict) else None
-    if kind in TEXT_PARTS:
+    if kind in TEXT_PARTS or kind == IMAGE_PART:
         return
     why = REFUSED_PARTS.get(str(kind), "parts of this type have no rule here")
     raise NotBounded(f"a part of type {kind!r} has no bound: {why}. Send its content as text")
+
+
+def _images(messages: Iterable[Mapping[str, Any]], model: str, price: Price) -> tuple[int, int]:
+    """The most tokens of all images, and the bytes of those in the request, which are no text."""
+    tokens = size = 0
+    for message in messages:
+        content = message.get("content")
+        for part in content if isinstance(content, list) else ():
+            if part["type"] != IMAGE_PART:
+                continue
+            image = part.get("image_url")
+            # Some gateways take the address alone.
+            image = {"url": image} if isinstance(image, str) else image
+            url = image.get("url") if isinstance(image, dict) else None
+            if not isinstance(url, str) or image.get("detail") not in IMAGE_DETAILS:
+                raise NotBounded(
+                    "an image has no bound: `image_url` must hold a `url` and a `detail` that is "
+                    "low, high or auto"
+                )
+            tokens += openai_image_tokens(model, price.provider, image.get("detail"))
+            size += len(url)
+    return tokens, size
 
 
 def _tools(fields: Mapping[str, Any]) -> list[Any]:
@@ -173,7 +202,33 @@ def _output_tokens(fields: Mapping[str, Any]) -> int:
     for limit in limits:
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise NotBounded("max_tokens must be a whole number of at least 1")
-    return int(max(limits)) * max(_times(fields, "n"), _times(fields, "best_of"))
+    return int(max(limits)) * _answers(fields)
+
+
+def _answers(fields: Mapping[str, Any]) -> int:
+    return max(_times(fields, "n"), _times(fields, "best_of"))
+
+
+def _least_output_tokens(fields: Mapping[str, Any]) -> int | None:
+    """What `max_tokens` may be fitted down to, None where it is not fitted: several answers, one
+    that was told never to end by itself, and a stream, for what was passed on of an answer cannot
+    be taken back and asked for again."""
+    if _answers(fields) > 1 or fields.get("stream") or fields.get("ignore_eos"):
+        return None
+    least = 1
+    # What must be written, and what is thought before a word of the answer is.
+    for name, budget in (("thinking", "budget_tokens"), ("reasoning", "max_tokens")):
+        thought = fields.get(name)
+        if isinstance(thought, dict) and thought.get(budget) is not None:
+            if not isinstance(thought[budget], int):
+                return None
+            least = max(least, thought[budget] + 1)
+    written = fields.get("min_tokens")
+    if written is not None:
+        if not isinstance(written, int):
+            return None
+        least = max(least, written)
+    return least
 
 
 def _times(fields: Mapping[str, Any], name: str) -> int:
@@ -183,24 +238,6 @@ def _times(fields: Mapping[str, Any], name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise NotBounded(f"`{name}` must be a whole number of at least 1")
     return value
-
-
-def _service_tier(fields: dict[str, Any], price: Price, model: str) -> str | None:
-    """The service tier asked for. Amends `fields` where it is left to the account."""
-    tier = fields.get("service_tier")
-    if tier is None:
-        if price.service:
-            fields["service_tier"] = "default"
-        return "default"
-    if not isinstance(tier, str):
-        raise NotBounded("`service_tier` must be a name")
-    if tier == "auto" or tier in STANDARD_TIERS or tier in price.service:
-        return tier
-    known = ", ".join(["default", *sorted(price.service)])
-    raise NotBounded(
-        f"the service tier {tier!r} of {model!r} has no known price (known: {known}). "
-        "Ask for one of those"
-    )
 
 
 def _ask_for_usage(fields: dict[str, Any]) -> tuple[bool, bool]:
@@ -225,27 +262,17 @@ def _texts(fields: Mapping[str, Any], messages: Iterable[Mapping[str, Any]]) -> 
             yield content
         elif content is not None:
             for part in content:
+                if part["type"] == IMAGE_PART:
+                    continue
                 # Apart from the text, whose escapes in JSON would count as tokens that are none.
                 field = TEXT_PARTS[part["type"]]
                 if isinstance(part.get(field), str):
                     yield part[field]
                     part = {key: value for key, value in part.items() if key != field}
                 if len(part) > 1:
-                    yield _compact(part)
+                    yield compact(part)
         if rest:
-            yield _compact(rest)
+            yield compact(rest)
     for name in COUNTED_FIELDS:
         if fields.get(name):
-            yield _compact(fields[name])
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _write(fields: Mapping[str, Any]) -> bytes:
-    try:
-        return _compact(fields).encode()
-    except UnicodeEncodeError:
-        # Half of a surrogate pair has no UTF-8; as an escape it is sent as it came.
-        return json.dumps(fields, separators=(",", ":")).encode()
+            yield compact(fields[name])

@@ -1,0 +1,98 @@
+"""A part of a budget, set aside for one consumer: a shard, a closing synthesis."""
+
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from typing_extensions import Self
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.ledger.desk import LedgerDesk
+from prefect_governor.blocks.ledger.records import Account, AccountState, Allocation
+from prefect_governor.blocks.scope import Scope, current_scope
+from prefect_governor.blocks.wire.waits import wait_async, wait_blocking
+
+if TYPE_CHECKING:
+    from prefect_governor.blocks.runtime import Runtime
+
+_entered: "ContextVar[tuple[Token[Scope | None], ...]]" = ContextVar(
+    "prefect_governor_allocations", default=()
+)
+
+
+class BudgetAllocation:
+    """Money set aside; see `Budget.allocate`.
+
+    `with allocation:` (or `async with`) makes what is spent inside draw on it first, and on the
+    budgets that it was taken from through it. It may be entered as often as one likes, by several
+    tasks at once. Leaving it keeps what is left for the next; `close()` gives it back. So does the
+    end of the process that made it.
+
+    Attributes:
+        key: names it in the ledger.
+        label: what it is for.
+    """
+
+    def __init__(
+        self, desk: LedgerDesk, allocation: Allocation, *, governor: "Callable[[], Runtime] | None"
+    ) -> None:
+        self.key = allocation.key
+        self.label = allocation.label
+        self._desk = desk
+        self._governor = governor
+
+    def close(self) -> None:
+        """Give what is left of it back to the budgets that it came from. What is in flight under it
+        settles all the same. Closing it again does nothing.
+
+        Raises LedgerUnavailable.
+        """
+        wait_blocking(self._desk.give_back(self.key))
+
+    async def aclose(self) -> None:
+        """`close` for async code."""
+        await wait_async(self._desk.give_back(self.key))
+
+    def state(self) -> AccountState:
+        """Its own ceiling, and what was spent of it. Raises LedgerUnavailable."""
+        from prefect_governor.blocks.office import account_state
+
+        return account_state(Account(self.key, self.label, None, None), at=self._desk)
+
+    def __enter__(self) -> Self:
+        here = current_scope.get()
+        if self._governor is not None:
+            runtime = self._governor()
+            if here is None or here.governor.desk is not runtime.desk:
+                here = Scope(runtime)
+        elif here is None:
+            raise ConfigurationError(
+                f"allocation {self.label!r} of a Budget is entered inside a governor: with"
+                " `with governor:` around it, or in a task under @governed"
+            )
+        token = current_scope.set(replace(here, allocation=self.key))
+        _entered.set((*_entered.get(), token))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        *rest, token = _entered.get()
+        _entered.set(tuple(rest))
+        current_scope.reset(token)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, trace)

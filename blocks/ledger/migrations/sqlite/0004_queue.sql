@@ -1,0 +1,3 @@
+-- What the first call asks for and how many stand behind it, as `Head.to_text` writes it; '' where
+-- an older release said it.
+ALTER TABLE heads ADD COLUMN claim TEXT NOT NULL DEFAULT '';

@@ -1,0 +1,50 @@
+"""What a request to Gemini's `generateContent` may hold, in its JSON's camel case.
+
+A field, a part or a tool that stands in no table here is refused by name: it might be one that
+costs.
+"""
+
+from collections.abc import Mapping
+
+FIELDS = frozenset(
+    {"contents", "systemInstruction", "tools", "toolConfig", "safetySettings", "generationConfig",
+     "labels", "model"}
+)  # fmt: skip
+REFUSED_FIELDS: Mapping[str, str] = {
+    "cachedContent": "a cached content by name has a length that nobody sees here",
+    "serviceTier": "a lane of its own has a price of its own",
+    "store": "an interaction that is kept has a price of its own",
+}
+CONFIG_FIELDS = frozenset(
+    {"maxOutputTokens", "candidateCount", "temperature", "topP", "topK", "stopSequences",
+     "responseMimeType", "responseSchema", "responseJsonSchema", "seed", "presencePenalty",
+     "frequencyPenalty", "responseLogprobs", "logprobs", "thinkingConfig", "mediaResolution",
+     "responseModalities"}
+)  # fmt: skip
+REFUSED_CONFIG: Mapping[str, str] = {
+    "speechConfig": "audio output has a price of its own",
+    "imageConfig": "an image as output has a price of its own",
+}
+BYTE_PARTS = frozenset({"text", "functionCall", "functionResponse"})
+# What may stand beside them in a part.
+PART_FIELDS = frozenset({"thought", "thoughtSignature"})
+REFUSED_PARTS: Mapping[str, str] = {
+    "inlineData": "an image's, audio's or file's tokens are not bounded by its bytes",
+    "fileData": "a file by URI has a length that nobody sees here",
+    "executableCode": "code that ran at the provider may be long, and its output longer",
+    "codeExecutionResult": "code that ran at the provider may be long, and its output longer",
+    "videoMetadata": "a video's tokens are not bounded by its bytes",
+}
+LOCAL_TOOL = "functionDeclarations"
+REFUSED_TOOLS: Mapping[str, str] = {
+    "googleSearch": "a search is billed beside the tokens",
+    "googleSearchRetrieval": "a search is billed beside the tokens",
+    "enterpriseWebSearch": "a search is billed beside the tokens",
+    "googleMaps": "a query is billed beside the tokens",
+    "urlContext": "it reads pages of any length",
+    "fileSearch": "it reads files of any length",
+    "retrieval": "it reads texts of any length",
+    "codeExecution": "what its code writes is read again, at any length",
+    "computerUse": "the provider writes its description, of a length that is not known here",
+    "mcpServers": "its tools have a length that nobody sees here",
+}

@@ -1,0 +1,158 @@
+"""Ollama's own API: `POST …/api/chat` and `…/api/generate`.
+
+Models that run on a machine of one's own cost nothing unless a price is given; their tokens are
+counted all the same.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from prefect_governor.blocks.errors import NotBounded
+from prefect_governor.blocks.model.tariffs import Price, UsageParts
+from prefect_governor.blocks.wire.dialects.bodies import (
+    MESSAGE_OVERHEAD_TOKENS,
+    REQUEST_OVERHEAD_TOKENS,
+    TOOL_OVERHEAD_TOKENS,
+    count_of,
+    read_reply,
+    read_request,
+    whole_number,
+    write,
+)
+from prefect_governor.blocks.wire.plans import Billed, CallPlan, CallRequest, Dialect
+
+PATHS = ("/api/chat", "/api/generate")
+FIELDS = frozenset(
+    {"model", "messages", "prompt", "suffix", "system", "template", "context", "tools", "format",
+     "options", "stream", "raw", "keep_alive", "think", "logprobs", "top_logprobs", "truncate",
+     "shift"}
+)  # fmt: skip
+MESSAGE_FIELDS = frozenset(
+    {"role", "content", "thinking", "tool_calls", "tool_name", "tool_call_id"}
+)
+_IMAGE = "how many tokens a model takes an image for is not known here"
+REFUSED_FIELDS: Mapping[str, str] = {
+    "images": _IMAGE,
+    "width": "an image as output has no tokens",
+    "height": "an image as output has no tokens",
+    "steps": "an image as output has no tokens",
+}
+# A model's file may bring a system prompt of its own, and a template around each message.
+MODEL_PROMPT_TOKENS = 1024
+
+
+class Ollama(Dialect):
+    """`POST …/api/chat` and `…/api/generate`, plain or as lines of JSON, which is the default."""
+
+    name = "Ollama"
+    provider = "ollama"
+
+    def matches(self, method: str, path: str) -> bool:
+        return method == "POST" and path.rstrip("/").endswith(PATHS)
+
+    def open(self, body: bytes, *, path: str = "") -> CallRequest:
+        """Raises NotBounded where the body is not a JSON object that names a model."""
+        return read_request(body)
+
+    def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
+        """The bound, and the body to send. Raises NotBounded, naming the field."""
+        fields = request.fields
+        _check(fields, FIELDS)
+        options = fields.get("options") or {}
+        limit = options.get("num_predict") if isinstance(options, dict) else None
+        if limit is None or limit in (-1, -2):
+            raise NotBounded(
+                "the output has no bound: set num_predict in `options` (max_tokens), or the Model "
+                "block's `max_output_tokens`"
+            )
+        output = whole_number(limit, "num_predict")
+        messages, tools = _list(fields, "messages"), _list(fields, "tools")
+        for message in messages:
+            _check(message, MESSAGE_FIELDS)
+        body = write(fields)
+        streamed = fields.get("stream") is not False
+        return CallPlan(
+            body=body,
+            input_tokens=len(body)
+            + MODEL_PROMPT_TOKENS
+            + REQUEST_OVERHEAD_TOKENS
+            + MESSAGE_OVERHEAD_TOKENS * (len(messages) + 1)
+            + TOOL_OVERHEAD_TOKENS * len(tools),
+            output_tokens=output,
+            streamed=streamed,
+            output_limit=output,
+            least_output_tokens=None if streamed else 1,
+        )
+
+    def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
+        fields = json.loads(plan.body)
+        fields["options"]["num_predict"] = output_tokens
+        return replace(
+            plan, body=write(fields), output_tokens=output_tokens, output_limit=output_tokens
+        )
+
+    def read(self, body: bytes) -> Billed | None:
+        reply = read_reply(body)
+        return None if reply is None else _billed(reply)
+
+    def stream(self, plan: CallPlan) -> "LineStream":
+        return LineStream()
+
+
+class LineStream:
+    """A reply of a JSON object a line. Complete once one is `done` and has its counts."""
+
+    def __init__(self) -> None:
+        self._pending = b""
+        self._billed: Billed | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            self._read(line)
+        return data
+
+    def flush(self) -> bytes:
+        self._read(self._pending)
+        self._pending = b""
+        return b""
+
+    def finished(self) -> Billed | None:
+        return self._billed
+
+    def _read(self, line: bytes) -> None:
+        reply = read_reply(line)
+        if reply is not None and self._billed is None:
+            self._billed = _billed(reply)
+
+
+def _billed(reply: Mapping[str, Any]) -> Billed | None:
+    """The counts of a reply's last (or only) object."""
+    inputs, outputs = count_of(reply, "prompt_eval_count"), count_of(reply, "eval_count")
+    if reply.get("done") is not True or not inputs:
+        return None
+    return Billed(
+        UsageParts(inputs, outputs or 0), "standard", reply.get("done_reason") == "length"
+    )
+
+
+def _check(fields: Mapping[str, Any], allowed: frozenset[str]) -> None:
+    for name, value in fields.items():
+        if value is None or (name in REFUSED_FIELDS and not value):
+            continue
+        if name in REFUSED_FIELDS:
+            raise NotBounded(f"`{name}` has no bound: {REFUSED_FIELDS[name]}. Leave it out")
+        if name not in allowed:
+            raise NotBounded(
+                f"`{name}` is no field whose cost is known here, so the call has no bound. "
+                "Leave it out of the request"
+            )
+
+
+def _list(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    value = fields.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise NotBounded(f"`{name}` is not a list of objects, so the call has no bound")
+    return value

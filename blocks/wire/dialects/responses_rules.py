@@ -1,0 +1,63 @@
+"""What a request to OpenAI's Responses API may hold: what its bytes bound, what is refused and why.
+
+A field, an item, a part or a tool that stands in no table here is refused by name: it might be one
+that costs.
+"""
+
+from collections.abc import Mapping
+
+MAX_TOKENS_FIELD = "max_output_tokens"
+# Fields that hold text which the provider may count as input. The input is counted by item.
+COUNTED_FIELDS = frozenset({"instructions", "tools", "tool_choice", "text"})
+# Fields that change no bound. `truncation` and `max_tool_calls` only ever lower it; to store a
+# response costs nothing.
+PLAIN_FIELDS = frozenset(
+    {"model", "input", "stream", "stream_options", "service_tier", "temperature", "top_p",
+     "top_logprobs", "user", "metadata", "safety_identifier", "prompt_cache_key",
+     "prompt_cache_retention", "prompt_cache_options", "parallel_tool_calls", "max_tool_calls",
+     "reasoning", "store", "truncation", "include", MAX_TOKENS_FIELD}
+)  # fmt: skip
+REFUSED_FIELDS: Mapping[str, str] = {
+    "previous_response_id": "an earlier response by id has a length that nobody sees here; send "
+    "the conversation's items in `input`",
+    "conversation": "a conversation by id has a length that nobody sees here; send its items in "
+    "`input`",
+    "prompt": "a stored prompt by id has a length that nobody sees here; send its text in "
+    "`instructions` and `input`",
+    "context_management": "what it compacts is billed beside the answer",
+    "web_search_options": "a hosted search is billed by the query and reads pages of any length",
+}
+# Items by what of them is text: counted without its escapes in JSON. The rest of an item is counted
+# as it is sent.
+TEXT_ITEMS: Mapping[str, tuple[str, ...]] = {
+    "function_call": ("arguments",),
+    "custom_tool_call": ("input",),
+}
+# Items whose `content` (or `output`, `summary`) is text or a list of parts.
+PART_ITEMS: Mapping[str, tuple[str, ...]] = {
+    "message": ("content",),
+    "function_call_output": ("output",),
+    "custom_tool_call_output": ("output",),
+    "reasoning": ("summary", "content"),
+}
+REFUSED_ITEMS: Mapping[str, str] = {
+    "item_reference": "an earlier item by id has a length that nobody sees here; send the item",
+    "compaction": "what was compacted has a length that nobody sees here; send the items",
+    "image_generation_call": "an image's tokens are not bounded by its bytes",
+    "computer_call_output": "a screenshot's tokens are not bounded by its bytes",
+}
+TEXT_PARTS: Mapping[str, str] = {
+    "input_text": "text",
+    "output_text": "text",
+    "text": "text",
+    "summary_text": "text",
+    "reasoning_text": "text",
+    "refusal": "refusal",
+}
+# Bounded by the model's own rule, see `images`.
+IMAGE_PART = "input_image"
+REFUSED_PARTS: Mapping[str, str] = {
+    "input_file": "a file's tokens are not bounded by the request's bytes",
+    "input_audio": "audio's tokens are not bounded by its bytes",
+}
+LOCAL_TOOLS = frozenset({"function", "custom"})

@@ -1,0 +1,55 @@
+"""The HTTP messages on both sides of an exchange: what is sent on, what is handed out."""
+
+import hashlib
+import json
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+
+from prefect_governor.blocks.ledger.records import Reply
+from prefect_governor.blocks.wire.secrets import Secrets
+
+REPLAYED_HEADER = "x-prefect-governor"
+# What a provider's own records name a call by: OpenAI and many gateways keep it with the call.
+REQUEST_ID_HEADER = "x-client-request-id"
+# What describes bytes that were decoded on their way through.
+_OF_THE_BYTES = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
+def outgoing(request: httpx.Request, body: bytes, *, request_id: str) -> httpx.Request:
+    """The request with the body that was measured and the id that it is kept under."""
+    headers = [(k, v) for k, v in request.headers.multi_items() if k not in _OF_THE_BYTES]
+    if REQUEST_ID_HEADER not in request.headers:
+        headers.append((REQUEST_ID_HEADER, request_id))
+    return httpx.Request(
+        request.method,
+        request.url,
+        headers=headers,
+        content=body,
+        extensions=request.extensions,
+    )
+
+
+def handed_out(response: httpx.Response, secrets: Secrets, **body: Any) -> httpx.Response:
+    """The reply as the caller gets it: decoded, so without what described the coded bytes."""
+    headers = [
+        (name, value)
+        for name, value in secrets.out_of_headers(response)
+        if name.decode("ascii", "replace").lower() not in _OF_THE_BYTES
+    ]
+    extensions = secrets.out_of_extensions(response)
+    return httpx.Response(response.status_code, headers=headers, extensions=extensions, **body)
+
+
+def replayed(kept: Reply, request: httpx.Request) -> httpx.Response:
+    """A reply that was kept, in place of one that is asked for."""
+    headers = {"content-type": kept.content_type, REPLAYED_HEADER: "replayed"}
+    return httpx.Response(200, headers=headers, content=kept.body, request=request)
+
+
+def request_hash(request: httpx.Request, body: bytes) -> str:
+    """What makes two calls the same: method, path and body, its keys in order."""
+    canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":"))
+    path = unquote(request.url.path)
+    return hashlib.sha256(f"{request.method} {path}\n{canonical}".encode()).hexdigest()

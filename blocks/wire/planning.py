@@ -1,0 +1,103 @@
+"""From a request to a call that may be asked for: what it may cost, whose money, which limits."""
+
+import httpx
+
+from prefect_governor.blocks.errors import NotBounded, NotGoverned, NotPriced
+from prefect_governor.blocks.ledger.records import Bound, Demand
+from prefect_governor.blocks.model.tariffs import Price
+from prefect_governor.blocks.model.tokens import encoding_of
+from prefect_governor.blocks.scope import Scope, attribution, current_scope
+from prefect_governor.blocks.wire.fitting import fitted_bound
+from prefect_governor.blocks.wire.governing import Governing
+from prefect_governor.blocks.wire.messages import REQUEST_ID_HEADER, request_hash
+from prefect_governor.blocks.wire.plans import CallPlan, Dialect
+from prefect_governor.blocks.wire.ports import Terms
+from prefect_governor.blocks.wire.reservation import Call
+
+OUTSIDE = (
+    "the call was made outside any governor, so it was not sent. Make it inside `with governor:` "
+    "or a task under @governed or GovernedTaskRunner, or use the governor's own methods and clients"
+)
+# Whose prices a host bills, where nothing else says it: its models are named without a provider.
+PROVIDER_OF_HOST = {
+    "api.openai.com": "openai",
+    "api.anthropic.com": "anthropic",
+    "generativelanguage.googleapis.com": "gemini",
+    "openrouter.ai": "openrouter",
+    "api.groq.com": "groq",
+    "api.deepseek.com": "deepseek",
+    "api.mistral.ai": "mistral",
+    "api.together.xyz": "together_ai",
+}
+
+
+def planned(
+    terms: Terms, dialect: Dialect, request: httpx.Request, body: bytes, *, credential: str = ""
+) -> Call:
+    """A request as a call that may be asked for: its bound, its accounts and limits, its place.
+
+    `credential` tells its API key apart from others, without being it.
+
+    Raises NotGoverned, NotBounded, NotPriced.
+    """
+    here = current_scope.get()
+    governing = terms.governing or (here.governor if here is not None else None)
+    if governing is None:
+        raise NotGoverned(OUTSIDE)
+    if "content-encoding" in request.headers:
+        raise NotBounded("a compressed request cannot be read, so it has no bound; send it plain")
+    asked = dialect.open(body, path=request.url.path)
+    host = request.url.host
+    provider = terms.provider or PROVIDER_OF_HOST.get(host) or dialect.provider
+    model = asked.model if provider is None else f"{provider}/{asked.model}"
+    price = governing.price_of(model, host=host)
+    if price is None:
+        raise NotPriced(
+            f"no price is known for {model!r}, so it was not called. Give one in the Model block "
+            "(price: input_usd_per_million_tokens, output_usd_per_million_tokens), or use a model "
+            "that LiteLLM prices by the token"
+        )
+    plan = dialect.plan(asked, price=price, encoding=encoding_of(asked.model, provider))
+    who = attribution(model=model, tags=terms.tags)
+    accounts = governing.accounts(who)
+    if here is not None and here.allocation is not None:
+        accounts = (here.allocation, *accounts)
+    demand = Demand(
+        call_id="",
+        accounts=accounts,
+        limits=governing.limits(tags=who.tags, model=model, host=host, credential=credential),
+        bound=plan.bound(price),
+        attribution=who,
+        fitted=_fitted(governing, here, plan, price, model),
+        observe=governing.observe,
+        request_id=request.headers.get(REQUEST_ID_HEADER),
+        priority=0 if here is None else here.priority,
+    )
+    key = None
+    if here is not None and here.item is not None:
+        key = here.next_reply_key(request_hash(request, plan.body))
+    return Call(
+        desk=governing.desk,
+        dialect=dialect,
+        plan=plan,
+        price=price,
+        demand=demand,
+        throttle_keys=governing.throttle_keys(demand.limits),
+        queue_timeout_seconds=governing.queue_timeout_seconds,
+        pause_seconds=governing.pause_seconds,
+        scope=here,
+        key=key,
+    )
+
+
+def _fitted(
+    governing: Governing, here: Scope | None, plan: CallPlan, price: Price, model: str
+) -> Bound | None:
+    # What is only observed is sent as it was asked for.
+    if governing.observe or not governing.fit or (here is not None and not here.fit):
+        return None
+    if plan.least_output_tokens is None:
+        return None
+    return fitted_bound(
+        plan, price, governing.learned(model), floor_tokens=governing.output_floor_tokens
+    )

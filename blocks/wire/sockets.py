@@ -1,0 +1,124 @@
+"""The connections of this process's governed calls, so that they can be cut from any thread.
+
+A process that was frozen for long must not go on with its calls as if nothing were: others may have
+been given its slots meanwhile, and its own loops may be in no state to close anything. The sockets
+are known through httpcore's `trace` extension, its public way to say what it connects, and are shut
+down beneath whatever reads from them.
+"""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import httpx
+
+logger = logging.getLogger(__name__)
+
+_EXTENSION = "trace"
+# What httpcore says once a connection, or the TLS over it, stands.
+_MADE = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
+
+
+class _Connections:
+    """Sockets by the stream that httpcore reads them through, for as long as it has it."""
+
+    def __init__(self) -> None:
+        self.cuts = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Without any, as in a child that was just forked: its parent talks over those."""
+        self._lock = threading.Lock()
+        self._sockets: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+    def note(self, event: str, info: dict[str, Any], cuts: int) -> None:
+        """A connection may have been made, for a request that began after so many cuts. One that
+        began before the last of them gets none that works: it was to be ended too."""
+        if not event.endswith(_MADE):
+            return
+        stream = info.get("return_value")
+        find: Callable[[str], Any] | None = getattr(stream, "get_extra_info", None)
+        found = None if find is None else find("socket")
+        if found is not None:
+            with self._lock:
+                self._sockets[stream] = found
+                late = cuts != self.cuts
+            if late:
+                _shut_down(found)
+
+    def cut(self) -> int:
+        with self._lock:
+            self.cuts += 1
+            found = list(self._sockets.values())
+        return sum(_shut_down(each) for each in found)
+
+
+def _shut_down(found: Any) -> bool:
+    """Ends both directions of a socket: whoever reads gets its end, and the peer is told. False for
+    one that is closed already."""
+    with suppress(OSError):
+        if isinstance(found, socket.socket):
+            # Not a TLS socket's own, which changes what the reading thread is in the midst of.
+            socket.socket.shutdown(found, socket.SHUT_RDWR)
+        else:
+            found.shutdown(socket.SHUT_RDWR)
+        return True
+    return False
+
+
+_CONNECTIONS = _Connections()
+
+
+def cut_all() -> int:
+    """Shut down every connection of this process's governed transports, from any thread. The calls
+    on them fail, and end as unconfirmed. Returns how many there were."""
+    count = _CONNECTIONS.cut()
+    if count:
+        logger.warning(
+            "this process was stopped or cut off for too long: its %d connections to providers"
+            " were closed, and the calls on them stay charged as unconfirmed",
+            count,
+        )
+    return count
+
+
+class _AsyncTrace:
+    """Notes what connects; the caller's own trace is called all the same."""
+
+    def __init__(self, callers: Any) -> None:
+        self.callers = callers
+        self._cuts = _CONNECTIONS.cuts
+
+    async def __call__(self, event: str, info: dict[str, Any]) -> None:
+        _CONNECTIONS.note(event, info, self._cuts)
+        if self.callers is not None:
+            await self.callers(event, info)
+
+
+class _BlockingTrace:
+    def __init__(self, callers: Any) -> None:
+        self.callers = callers
+        self._cuts = _CONNECTIONS.cuts
+
+    def __call__(self, event: str, info: dict[str, Any]) -> None:
+        _CONNECTIONS.note(event, info, self._cuts)
+        if self.callers is not None:
+            self.callers(event, info)
+
+
+def watched(request: httpx.Request, *, asynchronous: bool) -> httpx.Request:
+    """The request, about to be sent, with what it connects noted here."""
+    kind = _AsyncTrace if asynchronous else _BlockingTrace
+    trace = request.extensions.get(_EXTENSION)
+    # Sent again, it is noted anew.
+    callers = trace.callers if isinstance(trace, _AsyncTrace | _BlockingTrace) else trace
+    request.extensions = {**request.extensions, _EXTENSION: kind(callers)}
+    return request
+
+
+os.register_at_fork(after_in_child=_CONNECTIONS.begin)

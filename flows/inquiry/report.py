@@ -1,0 +1,102 @@
+"""The report of a research run, its plan's artifact and its answer's file."""
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
+from prefect.logging import get_logger
+from prefect.utilities.asyncutils import run_coro_as_sync
+from pydantic import Field
+
+from prefect_governor.flows.graph.drawing import as_mermaid, as_svg_uri
+from prefect_governor.flows.graph.plan import Plan
+from prefect_governor.flows.inquiry.study import Study
+from prefect_governor.flows.report.artifacts import artifact_key
+from prefect_governor.flows.report.markdown import escape
+from prefect_governor.flows.report.model import Report
+from prefect_governor.flows.report.table import storable
+
+_logger = get_logger("prefect_governor.report")
+
+
+class ResearchReport(Report):
+    """A report whose items are the plan's tasks, with the answer and what it cites.
+
+    `plan` holds the tasks as they ran, those that the lead added last; `wall_seconds` how long the
+    run took, plan and synthesis included.
+    """
+
+    question: str
+    answer: str | None = None
+    citations: list[str] = Field(default_factory=list)
+    plan: list[dict[str, Any]] = Field(default_factory=list)
+    wall_seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's object, with `question`, `answer`, `citations` and `plan`."""
+        return super().to_json() | {
+            "question": self.question,
+            "answer": self.answer,
+            "citations": list(self.citations),
+            "plan": list(self.plan),
+        }
+
+
+def publish_plan(study: Study, plan: Plan, expected_multiple: float) -> None:
+    """Keep the plan as artifacts of the run before it runs: a list with its graph, and a picture.
+
+    An API that refuses or does not answer costs a warning in the log, never the run.
+    """
+    run_id = UUID(study.run_id)
+    wanted = [
+        ArtifactCreate(
+            type="markdown",
+            key=artifact_key("research", "plan"),
+            description=f"{len(plan.tasks)} tasks",
+            data=storable(plan_text(study.inquiry.question, plan, expected_multiple)),
+            flow_run_id=run_id,
+        ),
+        ArtifactCreate(
+            type="image",
+            key=artifact_key("research", "graph"),
+            description="What waits for what",
+            data=as_svg_uri(plan.tasks),
+            flow_run_id=run_id,
+        ),
+    ]
+
+    async def create() -> None:
+        async with get_client() as client:
+            for each in wanted:
+                await client.create_artifact(each)
+
+    try:
+        run_coro_as_sync(create())
+    except Exception as error:
+        _logger.warning("the plan could not be published: %r", error)
+
+
+def plan_text(question: str, plan: Plan, expected_multiple: float) -> str:
+    """The plan in Markdown."""
+    lines = [
+        f"# Plan: {escape(question)}",
+        f"{len(plan.tasks)} tasks; about {expected_multiple:.1f} times the calls of one agent.",
+        "| task | objective | after | writes |\n| --- | --- | --- | --- |\n"
+        + "\n".join(
+            f"| {escape(task.id)} | {escape(task.objective)}"
+            f" | {escape(', '.join(task.depends_on))} | {escape(', '.join(task.writes))} |"
+            for task in plan.tasks
+        ),
+        f"```mermaid\n{as_mermaid(plan.tasks)}\n```",
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def write_answer(path: Path, text: str) -> None:
+    """The answer's file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = path.with_name(f".{path.name}.whole")
+    whole.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
+    whole.replace(path)

@@ -1,0 +1,134 @@
+"""Threads for sync tasks, of which those that only wait do not count."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# A thread that waits costs memory; a flow of thousands of retries must not become thousands of
+# threads. Those above wait as in any pool, holding their place.
+MOST_WAITING = 1024
+
+_local = threading.local()
+
+
+class Pool:
+    """Runs functions in at most `size` threads at once, in order of submission.
+
+    A thread inside `waiting()` lets another start in its place, up to `most_waiting` of them; it
+    goes on once fewer than `size` others run, before anything new is begun. Functions must not
+    raise.
+    """
+
+    def __init__(self, size: int, name: str, *, most_waiting: int = MOST_WAITING) -> None:
+        self._size = size
+        self._name = name
+        self._most_waiting = most_waiting
+        lock = threading.Lock()
+        self._free = threading.Condition(lock)  # for idle threads: something was handed out
+        self._return = threading.Condition(lock)  # for those that waited: there may be a place
+        self._work: deque[Callable[[], None]] = deque()
+        self._handed: deque[Callable[[], None]] = deque()  # begun, its thread not yet awake
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._running = 0
+        self._waiting = 0
+        self._returning = 0
+        self._closing = False
+
+    def submit(self, fn: Callable[[], None]) -> None:
+        """Run `fn` when its turn comes. Raises RuntimeError after `close`."""
+        with self._free:
+            if self._closing:
+                raise RuntimeError("the threads of the task runner have ended")
+            self._work.append(fn)
+            self._next()
+
+    def close(self) -> None:
+        """End the threads once all work is done. Blocks until they have."""
+        with self._free:
+            self._closing = True
+            self._free.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """The code inside, in one of the threads, only waits."""
+        with self._free:
+            lets_go = self._waiting < self._most_waiting
+            if lets_go:
+                self._waiting += 1
+                self._running -= 1
+                self._next()
+        try:
+            yield
+        finally:
+            if lets_go:
+                self._come_back()
+
+    def _come_back(self) -> None:
+        with self._return:
+            self._waiting -= 1
+            self._returning += 1
+            try:
+                while self._running >= self._size:
+                    self._return.wait()
+            finally:
+                # Also where a timeout interrupts the wait: the thread runs on, and counts.
+                self._returning -= 1
+                self._running += 1
+                self._next()
+
+    def _next(self) -> None:
+        """Give a free place away, if there is one. Call with the lock held."""
+        if self._running >= self._size:
+            return
+        if self._returning:
+            self._return.notify()
+        elif self._work:
+            self._running += 1
+            self._handed.append(self._work.popleft())
+            if self._idle:
+                self._idle -= 1
+                self._free.notify()
+                return
+            name = f"{self._name}-{len(self._threads)}"
+            thread = threading.Thread(target=self._serve, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self) -> None:
+        _local.pool = self
+        with self._free:
+            # Another may have taken what this thread was made for, and left it its place as idle.
+            fn = self._take()
+        while fn is not None:
+            fn()
+            fn = None  # else an idle thread keeps what its last task held
+            with self._free:
+                self._running -= 1
+                self._idle += 1
+                self._next()
+                fn = self._take()
+
+    def _take(self) -> Callable[[], None] | None:
+        while not self._handed:
+            if self._closing and not self._work:
+                self._free.notify_all()  # the others went on waiting while there was work
+                return None
+            self._free.wait()
+        return self._handed.popleft()
+
+
+@contextmanager
+def only_waiting() -> Iterator[None]:
+    """The code inside only waits: in a pool's thread, another may take its place meanwhile."""
+    pool: Pool | None = getattr(_local, "pool", None)
+    if pool is None:
+        yield
+        return
+    with pool.waiting():
+        yield

@@ -1,0 +1,97 @@
+"""Three processes at one ledger: greedy with small calls, in need of two limits, with big ones."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prefect_governor.blocks.ledger.batch import Batch
+from prefect_governor.blocks.ledger.desk import LedgerDesk
+from prefect_governor.blocks.ledger.owner import Owner
+from prefect_governor.blocks.ledger.records import Account, Bound, Demand, LimitTerms
+from prefect_governor.blocks.ledger.sqlite import SQLiteStore
+from prefect_governor.blocks.ledger.turns import AGE_SECONDS
+from tests.chaos.processes import ended_well, fork
+
+# Forking is the hazard here; newer Pythons warn of it wherever there are threads.
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded"),
+]
+
+SECONDS = 30.0
+CALL_SECONDS = 0.2
+GREEDY = 40
+CAP, CEILING = 8, 10_000
+
+
+def test_none_of_three_processes_waits_longer_than_twice_its_fair_share(tmp_path: Path) -> None:
+    """Calls of 0.2 s: 40 threads of small ones on 8 slots, each holding a tenth of the money; calls
+    that need a slot of both limits; calls that need 70% of the money.
+
+    Fair: passed for as long as a call may be, and then for the calls that are under way to end.
+    """
+    desk = _desk(tmp_path)
+
+    def define(batch: Batch) -> None:
+        batch.register(Account("team", "team", CEILING, None))
+        batch.define(LimitTerms("a", "a", CAP))
+        batch.define(LimitTerms("b", "b", 2))
+
+    desk.write(define).result(10)
+    desk.close()
+    kinds: dict[str, Callable[[], None]] = {
+        "greedy": lambda: _work(tmp_path, "greedy", ("a",), 1000, GREEDY, 0.0),
+        "both": lambda: _work(tmp_path, "both", ("a", "b"), 100, 3, 1.0),
+        "big": lambda: _work(tmp_path, "big", (), 7000, 1, 1.0),
+    }
+    children = [fork(work) for work in kinds.values()]
+    assert all([ended_well(child) for child in children])
+    waits = {
+        name: sorted(float(line) for line in (tmp_path / name).read_text().split())
+        for name in kinds
+    }
+    fair = AGE_SECONDS + CALL_SECONDS
+    for name, found in waits.items():
+        print(
+            f"{name}: {len(found)} calls, waits p50 {found[len(found) // 2]:.2f} s,"
+            f" longest {found[-1]:.2f} s (twice the fair share: {2 * fair:.1f} s)"
+        )
+        assert found[-1] <= 2 * fair
+    possible = CAP * SECONDS / CALL_SECONDS
+    assert len(waits["greedy"]) >= 0.4 * possible, "the others idle what they cannot use"
+    assert len(waits["big"]) >= SECONDS / (2 * fair) and len(waits["both"]) >= 20
+
+
+def _desk(folder: Path) -> LedgerDesk:
+    return LedgerDesk(SQLiteStore(folder / "ledger.db"), Owner(folder / "owners"))
+
+
+def _work(
+    folder: Path, name: str, limits: tuple[str, ...], nano: int, threads: int, late: float
+) -> None:
+    """Ask in so many threads, one call after another; tell what each waited."""
+    time.sleep(late)
+    desk = _desk(folder)
+    end = time.monotonic() + SECONDS - late
+    waits: list[float] = []
+
+    def ask(thread: int) -> None:
+        at = 0
+        while time.monotonic() < end:
+            call_id = f"{name}-{thread}-{at}"
+            demand = Demand(call_id, ("team",), limits, Bound(nano, 0, 0))
+            waits.append(desk.admit(demand).result().waited_seconds)
+            time.sleep(CALL_SECONDS)
+            desk.void(call_id, "over").result()
+            at += 1
+
+    workers = [threading.Thread(target=ask, args=(at,)) for at in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    desk.close()
+    (folder / name).write_text("\n".join(str(wait) for wait in waits))

@@ -1,0 +1,79 @@
+"""What a provider teaches is kept by every store, in the transaction of the call that taught it."""
+
+import pytest
+
+from prefect_governor.blocks.ledger.desk import LedgerDesk
+from prefect_governor.blocks.ledger.records import Account, LimitTerms, RateReading, Signals, Usage
+from prefect_governor.blocks.ledger.store import Store
+from tests.contract.conftest import Clock, Office, define, demand
+
+KEY = "upstream/api/model/0a1b2c3d"
+TERMS = LimitTerms(KEY, "model at api", adaptive=True)
+
+
+@pytest.fixture
+def desk(office: Office, store: Store) -> LedgerDesk:
+    define(store, Account("team", "team", 10**12, None), LimitTerms("llm", "llm"))
+    return office.desk(store=store)
+
+
+def meet(desk: LedgerDesk) -> None:
+    desk.write(lambda batch: batch.define(TERMS))
+    desk.run_once()
+
+
+def refuse(desk: LedgerDesk, call_id: str, *readings: RateReading) -> None:
+    desk.throttled((KEY,), 1.0)
+    desk.void(call_id, "429", signals=Signals(429, 0.1, 1.0, readings))
+    desk.run_once()
+
+
+def test_a_429_cuts_the_cap_for_every_process(
+    desk: LedgerDesk, office: Office, clock: Clock
+) -> None:
+    meet(desk)
+    calls = [f"call-{number}" for number in range(8)]
+    admitted = [desk.admit(demand(each, limits=(KEY,))) for each in calls]
+    desk.run_once()
+    assert all(each.done() for each in admitted)
+    refuse(desk, calls[0])
+    other = office.desk("other")
+    meet(other)
+    gate = other.store.read_gate(KEY)
+    assert gate is not None
+    assert gate.upstream is not None
+    assert (gate.cap, gate.in_flight, gate.upstream.episodes) == (6, 7, 1)
+    clock.pass_(2.0)
+    waits = other.admit(demand("more", limits=(KEY,)))
+    other.run_once()
+    assert not waits.done()
+    for each in calls[1:3]:
+        desk.settle(each, Usage(1, 1, 1), signals=Signals(200, 1.0))
+    desk.run_once()
+    other.run_once()
+    assert waits.done()
+
+
+def test_headers_teach_a_rate_to_every_process_and_defining_it_again_keeps_it(
+    desk: LedgerDesk, office: Office, clock: Clock
+) -> None:
+    meet(desk)
+    desk.admit(demand("first", limits=(KEY,)))
+    desk.run_once()
+    low = RateReading("requests", 10, 0, 58.0)
+    desk.settle("first", Usage(1, 1, 1), signals=Signals(200, 1.0, 0.0, (low,)))
+    desk.run_once()
+    other = office.desk("other")
+    meet(other)
+    taken = [other.admit(demand(f"call-{number}", limits=(KEY,))) for number in range(12)]
+    other.run_once()
+    assert sum(each.done() for each in taken) == 9
+    gate = other.store.read_gate(KEY)
+    assert gate is not None
+    assert gate.upstream is not None
+    rate = gate.upstream.rates.rates["requests"].meter.rate
+    assert (rate.amount, rate.window_seconds) == (10, 60)
+    # A limit that people configured learns nothing, and keeps nothing.
+    plain = other.store.read_gate("llm")
+    assert plain is not None
+    assert plain.upstream is None

@@ -1,0 +1,301 @@
+"""A research run end to end: a real Prefect server, a real provider whose model reads and plans."""
+
+import json
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
+
+from prefect_governor import research
+from prefect_governor.blocks.errors import ConfigurationError, RunFailed
+from prefect_governor.flows.agent.evidence import citations_in
+from prefect_governor.flows.inquiry.report import ResearchReport
+from tests.provider.process import ProviderProcess
+from tests.provider.riddles import Riddle, World, make_world
+
+MODEL = "openai/gpt-4o-mini"
+
+pytestmark = pytest.mark.usefixtures("server")
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world()
+
+
+@pytest.fixture
+def notes(world: World, tmp_path: Path) -> Path:
+    """The world's files in a folder."""
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for name, text in world.files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def options(notes: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "corpus": ["*.md"], "folder": str(notes), "model": MODEL, "max_output_tokens": 400, **more
+    }  # fmt: skip
+
+
+def ask(question: str, notes: Path, **more: Any) -> ResearchReport:
+    report = research(question, **options(notes, **more))
+    assert isinstance(report, ResearchReport)
+    return report
+
+
+def plan(*tasks: tuple[str, str, list[str]]) -> dict[str, Any]:
+    return {
+        "tasks": [
+            {"id": name, "objective": objective, "depends_on": needs}
+            for name, objective, needs in tasks
+        ]
+    }
+
+
+def plain(answer: str) -> str:
+    """An answer without its citations."""
+    for citation in citations_in(answer):
+        answer = answer.replace(f" {citation}", "").replace(
+            f" [{citation.source}:{citation.first}]", ""
+        )
+    return answer.strip()
+
+
+def wrong(riddle: Riddle, report: ResearchReport, world: World) -> str | None:
+    """What is wrong with a report's answer, None where nothing is."""
+    if plain(report.answer or "") != riddle.answer:
+        return f"{riddle.question} {riddle.answer!r} != {report.answer!r}: {report.reason}"
+    for citation in citations_in(report.answer or ""):
+        line = world.files[citation.source].split("\n")[citation.first - 1]
+        if not any(part in line for part in riddle.answer.split("; ")):
+            return f"{citation} does not hold {riddle.answer!r}: {line!r}"
+    return None if report.citations else "nothing is cited"
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3])
+def test_questions_are_answered_with_the_lines_that_hold_the_answer(
+    upstream: ProviderProcess, world: World, notes: Path, hops: int
+) -> None:
+    upstream.renew(reads=True)
+    for riddle in [each for each in world.riddles if len(each.hops) == hops][:2]:
+        assert wrong(riddle, ask(riddle.question, notes), world) is None
+
+
+def test_the_bill_is_what_was_spent_and_the_arrows_are_drawn(
+    upstream: ProviderProcess, world: World, notes: Path
+) -> None:
+    upstream.renew(reads=True)
+    riddle = next(each for each in world.riddles if len(each.hops) == 3)
+    report = ask(riddle.question, notes, max_usd="1")
+    stats = upstream.settled_stats()
+    assert int(report.budget.spent_usd * 10**9) == stats["billed_nano"]
+    assert report.cost_multiple is not None and report.cost_multiple > 1
+    with get_client(sync_client=True) as client:
+        runs = client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[UUID(report.run_id)]))
+        )
+        by_name = {run.name: run for run in runs}
+        inputs = {
+            name: {str(getattr(each, "id", None)) for each in run.task_inputs.get("inputs", [])}
+            for name, run in by_name.items()
+        }
+        assert inputs["town"] == {str(by_name["manager"].id)}
+        assert inputs["river"] == {str(by_name["town"].id)}
+        artifacts = client.read_artifacts(
+            artifact_filter=ArtifactFilter(
+                flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(report.run_id)])
+            )
+        )
+    keys = {artifact.key for artifact in artifacts}
+    assert {"research-plan", "research-graph", "research-summary", "research-items"} <= keys
+
+
+def test_a_task_that_fails_takes_its_dependants_with_it_by_name_and_nobody_else(
+    upstream: ProviderProcess, notes: Path, world: World
+) -> None:
+    (depot, person) = next(
+        (subject, value) for (relation, subject), value in world.facts.items()
+        if relation == "manager"
+    )  # fmt: skip
+    upstream.renew(
+        reads=True,
+        script={"Your task: break": {"status": 400, "text": "no", "code": "invalid_request"}},
+    )
+    report = ask(
+        "What of the depot?",
+        notes,
+        plan=plan(
+            ("who", f"What is the manager of {depot}?", []),
+            ("bad", "break", []),
+            ("after", "What is the home town of the answer of task bad?", ["bad"]),
+            ("town", "What is the home town of the answer of task who?", ["who"]),
+        ),
+        max_rounds=0,
+    )
+    states = {item.key: item.state for item in report.items}
+    assert states == {
+        "who": "succeeded", "bad": "failed", "after": "skipped", "town": "succeeded",
+    }  # fmt: skip
+    assert report.outcome == "partial"
+    after = next(item for item in report.items if item.key == "after")
+    assert after.reason is not None and "'bad'" in after.reason
+    assert "bad" in (report.answer or "") and "after" in (report.answer or "")
+    assert person.split()[0] in json.dumps([item.to_json() for item in report.items])
+
+
+def test_a_plan_that_cannot_run_fails_before_a_sub_agent_spends(
+    upstream: ProviderProcess, notes: Path
+) -> None:
+    looped = json.dumps(plan(("a", "x", ["b"]), ("b", "y", ["a"])))
+    upstream.renew(script={".": looped})
+    with pytest.raises(RunFailed, match="cycle") as caught:
+        ask("Who?", notes)
+    assert upstream.settled_stats()["requests"] == 2
+    assert caught.value.report.items == []
+    upstream.renew()
+    with pytest.raises(ConfigurationError, match="cycle"):
+        ask("Who?", notes, plan=json.loads(looped))
+    assert upstream.settled_stats()["requests"] == 0
+
+
+def test_a_bad_plan_goes_back_once_with_what_is_wrong_with_it(
+    upstream: ProviderProcess, notes: Path
+) -> None:
+    good = json.dumps(plan(("only", "What is the mood of nobody?", [])))
+    upstream.renew(script={"The plan cannot run": good, "Who": "no JSON at all"})
+    report = ask("Who?", notes)
+    assert [item.key for item in report.items] == ["only"]
+
+
+def test_no_money_for_the_synthesis_is_said_before_anything_is_spent(
+    upstream: ProviderProcess, notes: Path
+) -> None:
+    upstream.renew(reads=True)
+    tasks = plan(("a", "What is x of y?", []), ("b", "What is x of z?", []))
+    with pytest.raises(RunFailed, match="synthesis"):
+        ask("Both?", notes, plan=tasks, max_usd="0.0001", max_rounds=0)
+    assert upstream.settled_stats()["requests"] == 0
+
+
+def test_max_cost_multiple_refuses_a_plan_before_a_sub_agent_spends(
+    upstream: ProviderProcess, notes: Path
+) -> None:
+    tasks = plan(*[(f"t{at}", "What is x of y?", []) for at in range(8)])
+    with pytest.raises(ConfigurationError, match="max_cost_multiple"):
+        ask("All?", notes, plan=tasks, max_cost_multiple=1.5)
+    assert upstream.settled_stats()["requests"] == 0
+
+
+def test_a_citation_that_matches_nothing_retrieved_is_removed_and_said(
+    upstream: ProviderProcess, notes: Path
+) -> None:
+    upstream.renew(script={"Your task": "It is 7 [notes-01.md:1-2] and 8 [made-up.md:3]."})
+    report = ask("How many?", notes, plan=plan(("only", "count", [])))
+    assert report.answer == "It is 7 and 8."
+    reason = report.items[0].reason or ""
+    assert "[made-up.md:3]" in reason and "never retrieved" in reason
+
+
+def test_the_lead_adds_and_cancels_while_others_run(upstream: ProviderProcess, notes: Path) -> None:
+    added = {
+        "add": [{"id": "more", "objective": "third", "depends_on": ["a"]}], "cancel": ["late"]
+    }  # fmt: skip
+    upstream.renew(
+        script=[
+            {"match": "a \\(first\\) is succeeded", "reply": [json.dumps(added), "{}"]},
+            {"match": "is under way", "reply": "{}"},
+            {"match": "Your task: slow", "reply": {"text": "slowly", "latency_seconds": 2.0}},
+            {"match": "Your task", "reply": "found"},
+            {"match": ".", "reply": "all of it"},
+        ]
+    )
+    tasks = plan(("a", "first", []), ("slow", "slow", []), ("late", "last", ["slow"]))
+    report = ask("Everything?", notes, plan=tasks)
+    states = {item.key: item.state for item in report.items}
+    assert states == {
+        "a": "succeeded", "slow": "succeeded", "late": "not_started", "more": "succeeded",
+    }  # fmt: skip
+    assert any("added: more" in note for note in report.notes)
+
+
+def test_a_dead_key_stops_the_run_at_once_and_says_what_to_do(
+    upstream: ProviderProcess, notes: Path
+) -> None:
+    upstream.renew(keys=["another"], latency_seconds=0.2)
+    tasks = plan(*[(f"t{at}", "What is x of y?", []) for at in range(30)])
+    with pytest.raises(RunFailed) as caught:
+        ask("All?", notes, plan=tasks, max_rounds=0, max_concurrent=4)
+    report = caught.value.report
+    assert upstream.settled_stats()["requests"] <= 4
+    assert "401" in str(caught.value) or "key" in str(caught.value)
+    counts = Counter(item.state for item in report.items)
+    assert counts["not_started"] >= 26
+
+
+def test_tools_and_agents_of_the_users_own(upstream: ProviderProcess, notes: Path) -> None:
+    seen: list[tuple[str, dict[str, str]]] = []
+
+    def agent(task: Any, inputs: dict[str, str], governor: Any) -> dict[str, Any]:
+        seen.append((task.id, inputs))
+        reply = governor.completion(
+            MODEL, [{"role": "user", "content": task.objective}], max_tokens=20
+        )
+        first = reply.choices[0].message.content
+        return {"answer": f"{first} [notes-01.md:1]", "evidence": {"notes-01.md": [[1, 2]]}}
+
+    tasks = plan(("a", "first", []), ("b", "second", ["a"]))
+    report = ask("Both?", notes, plan=tasks, agent=agent, max_rounds=0)
+    stats = upstream.settled_stats()
+    assert [name for name, _ in seen] == ["a", "b"] and set(seen[1][1]) == {"a"}
+    assert int(report.budget.spent_usd * 10**9) == stats["billed_nano"]
+    assert [item.calls for item in report.items] == [1, 1]
+
+
+def test_what_the_governors_tools_showed_an_agent_of_the_users_own_may_be_cited(
+    upstream: ProviderProcess, notes: Path
+) -> None:
+    offered: dict[str, list[str]] = {}
+
+    def agent(task: Any, inputs: dict[str, str], governor: Any) -> str:
+        by_name = {each.__name__: each for each in governor.tools}
+        offered[task.id] = sorted(by_name)
+        if inputs:
+            return str(by_name["read_result"]("a"))
+        by_name["read"]("notes-01.md", first=1, last=2)
+        return "seen [notes-01.md:1-2], never seen [notes-02.md:1]"
+
+    def own(word: str) -> str:
+        """A tool of the run."""
+        return word
+
+    tasks = plan(("a", "first", []), ("b", "second", ["a"]))
+    report = ask("Both?", notes, plan=tasks, agent=agent, tools=[own], max_rounds=0)
+    assert offered == {
+        "a": ["own", "read", "search_corpus"], "b": ["own", "read", "read_result", "search_corpus"],
+    }  # fmt: skip
+    for item in report.items:
+        assert item.result["answer"] == "seen [notes-01.md:1-2], never seen"
+        assert item.result["retrieved"] == {"notes-01.md": [[1, 2]]}
+
+
+def test_offline_the_question_is_cut_by_rule_and_the_lines_are_cited(notes: Path) -> None:
+    report = research(
+        "What is the stock of the depots?; Who is the manager of the depots?",
+        corpus=["*.md"], folder=str(notes), model="offline/extract",
+    )  # fmt: skip
+    assert report.outcome == "complete" and len(report.items) == 2
+    assert report.citations
+    assert any("by rule" in note for note in report.notes)
+    assert report.budget.spent_usd > Decimal(0)

@@ -1,0 +1,1 @@
+"""Agents of other libraries, as the docs show them: `./run --group recipes pytest -m recipes`."""

@@ -1,0 +1,224 @@
+"""Gemini's and Ollama's own APIs: the model, the bound, and what the reply was billed for."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefect_governor.blocks.errors import NotBounded
+from prefect_governor.blocks.model.prices import load_price
+from prefect_governor.blocks.wire.dialects import dialect_of, is_free
+from prefect_governor.blocks.wire.dialects.gemini import Gemini
+from prefect_governor.blocks.wire.dialects.ollama import Ollama
+from prefect_governor.blocks.wire.plans import CallPlan, StreamReader
+
+PATH = "/v1beta/models/gemini-2.5-flash-lite:generateContent"
+STREAM = "/v1beta/models/gemini-2.5-flash-lite:streamGenerateContent"
+LITE = load_price("gemini/gemini-2.5-flash-lite")
+CONTENTS = [{"role": "user", "parts": [{"text": "What is it?"}]}]
+
+
+def gemini(path: str = PATH, **config: Any) -> CallPlan:
+    body = {"contents": CONTENTS, "generationConfig": {"maxOutputTokens": 50, **config}}
+    assert LITE is not None
+    asked = Gemini().open(json.dumps(body).encode(), path=path)
+    return Gemini().plan(asked, price=LITE, encoding=None)
+
+
+def ollama(**fields: Any) -> CallPlan:
+    body = {"model": "any", "prompt": "x", "options": {"num_predict": 20}, **fields}
+    price = load_price("ollama/any")
+    assert price is not None
+    return Ollama().plan(Ollama().open(json.dumps(body).encode()), price=price, encoding=None)
+
+
+def fed(reader: StreamReader, whole: bytes, size: int) -> bytes:
+    shown = b"".join(reader.feed(whole[at : at + size]) for at in range(0, len(whole), size))
+    return shown + reader.flush()
+
+
+# Gemini
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "streamed"),
+    [
+        (PATH, "gemini-2.5-flash-lite", False),
+        (STREAM, "gemini-2.5-flash-lite", True),
+        ("/models/g:generateContent", "g", False),
+    ],
+)
+def test_model_stands_in_the_path(path: str, model: str, streamed: bool) -> None:
+    assert isinstance(dialect_of("POST", path), Gemini)
+    asked = Gemini().open(b'{"contents": []}', path=path)
+    assert (asked.model, asked.streamed) == (model, streamed)
+
+
+def test_request_whose_path_names_no_model_is_refused() -> None:
+    with pytest.raises(NotBounded, match="model"):
+        Gemini().open(b"{}", path="/v1beta/models")
+
+
+def test_counting_tokens_is_free_and_other_verbs_are_not() -> None:
+    assert is_free("POST", "/v1beta/models/gemini-2.5-pro:countTokens")
+    assert not is_free("POST", PATH)
+    assert not is_free("POST", "/v1beta/models/gemini-2.5-pro:batchGenerateContent")
+
+
+def test_bound_of_several_candidates_is_their_sum() -> None:
+    made = gemini(candidateCount=3)
+    assert (made.output_tokens, made.output_limit, made.least_output_tokens) == (150, None, None)
+    assert len(made.body) < gemini().input_tokens < len(made.body) + 80
+
+
+def test_names_in_snake_case_are_read_too() -> None:
+    body = {
+        "contents": CONTENTS,
+        "system_instruction": {"parts": [{"text": "Be brief."}]},
+        "generation_config": {"max_output_tokens": 7},
+    }
+    assert LITE is not None
+    asked = Gemini().open(json.dumps(body).encode(), path=PATH)
+    made = Gemini().plan(asked, price=LITE, encoding=None)
+    assert made.output_tokens == 7
+    assert json.loads(made.body)["systemInstruction"]["parts"]
+
+
+def test_fitting_leaves_room_for_the_thoughts() -> None:
+    assert gemini(thinkingConfig={"thinkingBudget": 30}).least_output_tokens == 31
+    assert gemini(thinkingConfig={"thinkingBudget": -1}).least_output_tokens == 1
+    assert gemini(STREAM).least_output_tokens is None
+    made = Gemini().refit(gemini(), 12)
+    assert json.loads(made.body)["generationConfig"]["maxOutputTokens"] == 12
+    assert made.output_tokens == made.output_limit == 12
+
+
+def chunk(text: str, reason: str | None = None, index: int = 0, **usage: int) -> dict[str, Any]:
+    candidate: dict[str, Any] = {"content": {"parts": [{"text": text}]}, "index": index}
+    if reason is not None:
+        candidate["finishReason"] = reason
+    found: dict[str, Any] = {"candidates": [candidate]}
+    return {**found, "usageMetadata": usage} if usage else found
+
+
+def sse(*chunks: Any) -> bytes:
+    return b"".join(b"data: " + json.dumps(each).encode() + b"\r\n\r\n" for each in chunks)
+
+
+def test_thoughts_and_what_the_total_alone_holds_are_output() -> None:
+    counts = {"promptTokenCount": 10, "cachedContentTokenCount": 4, "candidatesTokenCount": 5}
+    plain = Gemini().read(json.dumps(chunk("x", "STOP", **counts)).encode())
+    assert plain is not None
+    assert (plain.parts.input_tokens, plain.parts.cached_input_tokens) == (10, 4)
+    assert (plain.parts.output_tokens, plain.cut) == (5, False)
+    thought = {**counts, "thoughtsTokenCount": 7}
+    more = Gemini().read(json.dumps(chunk("x", "MAX_TOKENS", **thought)).encode())
+    assert more is not None and (more.parts.output_tokens, more.cut) == (12, True)
+    assert more.parts.reasoning_tokens == 7
+    total = Gemini().read(json.dumps(chunk("x", "STOP", **counts, totalTokenCount=40)).encode())
+    assert total is not None and total.parts.output_tokens == 30
+
+
+def test_prompt_that_was_blocked_is_billed_for_its_input() -> None:
+    reply = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 9}}
+    billed = Gemini().read(json.dumps(reply).encode())
+    assert billed is not None
+    assert (billed.parts.input_tokens, billed.parts.output_tokens) == (9, 0)
+
+
+@given(size=st.integers(1, 70))
+def test_stream_is_confirmed_by_its_end_alone(size: int) -> None:
+    whole = sse(
+        chunk("one", promptTokenCount=10, candidatesTokenCount=1),
+        chunk("two", "STOP", promptTokenCount=10, candidatesTokenCount=9),
+    )
+    reader = Gemini().stream(gemini(STREAM))
+    assert reader.feed(whole) == whole and reader.finished() is None
+    reader = Gemini().stream(gemini(STREAM))
+    assert fed(reader, whole, size) == whole
+    billed = reader.finished()
+    assert billed is not None and billed.parts.output_tokens == 9
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [],
+        [chunk("one", promptTokenCount=10, candidatesTokenCount=1)],
+        [chunk("one", "STOP")],
+        # One of two candidates has not ended, and some models say STOP before they stop.
+        [chunk("a", "STOP", promptTokenCount=10), chunk("b", index=1, promptTokenCount=10)],
+        [chunk("a", "STOP", promptTokenCount=10), chunk("b", promptTokenCount=10)],
+        [chunk("a", "STOP", promptTokenCount=10), {"error": {"code": 500}}],
+        [chunk("a", "STOP", promptTokenCount=0, candidatesTokenCount=3)],
+    ],
+)
+def test_stream_that_was_cut_confirms_nothing(chunks: list[Any]) -> None:
+    reader = Gemini().stream(gemini(STREAM))
+    fed(reader, sse(*chunks), 1000)
+    assert reader.finished() is None
+    assert Gemini().read(json.dumps(chunks).encode()) is None
+
+
+def test_stream_as_one_array_is_read_by_its_last_part() -> None:
+    chunks = [
+        chunk("one", promptTokenCount=10, candidatesTokenCount=1),
+        chunk("two", "STOP", promptTokenCount=10, candidatesTokenCount=9),
+    ]
+    billed = Gemini().read(json.dumps(chunks).encode())
+    assert billed is not None and billed.parts.output_tokens == 9
+
+
+# Ollama
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/proxy/api/chat"])
+def test_ollamas_paths_are_known(path: str) -> None:
+    assert isinstance(dialect_of("POST", path), Ollama)
+    assert is_free("POST", "/api/show")
+
+
+def test_model_of_ones_own_machine_costs_nothing_unless_a_price_says_so() -> None:
+    price = load_price("ollama/nobody-knows-it")
+    assert price is not None
+    made = ollama()
+    assert made.bound(price).nano == 0
+    assert made.bound(price).tokens > 20
+    assert load_price("nobody-knows-it") is None
+
+
+def test_ollama_streams_unless_it_is_told_not_to() -> None:
+    assert ollama().streamed and ollama().least_output_tokens is None
+    whole = ollama(stream=False)
+    assert not whole.streamed and whole.least_output_tokens == 1
+    assert json.loads(Ollama().refit(whole, 6).body)["options"]["num_predict"] == 6
+
+
+def test_counts_of_a_whole_reply() -> None:
+    reply = {"done": True, "done_reason": "length", "prompt_eval_count": 7, "eval_count": 20}
+    billed = Ollama().read(json.dumps(reply).encode())
+    assert billed is not None
+    assert (billed.parts.input_tokens, billed.parts.output_tokens, billed.cut) == (7, 20, True)
+    assert Ollama().read(json.dumps({**reply, "done": False}).encode()) is None
+    assert Ollama().read(json.dumps({**reply, "prompt_eval_count": None}).encode()) is None
+
+
+@given(size=st.integers(1, 70), ended=st.booleans())
+def test_lines_are_read_wherever_the_stream_is_cut(size: int, ended: bool) -> None:
+    lines = [
+        {"response": "one", "done": False},
+        {"response": "", "done": True, "prompt_eval_count": 7, "eval_count": 3},
+    ]
+    whole = b"\n".join(json.dumps(each).encode() for each in lines) + (b"\n" if ended else b"")
+    reader = Ollama().stream(ollama())
+    assert fed(reader, whole, size) == whole
+    billed = reader.finished()
+    assert billed is not None and billed.parts.output_tokens == 3
+
+
+def test_lines_without_the_last_one_confirm_nothing() -> None:
+    reader = Ollama().stream(ollama())
+    fed(reader, b'{"response": "one", "done": false}\n{"response": "t', 9)
+    assert reader.finished() is None

@@ -1,0 +1,375 @@
+"""The bound of a response is never below what a provider may bill; what has none is refused."""
+
+import itertools
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefect_governor.blocks.errors import NotBounded
+from prefect_governor.blocks.model.prices import load_price
+from prefect_governor.blocks.model.tokens import count_tokens
+from prefect_governor.blocks.wire.dialects import dialect_of
+from prefect_governor.blocks.wire.dialects.openai_responses import OpenAIResponses
+from prefect_governor.blocks.wire.plans import Billed, CallPlan
+
+DIALECT = OpenAIResponses()
+O200K = "o200k_base"
+TOOL = {"type": "function", "name": "find", "parameters": {"type": "object"}}
+REASONING = {"type": "reasoning", "id": "rs_1", "summary": []}
+
+
+def plan(*, model: str = "gpt-4o-mini", encoding: str | None = O200K, **fields: Any) -> CallPlan:
+    price = load_price(model)
+    assert price is not None
+    request = {"model": model, "input": "What is it?", "max_output_tokens": 20, **fields}
+    return DIALECT.plan(DIALECT.open(json.dumps(request).encode()), price=price, encoding=encoding)
+
+
+def refused(message: str, **fields: Any) -> None:
+    with pytest.raises(NotBounded, match=message):
+        plan(**fields)
+
+
+def usage(inputs: int = 10, outputs: int = 5, **more: Any) -> dict[str, Any]:
+    return {"input_tokens": inputs, "output_tokens": outputs, **more}
+
+
+def response(**fields: Any) -> dict[str, Any]:
+    return {"id": "resp_1", "object": "response", "status": "completed", "output": [], **fields}
+
+
+def read(**fields: Any) -> Billed | None:
+    return DIALECT.read(json.dumps(response(**fields)).encode())
+
+
+def test_gateways_are_known_by_the_end_of_the_path() -> None:
+    for path in ("/v1/responses", "/responses", "/api/v1/responses/"):
+        assert isinstance(dialect_of("POST", path), OpenAIResponses)
+    for method, path in [
+        ("DELETE", "/v1/responses"),
+        ("POST", "/v1/responses/resp_1/cancel"),
+        ("POST", "/v1/responses/input_tokens"),
+    ]:
+        assert not DIALECT.matches(method, path)
+
+
+# The bound
+
+
+def test_input_bound_is_one_and_a_half_times_the_local_tokens_and_the_overhead() -> None:
+    text = "The quick brown fox jumps over the lazy dog. " * 50
+    made = plan(input=text, instructions=text)
+    local = 2 * count_tokens(text, O200K)
+    assert made.local_input_tokens == local
+    # A request, a message, and the instructions, which become one.
+    assert made.input_tokens == math.ceil(1.5 * local) + 16 * 3
+
+
+def test_text_is_the_same_as_a_text_or_as_a_message_of_parts() -> None:
+    text = "line one\nline two\n" * 40
+    parts = [{"type": "input_text", "text": text}]
+    for given_input in (
+        [{"role": "user", "content": text}],
+        [{"type": "message", "role": "user", "content": parts}],
+    ):
+        assert plan(input=given_input).input_tokens == plan(input=text).input_tokens
+
+
+def test_input_bound_is_the_bytes_where_no_tokenizer_is_known() -> None:
+    made = plan(encoding=None)
+    assert made.input_tokens == len(made.body) + 16 * 3
+    assert made.local_input_tokens is None
+
+
+def test_tools_schemas_calls_and_their_outputs_are_counted() -> None:
+    bare = plan(input=[]).input_tokens
+    assert plan(input=[], tools=[TOOL] * 3).input_tokens > bare + 3 * 16
+    schema = {"format": {"type": "json_schema", "name": "x", "schema": {"title": "word " * 99}}}
+    assert plan(input=[], text=schema).input_tokens > bare + 99
+    for item in (
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "word " * 99},
+        {"type": "function_call_output", "call_id": "c", "output": "word " * 99},
+        {"type": "custom_tool_call", "call_id": "c", "name": "f", "input": "word " * 99},
+        {
+            "type": "custom_tool_call_output",
+            "call_id": "c",
+            "output": [{"type": "input_text", "text": "word " * 99}],
+        },
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "word " * 99, "annotations": []}],
+        },
+    ):
+        assert plan(input=[item]).input_tokens > bare + 99
+
+
+def test_thoughts_that_only_the_provider_can_read_count_a_token_a_byte() -> None:
+    sealed = {**REASONING, "encrypted_content": "A" * 4000}
+    made = plan(input=[sealed])
+    assert made.input_tokens >= 4000
+    # ... and teach nothing of how the provider counts.
+    assert made.local_input_tokens is None
+
+
+words = st.text(min_size=0, max_size=120)
+
+
+@given(
+    texts=st.lists(words, min_size=1, max_size=5),
+    tools=st.lists(words, max_size=3),
+    factor=st.floats(1.0, 1.5),
+)
+def test_no_provider_within_the_premise_counts_more_than_the_bound(
+    texts: list[str], tools: list[str], factor: float
+) -> None:
+    items = [{"role": "user", "content": text} for text in texts]
+    declared = [{"type": "function", "name": "f", "description": t} for t in tools]
+    made = plan(input=items, tools=declared or None)
+    count = 3 + sum(4 + count_tokens(text, O200K) for text in texts)
+    if declared:
+        written = json.dumps(declared, ensure_ascii=False, separators=(",", ":"))
+        count += count_tokens(written, O200K)
+    ceiling = len(made.body) + 16 * (len(items) + len(declared))
+    assert min(math.ceil(count * factor), ceiling) <= made.input_tokens
+
+
+def test_output_bound_is_max_output_tokens_thoughts_included() -> None:
+    made = plan(model="gpt-5-mini", max_output_tokens=300, reasoning={"effort": "high"})
+    assert made.output_tokens == made.output_limit == 300
+
+
+@pytest.mark.parametrize("item", ["message", "function_call_output"])
+def test_image_is_bounded_by_its_models_rule_whatever_its_size(item: str) -> None:
+    name = "content" if item == "message" else "output"
+
+    def made(**image: Any) -> CallPlan:
+        parts = [{"type": "input_text", "text": "look"}, {"type": "input_image", **image}]
+        return plan(model="gpt-4o", input=[{"type": item, "role": "user", name: parts}])
+
+    small = made(image_url="https://x.test/a.png").input_tokens
+    assert small > 85 + 8 * 170
+    assert made(image_url="data:image/png;base64," + "A" * 99_999).input_tokens == small
+    assert made(image_url="https://x.test/a.png", detail="low").input_tokens <= small - 8 * 170
+    for image in ({}, {"file_id": "file_1"}, {"image_url": "x", "detail": "original"}):
+        with pytest.raises(NotBounded, match="image"):
+            made(**image)
+    with pytest.raises(NotBounded, match="o3-mini"):
+        plan(
+            model="o3-mini",
+            input=[{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}],
+        )
+
+
+@pytest.mark.parametrize("limit", [None, 0, -1, True, "20", 1.5])
+def test_output_without_a_limit_is_refused(limit: Any) -> None:
+    refused("max_output_tokens", max_output_tokens=limit)
+
+
+def test_fitted_plan_asks_for_the_smaller_answer_and_a_stream_is_never_fitted() -> None:
+    made = plan(max_output_tokens=500)
+    assert made.least_output_tokens == 16
+    fitted = DIALECT.refit(made, 64)
+    assert json.loads(fitted.body) == {**json.loads(made.body), "max_output_tokens": 64}
+    assert (fitted.output_tokens, fitted.output_limit) == (64, 64)
+    assert plan(stream=True).least_output_tokens is None
+
+
+# What is refused, by name
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["previous_response_id", "conversation", "prompt", "context_management", "n", "max_tokens"],
+)
+def test_field_whose_cost_is_not_in_the_body_is_refused_by_name(field: str) -> None:
+    refused(f"`{field}`", **{field: "resp_123"})
+    nothing: dict[str, Any] = {field: None}
+    assert plan(**nothing)
+
+
+def test_background_is_refused_and_its_absence_is_not() -> None:
+    refused("`background`", background=True)
+    assert plan(background=False)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["web_search", "web_search_preview", "file_search", "code_interpreter", "computer_use_preview",
+     "mcp", "image_generation", "local_shell", "shell", "apply_patch", "never-heard-of"],
+)  # fmt: skip
+def test_hosted_tool_is_refused_by_name(kind: str) -> None:
+    refused(f"hosted tool '{kind}'", tools=[TOOL, {"type": kind}])
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "item_reference", "id": "msg_1"},
+        {"type": "image_generation_call", "id": "x"},
+        {"type": "computer_call_output", "call_id": "x", "output": {}},
+        {"type": "web_search_call", "id": "x"},
+        {"type": "mcp_call", "id": "x"},
+        {"type": "compaction", "encrypted_content": "x"},
+        {"id": "no type"},
+    ],
+)
+def test_item_whose_cost_is_not_in_the_body_is_refused_by_name(item: dict[str, Any]) -> None:
+    refused(str(item.get("type")), input=[item])
+
+
+def test_thoughts_by_their_name_alone_are_refused_with_the_fix() -> None:
+    refused("reasoning.encrypted_content", input=[REASONING])
+
+
+@pytest.mark.parametrize("kind", ["input_file", "input_audio", "never-heard-of"])
+@pytest.mark.parametrize("item", ["message", "function_call_output"])
+def test_part_that_its_bytes_do_not_bound_is_refused_by_name(item: str, kind: str) -> None:
+    name = "content" if item == "message" else "output"
+    refused(f"'{kind}'", input=[{"type": item, "role": "user", name: [{"type": kind}]}])
+
+
+@pytest.mark.parametrize("given_input", [None, 3, {"role": "user"}, ["text"], [None]])
+def test_input_that_is_neither_text_nor_items_is_refused(given_input: Any) -> None:
+    refused("`input`", input=given_input)
+
+
+def test_what_only_lowers_or_changes_no_cost_passes() -> None:
+    assert plan(
+        truncation="auto", store=False, include=["reasoning.encrypted_content"], top_p=0.5,
+        temperature=0, metadata={"a": "b"}, max_tool_calls=3, parallel_tool_calls=True, user="u",
+        prompt_cache_key="k", safety_identifier="s", stream_options={"include_obfuscation": False},
+    )  # fmt: skip
+
+
+# The service tier
+
+
+def test_tier_is_asked_for_by_name_where_a_model_has_dearer_ones() -> None:
+    made = plan(model="gpt-5")
+    assert json.loads(made.body)["service_tier"] == "default"
+    assert "service_tier" not in json.loads(plan(model="o3-mini").body)
+    price = load_price("gpt-5")
+    assert price is not None
+    auto = plan(model="gpt-5", service_tier="auto")
+    assert auto.bound(price).nano > made.bound(price).nano
+    assert plan(model="gpt-5", service_tier="flex").bound(price).nano < made.bound(price).nano
+    refused("service tier", model="o3-mini", service_tier="priority")
+
+
+# The reply
+
+
+def test_usage_is_read_with_its_cached_written_and_thought_tokens() -> None:
+    found = read(
+        service_tier="priority",
+        usage=usage(
+            100, 50, total_tokens=150,
+            input_tokens_details={"cached_tokens": 40, "cache_write_tokens": 10},
+            output_tokens_details={"reasoning_tokens": 30},
+        ),
+    )  # fmt: skip
+    assert found is not None
+    parts = found.parts
+    assert (parts.input_tokens, parts.output_tokens) == (100, 50)
+    assert (parts.cached_input_tokens, parts.cache_write_tokens, parts.reasoning_tokens) == (
+        40, 10, 30,
+    )  # fmt: skip
+    assert found.service_tier == "priority"
+    assert not found.cut
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"usage": None},
+        {"usage": usage(0, 5)},
+        {"usage": usage(-1, 5)},
+        {"usage": {"input_tokens": 10}},
+        {"usage": {"input_tokens": True, "output_tokens": 1}},
+        {"usage": usage(), "status": "in_progress"},
+        {"usage": usage(), "status": "queued"},
+    ],
+)
+def test_reply_whose_bill_cannot_be_trusted_is_none(fields: dict[str, Any]) -> None:
+    assert read(**fields) is None
+
+
+def test_answer_that_stopped_at_its_limit_is_billed_and_said_to_be_cut() -> None:
+    found = read(
+        status="incomplete", incomplete_details={"reason": "max_output_tokens"}, usage=usage()
+    )
+    assert found is not None and found.cut
+    filtered = read(
+        status="incomplete", incomplete_details={"reason": "content_filter"}, usage=usage()
+    )
+    assert filtered is not None and not filtered.cut
+
+
+def test_broken_replies_are_none() -> None:
+    for body in (b"", b"{", b"[]", b"null", b"[" * 100_000):
+        assert DIALECT.read(body) is None
+
+
+# The stream
+
+
+def event(kind: str, **fields: Any) -> bytes:
+    data = {"type": kind, **fields}
+    return f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+def run(pieces: Iterable[bytes]) -> tuple[bytes, list[Billed | None]]:
+    reader = DIALECT.stream(plan(stream=True))
+    shown, after = b"", []
+    for piece in pieces:
+        shown += reader.feed(piece)
+        after.append(reader.finished())
+    return shown + reader.flush(), [*after, reader.finished()]
+
+
+STARTED = event("response.created", response=response(status="in_progress", usage=None))
+DELTA = event("response.output_text.delta", delta='say "response.completed"')
+
+
+@pytest.mark.parametrize("kind", ["completed", "incomplete", "failed"])
+def test_stream_settles_on_the_event_that_ends_it_and_not_before(kind: str) -> None:
+    end = event(f"response.{kind}", response=response(status=kind, usage=usage()))
+    shown, after = run([STARTED, DELTA, end])
+    assert shown == STARTED + DELTA + end
+    assert after[:2] == [None, None]
+    assert after[2] is not None and after[2].parts.input_tokens == 10
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"",
+        event("response.completed", response=response(usage=None)),
+        event("response.failed", response=response(status="failed", usage=None)),
+        event("error", message="response.completed"),
+        event("response.output_item.done", response=response(usage=usage())),
+        b"data: [DONE]\n\n",
+        b'data: {"type": "response.completed", "response": {"usage": \n\n',
+    ],
+)
+def test_stream_without_its_end_or_its_usage_is_never_settled(end: bytes) -> None:
+    shown, after = run([STARTED, DELTA, end])
+    assert shown == STARTED + DELTA + end
+    assert after == [None] * len(after)
+
+
+@given(st.data())
+def test_stream_is_read_the_same_however_it_is_cut(data: st.DataObject) -> None:
+    whole = STARTED + DELTA + event("response.completed", response=response(usage=usage()))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=8)))
+    edges = [0, *cuts, len(whole)]
+    shown, after = run([whole[a:b] for a, b in itertools.pairwise(edges)])
+    assert shown == whole
+    assert after[-1] is not None
