@@ -34,7 +34,7 @@ def server() -> Iterator[ServerInfo]:
     stop_all()
     stop_server()
     # Other tests are of a machine without a server.
-    del os.environ["PREFECT_API_URL"]
+    os.environ.pop("PREFECT_API_URL", None)
     vars(prefect.context)["GLOBAL_SETTINGS_CONTEXT"] = prefect.context.root_settings_context()
 
 

@@ -44,7 +44,7 @@ async def work(governor: Governor) -> int:
 
 
 async def test_observed_run_says_what_the_enforced_one_does(upstream: ProviderProcess) -> None:
-    upstream.configure(latency_seconds=0.02)
+    upstream.configure(latency_seconds=0.2)
     name = f"observe-{uuid4().hex[:8]}"
     probe = Governor.local(f"{name}-probe", max_usd=1)
     with probe:

@@ -286,7 +286,7 @@ def test_what_the_governors_tools_showed_an_agent_of_the_users_own_may_be_cited(
         "a": ["own", "read", "search_corpus"], "b": ["own", "read", "read_result", "search_corpus"],
     }  # fmt: skip
     for item in report.items:
-        assert item.result["answer"] == "seen [notes-01.md:1-2], never seen"
+        assert item.result["answer"].strip() == "seen [notes-01.md:1-2], never seen"
         assert item.result["retrieved"] == {"notes-01.md": [[1, 2]]}
 
 
