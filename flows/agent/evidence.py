@@ -4,6 +4,7 @@ A citation is written `[source:12-18]`, or `[source:12]` for one line.
 """
 
 import re
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -37,18 +38,21 @@ class Evidence:
     """Line ranges that were shown to an agent, by source; merged where they touch."""
 
     _ranges: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    # Tools that show lines run at the same time, in threads.
+    _adding: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
     def add(self, source: str, first: int, last: int) -> None:
         """Lines `first` to `last` were shown."""
         if first > last:
             return
-        merged: list[tuple[int, int]] = []
-        for one in sorted([*self._ranges.get(source, ()), (first, last)]):
-            if merged and one[0] <= merged[-1][1] + 1:
-                merged[-1] = (merged[-1][0], max(merged[-1][1], one[1]))
-            else:
-                merged.append(one)
-        self._ranges[source] = merged
+        with self._adding:
+            joined: list[tuple[int, int]] = []
+            for one in sorted([*self._ranges.get(source, ()), (first, last)]):
+                if joined and one[0] <= joined[-1][1] + 1:
+                    joined[-1] = (joined[-1][0], max(joined[-1][1], one[1]))
+                else:
+                    joined.append(one)
+            self._ranges[source] = joined
 
     def update(self, other: "Evidence") -> None:
         """All that another agent was shown as well."""
