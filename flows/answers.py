@@ -31,7 +31,7 @@ class Shape:
     def read(self, answer: str) -> Any:
         """The answer's value. Raises ValueError that says what is wrong, for the repair turn."""
         try:
-            value = json.loads(_unfenced(answer))
+            value = json.loads(unfenced(answer))
         except json.JSONDecodeError as error:
             raise ValueError(f"it is not JSON: {error}") from None
         errors = list(Draft202012Validator(self.schema).iter_errors(value))
@@ -89,7 +89,7 @@ def _problem(error: ValidationError) -> str:
     )
 
 
-def _unfenced(answer: str) -> str:
+def unfenced(answer: str) -> str:
     """Models like to wrap JSON in a Markdown fence."""
     text = answer.strip()
     if text.startswith("```") and text.endswith("```"):

@@ -1,11 +1,12 @@
 """One answer of a model, or of the next of its fallbacks when it fails."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from prefect_governor.blocks.errors import CallRefused
+from prefect_governor.blocks.errors import CallRefused, OverBudget
 from prefect_governor.blocks.model.choice import ModelChoice
 from prefect_governor.blocks.model.completion import acompletion
+from prefect_governor.blocks.model.fallback import models_to_ask
 from prefect_governor.blocks.scope import kept_only, one_answer
 from prefect_governor.flows.failures import failure_of, worth_another_model
 
@@ -15,10 +16,13 @@ async def ask_model(
     messages: Sequence[Mapping[str, Any]],
     *,
     max_tokens: int | None = None,
+    fell_back: Callable[[], None] = lambda: None,
     **options: Any,
 ) -> Any:
-    """LiteLLM's reply. `max_tokens` defaults to the model's own; `options` are LiteLLM's
-    (`response_format`, `tools`).
+    """LiteLLM's reply: of the model, of the next of its fallbacks when one fails, or of the cheaper
+    of them alone where the governor falls back, of which `fell_back` is told.
+
+    `max_tokens` defaults to the model's own; `options` are LiteLLM's (`response_format`, `tools`).
 
     Raises CallRefused and the provider's own errors as they come.
     """
@@ -32,7 +36,9 @@ async def ask_model(
         options["allow_untested_provider"] = True
     with one_answer():
         reply = await _kept(messages, options, model.names) if len(model.names) > 1 else None
-        return reply or await _first_answer(messages, options, model.names)
+        if reply is None:
+            reply = await _affordable_answer(model, messages, options, fell_back)
+        return reply
 
 
 async def _kept(
@@ -48,6 +54,27 @@ async def _kept(
                 # NotKept, or what the call itself will say.
                 continue
     return None
+
+
+async def _affordable_answer(
+    model: ModelChoice,
+    messages: Sequence[Mapping[str, Any]],
+    options: dict[str, Any],
+    fell_back: Callable[[], None],
+) -> Any:
+    """The answer of the model's names, or of the cheaper ones where the governor falls back."""
+    names = models_to_ask(model.names, price_of=model.price_of)
+    try:
+        reply = await _first_answer(messages, options, names)
+    except OverBudget:
+        cheaper = models_to_ask(model.names, price_of=model.price_of, refused=True)
+        if cheaper == names:
+            raise
+        names = cheaper
+        reply = await _first_answer(messages, options, names)
+    if names != model.names:
+        fell_back()
+    return reply
 
 
 async def _first_answer(

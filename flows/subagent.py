@@ -7,21 +7,13 @@ from contextlib import suppress
 from typing import Any
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
-from prefect.tasks import exponential_backoff
 
-from prefect_governor.blocks.errors import CallRefused, ItemFailed, OverBudget, RunStopped
-from prefect_governor.blocks.model.completion import acompletion
-from prefect_governor.blocks.model.fallback import models_to_ask
-from prefect_governor.blocks.scope import Scope, kept_only, one_answer, scope
+from prefect_governor.blocks.errors import ItemFailed, RunStopped
+from prefect_governor.blocks.scope import Scope, scope
 from prefect_governor.blocks.wire.waits import wait_async
-from prefect_governor.flows.failures import (
-    ends_the_run,
-    failure_of,
-    worth_a_retry,
-    worth_another_model,
-)
+from prefect_governor.flows.asking import ask_model
+from prefect_governor.flows.failures import ends_the_run
 from prefect_governor.flows.job import TAG, Job, current_job
 from prefect_governor.flows.parts import parts_of
 from prefect_governor.flows.prompt import (
@@ -30,31 +22,14 @@ from prefect_governor.flows.prompt import (
     first_messages,
     repair_messages,
 )
+from prefect_governor.flows.retrying import RETRYING
 from prefect_governor.flows.sources import read_text
 
-RETRIES = 3
-# Seconds before the first retry; doubled for each further one, plus up to as much in jitter.
-BACKOFF_SECONDS = 1.0
 # How long the first calls wait for each other at the most, in seconds.
 FILL_SECONDS = 3.0
 
 
-def _retry(_task: Any, _run: Any, state: Any) -> bool:
-    return isinstance(state.data, BaseException) and worth_a_retry(state.data)
-
-
-@task(
-    name="sub-agent",
-    task_run_name="{key}",
-    tags=[TAG],
-    retries=RETRIES,
-    retry_delay_seconds=exponential_backoff(backoff_factor=BACKOFF_SECONDS),
-    retry_jitter_factor=1.0,
-    retry_condition_fn=_retry,
-    # Finished items are kept by the ledger, in the transaction that settles them.
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@task(name="sub-agent", task_run_name="{key}", tags=[TAG], **RETRYING)
 async def sub_agent(key: str, position: int) -> Any:
     """Answer the run's question about one item.
 
@@ -135,71 +110,15 @@ async def _ask(job: Job, key: str, messages: list[Message]) -> Any:
 
 
 async def _call(job: Job, key: str, messages: list[Message]) -> str:
-    """A call to the model, or to the next of its fallbacks when one fails; to the cheaper of them
-    alone where the governor falls back."""
-    model, shape = job.request.model, job.request.shape
-    options: dict[str, Any] = {
-        "max_tokens": model.max_output_tokens,
-        "timeout": model.timeout_seconds,
-    }
-    if shape is not None:
-        options["response_format"] = shape.response_format
-    if model.api_base is not None:
-        options["api_base"] = model.api_base
-    if model.api_key is not None:
-        options["api_key"] = model.api_key.get_secret_value()
-    if model.allow_untested_provider:
-        options["allow_untested_provider"] = True
-    with one_answer():
-        reply = await _kept(messages, options, model.names) if len(model.names) > 1 else None
-        if reply is None:
-            reply = await _affordable_answer(job, messages, options)
+    """One answer in words."""
+    shape = job.request.shape
+    options: dict[str, Any] = {} if shape is None else {"response_format": shape.response_format}
+
+    def fell_back() -> None:
+        job.fell_back += 1
+
+    reply = await ask_model(job.request.model, messages, fell_back=fell_back, **options)
     return _text(job, key, reply)
-
-
-async def _kept(messages: list[Message], options: dict[str, Any], names: tuple[str, ...]) -> Any:
-    """The reply that one of the models gave before, None where none did: what a fallback answered
-    is not asked of the first model again."""
-    with kept_only():
-        for name in names:
-            try:
-                return await acompletion(name, messages, **options)
-            except Exception:
-                # NotKept, or what the call itself will say.
-                continue
-    return None
-
-
-async def _affordable_answer(job: Job, messages: list[Message], options: dict[str, Any]) -> Any:
-    """The answer of the run's models, or of the cheaper ones where the governor falls back."""
-    model = job.request.model
-    names = models_to_ask(model.names, price_of=model.price_of)
-    try:
-        reply = await _first_answer(messages, options, names)
-    except OverBudget:
-        cheaper = models_to_ask(model.names, price_of=model.price_of, refused=True)
-        if cheaper == names:
-            raise
-        names = cheaper
-        reply = await _first_answer(messages, options, names)
-    job.fell_back += names != model.names
-    return reply
-
-
-async def _first_answer(
-    messages: list[Message], options: dict[str, Any], names: tuple[str, ...]
-) -> Any:
-    failures: list[Exception] = []
-    for name in names:
-        try:
-            return await acompletion(name, messages, **options)
-        except CallRefused:
-            raise
-        except Exception as error:
-            if not worth_another_model(error):
-                raise
-            failures.append(error)
-    raise failure_of(failures)
 
 
 def _text(job: Job, key: str, reply: Any) -> str:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from prefect_governor.flows.answers import unfenced
 from prefect_governor.flows.graph.plan import PlanTask
 from prefect_governor.flows.inquiry.finding import Finding, in_prompt
 
@@ -134,7 +135,4 @@ def synthesis_messages(
 
 def json_of(answer: str) -> object:
     """The JSON of a reply, in a Markdown fence or not. Raises ValueError."""
-    text = answer.strip()
-    if text.startswith("```") and text.endswith("```"):
-        text = text[3:-3].strip().removeprefix("json")
-    return json.loads(text)
+    return json.loads(unfenced(answer))
