@@ -14,10 +14,11 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from random import Random
-from typing import Any
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import httpx
 
@@ -57,6 +58,14 @@ class Order:
 
     def line(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+OrderT = TypeVar("OrderT", bound=Named)
 
 
 class Worker:
@@ -145,7 +154,7 @@ def _set(client: Any, options: dict[str, Any]) -> Any:
     return client
 
 
-def _born(order: Order) -> None:
+def _born(order: Order) -> NoReturn:
     """In a child: work, and never return."""
     status = 1
     try:
@@ -160,21 +169,22 @@ def _born(order: Order) -> None:
         os._exit(status)
 
 
-class Nursery:
-    """The parent's loop."""
+class Nursery(Generic[OrderT]):
+    """The parent's loop. `read` makes an order of its fields, `born` follows it in a child."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[..., OrderT], born: Callable[[OrderT], NoReturn]) -> None:
+        self.read, self.born = read, born
         self.names: dict[int, str] = {}
         self.pending = b""
 
     def tell(self, **what: Any) -> None:
         os.write(1, json.dumps(what).encode() + b"\n")
 
-    def fork(self, order: Order) -> None:
+    def fork(self, order: OrderT) -> None:
         pid = os.fork()
         if pid == 0:
             os.close(0)
-            _born(order)
+            self.born(order)
         self.names[pid] = order.name
         self.tell(name=order.name, pid=pid)
 
@@ -196,7 +206,7 @@ class Nursery:
                 break
             *lines, self.pending = (self.pending + data).split(b"\n")
             for line in lines:
-                self.fork(Order(**json.loads(line)))
+                self.fork(self.read(**json.loads(line)))
         for pid in self.names:
             os.kill(pid, signal.SIGKILL)
         for pid in list(self.names):
@@ -218,4 +228,4 @@ if __name__ == "__main__":
     began = time.monotonic()
     warm()
     print(f"warm after {time.monotonic() - began:.1f} s", file=sys.stderr)
-    Nursery().run()
+    Nursery(Order, _born).run()

@@ -14,7 +14,9 @@ from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
+
+from typing_extensions import Self
 
 from prefect_governor.blocks.ledger.batch import Batch
 from prefect_governor.blocks.ledger.desk import LedgerDesk
@@ -47,6 +49,15 @@ FAULTS: dict[str, float] = {
     "no_usage": 0.015,
 }
 Fate = Literal["killed", "continued", "continued late"]
+
+
+class Orders(Protocol):
+    """What a worker is told, of which the nursery knows its name."""
+
+    @property
+    def name(self) -> str: ...
+
+    def line(self) -> bytes: ...
 
 
 @dataclass
@@ -86,11 +97,11 @@ class Figures:
 class Nursery:
     """The warm parent, from outside. Ends it, and so its workers, at the end of the `with`."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, module: str = "tests.chaos.nursery") -> None:
         environment = {**os.environ, "PREFECT_HOME": str(home)}
         environment = {k: v for k, v in environment.items() if not k.lower().endswith("_proxy")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.nursery"],
+            [sys.executable, "-m", module],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,
@@ -102,7 +113,7 @@ class Nursery:
     def wait_until_warm(self, seconds: float = 90.0) -> None:
         self._until(lambda told: "ready" in told, seconds)
 
-    def start(self, order: Order) -> Hand:
+    def start(self, order: Orders) -> Hand:
         """Returns when it was forked."""
         assert self._process.stdin is not None
         self._process.stdin.write(order.line())
@@ -133,7 +144,7 @@ class Nursery:
                     return told
         raise AssertionError("the nursery did not answer")
 
-    def __enter__(self) -> "Nursery":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

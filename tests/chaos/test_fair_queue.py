@@ -40,7 +40,7 @@ def test_none_of_three_processes_waits_longer_than_twice_its_fair_share(tmp_path
         batch.define(LimitTerms("a", "a", CAP))
         batch.define(LimitTerms("b", "b", 2))
 
-    desk.write(define).result(10)
+    desk.write(define).result(30)
     desk.close()
     kinds: dict[str, Callable[[], None]] = {
         "greedy": lambda: _work(tmp_path, "greedy", ("a",), 1000, GREEDY, 0.0),

@@ -164,7 +164,7 @@ def run_chaos(folder: Path, *, kills: int, bounds: int, seed: int) -> None:
     set_up(folder, ceiling=ceiling, cap=CAP)
     # The parent is at the ledger too, with a desk of its own, before anything is forked.
     parent = open_desk(folder)
-    parent.admit(demand("the parent's")).result(10)
+    parent.admit(demand("the parent's")).result(30)
     judge = Judge(folder, ceiling)
     owner = parent.process
     assert isinstance(owner, Owner)
@@ -204,7 +204,7 @@ def run_chaos(folder: Path, *, kills: int, bounds: int, seed: int) -> None:
         if held:
             recoveries.append(time.monotonic() - died)
     # What it holds is waited for by whoever needs the last of the money.
-    parent.settle("the parent's", Usage(1, 1, 1)).result(10)
+    parent.settle("the parent's", Usage(1, 1, 1)).result(30)
     for name, pid in sorted(workers.items()):
         assert ended_well(pid), f"{name} failed or hung"
     judge.look()
@@ -261,12 +261,12 @@ def test_a_waiter_in_one_process_gets_the_slot_that_another_gives_back_at_once(
     def other() -> None:
         desk = open_desk(tmp_path)
         for number in range(rounds):
-            desk.admit(demand(f"other {number}")).result(10)
+            desk.admit(demand(f"other {number}")).result(30)
             os.write(told_write, b"+" * 8)
             os.read(go_read, 1)
             # Taken before the settle is durable: the figure holds the commit as well.
             settled = time.monotonic_ns()
-            desk.settle(f"other {number}", Usage(1, 1, 1)).result(10)
+            desk.settle(f"other {number}", Usage(1, 1, 1)).result(30)
             os.write(told_write, settled.to_bytes(8, "little"))
             os.read(go_read, 1)
         desk.close()
@@ -282,10 +282,10 @@ def test_a_waiter_in_one_process_gets_the_slot_that_another_gives_back_at_once(
             time.sleep(0.001)
         assert not waiting.done()
         os.write(go_write, b".")
-        waiting.result(10)
+        waiting.result(30)
         settled = int.from_bytes(os.read(told_read, 8), "little")
         took.append((admitted[0] - settled) / 1e9)
-        desk.settle(f"mine {number}", Usage(1, 1, 1)).result(10)
+        desk.settle(f"mine {number}", Usage(1, 1, 1)).result(30)
         os.write(go_write, b".")
     assert ended_well(pid)
     desk.close()
@@ -390,8 +390,8 @@ def test_a_fork_in_the_midst_of_transactions_leaves_both_sides_working(tmp_path:
         while not stop.is_set():
             number += 1
             try:
-                desk.admit(demand(f"parent {number}")).result(10)
-                desk.settle(f"parent {number}", Usage(1, 1, 1)).result(10)
+                desk.admit(demand(f"parent {number}")).result(30)
+                desk.settle(f"parent {number}", Usage(1, 1, 1)).result(30)
             except BaseException as error:
                 failures.append(error)
                 return
@@ -405,8 +405,8 @@ def test_a_fork_in_the_midst_of_transactions_leaves_both_sides_working(tmp_path:
             # The parent's desk is not this process's, and closing it here closes nothing.
             desk.close()
             mine = open_desk(tmp_path)
-            mine.admit(demand(f"child {each}")).result(10)
-            mine.settle(f"child {each}", Usage(1000, 1, 1)).result(10)
+            mine.admit(demand(f"child {each}")).result(30)
+            mine.settle(f"child {each}", Usage(1000, 1, 1)).result(30)
             mine.close()
 
         assert ended_well(fork(child), 20)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -138,6 +139,37 @@ def wait_for_calls(upstream: ProviderProcess, count: int, seconds: float = 60) -
         time.sleep(0.01)
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A run's calls at one instant at which nobody works on it: by their bodies those that finished
+    (the ledger holds their replies), how many others were sent, and the last that was."""
+
+    finished: "Counter[str]"
+    in_flight: int
+    last: int
+
+    @classmethod
+    def so_far(cls, upstream: ProviderProcess, run_id: str) -> "Sent":
+        spent = {
+            call.request_id
+            for call in desk().store.read_calls(("spent",))
+            if call.attribution.run_id == run_id
+        }
+        log = upstream.log()
+        finished = [each["body_hash"] for each in log if each["request_id"] in spent]
+        return cls(Counter(finished), len(log) - len(finished), len(log))
+
+    def sent_since(self, upstream: ProviderProcess) -> list[dict[str, Any]]:
+        return upstream.log()[self.last :]
+
+
+def tasks_of(records: list[dict[str, Any]]) -> set[str | None]:
+    """Which tasks calls were for, by the provider's records of them."""
+    states = ("spent", "released", "unconfirmed", "reserved")
+    by_id = {call.request_id: call.attribution.item for call in desk().store.read_calls(states)}
+    return {by_id[record["request_id"]] for record in records}
+
+
 def crashed_and_retried(run_id: UUID) -> None:
     """What a worker reports of a run whose process died, and what the UI's Retry sends."""
     with get_client(sync_client=True) as client:
@@ -165,7 +197,7 @@ def _killed_and_gone_on_with(
     # Two tasks that ask the same are two calls.
     once = Counter(record["body_hash"] for record in upstream.log())
     chance = random.Random(11)
-    repeated = finished_before = 0
+    repeated = finished_before = calls_before = in_flight = 0
     for at in range(instants):
         upstream.renew(**config)
         by_retry = at % 2 == 1
@@ -188,6 +220,9 @@ def _killed_and_gone_on_with(
         kept = {key for key, _ in desk().store.read_items(str(run_id)) if ":" not in key}
         finished_before += len(kept)
         upstream.settled_stats()
+        before = Sent.so_far(upstream, str(run_id))
+        calls_before += before.finished.total()
+        in_flight += before.in_flight
         if by_retry:
             crashed_and_retried(run_id)
             researcher.start("run", str(run_id))
@@ -196,20 +231,26 @@ def _killed_and_gone_on_with(
         assert researcher.ended() == 0
         upstream.settled_stats()
         after = Counter(record["body_hash"] for record in upstream.log())
-        again = sum((after - once).values())
+        again = (after - once).total()
         repeated += again
-        assert again <= CAP, "no call that had ended was made again"
+        assert again <= before.in_flight <= CAP
         assert after >= once, (at, once - after, after - once)
+        # What is sent after the kill is what had not finished: by what was asked, and by who asked.
+        later = before.sent_since(upstream)
+        asked_again = Counter(record["body_hash"] for record in later)
+        assert asked_again <= once - before.finished, "a finished call was made again"
+        assert not tasks_of(later) & kept, "a finished item called again"
         if by_retry:
             assert results(str(run_id)) == whole
         else:
             assert results((tmp_path / f"answer-{at}.md.run").read_text().strip()) == whole
             assert out.read_text() == answer
     print(
-        f"{instants} instants, {calls} calls a run, {finished_before} tasks finished before the"
-        f" kills, {repeated} calls in flight made again"
+        f"{instants} instants, {calls} calls a run; before the kills {finished_before} tasks and"
+        f" {calls_before} calls had finished and {in_flight} were in flight; of finished ones 0"
+        f" were made again, of those in flight {repeated}"
     )
-    assert finished_before > 0
+    assert finished_before > 0 and calls_before > 0
 
 
 def test_two_instants(

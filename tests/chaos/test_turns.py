@@ -28,7 +28,7 @@ def test_process_that_comes_late_is_not_starved_by_one_with_a_queue(tmp_path: Pa
         batch.register(Account("team", "team", 10**15, None))
         batch.define(LimitTerms("llm", "llm", CAP))
 
-    desk.write(define).result(10)
+    desk.write(define).result(30)
     desk.close()
     first = fork(lambda: _greedy(tmp_path, "first", 3.0))
     time.sleep(0.5)

@@ -869,7 +869,7 @@ def test_a_threaded_desk_settles_what_is_pending_when_it_is_closed(
     desk = LedgerDesk(open_store(), FakeProcess("threaded"))
     admissions = [desk.admit(demand(str(number), bound=Bound(10, 1, 1))) for number in range(50)]
     for each in admissions:
-        each.result(10)
+        each.result(30)
     settles = [desk.settle(str(number), Usage(7, 1, 1)) for number in range(50)]
     desk.close()
     assert all(each.exception(0) is None for each in settles)

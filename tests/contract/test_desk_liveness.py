@@ -56,8 +56,9 @@ def test_a_call_admitted_before_its_process_stood_still_is_not_to_be_sent(
     assert not desk.is_stale(admission)
     clock.pass_(0.1)
     assert desk.is_stale(admission)
-    # Well before anybody else may take its slot.
-    assert CUT_OFF_SECONDS < LOST_SECONDS
+    # Well before anybody else may take its slot, and that within P17's time.
+    assert CUT_OFF_SECONDS + 5 <= LOST_SECONDS - SWEEP_SECONDS
+    assert LOST_SECONDS + SWEEP_SECONDS < 30
 
 
 def sweep(desk: LedgerDesk, clock: Clock, seconds: float) -> None:
@@ -72,7 +73,7 @@ def owners(store: Store) -> list[str]:
         return sorted(row.owner for row in rows.owners())
 
 
-def test_the_frozen_lose_their_slots_after_half_a_minute_and_not_before(
+def test_the_frozen_lose_their_slots_within_half_a_minute_and_not_before_it_is_sure(
     desk: LedgerDesk, frozen: LedgerDesk, clock: Clock
 ) -> None:
     waiting = desk.admit(demand("waiting"))
@@ -81,7 +82,7 @@ def test_the_frozen_lose_their_slots_after_half_a_minute_and_not_before(
     sweep(desk, clock, SWEEP_SECONDS)
     assert waiting.done() and purse_of(desk.store) == (0, 200, 100)
     (record, _) = desk.store.read_calls(["unconfirmed"])
-    assert record.reason == "its process has not been heard of for 30 s"
+    assert record.reason == f"its process has not been heard of for {LOST_SECONDS:.0f} s"
     process = desk.process
     assert isinstance(process, FakeProcess)
     assert process.buried == [], "it lives: its lock is its own"
@@ -194,13 +195,13 @@ def test_a_thread_of_its_own_sees_that_the_writer_is_stuck(store: Store) -> None
         go_on.wait(20)
 
     stuck = desk.write(holds)
-    assert entered.wait(10)
+    assert entered.wait(30)
     desk.on_cut_off(called.set)
     clock.pass_(CUT_OFF_SECONDS)
-    assert called.wait(10), "nobody looked at the clock"
+    assert called.wait(30), "nobody looked at the clock"
     assert not stuck.done()
     go_on.set()
-    stuck.result(10)
+    stuck.result(30)
     desk.close()
 
 

@@ -657,5 +657,5 @@ def store_threads() -> int:
     """Threads that still wait for a turn, once those that have come have left."""
     for thread in threading.enumerate():
         if thread.name == "prefect-governor-turn":
-            thread.join(10)
+            thread.join(30)
     return sum(each.name == "prefect-governor-turn" for each in threading.enumerate())

@@ -1,7 +1,5 @@
 """Saved governors in tests: edited as the UI does, asked for money as the wire does."""
 
-import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 from uuid import UUID, uuid4
@@ -35,15 +33,6 @@ def edit(document_id: UUID, **fields: Any) -> None:
         client.update_block_document(
             document_id, BlockDocumentUpdate(data=fields, merge_existing_data=True)
         )
-
-
-def until(what: Callable[[], bool], *, seconds: float = 5) -> float:
-    """Waits until it is so; returns the seconds that it took."""
-    began = time.monotonic()
-    while not what():
-        assert time.monotonic() - began < seconds, f"not within {seconds} s"
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 def ask(

@@ -15,8 +15,9 @@ import pytest
 from prefect_governor import Budget, ConfigurationError, Governor, OverBudget, completion
 from prefect_governor.blocks.registry import load_governor, stop_all
 from prefect_governor.blocks.scope import current_scope
-from tests.integration.governing import HELLO, MODEL, NANO, loaded_as, until
+from tests.integration.governing import HELLO, MODEL, NANO, loaded_as
 from tests.provider.process import ProviderProcess
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -6,17 +6,17 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar, cast
-from uuid import UUID, uuid4
+from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 from prefect import flow, task
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import BlockDocumentUpdate, GlobalConcurrencyLimitUpdate
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import SecretStr
 
@@ -32,17 +32,14 @@ from prefect_governor import (
     governed,
 )
 from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.ledger.records import Attribution, Bound, Demand, Usage
+from prefect_governor.blocks.ledger.records import Usage
 from prefect_governor.blocks.model.prices import PriceOverride
 from prefect_governor.blocks.registry import accounts_of, load_block, load_governor, stop_all
 from prefect_governor.blocks.runtime import Runtime
 from prefect_governor.blocks.scope import current_scope
+from tests.integration.governing import HELLO, MODEL, NANO, ask, document_of, edit, loaded_as
 from tests.provider.process import ProviderProcess
-
-MODEL = "openai/gpt-4o-mini"
-HELLO = [{"role": "user", "content": "hello"}]
-NANO = 10**9
-B = TypeVar("B", bound=Block)
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -63,46 +60,6 @@ def put_out_of_work() -> Iterator[None]:
     """Nothing of one test keeps asking the server in the next."""
     yield
     stop_all()
-
-
-def edit(client: SyncPrefectClient, document_id: UUID, **fields: Any) -> None:
-    """As the form in the UI saves a document: no class of ours checks it."""
-    client.update_block_document(
-        document_id, BlockDocumentUpdate(data=fields, merge_existing_data=True)
-    )
-
-
-def until(what: Callable[[], bool], *, seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.02)
-
-
-def ask(runtime: Runtime, usd: float, *, tag: str = "llm") -> tuple[str, Any]:
-    """A call's demand, as the wire makes it: its id and the future of its admission."""
-    who = Attribution(model=MODEL, tags=(tag,))
-    call_id = uuid4().hex
-    demand = Demand(
-        call_id,
-        runtime.accounts(who),
-        tuple(
-            each.key for each in runtime.limits_ if each.limit.applies_to(tags=(tag,), model=MODEL)
-        ),
-        Bound(int(usd * NANO), 1, 1),
-        who,
-    )
-    return call_id, runtime.desk.admit(demand)
-
-
-def loaded_as(kind: type[B], name: str) -> B:
-    """`kind.load(name)`, which Prefect types as a coroutine too."""
-    return cast(B, kind.load(name))
-
-
-def document_of(block: Block) -> UUID:
-    assert block._block_document_id is not None
-    return block._block_document_id
 
 
 BLOCKS: list[type[Block]] = [Budget, Governor, Model]
@@ -147,7 +104,7 @@ def test_budget_is_loaded_as_it_was_saved_and_edited(name: str, client: SyncPref
     assert (loaded.max_usd, loaded.window) == (Decimal("0.123456789"), "day")
     Budget(max_usd=7, max_total_tokens=9).save(name, overwrite=True)
     assert loaded_as(Budget, name).max_usd == 7
-    edit(client, document_of(loaded_as(Budget, name)), max_usd=8)
+    edit(document_of(loaded_as(Budget, name)), max_usd=8)
     assert loaded_as(Budget, name).max_usd == 8
 
 
@@ -167,7 +124,7 @@ async def test_blocks_are_loaded_in_async_code(name: str) -> None:
 def test_governor_follows_an_edit_of_the_budget_in_it(name: str, client: SyncPrefectClient) -> None:
     Budget(max_usd=1).save(f"{name}-shared")
     Governor(budget=loaded_as(Budget, f"{name}-shared")).save(name)
-    edit(client, document_of(loaded_as(Budget, f"{name}-shared")), max_usd=2)
+    edit(document_of(loaded_as(Budget, f"{name}-shared")), max_usd=2)
     assert loaded_as(Governor, name).budget.parent == f"{name}-shared"
     _, (account,) = accounts_of(name)
     assert account.ceiling_nano == 2 * NANO
@@ -181,8 +138,8 @@ def test_two_governors_on_one_budget_draw_on_one_account(name: str) -> None:
     first, second = (load_governor(f"{name}-{each}").runtime for each in ("a", "b"))
     assert [each.key for each in first.accounts_] == [each.key for each in second.accounts_]
     call_id, admitted = ask(first, 0.5)
-    admitted.result(5)
-    first.desk.settle(call_id, Usage(NANO // 2, 1, 1)).result(5)
+    admitted.result(30)
+    first.desk.settle(call_id, Usage(NANO // 2, 1, 1)).result(30)
     assert loaded_as(Budget, f"{name}-shared").state().spent_nano == NANO // 2
 
 
@@ -240,7 +197,7 @@ def test_document_that_the_form_let_through_is_refused_with_its_field(
     name: str, client: SyncPrefectClient, field: str, value: Any
 ) -> None:
     Budget(max_usd=1).save(name)
-    edit(client, document_of(loaded_as(Budget, name)), **{field: value})
+    edit(document_of(loaded_as(Budget, name)), **{field: value})
     with pytest.raises(ConfigurationError, match=field) as refused:
         load_block(Budget, name)
     assert name in str(refused.value)
@@ -250,7 +207,7 @@ def test_governor_whose_budget_is_not_valid_is_refused_with_the_field(
     name: str, client: SyncPrefectClient
 ) -> None:
     Governor(budget=Budget(max_usd=1)).save(name)
-    edit(client, document_of(loaded_as(Governor, name)), budget={"max_usd": -3})
+    edit(document_of(loaded_as(Governor, name)), budget={"max_usd": -3})
     with pytest.raises(ConfigurationError, match="max_usd"):
         load_governor(name)
 
@@ -280,8 +237,8 @@ def test_spend_draws_on_every_budget_up_the_chain(name: str) -> None:
     runtime = load_governor(name).runtime
     assert [each.name for each in runtime.accounts_] == [name, f"{name}-middle", f"{name}-top"]
     call_id, admitted = ask(runtime, 0.5)
-    admitted.result(5)
-    runtime.desk.settle(call_id, Usage(NANO // 4, 1, 1)).result(5)
+    admitted.result(30)
+    runtime.desk.settle(call_id, Usage(NANO // 4, 1, 1)).result(30)
     for each in (f"{name}-middle", f"{name}-top"):
         assert loaded_as(Budget, each).state().spent_nano == NANO // 4
 
@@ -320,26 +277,26 @@ def test_raised_ceiling_lets_a_waiting_call_go_on_where_it_was(
     Governor(budget=loaded_as(Budget, f"{name}-budget")).save(name)
     runtime = loaded_as(Governor, name).runtime
     first, admitted = ask(runtime, 0.7)
-    admitted.result(5)
+    admitted.result(30)
     second, waiting = ask(runtime, 0.7)
     with pytest.raises(TimeoutError):
         waiting.result(0.3)
-    edit(client, document_of(loaded_as(Budget, f"{name}-budget")), max_usd=2)
-    waiting.result(5)
+    edit(document_of(loaded_as(Budget, f"{name}-budget")), max_usd=2)
+    waiting.result(30)
     for call_id in (first, second):
-        runtime.desk.void(call_id, "the test is over").result(5)
+        runtime.desk.void(call_id, "the test is over").result(30)
 
 
 def test_lowered_ceiling_holds_for_the_next_call(name: str, client: SyncPrefectClient) -> None:
     Governor(budget=Budget(max_usd=1)).save(name)
     governor = loaded_as(Governor, name)
     runtime = governor.runtime
-    edit(client, document_of(governor), budget={"max_usd": 0.1})
+    edit(document_of(governor), budget={"max_usd": 0.1})
     until(lambda: runtime.accounts_[0].ceiling_nano == NANO // 10)
     from prefect_governor import OverBudget
 
     with pytest.raises(OverBudget, match=r"\$0\.10"):
-        ask(runtime, 0.5)[1].result(5)
+        ask(runtime, 0.5)[1].result(30)
 
 
 def test_document_that_became_invalid_keeps_the_last_good_ceiling(
@@ -348,12 +305,12 @@ def test_document_that_became_invalid_keeps_the_last_good_ceiling(
     Governor(budget=Budget(max_usd=1)).save(name)
     governor = loaded_as(Governor, name)
     runtime = governor.runtime
-    edit(client, document_of(governor), budget={"max_usd": -3})
+    edit(document_of(governor), budget={"max_usd": -3})
     until(lambda: "max_usd" in caplog.text)
     assert runtime.accounts_[0].ceiling_nano == NANO
     call_id, admitted = ask(runtime, 0.5)
-    admitted.result(5)
-    runtime.desk.void(call_id, "the test is over").result(5)
+    admitted.result(30)
+    runtime.desk.void(call_id, "the test is over").result(30)
 
 
 def in_flight(desk: LedgerDesk, key: str) -> int:
@@ -368,7 +325,7 @@ def test_prefects_limit_is_obeyed_when_an_ops_person_lowers_it(
     runtime = loaded_as(Governor, name).runtime
     key = runtime.limits_[0].key
     asked = [ask(runtime, 0.01) for _ in range(12)]
-    until(lambda: in_flight(runtime.desk, key) == 6, seconds=10)
+    until(lambda: in_flight(runtime.desk, key) == 6)
     limit = f"governor:{name}:llm"
     client.update_global_concurrency_limit(limit, GlobalConcurrencyLimitUpdate(limit=2))
 
@@ -385,11 +342,11 @@ def test_prefects_limit_is_obeyed_when_an_ops_person_lowers_it(
             most = max(most, len(flying))
             assert in_flight(runtime.desk, key) <= 2
         for call_id in flying[:1]:
-            runtime.desk.settle(call_id, Usage(1, 1, 1)).result(5)
+            runtime.desk.settle(call_id, Usage(1, 1, 1)).result(30)
             done.add(call_id)
         time.sleep(0.01)
     assert 1 <= most <= 2
-    until(lambda: client.read_global_concurrency_limit_by_name(limit).active_slots == 0, seconds=10)
+    until(lambda: client.read_global_concurrency_limit_by_name(limit).active_slots == 0)
 
 
 def test_limit_that_is_added_while_at_work_gets_its_slots(
@@ -398,12 +355,12 @@ def test_limit_that_is_added_while_at_work_gets_its_slots(
     Governor(budget=Budget(max_usd=9)).save(name)
     governor = loaded_as(Governor, name)
     runtime = governor.runtime
-    edit(client, document_of(governor), limits=[{"tag": "llm", "max_concurrent": 2}])
+    edit(document_of(governor), limits=[{"tag": "llm", "max_concurrent": 2}])
     until(lambda: len(runtime.limits_) == 1)
     call_id, admitted = ask(runtime, 0.01)
     # Without a lease it would wait for ever.
-    admitted.result(10)
-    runtime.desk.settle(call_id, Usage(1, 1, 1)).result(5)
+    admitted.result(30)
+    runtime.desk.settle(call_id, Usage(1, 1, 1)).result(30)
     assert client.read_global_concurrency_limit_by_name(f"governor:{name}:llm").limit == 2
 
 
@@ -414,8 +371,8 @@ def test_limit_of_a_model_pattern_has_a_name_that_prefect_takes(
     Governor(budget=Budget(max_usd=9), limits=[limit]).save(name)
     runtime = loaded_as(Governor, name).runtime
     call_id, admitted = ask(runtime, 0.01)
-    admitted.result(10)
-    runtime.desk.settle(call_id, Usage(1, 1, 1)).result(5)
+    admitted.result(30)
+    runtime.desk.settle(call_id, Usage(1, 1, 1)).result(30)
     assert client.read_global_concurrency_limit_by_name(f"governor:{name}:openai-*").limit == 3
 
 

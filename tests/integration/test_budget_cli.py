@@ -28,8 +28,9 @@ from prefect_governor.blocks.registry import stop_all
 from prefect_governor.flows.budget.change import apply_change, plan_change
 from prefect_governor.flows.budget.show import watch_budget
 from prefect_governor.flows.cli import main
-from tests.integration.governing import HELLO, MODEL, NANO, ask, document_of, edit, loaded_as, until
+from tests.integration.governing import HELLO, MODEL, NANO, ask, document_of, edit, loaded_as
 from tests.provider.process import ProviderProcess
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("server")
 Command = Callable[..., "subprocess.Popen[str]"]
@@ -82,16 +83,16 @@ def nano(usd: float) -> int:
 def spend(name: str, usd: float) -> None:
     runtime = loaded_as(Governor, name).runtime
     call_id, admitted = ask(runtime, usd)
-    admitted.result(5)
-    runtime.desk.settle(call_id, Usage(round(usd * NANO), 1, 1)).result(5)
+    admitted.result(30)
+    runtime.desk.settle(call_id, Usage(round(usd * NANO), 1, 1)).result(30)
 
 
 def lose(name: str, usd: float, why: str = "timeout after sending") -> str:
     """A call whose outcome nobody knows."""
     runtime = loaded_as(Governor, name).runtime
     call_id, admitted = ask(runtime, usd)
-    admitted.result(5)
-    runtime.desk.unconfirm(call_id, why).result(5)
+    admitted.result(30)
+    runtime.desk.unconfirm(call_id, why).result(30)
     return call_id
 
 
@@ -307,7 +308,7 @@ def test_lower_below_what_is_spent_warns_and_stops_the_next_call(name: str) -> N
     assert "$0.50 is spent or unconfirmed already: nothing more is admitted" in result.stderr
     _, admitted = ask(loaded_as(Governor, name).runtime, 0.01)
     with pytest.raises(Exception, match=r"\$0\.20 ceiling"):
-        admitted.result(5)
+        admitted.result(30)
 
 
 def test_lower_to_nothing_is_a_ceiling_of_nothing(name: str) -> None:
@@ -356,17 +357,17 @@ def test_show_says_what_waits_for_money_that_calls_in_flight_hold(name: str) -> 
     Governor(budget=Budget(max_usd=1)).save(name)
     runtime = loaded_as(Governor, name).runtime
     call_id, admitted = ask(runtime, 0.9)
-    admitted.result(5)
+    admitted.result(30)
     _, second = ask(runtime, 0.5)
-    until(lambda: bool(shown(name)["waiting"]), seconds=15)
+    until(lambda: bool(shown(name)["waiting"]))
     assert not second.done()
     (waiting,) = shown(name)["waiting"]
     assert waiting["for"] == f"budget {name!r}"
     assert f"waiting for budget {name!r}: the first call since" in told("show", name)
     assert f"waiting for budget {name!r}" in told("raise", name, "2")
-    second.result(5)
+    second.result(30)
     assert shown(name)["waiting"] == []
-    runtime.desk.void(call_id, "never sent").result(5)
+    runtime.desk.void(call_id, "never sent").result(30)
 
 
 # Reconciled
@@ -480,7 +481,7 @@ def test_reconcile_does_not_touch_a_call_in_flight(name: str, tmp_path: Path) ->
     lost = lose(name, 0.01)
     runtime = loaded_as(Governor, name).runtime
     call_id, admitted = ask(runtime, 0.02)
-    admitted.result(5)
+    admitted.result(30)
     assert "in flight" in refused(
         "reconcile", name, "--call", call_id, "--void", "--reason", "it hangs"
     )
@@ -491,7 +492,7 @@ def test_reconcile_does_not_touch_a_call_in_flight(name: str, tmp_path: Path) ->
     assert "in flight" in result.stdout
     found = shown(name)
     assert (found["reserved_usd"], found["spent_usd"]) == (0.02, 0.002)
-    runtime.desk.settle(call_id, Usage(NANO // 100, 1, 1)).result(5)
+    runtime.desk.settle(call_id, Usage(NANO // 100, 1, 1)).result(30)
     assert shown(name)["spent_usd"] == 0.012
 
 
@@ -516,3 +517,18 @@ def test_export_cannot_be_complete_beyond_its_own_writing(name: str, tmp_path: P
     file.write_text("request_id,cost\nx,1\n")
     line = refused("reconcile", name, "--from", str(file), "--complete-until", "2999-01-01")
     assert "after" in line
+
+
+def test_show_names_whose_work_holds_slots(name: str) -> None:
+    limit = Limit(tag="warehouse", max_concurrent=3)
+    Governor(budget=Budget(max_usd=1), limits=[limit]).save(name)
+    governor = loaded_as(Governor, name)
+    with governor.slot("warehouse"), governor.exclusive("report.md"):
+        held = shown(name)["slots"]
+        assert [each["of"] for each in held] == [["limit 'warehouse'"], ["exclusive 'report.md'"]]
+        assert {each["pid"] for each in held} == {os.getpid()}
+        text = told("show", name)
+        assert "slots held by work that is no model call:" in text
+        assert f"{os.getpid()}  limit 'warehouse'" in text
+    assert shown(name)["slots"] == []
+    assert "slots held" not in told("show", name)

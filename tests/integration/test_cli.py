@@ -20,6 +20,7 @@ from prefect_governor.flows.background import ServerInfo
 from prefect_governor.flows.cli import main
 from tests.integration.conftest import Corpus
 from tests.provider.process import ProviderProcess
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 MODEL = "openai/gpt-4o-mini"
@@ -46,13 +47,6 @@ def ended(process: "subprocess.Popen[str]", *, timeout_seconds: float = 120) -> 
         return process.communicate(timeout=timeout_seconds)
     finally:
         process.kill()
-
-
-def until(what: Callable[[], bool], *, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.02)
 
 
 def run(*arguments: str, stdin: str | None = None, **environment: str | None) -> Result:
@@ -363,7 +357,7 @@ def test_two_commands_under_one_governor_share_its_cap_and_its_money(
             stdout, stderr = ended(process)
             assert process.returncode in (0, 3), stderr
             reports.append(json.loads(stdout))
-        until(lambda: _active_slots(client, f"governor:{name}:llm") == 0, seconds=10)
+        until(lambda: _active_slots(client, f"governor:{name}:llm") == 0)
     stats = upstream.settled_stats()
     assert 0 < used <= 8
     assert stats["max_open"] <= 8

@@ -20,8 +20,9 @@ from prefect_governor.blocks.home import state_folder
 from prefect_governor.blocks.identity import Place, claim, ledger_of, variable_name
 from prefect_governor.blocks.office import home_of
 from prefect_governor.blocks.registry import desk_of_name, load_governor, stop_all
-from tests.integration.governing import NANO, document_of, edit, loaded_as, until
+from tests.integration.governing import NANO, document_of, edit, loaded_as
 from tests.postgres import PASSWORD, PostgresServer, shared_server
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("server")
 

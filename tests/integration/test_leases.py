@@ -47,7 +47,7 @@ def ask():
     )
 
 def held():
-    rows = runtime.desk.write(lambda batch: batch.rows.leases(key)).result(5)
+    rows = runtime.desk.write(lambda batch: batch.rows.leases(key)).result(30)
     return {row.lease_id for row in rows}
 
 def taken():
@@ -78,7 +78,7 @@ else:
 assert taken() == 4, taken()
 for call, admitted in [*flying, *waiting]:
     admitted.result(20)
-    runtime.desk.settle(call, Usage(1, 1, 1)).result(5)
+    runtime.desk.settle(call, Usage(1, 1, 1)).result(30)
 until(lambda: taken() == 0)
 tell("done", 0)
 begun = time.monotonic()

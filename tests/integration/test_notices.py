@@ -24,8 +24,9 @@ from prefect_governor.blocks.ledger.records import Notice
 from prefect_governor.blocks.notices import Teller, event_of
 from prefect_governor.blocks.registry import load_governor, stop_all
 from prefect_governor.flows.background import ServerInfo
-from tests.integration.governing import NANO, ask, document_of, edit, loaded_as, until
+from tests.integration.governing import NANO, ask, document_of, edit, loaded_as
 from tests.postgres import free_port
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "deployments" / "automations"
@@ -130,7 +131,7 @@ def test_shares_of_a_ceiling_are_told_with_the_budget_as_related_resource(
         assert each.resource.name == f"{name}-team"
         (budget,) = each.resources_in_role["budget"]
         assert budget.id == f"prefect.block-document.{document}"
-    left = governor.runtime.desk.write(lambda batch: batch.rows.notices(1000)).result(5)
+    left = governor.runtime.desk.write(lambda batch: batch.rows.notices(1000)).result(30)
     assert [each for each in left if each.subject == str(document)] == []
 
 
@@ -146,8 +147,8 @@ def test_every_kind_of_notice_comes_as_its_event(name: str, client: SyncPrefectC
         above.settle("0.2")
     call_id, paused = ask(runtime, 0.9)
     edit(document, budget={"max_usd": 2})
-    paused.result(10)
-    runtime.desk.void(call_id, "the test is over").result(5)
+    paused.result(30)
+    runtime.desk.void(call_id, "the test is over").result(30)
     expected = {"unconfirmed", "bound-exceeded", "ceiling-changed", "over-budget", "resumed"}
 
     def told() -> set[str]:
@@ -204,14 +205,14 @@ def test_notice_stays_until_the_api_has_taken_it(
     stop_all()
 
     def left() -> list[Notice]:
-        found = desk.write(lambda batch: batch.rows.notices(1000)).result(5)
+        found = desk.write(lambda batch: batch.rows.notices(1000)).result(30)
         return [each for each in found if each.subject.startswith(str(document))]
 
     desk.write(
         lambda batch: batch.rows.add_notice(
             Notice("over_budget", f"{document}/budget", name, "total", {}, time.time_ns())
         )
-    ).result(5)
+    ).result(30)
     teller = Teller(desk, tmp_path, "api")
     with monkeypatch.context() as away:
         away.setattr("prefect_governor.blocks.notices.send", _fail)
@@ -251,10 +252,10 @@ def test_notice_of_another_servers_budget_is_left_to_it(name: str, tmp_path: Pat
     desk = Governor.local(name, max_usd=1).runtime.desk
     foreign, now = str(uuid4()), 10**9 * 10**9
     notice = Notice("over_budget", foreign, "theirs", "total", {}, now)
-    desk.write(lambda batch: batch.rows.add_notice(notice)).result(5)
+    desk.write(lambda batch: batch.rows.add_notice(notice)).result(30)
 
     def left() -> int:
-        found = desk.write(lambda batch: batch.rows.notices(1000)).result(5)
+        found = desk.write(lambda batch: batch.rows.notices(1000)).result(30)
         return sum(each.subject == foreign for each in found)
 
     Teller(desk, tmp_path, "api", wall=lambda: now / 1e9 + 60).tell()
@@ -269,13 +270,13 @@ def test_one_process_tells_for_all(name: str, tmp_path: Path) -> None:
     notice = Notice("over_budget", f"run/{name}", "this run", "total", {}, 1)
     first, second = (Teller(desk, tmp_path, "api") for _ in range(2))
     first.tick()
-    desk.write(lambda batch: batch.rows.add_notice(notice)).result(5)
+    desk.write(lambda batch: batch.rows.add_notice(notice)).result(30)
     second.tick()
-    found = desk.write(lambda batch: batch.rows.notices(1000)).result(5)
+    found = desk.write(lambda batch: batch.rows.notices(1000)).result(30)
     assert any(each.subject == f"run/{name}" for each in found)
     first.close()
     second.tick(True)
-    found = desk.write(lambda batch: batch.rows.notices(1000)).result(5)
+    found = desk.write(lambda batch: batch.rows.notices(1000)).result(30)
     assert not any(each.subject == f"run/{name}" for each in found)
 
 

@@ -15,8 +15,9 @@ from prefect_governor.blocks.observing import Observed, observed_of
 from prefect_governor.blocks.registry import load_governor, stop_all
 from prefect_governor.flows.doctor import examine
 from tests.integration.conftest import Corpus
-from tests.integration.governing import HELLO, MODEL, document_of, edit, loaded_as, until
+from tests.integration.governing import HELLO, MODEL, document_of, edit, loaded_as
 from tests.provider.process import ProviderProcess
+from tests.waiting import until
 
 CALLS = 120
 # Of the calls, so many can be paid for: what a call is billed is known below.

@@ -21,9 +21,9 @@ from prefect_governor.blocks.model.providers import TESTED_PROVIDERS
 from prefect_governor.blocks.office import account_state
 from prefect_governor.blocks.runtime import Runtime
 from prefect_governor.blocks.wire.transport import GovernedTransport
-from tests.integration.governing import until
 from tests.provider.process import ProviderProcess
 from tests.unit.fakes import FakeGoverning, FakeProvider
+from tests.waiting import until
 
 HELLO: Any = [{"role": "user", "content": "hello there"}]
 KEY = "sk-test-0123456789abcdef"

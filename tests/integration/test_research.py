@@ -1,6 +1,8 @@
 """A research run end to end: a real Prefect server, a real provider whose model reads and plans."""
 
 import json
+import threading
+import time
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -16,9 +18,10 @@ from prefect.client.schemas.filters import (
     FlowRunFilterId,
 )
 
-from prefect_governor import research
+from prefect_governor import Budget, Governor, Limit, research
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
 from prefect_governor.flows.agent.evidence import citations_in
+from prefect_governor.flows.agent.tools import tool_of
 from prefect_governor.flows.inquiry.report import ResearchReport
 from tests.provider.process import ProviderProcess
 from tests.provider.riddles import Riddle, World, make_world
@@ -288,6 +291,42 @@ def test_what_the_governors_tools_showed_an_agent_of_the_users_own_may_be_cited(
     for item in report.items:
         assert item.result["answer"].strip() == "seen [notes-01.md:1-2], never seen"
         assert item.result["retrieved"] == {"notes-01.md": [[1, 2]]}
+
+
+def test_a_tools_calls_are_never_more_at_once_than_the_limit_that_it_names(
+    upstream: ProviderProcess, notes: Path
+) -> None:
+    Governor(
+        budget=Budget(max_usd=1, window="total"),
+        limits=[Limit(tag="llm", max_concurrent=8), Limit(tag="warehouse", max_concurrent=2)],
+    ).save("with-a-tool", overwrite=True)
+    at_work = most = calls = 0
+    counting = threading.Lock()
+
+    def in_stock(part: str) -> str:
+        """How many of a part are in stock."""
+        nonlocal at_work, most, calls
+        with counting:
+            at_work, calls = at_work + 1, calls + 1
+            most = max(most, at_work)
+        time.sleep(0.05)
+        with counting:
+            at_work -= 1
+        return f"12 of {part}"
+
+    asked = {"tool_calls": [{"name": "in_stock", "arguments": {"part": "A"}}] * 3}
+    upstream.renew(script=[{"match": "Your task", "by": "turn", "reply": [asked, "twelve"]},
+                           {"match": ".", "reply": "twelve of each"}])  # fmt: skip
+    tasks = plan(*[(f"t{at}", "count", []) for at in range(4)])
+    options: dict[str, Any] = {"plan": tasks, "governor": "with-a-tool", "max_rounds": 0}
+    report = ask("How many?", notes, tools=[tool_of(in_stock, limit="warehouse")], **options)
+    assert report.outcome == "complete" and (most, calls) == (2, 12)
+    # The control: the same tool without a limit.
+    most = calls = 0
+    ask("How many?", notes, tools=[in_stock], **options)
+    assert most > 2 and calls == 12
+    with pytest.raises(ConfigurationError, match="no limit 'shop'"):
+        ask("How many?", notes, tools=[tool_of(in_stock, limit="shop")], **options)
 
 
 def test_offline_the_question_is_cut_by_rule_and_the_lines_are_cited(notes: Path) -> None:

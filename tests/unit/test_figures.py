@@ -53,9 +53,9 @@ def call(desk: LedgerDesk, call_id: str, run: str, item: str, usd: int | None = 
             Bound(NANO // 10, 10, 10),
             Attribution(run_id=run, item=item, tags=("llm", item), model="m"),
         )
-    ).result(5)
+    ).result(30)
     if usd is not None:
-        desk.settle(call_id, Usage(usd, 7, 3)).result(5)
+        desk.settle(call_id, Usage(usd, 7, 3)).result(30)
 
 
 def test_budget_that_nothing_drew_on_has_its_ceiling_and_zeros(desk: LedgerDesk) -> None:
@@ -70,7 +70,7 @@ def test_budget_has_what_is_spent_reserved_and_unconfirmed(desk: LedgerDesk) -> 
     call(desk, "a", "run", "i", 5)
     call(desk, "b", "run", "i")
     call(desk, "c", "run", "i")
-    desk.unconfirm("c", "nobody knows").result(5)
+    desk.unconfirm("c", "nobody knows").result(30)
     figures = budget_figures(governor, "run")
     assert figures.spent_usd == Decimal("0.000000005")
     assert figures.reserved_usd == figures.unconfirmed_usd == Decimal("0.1")
@@ -157,14 +157,14 @@ def test_run_that_waits_for_a_raise_is_shown_as_paused_for_money(desk: LedgerDes
     here = runtime(desk)
     who = Attribution(run_id="run", model="m")
     first = Demand("all", ("budget",), (), Bound(2 * NANO, 0, 0), who)
-    desk.admit(first).result(5)
-    desk.settle("all", Usage(2 * NANO, 0, 0)).result(5)
+    desk.admit(first).result(30)
+    desk.settle("all", Usage(2 * NANO, 0, 0)).result(30)
     paused = desk.admit(Demand("more", ("budget",), (), Bound(NANO, 0, 0), who), pause_seconds=60)
     # What is asked after it is answered once it was looked at.
-    desk.write(lambda _: None).result(5)
-    desk.write(lambda _: None).result(5)
+    desk.write(lambda _: None).result(30)
+    desk.write(lambda _: None).result(30)
     shown = limit_figures(here, "run").waiting_for
     assert shown is not None
     assert shown.startswith("paused for money: needs $1.00")
     assert not paused.done()
-    desk.abandon("more").result(5)
+    desk.abandon("more").result(30)

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from prefect_governor.blocks.errors import GovernorError
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
 from prefect_governor.blocks.ledger.records import LimitTerms
@@ -123,16 +124,16 @@ def keeper(desk: LedgerDesk, server: Server, clock: Clock) -> LimitKeeper:
 
 def define(desk: LedgerDesk, max_concurrent: int | None) -> None:
     terms = LimitTerms(KEY, "llm", max_concurrent, (), max_concurrent is not None)
-    desk.write(lambda batch: batch.define(terms)).result(5)
+    desk.write(lambda batch: batch.define(terms)).result(30)
 
 
 def ask(desk: LedgerDesk, calls: int) -> None:
     """That many calls wait, in some process."""
-    desk.write(lambda batch: batch.rows.put_waiting("other", {KEY: calls})).result(5)
+    desk.write(lambda batch: batch.rows.put_waiting("other", {KEY: calls})).result(30)
 
 
 def rows(desk: LedgerDesk) -> list[Lease]:
-    return desk.write(lambda batch: batch.rows.leases(KEY)).result(5)
+    return desk.write(lambda batch: batch.rows.leases(KEY)).result(30)
 
 
 def leased(desk: LedgerDesk) -> int:
@@ -188,7 +189,7 @@ def test_lease_of_an_earlier_boot_is_given_back(
     if known:
         server.leases["old"] = (limit.id, 5)
     old = Lease("old", KEY, str(limit.id), 5, FORGOTTEN)
-    desk.write(lambda batch: batch.rows.put_lease(old)).result(5)
+    desk.write(lambda batch: batch.rows.put_lease(old)).result(30)
     keeper.tick()
     assert (rows(desk), server.taken()) == ([], 0)
 
@@ -371,3 +372,58 @@ def test_lease_is_counted_from_before_it_was_asked_for(
     begun = clock.boot
     keeper.tick()
     assert {each.usable_until for each in rows(desk)} == {usable_until(begun)}
+
+
+def test_what_is_reserved_for_others_is_never_leased_also_when_that_is_edited_under_load(
+    desk: LedgerDesk, server: Server, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.limits["shared"] = Limit(8)
+    keeper = LimitKeeper(desk, server, key=KEY, name="shared", adopt=True, reserve=2, now=clock)
+    ask(desk, 20)
+    keeper.tick()
+    assert (leased(desk), server.taken("shared")) == (6, 6)
+    keeper.reserve = 5
+    clock.pass_(3)
+    keeper.tick()
+    clock.pass_(2)
+    keeper.tick()
+    gate = desk.store.read_gate(KEY)
+    assert gate is not None
+    # Nobody is let in above it, whatever is leased still.
+    assert (gate.cap, leased(desk), server.taken("shared")) == (3, 3, 3)
+    assert not caplog.records
+    keeper.reserve = 8
+    clock.pass_(3)
+    keeper.tick()
+    clock.pass_(2)
+    keeper.tick()
+    assert (leased(desk), server.taken("shared")) == (0, 0)
+    (said,) = caplog.records
+    assert "reserve_for_others keeps 8 of them" in said.message
+
+
+def test_shared_limit_that_is_gone_lets_nobody_in_and_its_leases_go_back_when_it_is_there_again(
+    desk: LedgerDesk, server: Server, clock: Clock
+) -> None:
+    server.limits["shared"] = Limit(8, active=False)
+    keeper = LimitKeeper(desk, server, key=KEY, name="shared", adopt=True, now=clock)
+    ask(desk, 8)
+    keeper.tick()
+    gate = desk.store.read_gate(KEY)
+    assert gate is not None
+    assert gate.leased is None, "one that is switched off holds nobody"
+    server.limits["shared"].active = True
+    clock.pass_(3)
+    keeper.tick()
+    assert leased(desk) == 8
+    del server.limits["shared"]
+    clock.pass_(3)
+    for _ in range(2):
+        # Elected anew: it never saw the limit.
+        heir = LimitKeeper(desk, server, key=KEY, name="shared", adopt=True, now=clock)
+        with pytest.raises(GovernorError, match="prefect gcl create shared --limit 8"):
+            heir.tick()
+        assert leased(desk) == 0
+    server.limits["shared"] = Limit(4)
+    heir.tick()
+    assert (leased(desk), server.taken("shared"), len(server.leases)) == (4, 4, 4)

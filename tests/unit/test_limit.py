@@ -84,10 +84,20 @@ def test_limit_without_slots_is_never_leased_or_its_calls_would_wait_for_ever() 
         {"tag": "a/b"},
         {"tag": "100%"},
         {"tag": ""},
-        {"share_with": "a>b"},
+        {"share_with": "a>b", "max_concurrent": 3},
+        {"share_with": "shared"},
+        {"reserve_for_others": 2},
+        {"reserve_for_others": -1, "max_concurrent": 3},
+        {"reserve_for_others": 3, "max_concurrent": 3},
         {"max_concurent": 5},
     ],
 )
 def test_what_no_limit_can_mean_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Limit(**fields)
+
+
+def test_reserve_may_be_as_large_as_the_cap_where_the_limit_is_anothers() -> None:
+    # How many slots that has is Prefect's to say.
+    limit = Limit(max_concurrent=2, share_with="shared", reserve_for_others=4)
+    assert limit.reserve_for_others == 4

@@ -46,7 +46,7 @@ def test_waiting_for_turns_leaves_no_threads_behind(tmp_path: Path) -> None:
     contend(turn.path, turn, 3)
     (line,) = lines()
     turn.close()
-    line.join(5)
+    line.join(30)
     assert not lines()
 
 
@@ -58,7 +58,7 @@ def test_a_turn_that_came_too_late_is_nobodys(tmp_path: Path) -> None:
         turn.take()
     (line,) = lines()
     holder.give()
-    line.join(5)
+    line.join(30)
     # Were it still held by the one that left, neither could have it now.
     holder.take()
     with pytest.raises(LedgerUnavailable):
@@ -67,5 +67,5 @@ def test_a_turn_that_came_too_late_is_nobodys(tmp_path: Path) -> None:
     for each in (holder, turn):
         each.close()
     for line in lines():
-        line.join(5)
+        line.join(30)
     assert not lines()

@@ -105,19 +105,20 @@ def test_aborted_run_names_what_was_running_too() -> None:
 def test_waiting_for_nothing_that_ends_returns_to_look_whether_the_run_was_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("prefect_governor.flows.window._LOOK_SECONDS", 0.001)
+    monkeypatch.setattr("prefect_governor.flows.underway.LOOK_SECONDS", 0.001)
     window = Window(range(3), cap=1)
     start(window)
     assert window.wait() == []
 
 
-def test_drained_window_has_what_ended_and_gives_up_on_what_did_not(
+def test_cancelled_window_has_what_ended_and_gives_up_on_what_did_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("prefect_governor.flows.window._LOOK_SECONDS", 0.001)
+    monkeypatch.setattr("prefect_governor.flows.underway.LOOK_SECONDS", 0.001)
+    monkeypatch.setattr("prefect_governor.flows.underway.ABORT_SECONDS", 0.01)
     window = Window(range(3), cap=None)
     under_way = start(window)
     for position in (2, 0):
         under_way[position].end()
-    assert sorted(position for position, _ in window.drain(0.01)) == [0, 2]
+    assert sorted(position for position, _ in window.cancel()) == [0, 2]
     assert window.rest() == [1]

@@ -20,9 +20,9 @@ from prefect.context import FlowRunContext, get_run_context
 from prefect.events.worker import EventsWorker
 from prefect.exceptions import ObjectNotFound
 
-from tests.integration.governing import until
 from tests.integration.runner_rows import PATIENCE_SECONDS, MakeRunner, row
 from tests.integration.runner_rows.data import double
+from tests.waiting import until
 
 
 @row(expect=["Running", "Completed", "Failed", "Running", "Retrying", "Completed"])
