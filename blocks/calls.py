@@ -1,10 +1,12 @@
 """The calls that a governor offers of its own: LiteLLM's pairs, and clients for SDKs on httpx."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import httpx
 
+from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.model.clients import async_pool, blocking_pool
 from prefect_governor.blocks.model.completion import acompletion_under, completion_under
 from prefect_governor.blocks.model.embedding import Input as EmbeddingInput
@@ -14,32 +16,60 @@ from prefect_governor.blocks.model.responses import aresponses_under, responses_
 from prefect_governor.blocks.runtime import Runtime
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 
+if TYPE_CHECKING:
+    import httpx2
 
-class Calls:
+Library = Literal["httpx", "httpx2"]
+
+
+class Calls(ABC):
     """Made under the governor that has them, whatever the context's is. Part of `Governor`."""
 
     @property
+    @abstractmethod
     def runtime(self) -> Runtime:
         """The governor at work in this process."""
-        raise NotImplementedError
 
-    def http_client(self, *, tags: tuple[str, ...] = ()) -> httpx.Client:
+    @overload
+    def http_client(
+        self, library: Literal["httpx"] = "httpx", *, tags: tuple[str, ...] = ()
+    ) -> httpx.Client: ...
+    @overload
+    def http_client(
+        self, library: Literal["httpx2"], *, tags: tuple[str, ...] = ()
+    ) -> "httpx2.Client": ...
+    def http_client(self, library: Library = "httpx", *, tags: tuple[str, ...] = ()) -> Any:
         """A client for any SDK on httpx, whose calls are governed wherever they are made:
-        `OpenAI(http_client=governor.http_client(), max_retries=0)`.
+        `OpenAI(http_client=governor.http_client(), max_retries=0)`; for an SDK on httpx2
+        `Anthropic(http_client=governor.http_client("httpx2"), max_retries=0)`.
 
         It has a pool of its own, and httpx's default timeouts, in place of which an SDK sets its
         own; time in the queue does not count against them. Leave retries to the governor. Its calls
         raise what `wire.exchange` raises, wrapped as the SDK wraps errors of its transport.
 
-        Raises what `runtime` raises.
+        Raises what `runtime` raises; ConfigurationError where httpx2 is asked for and missing.
         """
         transport = GovernedTransport(blocking_pool(), self.runtime, tags=tags)
-        return httpx.Client(transport=transport, follow_redirects=True)
+        if library == "httpx":
+            return httpx.Client(transport=transport, follow_redirects=True)
+        httpx2, bridge = _httpx2(library)
+        return httpx2.Client(transport=bridge.Bridge(transport), follow_redirects=True)
 
-    def async_http_client(self, *, tags: tuple[str, ...] = ()) -> httpx.AsyncClient:
+    @overload
+    def async_http_client(
+        self, library: Literal["httpx"] = "httpx", *, tags: tuple[str, ...] = ()
+    ) -> httpx.AsyncClient: ...
+    @overload
+    def async_http_client(
+        self, library: Literal["httpx2"], *, tags: tuple[str, ...] = ()
+    ) -> "httpx2.AsyncClient": ...
+    def async_http_client(self, library: Library = "httpx", *, tags: tuple[str, ...] = ()) -> Any:
         """`http_client` for asynchronous code."""
         transport = GovernedAsyncTransport(async_pool(), self.runtime, tags=tags)
-        return httpx.AsyncClient(transport=transport, follow_redirects=True)
+        if library == "httpx":
+            return httpx.AsyncClient(transport=transport, follow_redirects=True)
+        httpx2, bridge = _httpx2(library)
+        return httpx2.AsyncClient(transport=bridge.AsyncBridge(transport), follow_redirects=True)
 
     def completion(
         self, model: str, messages: Sequence[Any], *, tags: tuple[str, ...] = (), **kwargs: Any
@@ -76,3 +106,19 @@ class Calls:
     ) -> Any:
         """`prefect_governor.aresponses` under this governor, whatever the context's is."""
         return await aresponses_under(self.runtime, input, model, tags=tags, **kwargs)
+
+
+def _httpx2(library: str) -> tuple[Any, Any]:
+    """The library that was asked for, and what joins it to ours."""
+    if library != "httpx2":
+        raise ConfigurationError(f"library={library!r}: it is 'httpx' or 'httpx2'")
+    try:
+        import httpx2
+    except ImportError as error:
+        raise ConfigurationError(
+            "httpx2 is not installed; an SDK that stands on it brings it, and for one on httpx"
+            " http_client() is the client"
+        ) from error
+    from prefect_governor.blocks.wire import httpx2_bridge
+
+    return httpx2, httpx2_bridge

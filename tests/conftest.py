@@ -24,6 +24,13 @@ for _name in list(os.environ):
 pytest_plugins = ["tests.provider.fixtures"]
 
 
+def pytest_sessionfinish() -> None:
+    """A worker of xdist may be ended before what it registered for its exit is done."""
+    from tests.postgres import stop_shared
+
+    stop_shared()
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A `PREFECT_HOME`, and so a ledger, for one test alone."""

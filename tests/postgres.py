@@ -204,11 +204,18 @@ _shared: list[PostgresServer] = []
 
 
 def shared_server() -> PostgresServer:
-    """The one server of this process's tests, started when it is first asked for."""
+    """The one server of this process's tests, started when it is first asked for. It ends with
+    them (`stop_shared`, in `conftest`), or else with the process."""
     if not _shared:
         _shared.append(make_server())
-        atexit.register(_shared[0].stop)
+        atexit.register(stop_shared)
     return _shared[0]
+
+
+def stop_shared() -> None:
+    """End it, if it was started."""
+    while _shared:
+        _shared.pop().stop()
 
 
 # Tables that are never empty.

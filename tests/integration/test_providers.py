@@ -10,6 +10,7 @@ from typing import Any
 
 import anthropic
 import httpx
+import httpx2
 import pytest
 
 from prefect_governor import Governor, NotBounded, NotGoverned
@@ -20,6 +21,7 @@ from prefect_governor.blocks.model.prices import Price, PriceOverride
 from prefect_governor.blocks.model.providers import TESTED_PROVIDERS
 from prefect_governor.blocks.office import account_state
 from prefect_governor.blocks.runtime import Runtime
+from prefect_governor.blocks.wire.httpx2_bridge import Bridge
 from prefect_governor.blocks.wire.transport import GovernedTransport
 from tests.provider.process import ProviderProcess
 from tests.unit.fakes import FakeGoverning, FakeProvider
@@ -28,6 +30,8 @@ from tests.waiting import until
 HELLO: Any = [{"role": "user", "content": "hello there"}]
 KEY = "sk-test-0123456789abcdef"
 CLAUDE = "claude-sonnet-4-5"
+# What its own SDK does not warn of.
+CURRENT = "claude-sonnet-4-6"
 STATES: tuple[CallState, ...] = ("reserved", "spent", "released", "unconfirmed")
 PNG = "iVBORw0KGgo" * 4000
 
@@ -255,12 +259,15 @@ def test_dearer_region_that_the_workspace_chose_is_settled_at_its_price(
 
 def client(governor: Governor, provider: ProviderProcess) -> anthropic.Anthropic:
     return anthropic.Anthropic(
-        api_key=KEY, base_url=root(provider), http_client=governor.http_client(), max_retries=0
+        api_key=KEY,
+        base_url=root(provider),
+        http_client=governor.http_client("httpx2"),
+        max_retries=0,
     )
 
 
 def told(sdk: anthropic.Anthropic, *, stream: bool = False, **more: Any) -> str:
-    asked: Any = {"model": CLAUDE, "max_tokens": 30, "messages": HELLO, **more}
+    asked: Any = {"model": CURRENT, "max_tokens": 30, "messages": HELLO, **more}
     if stream:
         with sdk.messages.stream(**asked) as events:
             return "".join(events.text_stream)
@@ -273,7 +280,7 @@ def test_anthropics_sdk_spends_what_is_billed(
 ) -> None:
     with client(governor, provider) as sdk:
         assert all([told(sdk, stream=stream) for _ in range(3)])
-        raw = sdk.messages.create(model=CLAUDE, max_tokens=30, messages=HELLO, stream=True)
+        raw = sdk.messages.create(model=CURRENT, max_tokens=30, messages=HELLO, stream=True)
         assert [event.type for event in raw][-1] == "message_stop"
     assert_spent_is_the_bill(governor, provider, requests=4)
 
@@ -285,15 +292,15 @@ async def test_anthropics_async_sdk_too(
     async with anthropic.AsyncAnthropic(
         api_key=KEY,
         base_url=root(provider),
-        http_client=governor.async_http_client(),
+        http_client=governor.async_http_client("httpx2"),
         max_retries=0,
     ) as sdk:
 
         async def one() -> str:
             if not stream:
-                reply = await sdk.messages.create(model=CLAUDE, max_tokens=30, messages=HELLO)
+                reply = await sdk.messages.create(model=CURRENT, max_tokens=30, messages=HELLO)
                 return str(reply.content[0].text)  # type: ignore[union-attr]
-            async with sdk.messages.stream(model=CLAUDE, max_tokens=30, messages=HELLO) as events:
+            async with sdk.messages.stream(model=CURRENT, max_tokens=30, messages=HELLO) as events:
                 return "".join([text async for text in events.text_stream])
 
         assert all(await asyncio.gather(*(one() for _ in range(5))))
@@ -338,9 +345,9 @@ def test_picture_in_a_chat_is_within_its_bound(
 def test_counting_tokens_is_neither_admitted_nor_held_back() -> None:
     governing = FakeGoverning()
     upstream = FakeProvider([httpx.Response(200, json={"input_tokens": 9})])
-    http = httpx.Client(transport=GovernedTransport(upstream, governing))
+    http = httpx2.Client(transport=Bridge(GovernedTransport(upstream, governing)))
     with anthropic.Anthropic(api_key=KEY, http_client=http, max_retries=0) as sdk:
-        counted = sdk.messages.count_tokens(model=CLAUDE, messages=HELLO)
+        counted = sdk.messages.count_tokens(model=CURRENT, messages=HELLO)
     assert counted.input_tokens == 9
     assert len(upstream.requests) == 1 and not governing.desk.demands
 

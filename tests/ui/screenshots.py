@@ -1,4 +1,4 @@
-"""`python -m tests.ui.screenshots`: takes the docs' pictures of a fan-out in Prefect's UI.
+"""`python -m tests.ui.screenshots`: takes the docs' pictures of runs in Prefect's UI.
 
 On a server of its own, with the offline model, so that it costs nothing and needs no key.
 """
@@ -6,12 +6,13 @@ On a server of its own, with the offline model, so that it costs nothing and nee
 import asyncio
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from tests.ui.browser import browser, missing
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "images"
-MAX_BYTES = 120_000
+PAGE = ROOT / "docs" / "how-to" / "research.md"
+QUESTION = "What becomes of a call's money, from its bound to the bill?"
+MAX_BYTES = 100_000
 COLOURS = 64
 SIZE = (1200, 800)
 
@@ -52,6 +55,11 @@ def main() -> int:
 
 
 async def _take(ui_url: str) -> None:
+    await _take_fan_out(ui_url)
+    await _take_research(ui_url)
+
+
+async def _take_fan_out(ui_url: str) -> None:
     from prefect_governor import Budget, Governor, Limit, afan_out
     from tests.ui.pages import GovernorForm, RunPage
 
@@ -87,6 +95,58 @@ async def _take(ui_url: str) -> None:
         await _save(page, "items")
         await GovernorForm(page, ui_url).edit(saved)
         await _save(page, "governor-form")
+
+
+async def _take_research(ui_url: str) -> None:
+    """By the plan of the docs' page, over the docs. For the picture of its progress a run is held
+    back by a rate, and told to stop once it was taken."""
+    from prefect_governor import aresearch
+    from prefect_governor.flows.control import Control, current_control
+    from tests.ui.pages import RunPage
+
+    plan = _plan()
+    options: dict[str, Any] = {
+        "corpus": ["docs"], "folder": str(ROOT), "plan": plan, "model": "offline/extract"
+    }  # fmt: skip
+    held_back = len(plan["tasks"]) // 2
+    started: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def tell(run_id: str) -> None:
+        loop.call_soon_threadsafe(started.put_nowait, run_id)
+
+    control = Control(started=tell)
+    token = current_control.set(control)
+    waiting = asyncio.create_task(
+        aresearch(QUESTION, requests_per_minute=held_back, max_concurrent=2, **options)
+    )
+    current_control.reset(token)
+    async with browser(width=1500, height=1000) as context:
+        page = await _page(context)
+        run = await RunPage(page, ui_url, await started.get()).open()
+        await page.get_by_text(f"{held_back} of {len(plan['tasks'])} done").first.wait_for()
+        await run.artifact("research-progress")
+        await _save(page, "research-progress")
+        control.stop.set()
+        await waiting
+        report = await aresearch(QUESTION, **options)
+        run = await RunPage(page, ui_url, report.run_id).open()
+        await page.get_by_text(f"{len(report.items)} items in input order").wait_for()
+        await _save(page, "research-run")
+        await run.artifact("research-graph")
+        await _save(page, "research-graph")
+        await (await run.open()).artifact("research-summary")
+        await _save(page, "research-report")
+
+
+def _plan() -> dict[str, Any]:
+    """The plan that the docs' page shows."""
+    import yaml
+
+    text = PAGE.read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    plan: dict[str, Any] = yaml.safe_load(code)
+    return plan
 
 
 async def _page(context: "BrowserContext") -> "Page":
