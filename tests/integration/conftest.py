@@ -50,6 +50,7 @@ def upstream(provider_process: ProviderProcess, monkeypatch: pytest.MonkeyPatch)
     provider_process.settled_stats()
     provider_process.renew()
     monkeypatch.setenv("OPENAI_API_BASE", provider_process.api_base)
+    monkeypatch.setenv("OPENAI_BASE_URL", provider_process.api_base)
     # What a test teaches of the provider's limits is kept by key: it is no matter of the next.
     monkeypatch.setenv("OPENAI_API_KEY", f"sk-test-{uuid.uuid4().hex[:16]}")
     return provider_process
