@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from prefect_governor.blocks.at_once import at_once
 from prefect_governor.blocks.budget.money import to_usd
 from prefect_governor.blocks.budget.windows import window_label
 from prefect_governor.blocks.ledger.admission import Purse
 from prefect_governor.blocks.ledger.clock import machine_now
 from prefect_governor.blocks.ledger.gate import Gate
 from prefect_governor.blocks.ledger.records import Account
+from prefect_governor.blocks.limits.derived import Term
 from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.observing import enforcement_notes
 from prefect_governor.blocks.runtime import Runtime
@@ -44,7 +46,9 @@ class BudgetFigures:
 
 @dataclass(frozen=True, slots=True)
 class LimitFigures:
-    """What held the run back longest, and what was in flight."""
+    """What held the run back longest, and what was in flight. `calls` counts the requests sent here
+    so far; `rate` is the tightest limit on them, so many in so many seconds. `at_once` is how many
+    each thing lets be at once, the smallest first."""
 
     bottleneck: str | None
     cap: int | None
@@ -52,6 +56,9 @@ class LimitFigures:
     throttled: int
     in_flight: int = 0
     waiting_for: str | None = None
+    calls: int = 0
+    rate: tuple[int, int] | None = None
+    at_once: tuple[Term, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +73,7 @@ class RunFigures:
 
 def budget_figures(runtime: Runtime, run: str | None) -> BudgetFigures:
     """The figures of the innermost budget that a run draws on."""
-    account = runtime.accounts_[0]
-    label = None
-    if account.window == "run":
-        wall = machine_now().wall / 1e9
-        label = window_label("run", time_zone=account.time_zone, wall_seconds=wall, run_id=run)
-    known = runtime.desk.store.read_purse(account.key, label)
-    applied, purse = known if known else (account, _empty(account))
+    applied, purse = _purse(runtime, runtime.accounts_[0], run)
     return BudgetFigures(
         applied.name,
         purse.label,
@@ -93,13 +94,20 @@ def limit_figures(
     """What held a run's calls in this process, and the smallest cap they ran under: of the limits
     that apply to calls with these tags and models, of all limits where none are given."""
     stats = runtime.desk.stats(run)
-    gates = [
-        runtime.desk.store.read_gate(each.key)
+    keys = [
+        each.key
         for each in runtime.limits_
         if tags is None or any(each.limit.applies_to(tags=tags, model=model) for model in models)
     ]
-    gates += [runtime.desk.store.read_gate(key) for key in runtime.upstreams]
-    caps = [gate.cap for gate in gates if gate is not None and gate.cap is not None]
+    read = runtime.desk.store.read_gate
+    gates = [gate for key in (*keys, *runtime.upstreams) if (gate := read(key)) is not None]
+    caps = [gate.cap for gate in gates if gate.cap is not None]
+    rates = [
+        (meter.rate.amount, meter.rate.window_seconds)
+        for gate in gates
+        for meter in gate.meters
+        if meter.rate.meter == "requests"
+    ]
     held = dict(stats.held_seconds)
     memory = item_starts().figures()
     if memory.held_seconds > 0:
@@ -111,7 +119,18 @@ def limit_figures(
         throttled=stats.throttled,
         in_flight=stats.in_flight,
         waiting_for=_in_words(stats.waiting_for, stats.place) or memory.waiting_for,
+        calls=stats.calls,
+        rate=min(rates, key=lambda rate: rate[0] / rate[1], default=None),
+        at_once=at_once(gates, money_left_nano=_money_left(runtime, run)),
     )
+
+
+def at_once_notes(limits: LimitFigures) -> tuple[str, ...]:
+    """A line for a report: what held the run back, with the numbers of all that might have."""
+    if not limits.at_once:
+        return ()
+    first = f"held back longest by {limits.bottleneck}; " if limits.bottleneck else ""
+    return (f"{first}at once, the smallest first: {'; '.join(map(str, limits.at_once))}",)
 
 
 def learned_notes(runtime: Runtime) -> tuple[str, ...]:
@@ -156,11 +175,13 @@ def current_figures() -> RunFigures | None:
         return None
     run = attribution(model="").flow_run_id
     items = {} if run is None else item_figures(here.governor, "task_run_id", {"flow_run_id": run})
+    limits = limit_figures(here.governor, run)
     return RunFigures(
         items,
         budget_figures(here.governor, run),
-        limit_figures(here.governor, run),
+        limits,
         (
+            *at_once_notes(limits),
             *enforcement_notes(here.governor, run),
             *retry_notes(run),
             *learned_notes(here.governor),
@@ -175,6 +196,23 @@ def _in_words(waiting_for: str | None, place: int | None) -> str | None:
     if waiting_for is not None and place is not None:
         return f"{waiting_for} (place {place})"
     return waiting_for
+
+
+def _purse(runtime: Runtime, account: Account, run: str | None) -> tuple[Account, Purse]:
+    """A budget as it applies, and its figures in its current window; of one for each run, the
+    run's."""
+    label = None
+    if account.window == "run":
+        wall = machine_now().wall / 1e9
+        label = window_label("run", time_zone=account.time_zone, wall_seconds=wall, run_id=run)
+    return runtime.desk.store.read_purse(account.key, label) or (account, _empty(account))
+
+
+def _money_left(runtime: Runtime, run: str | None) -> int | None:
+    """The least that is left up the chain of budgets, in nano-dollars; None without a ceiling."""
+    purses = (_purse(runtime, account, run)[1] for account in runtime.accounts_)
+    left = [each.ceiling_nano - each.gone_nano for each in purses if each.ceiling_nano is not None]
+    return min(left, default=None)
 
 
 def _empty(account: Account) -> Purse:

@@ -209,6 +209,9 @@ def _keep(kept: list[LimitKeeper], runtime: Runtime, server: PrefectLimits) -> N
     back what was leased on the other."""
     names = {each.key: server_limit_name(runtime.name, each.limit) for each in runtime.limits_}
     kept[:] = [each for each in kept if names.get(each.key, each.name) == each.name]
+    reserves = {each.key: each.limit.reserve_for_others for each in runtime.limits_}
+    for each in kept:
+        each.reserve = reserves.get(each.key, 0)
     known = {each.key for each in kept}
     kept += [
         LimitKeeper(
@@ -217,6 +220,7 @@ def _keep(kept: list[LimitKeeper], runtime: Runtime, server: PrefectLimits) -> N
             key=each.key,
             name=names[each.key],
             adopt=each.limit.share_with is not None,
+            reserve=each.limit.reserve_for_others,
             now=clock_of(runtime.desk),
         )
         for each in runtime.limits_

@@ -9,7 +9,7 @@ import click
 from prefect_governor.flows.budget.commands import budget
 from prefect_governor.flows.command_line import CONTEXT, FAILED, Teaching, UsageProblem, promise
 from prefect_governor.flows.inquiry.commands import research_command
-from prefect_governor.flows.run_options import FAN_OUT, RUN, given_parameters, run_options
+from prefect_governor.flows.run_options import FAN_OUT, RUN, Told, run_options
 
 
 @click.group(cls=Teaching, context_settings=CONTEXT)
@@ -35,7 +35,7 @@ def main() -> None:
 @main.command("fan-out", context_settings=CONTEXT)
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @run_options(FAN_OUT[:2], RUN, FAN_OUT[2:])
-def fan_out_command(sources: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def fan_out_command(sources: tuple[str, ...], **options: Any) -> None:
     """Ask the same question about each of many items, a sub-agent each.
 
     SOURCE is a file, a folder, a glob, '-' (a line of stdin an item), or a .jsonl, .csv or .yaml
@@ -52,13 +52,13 @@ def fan_out_command(sources: tuple[str, ...], as_json: bool, **options: Any) -> 
     Exit status: 0 complete, 3 partial, 1 failed, 2 usage.
     Ctrl-C once stops starting and finishes what is in flight; twice cancels that too.
     """
-    _fan_out(list(sources), as_json=as_json, **options)
+    _fan_out(list(sources), options)
 
 
 @main.command("estimate", context_settings=CONTEXT)
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @run_options(FAN_OUT[:2], RUN, FAN_OUT[2:])
-def estimate_command(sources: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def estimate_command(sources: tuple[str, ...], **options: Any) -> None:
     """Say what a fan-out would do, cost and take. Makes no call and spends nothing.
 
     The same arguments as `fan-out`. Calls, tokens, p50 and p95 of cost and of wall-clock, the cost
@@ -73,10 +73,10 @@ def estimate_command(sources: tuple[str, ...], as_json: bool, **options: Any) ->
     \b
     Exit status: 0, 2 usage.
     """
-    _fan_out(list(sources), as_json=as_json, **options | {"dry_run": True})
+    _fan_out(list(sources), options | {"dry_run": True})
 
 
-def _fan_out(sources: list[str], *, as_json: bool, **options: Any) -> None:
+def _fan_out(sources: list[str], options: dict[str, Any]) -> None:
     from prefect_governor.flows.command import run_fan_out
 
     if not options["resume"]:
@@ -86,7 +86,7 @@ def _fan_out(sources: list[str], *, as_json: bool, **options: Any) -> None:
             raise UsageProblem(
                 "name at least one SOURCE: a file, a folder, a glob, or '-' for stdin"
             )
-    sys.exit(run_fan_out(sources, as_json=as_json, given=given_parameters(), **options))
+    sys.exit(run_fan_out(sources, Told.of(options)))
 
 
 @main.group(context_settings=CONTEXT)

@@ -8,130 +8,68 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_governor.blocks.budget.money import parse_usd
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.resuming import find_run
-from prefect_governor.flows.server import ensure_server, use_server
-from prefect_governor.flows.session import (
-    ceiling_text,
-    check_governor,
-    check_writable,
-    run_flow,
-    set_quiet,
-)
+from prefect_governor.flows.session import run_command, set_quiet
 from prefect_governor.flows.spool import spool
-from prefect_governor.flows.terminal import say
 
 if TYPE_CHECKING:
     from prefect_governor.flows.estimate import Forecast
     from prefect_governor.flows.job import Request
+    from prefect_governor.flows.run_options import Told
 
 COMMAND = "fan-out"
-# Nothing was started, as after a usage error.
-TURNED_DOWN = 2
 
 
-def run_fan_out(
-    sources: list[str],
-    *,
-    as_json: bool,
-    given: frozenset[str],
-    ask: str | None,
-    schema: Path | None,
-    governor: str | None,
-    model: str,
-    max_usd: str | None,
-    max_total_tokens: int | None,
-    max_output_tokens: int | None,
-    max_concurrent: int | None,
-    rpm: int | None,
-    tpm: int | None,
-    timeout_seconds: float | None,
-    min_success: float,
-    max_cost_multiple: float | None,
-    dry_run: bool,
-    out: Path | None,
-    ask_above_usd: str | None,
-    yes: bool,
-    resume: str | None,
-) -> int:
+def run_fan_out(sources: list[str], told: "Told") -> int:
     """Run a fan-out and print what came of it; with `dry_run`, what would. Returns the exit status.
 
     A run that may well cost more than `ask_above_usd` asks the person first, unless `yes`; one that
     is turned down is a usage error, as is everything else that ends before anything starts.
 
-    With `resume` the run goes on with an earlier one: `given` names the parameters that are new,
-    all others are what they were.
-
     Raises ConfigurationError for anything wrong with what was given, before anything starts.
     """
     set_quiet()
-    from prefect_governor.blocks.model.choice import BLOCK, OFFLINE
     from prefect_governor.flows.answers import read_schema
     from prefect_governor.flows.estimating.asking import check_most_multiple
     from prefect_governor.flows.estimating.shown import print_forecast
     from prefect_governor.flows.job import make_request
 
-    parameters: dict[str, Any] = {
+    parameters = {
         "sources": [_spooled() if source == "-" else source for source in sources],
         "folder": os.getcwd(),
-        "ask": ask,
-        "schema": None if schema is None else read_schema(schema),
-        "governor": governor,
-        "model": model,
-        "max_usd": max_usd,
-        "max_total_tokens": max_total_tokens,
-        "max_output_tokens": max_output_tokens,
-        "max_concurrent": max_concurrent,
-        "requests_per_minute": rpm,
-        "tokens_per_minute": tpm,
-        "timeout_seconds": timeout_seconds,
-        "min_success": min_success,
+        **told.parameters,
     }
-    past = None if resume is None else find_run(resume, command=COMMAND)
-    if past is not None:
-        parameters = past.gone_on_with(parameters, given, say=say)
-        governor, model = parameters["governor"], parameters["model"]
-        sources = parameters["sources"]
-    check_most_multiple(max_cost_multiple, name="--max-cost-multiple")
-    above = _ask_above(ask_above_usd)
-    by_block = model.startswith(BLOCK)
-    # Blocks live on the server: what can be checked without it is, before it is started.
-    request = make_request(**parameters | ({"model": OFFLINE} if by_block else {}))
-    if out is not None:
-        _check_apart(out, [*sources, *(str(item.source) for item in request.items if item.source)])
-        check_writable(out)
-    info = None
-    if governor is not None or by_block:
-        info = ensure_server(on_progress=say)
-        use_server(info)
-        request = make_request(**parameters)
-    if governor is not None:
-        check_governor(governor, starts=not dry_run)
-    if dry_run:
-        print_forecast(_expected(request, max_cost_multiple), as_json=as_json)
-        return 0
-    if not _may_start(
-        request,
-        max_cost_multiple=max_cost_multiple,
-        above=None if yes else above,
-        stdin_is_read="-" in sources,
-    ):
-        say("not started; nothing was spent")
-        return TURNED_DOWN
-    say(f"model: {request.model.name} ({request.model.why})")
-    say(f"ceiling: {ceiling_text(request)}")
-    if info is None:
-        info = ensure_server(on_progress=say)
-        use_server(info)
-    from prefect_governor.flows.fanout import fan_out
+    # What is checked here, once, is no matter of the run's.
+    most = parameters.pop("max_cost_multiple")
+    check_most_multiple(most, name="--max-cost-multiple")
+    if parameters["schema"] is not None:
+        parameters["schema"] = read_schema(parameters["schema"])
+    above = _ask_above(told.ask_above_usd)
 
-    return run_flow(
-        fan_out,
+    def make(**parameters: Any) -> "Request":
+        request = make_request(**parameters)
+        if told.out is not None:
+            files = [str(item.source) for item in request.items if item.source]
+            _check_apart(told.out, [*parameters["sources"], *files])
+        return request
+
+    def flow() -> Any:
+        from prefect_governor.flows.fanout import fan_out
+
+        return fan_out
+
+    return run_command(
+        COMMAND,
         parameters,
-        command=COMMAND,
-        ui_url=info.ui_url,
-        out=out,
-        as_json=as_json,
-        kept_as=None if past is None else past.kept_as,
+        told,
+        make=make,
+        show=lambda request: print_forecast(_expected(request, most), as_json=told.as_json),
+        may_start=lambda request: _may_start(
+            request,
+            max_cost_multiple=most,
+            above=None if told.yes else above,
+            stdin_is_read="-" in sources,
+        ),
+        flow=flow,
     )
 
 
@@ -194,7 +132,7 @@ def _spooled() -> str:
 
 def _check_apart(out: Path, sources: list[str]) -> None:
     """What is asked about must not be what is written."""
-    if out.resolve() in {Path(source).resolve() for source in sources if source != "-"}:
+    if out.resolve() in {Path(source).resolve() for source in sources}:
         raise ConfigurationError(
             f"--out {out} is one of the sources and would be overwritten: write to another file, or"
             " name sources without it"

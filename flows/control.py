@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prefect_governor.flows.failures import ends_the_run
 from prefect_governor.flows.report.model import Report
 from prefect_governor.flows.report.progress import Progress
 
@@ -35,6 +36,13 @@ class Control:
     interrupted: bool = False
     kept_as: str | None = None
     report: Report | None = None
+
+    def heed(self, error: BaseException) -> None:
+        """Stop the run where an error says that no other item can do better."""
+        reason = ends_the_run(error)
+        if reason is not None and not self.stop.is_set():
+            self.reason = reason
+            self.stop.set()
 
 
 current_control: ContextVar[Control | None] = ContextVar("prefect_governor_control", default=None)

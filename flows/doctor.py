@@ -18,6 +18,7 @@ from prefect_governor.blocks.enforcement import BREAK_GLASS, break_glass
 from prefect_governor.blocks.errors import ConfigurationError, GovernorError
 from prefect_governor.blocks.home import state_folder
 from prefect_governor.blocks.ledger.migration import migrations
+from prefect_governor.flows.doctor_sum import sum_in_words
 from prefect_governor.flows.server import ensure_server, status, use_server
 
 Mark = Literal["ok", "warn", "problem"]
@@ -47,10 +48,6 @@ _NETWORK_FILESYSTEMS = frozenset(
         "smbfs",
     ]
 )
-# Rates are compared with caps as if each call took this long, in seconds.
-_USUAL_SECONDS = 2
-# And as if it had so many tokens, in and out together.
-_USUAL_TOKENS = 1_000
 
 
 @dataclass(frozen=True)
@@ -233,6 +230,7 @@ def _governor(name: str, *, ledger: bool) -> Iterator[Finding]:
         text = f"governor {name!r}: it only observes (mode observe); no ceiling and no limit holds"
         yield Finding("warn", text, "set its mode to enforce in Prefect's UI")
     store = _open_ledger() if ledger else None
+    left: list[int] = []
     try:
         for at, account in enumerate(accounts):
             whose = f"governor {name!r}" if at == 0 else f"  under budget {account.name!r}"
@@ -241,8 +239,9 @@ def _governor(name: str, *, ledger: bool) -> Iterator[Finding]:
             charged = 0 if purse is None else purse.spent_nano + purse.unconfirmed_nano
             tokens = 0 if purse is None else purse.spent_tokens + purse.unconfirmed_tokens
             yield _money(whose, account, charged, tokens)
+            if account.ceiling_nano is not None:
+                left.append(account.ceiling_nano - charged)
         server = PrefectLimits()
-        slowest: list[tuple[float, str]] = []
         for limit in governor.limits:
             gate = (
                 store.read_gate(f"{governor._block_document_id}/{limit.name}")
@@ -252,17 +251,16 @@ def _governor(name: str, *, ledger: bool) -> Iterator[Finding]:
             names = server_limit_name(name, limit)
             theirs = server.read(names) if limit.max_concurrent is not None else None
             yield _limit(limit, gate, names, theirs)
-            slowest += _in_flight(limit)
+        text = sum_in_words(
+            governor.limits,
+            store=store,
+            account=accounts[0].key,
+            money_left_nano=min(left, default=None),
+        )
+        yield Finding("ok", f"  {text}")
     finally:
         if store is not None:
             store.close()
-    if slowest:
-        cap, what = min(slowest)
-        yield Finding(
-            "ok",
-            f"  bottleneck with calls of {_USUAL_SECONDS} s: {what}, about {cap:.0f} in flight",
-        )
-    yield _sum(governor.limits)
 
 
 def _open_ledger() -> Any:
@@ -294,10 +292,7 @@ def _money(whose: str, account: Any, charged: int, tokens: int) -> Finding:
 def _limit(limit: Any, gate: Any, name: str, theirs: Any) -> Finding:
     text = f"  limit {limit.name!r}"
     parts = [
-        f"{field.removesuffix('_per_minute').removesuffix('_per_day').replace('_', ' ')}"
-        f" {amount:,} {'a day' if field.endswith('_day') else 'a minute'}"
-        for field, _ in _rates(limit)
-        if (amount := getattr(limit, field)) is not None
+        f"{meter.replace('_', ' ')} {amount:,} a {unit}" for meter, unit, amount in _rates(limit)
     ]
     if limit.max_concurrent is not None:
         parts.insert(0, f"max concurrent {limit.max_concurrent:,}")
@@ -319,6 +314,8 @@ def _limit(limit: Any, gate: Any, name: str, theirs: Any) -> Finding:
     if theirs.active is False:
         todo = f"prefect gcl enable {name}"
         return Finding("warn", f"{text}: {', '.join(parts)}, and is switched off", todo)
+    if limit.reserve_for_others:
+        parts.append(f"{limit.reserve_for_others} of them kept for others")
     if theirs.limit < limit.max_concurrent:
         todo = (
             f"the smaller of the two counts: prefect gcl update {name} --limit"
@@ -328,47 +325,13 @@ def _limit(limit: Any, gate: Any, name: str, theirs: Any) -> Finding:
     return Finding("ok", f"{text}: {', '.join(parts)}")
 
 
-def _rates(limit: Any) -> Iterator[tuple[str, int]]:
+def _rates(limit: Any) -> Iterator[tuple[str, str, int]]:
+    """What is metered, the unit of time, and how much of it."""
     for field in type(limit).model_fields:
-        if field.endswith("_per_minute"):
-            yield field, 60
-        elif field.endswith("_per_day"):
-            yield field, 86_400
-
-
-def _sum(limits: Any) -> Finding:
-    """What each thing lets be at once, the smallest first, with its numbers."""
-    from prefect_governor.blocks.limits.derived import MIB, UNKNOWN_BYTES, terms
-    from prefect_governor.blocks.limits.machine import memory
-
-    def least(field: str) -> int | None:
-        found = [value for each in limits if (value := getattr(each, field)) is not None]
-        return min(found, default=None)
-
-    given = max((each.memory_mib for each in limits if each.memory_mib), default=None)
-    found = terms(
-        max_concurrent=least("max_concurrent"),
-        requests_per_minute=least("requests_per_minute"),
-        tokens_per_minute=least("tokens_per_minute"),
-        latency_seconds=_USUAL_SECONDS,
-        tokens_per_call=_USUAL_TOKENS,
-        memory=memory(),
-        footprint_bytes=given * MIB if given else UNKNOWN_BYTES,
-    )
-    if not found:
-        return Finding("ok", "  at once: nothing that is known holds it back")
-    parts = [f"{each.name} {each.cap:,.0f} ({each.text})" for each in found]
-    return Finding("ok", f"  at once, the smallest first: {'; '.join(parts)}")
-
-
-def _in_flight(limit: Any) -> Iterator[tuple[float, str]]:
-    """How many calls a limit lets be in flight, where that can be told without knowing them."""
-    if limit.max_concurrent is not None:
-        yield float(limit.max_concurrent), f"max_concurrent of {limit.name!r}"
-    for field, seconds in _rates(limit):
+        meter, _, unit = field.rpartition("_per_")
         amount = getattr(limit, field)
-        if amount is not None and field.startswith("requests_"):
-            yield amount * _USUAL_SECONDS / seconds, f"{field} of {limit.name!r}"
+        if meter and amount is not None:
+            yield meter, unit, amount
 
 
 def _model() -> Iterator[Finding]:

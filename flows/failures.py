@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from prefect_governor.blocks.errors import GovernorError, chain, governor_error
+from prefect_governor.blocks.model.choice import KEY_VARIABLES
 from prefect_governor.blocks.wire.verdict import SPENT_QUOTA
 
 # Where an error holds no body, only a text. What people are told ("you exceeded your current
@@ -41,17 +42,31 @@ def ends_the_run(error: BaseException) -> str | None:
     """Why no other item can do better, None where it can: a dead key, a spent quota."""
     if isinstance(governor_error(error), GovernorError):
         return None
+    again = "then go on with the run, which pays only for what is missing"
+    provider, model = _whose(error)
     if spent_quota(error):
         return (
-            "the provider says that the account's quota is spent: add credit with the provider,"
-            " then run it again, which pays only for what is missing"
+            f"{provider or 'the provider'} says that the account's quota is spent{model}: add"
+            f" credit there, {again}"
         )
     if _status(error) == 401:
+        variable = KEY_VARIABLES.get(provider or "")
+        where = f" ({variable}, or the Model block's)" if variable else ""
         return (
-            "the provider refuses the key (401): set a valid key, then run it again, which pays"
-            " only for what is missing"
+            f"{provider or 'the provider'} refuses the key{model} (401): set a valid one{where},"
+            f" {again}"
         )
     return None
+
+
+def _whose(error: BaseException) -> tuple[str | None, str]:
+    """The provider, as LiteLLM names it in its errors, and " for" the model that was asked."""
+    for each in chain(error):
+        provider = getattr(each, "llm_provider", None)
+        if isinstance(provider, str) and provider:
+            model = getattr(each, "model", None)
+            return provider, f" for {model}" if isinstance(model, str) and model else ""
+    return None, ""
 
 
 def spent_quota(error: BaseException) -> bool:

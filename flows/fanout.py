@@ -1,51 +1,40 @@
 """`fan_out`: a sub-agent for each item, as many at once as the governor lets through."""
 
-import asyncio
-import functools
-import json
-import time
-from collections.abc import Callable, Coroutine
-from decimal import Decimal
-from typing import Any, ParamSpec, cast
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, cast
 
-from prefect.context import FlowRunContext
-from prefect.futures import PrefectFuture
 from prefect.utilities.asyncutils import run_coro_as_sync
 
-from prefect_governor.blocks.budget.money import Money, to_usd
-from prefect_governor.blocks.errors import ConfigurationError, ItemFailed, RunStopped
+from prefect_governor.blocks.budget.money import Money
+from prefect_governor.blocks.errors import ConfigurationError, RunStopped
 from prefect_governor.blocks.figures import (
-    ItemFigures,
     LimitFigures,
     RunFigures,
+    at_once_notes,
     budget_figures,
-    item_figures,
     learned_notes,
     limit_figures,
 )
 from prefect_governor.blocks.home import state_folder
 from prefect_governor.blocks.observing import enforcement_notes
 from prefect_governor.blocks.wire.retries import retry_notes
-from prefect_governor.flows.control import Control, current_control
 from prefect_governor.flows.estimate import cost_multiple, prompt_tokens
 from prefect_governor.flows.estimating.approval import checked_bars, turned_down
 from prefect_governor.flows.estimating.history import question_key
-from prefect_governor.flows.flow import ready_flow
-from prefect_governor.flows.job import TAG, Job, current_job, make_request, runtime_for
+from prefect_governor.flows.flow import in_thread, ready_flow, this_run
+from prefect_governor.flows.intake import Intake
+from prefect_governor.flows.job import NO_ITEMS, TAG, Job, current_job, make_request, runtime_for
+from prefect_governor.flows.outcomes import Past, item_reports, not_started, stop_reason
 from prefect_governor.flows.outfile import OutFile
-from prefect_governor.flows.report.model import ItemReport, Report, Tokens
+from prefect_governor.flows.report.model import ItemReport, Report
 from prefect_governor.flows.report.publish import finish, make_report
-from prefect_governor.flows.report.states import Ending, read_endings
 from prefect_governor.flows.runner import GovernedTaskRunner
-from prefect_governor.flows.sources import read_text
+from prefect_governor.flows.sources import items_from
 from prefect_governor.flows.subagent import sub_agent
 from prefect_governor.flows.watch import Watch
-from prefect_governor.flows.window import Window
-
-P = ParamSpec("P")
-
-# How long calls that are cancelled may take to say so, in seconds.
-_ABORT_SECONDS = 5.0
+from prefect_governor.flows.window import Window, room_for
 
 
 @ready_flow(
@@ -58,7 +47,7 @@ _ABORT_SECONDS = 5.0
     validate_parameters=False,
 )
 def fan_out(
-    items: list[Any] | None = None,
+    items: Iterable[Any] | None = None,
     *,
     ask: str,
     sources: list[str] | None = None,
@@ -80,7 +69,10 @@ def fan_out(
     """Ask a sub-agent the same question about each item, under one budget and its limits.
 
     Args:
-        items: texts, or objects with `key` and `text`; in Python also `pathlib.Path`s of files.
+        items: texts, or objects with `key` and `text`; in Python also `pathlib.Path`s of files. An
+            iterator is read as the run gets to its items, a few ahead, and once: what it gave is
+            held while the item is under way, and such a run cannot be taken up again. With a bar on
+            the cost it is read whole first.
         ask: what each sub-agent is to answer about its item.
         sources: files, folders and globs to read items from; rows of .jsonl, .csv and .yaml files
             are an item each.
@@ -129,58 +121,35 @@ def fan_out(
         timeout_seconds=timeout_seconds,
         min_success=min_success,
     )
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
-        raise ConfigurationError("fan_out is a flow: call it, not its function")
-    run_id = str(context.flow_run.id)
-    control = current_control.get() or Control()
-    # A flow that is run again makes its subflows anew, under the same task runs of its own: what
-    # these paid for is kept under that name.
-    kept_as = control.kept_as or str(context.flow_run.parent_task_run_id or run_id)
-    runtime = runtime_for(request, kept_as)
+    if request.more is not None and (most_multiple is not None or ask_above is not None):
+        request = replace(request, items=(*request.items, *items_from(request.more)), more=None)
+    here = this_run("fan_out")
+    runtime = runtime_for(request, here.kept_as)
     refused = turned_down(
         request,
         runtime,
-        context.flow_run,
-        kept_as=kept_as,
+        here.flow_run,
+        kept_as=here.kept_as,
         max_cost_multiple=most_multiple,
         ask_above_usd=ask_above,
     )
     if refused is not None:
         return cast(Report, refused)
     # For the estimates of runs that ask the same.
-    runtime.desk.write(lambda batch: batch.rows.put_item(question_key(request), kept_as, "", "{}"))
-    job = Job(request, run_id, kept_as, runtime, control)
-    if control.started is not None:
-        control.started(run_id)
+    asked = question_key(request)
+    runtime.desk.write(lambda batch: batch.rows.put_item(asked, here.kept_as, "", "{}"))
+    job = Job(request, here.id, here.kept_as, runtime, here.control)
+    here.started()
     token = current_job.set(job)
     try:
-        with OutFile(control.out or state_folder() / "runs" / run_id / "results.jsonl") as out:
-            report = control.report = _run(job, out)
+        with OutFile(
+            here.control.out or state_folder() / "runs" / here.id / "results.jsonl"
+        ) as out:
+            report = here.control.report = _run(job, out)
     finally:
         current_job.reset(token)
     # Prefect gives the report of the state to whoever calls the flow.
     return cast(Report, run_coro_as_sync(finish(report)))
-
-
-def in_thread(function: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Report]]:
-    """A ready flow for async code: it runs in a thread, and is told to stop where its caller is
-    cancelled."""
-
-    @functools.wraps(function)
-    async def call(*args: P.args, **kwargs: P.kwargs) -> Report:
-        control = current_control.get() or Control()
-        token = current_control.set(control)
-        try:
-            return cast(Report, await asyncio.to_thread(function, *args, **kwargs))
-        except asyncio.CancelledError:
-            # The thread goes on until what is in flight has ended; it starts nothing more.
-            control.stop.set()
-            raise
-        finally:
-            current_control.reset(token)
-
-    return call
 
 
 afan_out = in_thread(fan_out)
@@ -188,42 +157,52 @@ afan_out = in_thread(fan_out)
 
 def _run(job: Job, out: OutFile) -> Report:
     """Map the sub-agent over the items, a window at a time, and report."""
-    reports: list[ItemReport | None] = [None] * len(job.request.items)
+    reports: dict[int, ItemReport] = {}
 
-    def keep(position: int, report: ItemReport) -> None:
-        reports[position] = report
-        out.add(report)
-        watch.count(report.state == "succeeded")
+    def keep(ended: Mapping[int, ItemReport]) -> None:
+        if not ended:
+            return
+        reports.update(ended)
+        out.add(*ended.values())
+        for position, report in ended.items():
+            watch.count(report.state == "succeeded")
+            job.forget(position)
 
     with Watch(job, key_prefix="fan-out") as watch:
-        kept = _finished_before(job)
-        for position, report in kept.items():
-            keep(position, report)
-        missing = [at for at in range(len(job.request.items)) if at not in kept]
+        past = Past(job)
         cap = _limits(job).cap
+        known = range(job.total)
+        keep(kept := past.finished(known))
+        missing = [at for at in known if at not in kept]
         job.first = min(cap or 0, len(missing))
         window = Window(missing, cap=cap)
-        stopped = False
-        while True:
-            if not stopped and job.control.stop.is_set():
-                stopped = True
-                _refuse_waiting(job)
-            if batch := window.next_batch(stopped=stopped):
-                _start(batch, job, window)
-            if not window.running:
-                break
-            for position, future in window.wait():
-                keep(position, _item_report(job, position, future))
-            if job.control.abort.is_set():
-                _cancel_all()
-                for position, future in window.drain(_ABORT_SECONDS):
-                    keep(position, _item_report(job, position, future))
-                break
-        for position in window.rest():
-            keep(position, _not_started(job, position))
-    items = [report for report in reports if report is not None]
+        with _taking_in(job, most=room_for(cap)) as intake:
+            stopped = False
+            while True:
+                if not stopped and job.control.stop.is_set():
+                    stopped = True
+                    _refuse_waiting(job)
+                if intake is not None and not stopped:
+                    came = job.take(intake, window.room)
+                    keep(kept := past.finished(came))
+                    window.add(at for at in came if at not in kept)
+                if batch := window.next_batch(stopped=stopped):
+                    _start(batch, job, window)
+                if not window.running and (stopped or intake is None or intake.ended):
+                    break
+                keep(item_reports(job, window.wait()))
+                if job.control.abort.is_set():
+                    keep(item_reports(job, window.cancel()))
+                    break
+            keep({at: not_started(job, at) for at in window.rest()})
+    if not reports:
+        raise ConfigurationError((intake and intake.problem) or NO_ITEMS)
+    items = [reports[at] for at in sorted(reports)]
     out.finish(items)
-    return make_report(
+    picture = watch.keep_picture(state_folder() / "runs" / job.run_id)
+    unread = None if intake is None or intake.exhausted else intake.problem or stop_reason(job)
+    limits = _limits(job)
+    report = make_report(
         items,
         run_id=job.run_id,
         min_success=job.request.min_success,
@@ -231,8 +210,9 @@ def _run(job: Job, out: OutFile) -> Report:
         figures=RunFigures(
             {},
             budget_figures(job.runtime, job.kept_as),
-            _limits(job),
+            limits,
             (
+                *at_once_notes(limits),
                 *enforcement_notes(job.runtime, job.kept_as),
                 *retry_notes(job.kept_as),
                 *learned_notes(job.runtime),
@@ -240,9 +220,17 @@ def _run(job: Job, out: OutFile) -> Report:
         ),
         cost_multiple=_cost_multiple(job, items),
         notes=_notes(job),
-        files=[str(out.path)],
-        resumable=True,
+        files=[str(out.path), *([picture] if picture else [])],
+        # What an iterator gave is gone.
+        resumable=job.request.more is None,
+        picture=picture,
     )
+    if unread is None:
+        return report
+    reason = f"the items were read up to the {len(items):,}th: {unread}"
+    if report.outcome == "complete":
+        report = report.model_copy(update={"outcome": "partial", "reason": reason})
+    return report.model_copy(update={"notes": [*report.notes, reason]})
 
 
 def _notes(job: Job) -> list[str]:
@@ -277,92 +265,23 @@ def _cost_multiple(job: Job, items: list[ItemReport]) -> float | None:
 
 def _refuse_waiting(job: Job) -> None:
     """Calls that are not admitted yet have not started: a stop is for them too."""
-    job.runtime.desk.refuse_waiting(job.kept_as, RunStopped(_stop_reason(job))).result()
-
-
-def _stop_reason(job: Job) -> str:
-    return job.control.reason or "the run was stopped before this item began"
-
-
-def _cancel_all() -> None:
-    context = FlowRunContext.get()
-    if context is not None and isinstance(context.task_runner, GovernedTaskRunner):
-        context.task_runner.cancel_all()
+    job.runtime.desk.refuse_waiting(job.kept_as, RunStopped(stop_reason(job))).result()
 
 
 def _start(batch: list[int], job: Job, window: Window) -> None:
-    futures = sub_agent.map(
-        key=[job.request.items[position].key for position in batch], position=batch
-    )
+    futures = sub_agent.map(key=[job.items[position].key for position in batch], position=batch)
     for position, future in zip(batch, futures, strict=True):
         window.started(position, future)
 
 
-def _item_report(job: Job, position: int, future: "PrefectFuture[Any]") -> ItemReport:
-    key = job.request.items[position].key
-    endings = cast("list[Ending]", run_coro_as_sync(read_endings([future.state])))
-    (ending,) = endings
-    figures = item_figures(job.runtime, "item", {"run_id": job.kept_as}, [key]).get(key)
-    began = job.began.get(key)
-    reason = ending.reason or job.notes.get(key)
-    if job.control.abort.is_set() and ending.state != "succeeded":
-        if figures is None:
-            return _not_started(job, position)
-        reason = "cancelled in flight; what it may have cost stays charged as unconfirmed"
-    return ItemReport(
-        key=key,
-        state=ending.state if ending.state != "not_started" or figures is None else "failed",
-        reason=reason,
-        result=ending.result,
-        **_spent(figures),
-        attempts=job.attempts.get(key, 0),
-        seconds=None if began is None else _seconds(job, key, began),
-    )
-
-
-def _seconds(job: Job, key: str, began: float) -> float:
-    """How long an item took, without its time in the queue."""
-    return round(max(0.0, time.monotonic() - began - job.waited.get(key, 0.0)), 3)
-
-
-def _finished_before(job: Job) -> dict[int, ItemReport]:
-    """Items that an earlier attempt of this run has paid for, if their inputs are the same."""
-    records = job.runtime.desk.store.read_items(job.kept_as)
-    if not records:
-        return {}
-    known = {key for key, _ in records}
-    spent = item_figures(job.runtime, "item", {"run_id": job.kept_as})
-    kept = {}
-    for position, item in enumerate(job.request.items):
-        if item.key not in known:
-            continue
-        try:
-            record = records.get((item.key, job.input_hash(read_text(item).text)))
-        except ItemFailed:
-            continue
-        if record is not None:
-            found = json.loads(record)
-            kept[position] = ItemReport(
-                key=item.key,
-                state="succeeded",
-                reason=found["note"],
-                result=found["result"],
-                **_spent(spent.get(item.key)),
-                attempts=1,
-            )
-    return kept
-
-
-def _not_started(job: Job, position: int) -> ItemReport:
-    key = job.request.items[position].key
-    return ItemReport(key=key, state="not_started", reason=_stop_reason(job))
-
-
-def _spent(figures: ItemFigures | None) -> dict[str, Any]:
-    if figures is None:
-        return {"usd": Decimal(0), "tokens": Tokens(), "calls": 0}
-    return {
-        "usd": to_usd(figures.usd_nano),
-        "tokens": Tokens(input=figures.input_tokens, output=figures.output_tokens),
-        "calls": figures.calls,
-    }
+@contextmanager
+def _taking_in(job: Job, *, most: int) -> Iterator[Intake | None]:
+    """What reads the items that come one by one, until it is left; None where all are known."""
+    if job.request.more is None:
+        yield None
+        return
+    job.intake = Intake(job.request.more, known=[item.key for item in job.items], most=most)
+    try:
+        yield job.intake
+    finally:
+        job.intake.close()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from prefect_governor.blocks.model.choice import ModelChoice, choose
 from prefect_governor.blocks.runtime import GovernedLimit, Runtime
 from prefect_governor.flows.answers import Shape, shape_of
 from prefect_governor.flows.control import Control
+from prefect_governor.flows.intake import Intake
 from prefect_governor.flows.report.model import check_min_success
 from prefect_governor.flows.sources import Item, items_from, resolve_sources
 
@@ -28,6 +30,7 @@ DEFAULT_MAX_USD = Decimal(1)
 DEFAULT_MAX_CONCURRENT = 20
 # The tag of the sub-agents' task runs, for limits to name.
 TAG = "llm"
+NO_ITEMS = "there are no items: give some, or sources to read them from"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +54,12 @@ class Terms:
 
 @dataclass(frozen=True, kw_only=True)
 class Request(Terms):
-    """A fan-out that was asked for, checked: nothing is started or spent yet."""
+    """A fan-out that was asked for, checked: nothing is started or spent yet. `more` are items
+    after those, that are read as the run gets to them."""
 
     ask: str
     items: tuple[Item, ...]
+    more: Iterator[Any] | None = None
     shape: Shape | None = None
 
 
@@ -118,16 +123,18 @@ def make_request(
         tokens_per_minute=tokens_per_minute,
         timeout_seconds=timeout_seconds,
     )
-    given = list(items_from(items)) if items is not None else []
+    more = items if isinstance(items, Iterator) else None
+    given = items_from(items) if items is not None and more is None else []
     if sources:
         base = Path(folder) if folder else Path.cwd()
         given += resolve_sources(sources, stdin=None, cwd=base)
-    if not given:
-        raise ConfigurationError("there are no items: give some, or sources to read them from")
+    if not given and more is None:
+        raise ConfigurationError(NO_ITEMS)
     _check_keys(given)
     return Request(
         ask=ask.strip(),
         items=tuple(given),
+        more=more,
         model=choose(model, max_output_tokens=max_output_tokens, timeout_seconds=timeout_seconds),
         shape=shape_of(schema),
         governor=governor,
@@ -147,7 +154,8 @@ def make_request(
 class Job:
     """A request at work in one flow run.
 
-    `kept_as` names the run in the ledger, where it outlives a flow run. `attempts`, `began`
+    `kept_as` names the run in the ledger, where it outlives a flow run. `items` are those that are
+    known so far, `intake` reads what else there is. `attempts`, `began`
     (monotonic seconds), `waited` (seconds in the queue) and `notes` are by item.
     """
 
@@ -162,18 +170,35 @@ class Job:
     notes: dict[str, str] = field(default_factory=dict)
     # Calls that a cheaper model answered, because money ran low.
     fell_back: int = 0
+    items: list[Item] = field(default_factory=list)
+    intake: Intake | None = None
     # How many items begin before the first of them calls: those that fill the cap. Beginning one
     # takes longer than sending its call, so the calls of the first leave together.
     first: int = 0
     filled: "Future[None]" = field(default_factory=Future)
 
+    def __post_init__(self) -> None:
+        self.items.extend(self.request.items)
+
     @property
     def total(self) -> int:
-        return len(self.request.items)
+        """How many items are known."""
+        return len(self.items)
 
     @property
     def models(self) -> tuple[str, ...]:
         return self.request.model.names
+
+    def take(self, intake: Intake, most: int) -> range:
+        """Know up to `most` items more, those that have come; their positions."""
+        first = len(self.items)
+        self.items.extend(intake.take(most))
+        return range(first, len(self.items))
+
+    def forget(self, position: int) -> None:
+        """An item has its outcome: of one that came by itself nothing but its key is needed."""
+        if self.intake is not None:
+            self.items[position] = Item(key=self.items[position].key)
 
     def input_hash(self, text: str) -> str:
         """Names all that an item's answer depends on."""

@@ -46,9 +46,9 @@ class OutFile:
     ) -> None:
         self._file.close()
 
-    def add(self, item: ItemReport) -> None:
-        """Write an item so that no crash can lose it."""
-        self._file.write(_line(item))
+    def add(self, *items: ItemReport) -> None:
+        """Write items so that no crash can lose them."""
+        self._file.writelines(_line(item) for item in items)
         self._file.flush()
         os.fsync(self._file.fileno())
 

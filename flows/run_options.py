@@ -1,6 +1,7 @@
 """The options of the commands that run something: one place, so that they are the same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,35 @@ def run_options(*options: Sequence[Option]) -> Callable[[F], F]:
     return decorate
 
 
-def given_parameters() -> frozenset[str]:
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a command was told: `parameters` of its flow, by the flow's names, `given` the names of
+    those that a person gave; the rest is said of the command."""
+
+    parameters: Mapping[str, Any]
+    given: frozenset[str]
+    as_json: bool
+    out: Path | None
+    yes: bool
+    resume: str | None
+    dry_run: bool
+    ask_above_usd: str | None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Told":
+        """From the running command's options, by their own names."""
+        return cls(
+            parameters={
+                _PARAMETERS.get(name, name): value
+                for name, value in options.items()
+                if name not in _NOT_PARAMETERS
+            },
+            given=_given_parameters(),
+            **{name: options[name] for name in _NOT_PARAMETERS},
+        )
+
+
+def _given_parameters() -> frozenset[str]:
     """Names, as the flows have them, of the parameters that the running command was given."""
     context = click.get_current_context()
     default = click.core.ParameterSource.DEFAULT

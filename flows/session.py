@@ -7,19 +7,86 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect_governor.blocks.budget.money import show_usd, to_nano
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
-from prefect_governor.flows.resuming import PastRun, held
-from prefect_governor.flows.server import run_url
+from prefect_governor.flows.resuming import PastRun, find_run, held
+from prefect_governor.flows.server import ensure_server, run_url, use_server
 from prefect_governor.flows.terminal import ProgressLine, print_report, say
 
 if TYPE_CHECKING:
     from prefect_governor.flows.job import Terms
+    from prefect_governor.flows.run_options import Told
+
+T = TypeVar("T", bound="Terms")
 
 INTERRUPTED = 3
+# Nothing was started, as after a usage error.
+TURNED_DOWN = 2
 _QUIET_LEVEL = "WARNING"
+
+
+def run_command(
+    command: str,
+    parameters: Mapping[str, Any],
+    told: "Told",
+    *,
+    make: Callable[..., T],
+    show: Callable[[T], None],
+    may_start: Callable[[T], bool],
+    flow: Callable[[], Callable[..., Any]],
+) -> int:
+    """Check what a command was asked for, and run its flow; with `dry_run`, only `show` what it
+    would come to. Returns the exit status.
+
+    Args:
+        parameters: the flow's. With `resume` the run goes on with an earlier one: those that were
+            given are new, all others are what they were.
+        make: checks them all, before anything starts.
+        may_start: whether the run is worth it, and a person who must be asked says yes; a run that
+            is turned down is a usage error.
+        flow: the flow, imported when it is called.
+
+    Raises ConfigurationError for anything wrong with what was given, before anything starts.
+    """
+    from prefect_governor.blocks.model.choice import BLOCK, OFFLINE
+
+    past = None if told.resume is None else find_run(told.resume, command=command)
+    if past is not None:
+        parameters = past.gone_on_with(parameters, told.given, say=say)
+    by_block = parameters["model"].startswith(BLOCK)
+    # Blocks live on the server: what can be checked without it is, before it is started.
+    request = make(**{**parameters, **({"model": OFFLINE} if by_block else {})})
+    if told.out is not None:
+        check_writable(told.out)
+    info = None
+    if parameters["governor"] is not None or by_block:
+        info = ensure_server(on_progress=say)
+        use_server(info)
+        request = make(**parameters)
+    if parameters["governor"] is not None:
+        check_governor(parameters["governor"], starts=not told.dry_run)
+    if told.dry_run:
+        show(request)
+        return 0
+    if not may_start(request):
+        say("not started; nothing was spent")
+        return TURNED_DOWN
+    say(f"model: {request.model.name} ({request.model.why})")
+    say(f"ceiling: {ceiling_text(request)}")
+    if info is None:
+        info = ensure_server(on_progress=say)
+        use_server(info)
+    return run_flow(
+        flow(),
+        parameters,
+        command=command,
+        ui_url=info.ui_url,
+        out=told.out,
+        as_json=told.as_json,
+        kept_as=None if past is None else past.kept_as,
+    )
 
 
 def run_flow(

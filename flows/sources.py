@@ -30,6 +30,7 @@ __all__ = [
     "Skipped",
     "decode",
     "items_from",
+    "items_of_value",
     "read_text",
     "resolve_sources",
 ]
@@ -107,13 +108,15 @@ def items_from(values: Iterable[Any]) -> list[Item]:
     places: dict[str, str] = {}
     found: list[Item] = []
     for at, value in enumerate(given, 1):
-        for item in _items_of_value(value, f"item-{at:0{width}d}", at):
+        for item in items_of_value(value, f"item-{at:0{width}d}", at):
             _claim(places, item.key, f"item {at}")
             found.append(item)
     return found
 
 
-def _items_of_value(value: Any, name: str, at: int) -> list[Item]:
+def items_of_value(value: Any, name: str, at: int) -> list[Item]:
+    """The items of one Python value, the `at`th of all, called `name` where it has no key; several
+    of a folder. Raises ConfigurationError for a value of another type."""
     if isinstance(value, Item):
         return [value]
     if isinstance(value, os.PathLike):

@@ -13,7 +13,6 @@ from prefect_governor.blocks.errors import ItemFailed, RunStopped
 from prefect_governor.blocks.scope import Scope, scope
 from prefect_governor.blocks.wire.waits import wait_async
 from prefect_governor.flows.asking import ask_model
-from prefect_governor.flows.failures import ends_the_run
 from prefect_governor.flows.job import TAG, Job, current_job
 from prefect_governor.flows.parts import parts_of
 from prefect_governor.flows.prompt import (
@@ -46,21 +45,21 @@ async def sub_agent(key: str, position: int) -> Any:
         try:
             return await _answer_and_keep(job, position)
         except Exception as error:
-            reason = ends_the_run(error)
-            if reason is not None and not job.control.stop.is_set():
-                job.control.reason = reason
-                job.control.stop.set()
+            job.control.heed(error)
             raise
         finally:
             job.waited[key] = job.waited.get(key, 0.0) + here.spent.waited_seconds
 
 
 async def _answer_and_keep(job: Job, position: int) -> Any:
-    item = job.request.items[position]
+    item = job.items[position]
     key = item.key
     if job.control.stop.is_set():
         raise RunStopped(job.control.reason or "the run was stopped before this item began")
-    document = await asyncio.to_thread(read_text, item)
+    # A file is read, and perhaps parsed, beside the loop; a text is there.
+    document = (
+        read_text(item) if item.text is not None else await asyncio.to_thread(read_text, item)
+    )
     if not job.filled.done():
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(wait_async(job.filled), FILL_SECONDS)

@@ -139,7 +139,7 @@ def _report_lines(report: "Report", width: int) -> Iterator[str | Text | Table]:
 def _table(items: "list[ItemReport]", width: int) -> Table:
     """Items with the beginning of their answers, laid out for a line's width."""
     longest = max(len(item.key) for item in items)
-    key_width = min(longest, max(12, width // 3))
+    key_width = min(max(longest, len("item")), max(12, width // 3))
     # Short of what the column has: words seldom fill a line.
     answer_width = max(20, width - key_width - _COST - 12)
     table = Table(box=box.SIMPLE_HEAD, width=width, pad_edge=False)
@@ -210,6 +210,8 @@ def _figures(progress: Any) -> str:
     ]
     if progress.bottleneck:
         parts.append(f"waiting: {progress.bottleneck}")
+        if progress.at_once:
+            parts.append(f"at once: {progress.at_once}")
     return ", ".join(parts)
 
 

@@ -1,6 +1,8 @@
-"""Watches a run from a thread of its own: the progress artifact, and whoever else looks on."""
+"""Watches a run from a thread of its own: progress artifact, picture, and whoever else looks on."""
 
 import threading
+import time
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 from uuid import UUID
@@ -12,7 +14,9 @@ from prefect_governor.blocks.figures import budget_figures, limit_figures
 from prefect_governor.blocks.runtime import Runtime
 from prefect_governor.flows.control import Control
 from prefect_governor.flows.job import TAG
+from prefect_governor.flows.report.picture import as_svg
 from prefect_governor.flows.report.progress import ApiWriter, Progress, RunProgress
+from prefect_governor.flows.report.samples import Samples
 
 # How often whoever looks on is told, in seconds. The artifact has a slower pace of its own.
 LOOK_SECONDS = 0.25
@@ -42,11 +46,16 @@ class Watch:
         self._run = run
         self._done = 0
         self._failed = 0
+        self._began = time.monotonic()
+        self._samples = Samples()
+        self._budget = ""
+        self._key_prefix = key_prefix
         self._over = threading.Event()
         self._artifact = RunProgress(ApiWriter(UUID(run.run_id)), key_prefix=key_prefix)
         self._thread = threading.Thread(target=self._look_on, name="prefect-governor-watch")
 
     def __enter__(self) -> Self:
+        self._began = time.monotonic()
         self._thread.start()
         return self
 
@@ -80,7 +89,25 @@ class Watch:
             spent_usd=budget.spent_usd + budget.unconfirmed_usd,
             ceiling_usd=budget.ceiling_usd,
             bottleneck=limits.waiting_for,
+            calls=limits.calls,
+            rate=limits.rate,
+            budget=budget.name,
+            at_once=", ".join(term.short for term in limits.at_once),
         )
+
+    def keep_picture(self, folder: Path) -> str | None:
+        """Write an SVG of the run until it was left; its path, None where it cannot be written."""
+        title = f"{self._key_prefix}: {self._run.total:,} items"
+        path = folder / "picture.svg"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(
+                as_svg(self._samples.kept, title=title, budget=self._budget), encoding="utf-8"
+            )
+        except OSError as error:
+            _logger.warning("the picture of the run cannot be written: %s", error)
+            return None
+        return str(path)
 
     def _look_on(self) -> None:
         last = False
@@ -88,6 +115,8 @@ class Watch:
             last = self._over.wait(LOOK_SECONDS)
             try:
                 now = self.progress()
+                self._samples.add(time.monotonic() - self._began, now)
+                self._budget = now.budget
                 if self._run.control.watch is not None:
                     self._run.control.watch(now)
                 self._artifact.update(now, final=last)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before anything imports Prefect or LiteLLM: both read their settings once.
 _HOME = tempfile.TemporaryDirectory(prefix="prefect-governor-tests-")
@@ -20,6 +21,12 @@ os.environ.update(
 for _name in list(os.environ):
     if _name in ("PREFECT_API_URL", "PREFECT_API_KEY") or _name.endswith(("_API_KEY", "_API_BASE")):
         del os.environ[_name]
+
+# Where a run decides whether a change lands, the examples are the same each time; elsewhere every
+# run looks for new ones.
+settings.register_profile("landing", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("landing")
 
 pytest_plugins = ["tests.provider.fixtures"]
 

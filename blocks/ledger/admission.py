@@ -216,7 +216,7 @@ class Book:
                 continue
             if reservation.state == "reserved":
                 gate.leave(counters, reservation.bound, usage, signals, self.now)
-            if usage is not None:
+            elif usage is not None:
                 gate.correct(counters, reservation.bound, usage)
 
     def _judge_observed(self, reservation: Reservation) -> None:

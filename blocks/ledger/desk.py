@@ -81,7 +81,11 @@ class LedgerDesk(Writer):
         """Whether a call was admitted so long ago that its process may have been taken for lost
         since: its slot may be another's, its reservation may have been given back by hand. One that
         was not sent yet must not be sent any more."""
-        return self._now().boot - admission.at >= CUT_OFF_SECONDS * 1e9
+        return self.age_seconds(admission) >= CUT_OFF_SECONDS
+
+    def age_seconds(self, admission: Admission) -> float:
+        """How long ago a call was admitted, by the ledger's clock."""
+        return max(0, self._now().boot - admission.at) / 1e9
 
     def abandon(self, call_id: str) -> "Future[None]":
         """The caller no longer wants it: it leaves the queue, or is voided if just admitted."""

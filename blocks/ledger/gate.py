@@ -93,6 +93,12 @@ class Gate:
         now: int,
     ) -> None:
         """Give a slot back; the provider's own limit is told how the call ended."""
+        if usage is not None:
+            self.correct(counters, bound, usage)
+        if signals is not None and signals.delay_seconds:
+            for meter, counter in self._metered(counters):
+                amount = amount_of(meter.rate, bound if usage is None else usage)
+                meter.delay(counter, amount, signals.delay_seconds)
         if self.upstream is not None and len(counters) > len(self.meters):
             self.upstream.ended(counters[-1], bound, usage, signals, now, self.in_flight)
         self.in_flight -= 1
@@ -100,14 +106,18 @@ class Gate:
 
     def correct(self, counters: tuple[int, ...], bound: Bound, usage: Usage) -> None:
         """Change what a call took under the rates to what it used; requests stay counted."""
-        # A limit edited meanwhile has other meters: what was taken under the old ones expires.
-        counters = counters if self.upstream is None else counters[:-1]
-        if len(counters) != len(self.meters):
-            return
-        for meter, counter in zip(self.meters, counters, strict=True):
+        for meter, counter in self._metered(counters):
             if meter.rate.meter != "requests":
                 change = amount_of(meter.rate, usage) - amount_of(meter.rate, bound)
                 meter.correct(counter, change)
+
+    def _metered(self, counters: tuple[int, ...]) -> list[tuple[RateMeter, int]]:
+        """Each meter with the counter of a call."""
+        # A limit edited meanwhile has other meters: what was taken under the old ones expires.
+        counters = counters if self.upstream is None else counters[:-1]
+        if len(counters) != len(self.meters):
+            return []
+        return list(zip(self.meters, counters, strict=True))
 
 
 def slot_wait(gate: Gate, now: int, kept: int = 0) -> Wait | None:
@@ -123,6 +133,12 @@ def slot_wait(gate: Gate, now: int, kept: int = 0) -> Wait | None:
     if cap is not None and gate.in_flight + kept >= cap:
         why = f"{gate.in_flight} of {cap} slots of limit {gate.name!r} are taken{left_to}"
         bottleneck = "max_concurrent"
+        if gate.server_limit == 0:
+            bottleneck = "prefect_limit"
+            why = (
+                f"Prefect's limit for {gate.name!r} lets nobody in: it is 0, or reserve_for_others"
+                " keeps all of it"
+            )
         if gate.upstream is not None:
             learned = gate.upstream.cap
             bottleneck = "adaptive"
@@ -137,6 +153,9 @@ def slot_wait(gate: Gate, now: int, kept: int = 0) -> Wait | None:
         why = (
             f"{taken} {gate.leased} slots leased from Prefect's limit for {gate.name!r} are"
             f" taken{left_to}"
+            if gate.leased
+            else f"no slot is leased from Prefect's limit for {gate.name!r}: it is missing or full"
+            " of others', or its server does not answer; the log says which"
         )
         return Wait(resource, "prefect_limit", why, full=True)
     return None

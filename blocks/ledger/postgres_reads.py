@@ -76,6 +76,11 @@ class Reads(ABC):
     def read_gate(self, key: str) -> Gate | None:
         return self._read(lambda connection: self._rows(connection).gate(key))
 
+    def read_upstreams(self) -> list[Gate]:
+        rows = self._all("SELECT key FROM limits WHERE adaptive IS NOT NULL ORDER BY key", [])
+        gates = (self.read_gate(row["key"]) for row in rows)
+        return [gate for gate in gates if gate is not None]
+
     def read_learned(self, model: str) -> Learned | None:
         return self._read(lambda connection: self._rows(connection).learned(model))
 

@@ -150,8 +150,10 @@ class Signals:
 
     Attributes:
         status: of the reply, None where there was none.
-        seconds: from its first byte to its reply's last.
+        seconds: from its request's last byte to its reply's first, None where that says nothing.
         hold_seconds: for how long a 429 asks to hold.
+        delay_seconds: from its admission to its request's last byte: so much later the provider has
+            counted it.
         readings: of the provider's rates.
     """
 
@@ -159,6 +161,7 @@ class Signals:
     seconds: float | None = None
     hold_seconds: float = 0.0
     readings: tuple[RateReading, ...] = ()
+    delay_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

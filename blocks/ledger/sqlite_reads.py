@@ -87,6 +87,15 @@ class Reads(ABC):
         with self._read() as connection:
             return read_gate(connection, key, self._now())
 
+    def read_upstreams(self) -> list[Gate]:
+        with self._read() as connection:
+            keys = connection.execute(
+                "SELECT key FROM limits WHERE adaptive IS NOT NULL ORDER BY key"
+            ).fetchall()
+            now = self._now()
+            gates = (read_gate(connection, row["key"], now) for row in keys)
+            return [gate for gate in gates if gate is not None]
+
     def read_spend(
         self,
         column: str,

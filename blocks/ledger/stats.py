@@ -12,13 +12,15 @@ from prefect_governor.blocks.ledger.records import Demand
 class RunStats:
     """A run's figures in this process. `held_seconds` is by bottleneck: how long the run's first
     waiting call was held by it. `place`: where its first waiting call stands among the first calls
-    of all runs that wait for the same, from 1; None where none waits."""
+    of all runs that wait for the same, from 1; None where none waits. `calls` counts those
+    that were admitted."""
 
     in_flight: int = 0
     max_in_flight: int = 0
     waiting_for: str | None = None
     place: int | None = None
     throttled: int = 0
+    calls: int = 0
     held_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
@@ -41,6 +43,7 @@ class Tally:
         for key in demand.limits:
             self.held[key] += 1
         stats = self._run(run_of(demand))
+        stats.calls += 1
         stats.in_flight += 1
         stats.max_in_flight = max(stats.max_in_flight, stats.in_flight)
 

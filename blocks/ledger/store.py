@@ -208,6 +208,9 @@ class Store(Protocol):
 
     def read_gate(self, key: str) -> Gate | None: ...
 
+    def read_upstreams(self) -> list[Gate]:
+        """The providers' own limits, by their keys."""
+
     def read_learned(self, model: str) -> Learned | None: ...
 
     def read_calls(

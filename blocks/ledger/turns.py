@@ -27,6 +27,8 @@ SLACK_SECONDS = 0.1
 REPEAT_SECONDS = 0.4
 # How often a process says how much it has waiting, in seconds.
 COUNT_SECONDS = 0.2
+# What the head of those that are paused for a budget's money stands under.
+PAUSED_PREFIX = "paused:"
 # How long others may pass a call that waits, in seconds; then its share is kept for it.
 AGE_SECONDS = 5.0
 
@@ -167,6 +169,21 @@ def _heads(queue: Queue, held: Mapping[str, int]) -> dict[str, Head]:
             exact=in_order(demand),
             held=held.get(resource.removeprefix("gate:"), 0),
         )
+    return {**heads, **_paused(queue)}
+
+
+def _paused(queue: Queue) -> dict[str, Head]:
+    """Those that are paused for the money of a budget. Nobody leaves them anything: they are told
+    for people to see."""
+    heads: dict[str, Head] = {}
+    for waiter in queue.paused():
+        if waiter.wait is None or waiter.paused_at is None:
+            continue
+        resource = f"{PAUSED_PREFIX}{waiter.wait.resource.removeprefix('purse:')}"
+        known = heads.get(resource)
+        calls = 1 if known is None else known.calls + 1
+        asked = min(waiter.since, waiter.since if known is None else known.asked)
+        heads[resource] = Head(since=waiter.paused_at, calls=calls, asked=asked)
     return heads
 
 

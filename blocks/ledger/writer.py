@@ -89,7 +89,7 @@ class Writer:
 
     def on_cut_off(self, callback: Callable[[], None]) -> None:
         """Have `callback` called as soon as this process finds, by its own clock, that it has not
-        committed anything for 15 s: it was stopped, or is cut off from its ledger. From 30 s on
+        committed anything for 15 s: it was stopped, or is cut off from its ledger. From 25 s on
         others may take its slots, so whoever has calls open ends them then and there. Called from
         any thread, once for each time it happens; it must not wait for the ledger."""
         self._liveness.on_cut_off(callback)

@@ -7,13 +7,19 @@ left / expected cost.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from prefect_governor.blocks.ledger.records import Meter, Rate, Usage
+
 MIB = 2**20
-# Of what memory is free, a tenth stays free: footprints are averages, and others live here too.
+# Of what memory is free, a tenth stays free, as footprints are averages. A tenth of the limit stays
+# free beside it, for the page cache and whoever else is there, up to half a GiB.
 MEMORY_SHARE = 0.9
+SPARE_SHARE, SPARE_BYTES = 0.1, 512 * MIB
 # Before any item has run, one is taken to hold so much: what importing Prefect and LiteLLM takes,
 # where memory is scarce; a quarter of that where there is plenty.
 UNKNOWN_BYTES = 256 * MIB
 PLENTY_BYTES = 4096 * MIB
+# Over how many calls what a call takes is averaged.
+OBSERVED_CALLS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,68 @@ class Memory:
     def free_bytes(self) -> int:
         return max(0, self.limit_bytes - self.used_bytes)
 
+    def room_bytes(self, own: int = 0) -> float:
+        """What items may hold together, which hold `own` of what is used by now."""
+        spare = min(SPARE_SHARE * self.limit_bytes, SPARE_BYTES)
+        return max(0.0, self.free_bytes + own - spare) * MEMORY_SHARE
+
+
+@dataclass
+class Observed:
+    """What a call takes, averaged over the last ones: seconds that it holds its slot, tokens,
+    nano-dollars. `calls` is how many have taught it; 0 where the figures are assumed."""
+
+    calls: int = 0
+    seconds: float = 0.0
+    input_tokens: float = 0.0
+    output_tokens: float = 0.0
+    nano: float = 0.0
+
+    def add(self, seconds: float, usage: Usage) -> None:
+        """One more call."""
+        self.calls += 1
+        share = 1 / min(self.calls, OBSERVED_CALLS)
+        self.seconds += share * (seconds - self.seconds)
+        self.input_tokens += share * (usage.input_tokens - self.input_tokens)
+        self.output_tokens += share * (usage.output_tokens - self.output_tokens)
+        self.nano += share * (usage.nano - self.nano)
+
+    def of(self, meter: Meter) -> float:
+        """What a call counts under a rate of this meter."""
+        if meter == "requests":
+            return 1.0
+        if meter == "tokens":
+            return self.input_tokens + self.output_tokens
+        return self.input_tokens if meter == "input_tokens" else self.output_tokens
+
+
+# Before any call was made.
+ASSUMED = Observed(0, 2.0, 900.0, 100.0)
+
+
+def together(found: Iterable[Observed]) -> Observed:
+    """Averages over all, by how many calls each has seen; `ASSUMED` where none has seen any."""
+    seen = [each for each in found if each.calls]
+    calls = sum(each.calls for each in seen)
+    if not calls:
+        return ASSUMED
+
+    def mean(name: str) -> float:
+        return float(sum(each.calls * getattr(each, name) for each in seen)) / calls
+
+    names = ("seconds", "input_tokens", "output_tokens", "nano")
+    return Observed(calls, *(mean(name) for name in names))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one limit holds: caps and rates by the names that a report has for them. `of` names the
+    limit, in people's words."""
+
+    of: str
+    caps: tuple[tuple[str, int], ...] = ()
+    rates: tuple[tuple[str, Rate], ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -37,60 +105,62 @@ class Term:
     cap: float
     text: str
 
+    @property
+    def short(self) -> str:
+        """Without the sum."""
+        shown = f"{self.cap:,.1f}".removesuffix(".0") if self.cap < 10 else f"{self.cap:,.0f}"
+        return f"{self.name} {shown}"
+
+    def __str__(self) -> str:
+        return f"{self.short} ({self.text})"
+
 
 def terms(
+    limits: Iterable[Held] = (),
     *,
-    max_concurrent: int | None = None,
-    requests_per_minute: float | None = None,
-    tokens_per_minute: float | None = None,
-    latency_seconds: float | None = None,
-    tokens_per_call: float | None = None,
+    each: Observed = ASSUMED,
     memory: Memory | None = None,
     footprint_bytes: float | None = None,
+    footprint_source: str = "observed",
+    under_way: int = 0,
     cores: int | None = None,
-    downstream: int | None = None,
     money_left_nano: int | None = None,
-    cost_nano: float | None = None,
 ) -> tuple[Term, ...]:
     """The caps that can be told from what is known, the smallest first. What is None, or what it is
-    divided by and is not known, limits nothing."""
+    divided by and is not known, limits nothing.
+
+    `each` is what a call takes; `footprint_source` says where an item's memory is known from, and
+    `under_way` how many items hold theirs now.
+    """
     found: list[Term] = []
-    if max_concurrent is not None:
-        found.append(Term("max_concurrent", max_concurrent, f"configured: {max_concurrent:,}"))
-    if requests_per_minute is not None and latency_seconds:
-        cap = requests_per_minute * latency_seconds / 60
-        text = f"{requests_per_minute:,.0f} a minute x {latency_seconds:.2f} s a call"
-        found.append(Term("requests_per_minute", cap, text))
-    if tokens_per_minute is not None and latency_seconds and tokens_per_call:
-        cap = tokens_per_minute * latency_seconds / 60 / tokens_per_call
-        text = (
-            f"{tokens_per_minute:,.0f} a minute x {latency_seconds:.2f} s / {tokens_per_call:,.0f}"
-            " tokens a call"
-        )
-        found.append(Term("tokens_per_minute", cap, text))
+    assumed = "" if each.calls else ", assumed"
+    for limit in limits:
+        found += [Term(name, cap, limit.of) for name, cap in limit.caps]
+        for name, rate in limit.rates:
+            takes = each.of(rate.meter)
+            if not each.seconds or not takes:
+                continue
+            cap = rate.amount / rate.window_seconds * each.seconds / takes
+            text = f"{limit.of}: {rate.amount:,} x {each.seconds:.2f} s / {rate.window_seconds} s"
+            if rate.meter != "requests":
+                text += f" / {takes:,.0f} tokens a call"
+            found.append(Term(name, cap, text + assumed))
     if memory is not None and footprint_bytes:
-        cap = memory.free_bytes * MEMORY_SHARE / footprint_bytes
+        room = memory.room_bytes(int(under_way * footprint_bytes))
+        cap = room / footprint_bytes
         text = (
-            f"{MEMORY_SHARE:.0%} of {memory.free_bytes / MIB:,.0f} MiB free of"
+            f"{room / MIB:,.0f} MiB to use, of {memory.free_bytes / MIB:,.0f} free of"
             f" {memory.limit_bytes / MIB:,.0f} ({memory.source}) / {footprint_bytes / MIB:,.0f} MiB"
-            " an item"
+            f" an item, {footprint_source}"
         )
         found.append(Term("memory", cap, text))
     if cores is not None:
-        found.append(Term("cores", cores, f"{cores} for CPU-bound work"))
-    if downstream is not None:
-        found.append(Term("downstream", downstream, f"a downstream limit: {downstream:,}"))
-    if money_left_nano is not None and cost_nano:
-        cap = max(0, money_left_nano) / cost_nano
-        text = f"{max(0, money_left_nano) / 1e9:,.4f} USD left / {cost_nano / 1e9:,.6f} a call"
+        found.append(Term("cores", cores, "for CPU-bound work"))
+    if money_left_nano is not None and each.calls and each.nano:
+        cap = max(0, money_left_nano) / each.nano
+        text = f"{max(0, money_left_nano) / 1e9:,.4f} USD left / {each.nano / 1e9:,.6f} a call"
         found.append(Term("money", cap, text))
     return tuple(sorted(found, key=lambda term: term.cap))
-
-
-def cap_of(found: Iterable[Term]) -> int | None:
-    """The whole cap: never below 1, None where nothing limits."""
-    caps = [term.cap for term in found]
-    return max(1, int(min(caps))) if caps else None
 
 
 class MemoryCap:
@@ -131,7 +201,7 @@ class MemoryCap:
             share = grown / under_way
             self._most = max(share, self._most if under_way <= self._proven else 0.0)
         # What is free, and what those under way hold by now, is theirs to share.
-        room = (memory.free_bytes + grown) * MEMORY_SHARE
+        room = memory.room_bytes(grown)
         if self._given:
             self.cap = max(1, int(room / self._given))
             return self.cap

@@ -21,10 +21,13 @@ STUCK_SECONDS = 5.0
 @dataclass(frozen=True, slots=True)
 class MemoryFigures:
     """How memory held this process's items back: for how long, and the sum, None where it does not
-    hold them back now."""
+    hold them back now; how many are under way and what each of them holds, None where nobody
+    knows."""
 
     held_seconds: float
     waiting_for: str | None
+    under_way: int = 0
+    footprint_bytes: float | None = None
 
 
 class Starts:
@@ -76,7 +79,12 @@ class Starts:
             held = self._held
             if self._held_since is not None:
                 held += self._clock() - self._held_since
-            return MemoryFigures(held, self._text() if self._waiting else None)
+            return MemoryFigures(
+                held,
+                self._text() if self._waiting else None,
+                len(self._begun),
+                self._cap.footprint_bytes,
+            )
 
     def _ended(self, outcome: "Future[Any]") -> None:
         with self._lock:

@@ -118,10 +118,16 @@ class LearnedRates:
             rate, meter = each.meter.rate, each.meter
             if rate.meter == "requests":
                 continue
-            first, last = meter.index(index * WIDTH), meter.index((index + 1) * WIDTH - 1)
-            counter = next((at for at in range(first, last + 1) if at in meter.taken), None)
+            counter = _counter(meter, index)
             if counter is not None:
                 meter.correct(counter, amount_of(rate, usage) - amount_of(rate, bound))
+
+    def delay(self, index: int, figures: Bound | Usage, seconds: float) -> None:
+        """A call that was let through at `index` reached the provider so much later."""
+        for each in self.rates.values():
+            counter = _counter(each.meter, index)
+            if counter is not None:
+                each.meter.delay(counter, amount_of(each.meter.rate, figures), seconds)
 
     def ended(self, index: int, now: int, *, served: bool) -> None:
         """A call that was let through at `index` was served, or was not."""
@@ -253,6 +259,12 @@ class LearnedRates:
             return False
         each.probed_from = each.probed_from or now
         return each.probing is None and each.probed < each.probes
+
+
+def _counter(meter: RateMeter, index: int) -> int | None:
+    """The counter that holds a call which was let through at `index`."""
+    first, last = meter.index(index * WIDTH), meter.index((index + 1) * WIDTH - 1)
+    return next((at for at in range(first, last + 1) if at in meter.taken), None)
 
 
 def _window_ns(each: LearnedRate) -> int:

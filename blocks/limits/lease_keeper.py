@@ -50,12 +50,13 @@ class LimitKeeper:
         key: the limit in the ledger, which says how many may be at once.
         name: Prefect's global concurrency limit.
         adopt: True for an existing limit that others share: neither made nor edited.
+        reserve: how many of its slots are never leased; may be set anew at any time.
         now: the clock.
     """
 
     def __init__(
         self, desk: LedgerDesk, server: LimitServer, *, key: str, name: str,
-        now: Callable[[], Instant], adopt: bool = False,
+        now: Callable[[], Instant], adopt: bool = False, reserve: int = 0,
     ) -> None:  # fmt: skip
         self._desk = desk
         self._server = server
@@ -63,6 +64,7 @@ class LimitKeeper:
         self.name = name
         self._now = now
         self._adopt = adopt
+        self.reserve = reserve
         self._known: ServerLimit | None = None
         # What the server's limit said when it was as the governor has it: while it says so still,
         # nobody else edited it.
@@ -106,6 +108,7 @@ class LimitKeeper:
         found = self._server.read(self.name)
         if found is None:
             if self._adopt:
+                self._stop(gate)
                 raise GovernorError(
                     f"Prefect has no global concurrency limit {self.name!r} to share; create it"
                     f" with `prefect gcl create {self.name} --limit {gate.max_concurrent}`"
@@ -120,7 +123,36 @@ class LimitKeeper:
             self._wrote = found.limit
         self._known = found
         # A limit that was switched off is no limit of Prefect's; the ledger's own cap still holds.
-        self._say(gate, found.limit if found.active is not False else None)
+        self._say(gate, self._ours(found) if found.active is not False else None)
+
+    def _stop(self, gate: Gate) -> None:
+        """Let nobody in: the limit is gone, and whoever makes it again knows of no lease. Those
+        that there are go back when it was."""
+        self._known = None
+        # Looked for as seldom as it is looked at.
+        self._refreshed = self._now().boot
+        if gate.leased == 0:
+            return
+
+        def work(batch: Batch) -> None:
+            batch.flush_gate(self.key)
+            terms = batch.rows.terms(self.key)
+            if terms is not None and not terms.leased:
+                batch.rows.put_terms(replace(terms, leased=True))
+            for lease in batch.rows.leases(self.key):
+                if lease.usable_until > batch.rows.now.boot:
+                    batch.rows.put_lease(replace(lease, usable_until=GOING_BACK))
+
+        self._desk.write(work).result()
+
+    def _ours(self, found: ServerLimit) -> int:
+        """How many of a limit's slots may be leased here."""
+        if 0 < found.limit <= self.reserve:
+            self._warn(
+                f"Prefect's limit {self.name!r} has {found.limit} slots, and reserve_for_others"
+                f" keeps {self.reserve} of them: none is left, so calls wait"
+            )
+        return max(0, found.limit - self.reserve)
 
     def _follow(self, found: ServerLimit, slots: int) -> ServerLimit | None:
         """Bring a limit that we made to an edited governor, unless somebody edited it as well."""

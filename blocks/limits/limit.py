@@ -13,6 +13,7 @@ Count = Annotated[int, Field(ge=1)]
 
 # Field of the model, what the ledger meters, the window in seconds.
 _RATES = (
+    ("requests_per_second", "requests", 1),
     ("requests_per_minute", "requests", 60),
     ("tokens_per_minute", "tokens", 60),
     ("input_tokens_per_minute", "input_tokens", 60),
@@ -54,6 +55,12 @@ class Limit(BaseModel):
             "Calls in flight at once, over all processes. Stands as a Prefect global concurrency"
             " limit that you can watch and lower. Empty: no cap."
         ),
+        json_schema_extra=plain,
+    )
+    requests_per_second: Count | None = Field(
+        default=None,
+        title="Requests per second",
+        description="In any second, over all processes, for a provider that counts by the second.",
         json_schema_extra=plain,
     )
     requests_per_minute: Count | None = Field(
@@ -119,6 +126,32 @@ class Limit(BaseModel):
         pattern=r"^[^/%&<>]+$",
         json_schema_extra=plain,
     )
+    reserve_for_others: int = Field(
+        default=0,
+        ge=0,
+        title="Reserve for others",
+        description=(
+            "Slots of Prefect's global concurrency limit that are never taken here, so that flows"
+            " which know nothing of this governor find them free. 0: they wait until fewer calls"
+            " are made here."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _of_prefect(self) -> Self:
+        if self.max_concurrent is None:
+            given = [name for name in ("share_with", "reserve_for_others") if getattr(self, name)]
+            if given:
+                raise ValueError(
+                    f"{', '.join(given)}: a limit takes Prefect's slots only with max_concurrent,"
+                    " the most that it may take at once"
+                )
+        elif self.share_with is None and self.reserve_for_others >= self.max_concurrent:
+            raise ValueError(
+                f"reserve_for_others={self.reserve_for_others} leaves none of the"
+                f" {self.max_concurrent} slots"
+            )
+        return self
 
     @model_validator(mode="after")
     def _of_tasks(self) -> Self:

@@ -74,6 +74,15 @@ class RateMeter:
         self.taken[index] = self.taken.get(index, 0) + amount
         return index
 
+    def delay(self, index: int, amount: int, seconds: float) -> None:
+        """What a counter holds of a call reached the provider so long after it was counted, so it
+        counts for so much longer. What the margin holds is no delay."""
+        later = -(-max(0, int(seconds * 1e9) - MARGIN) // self.width)
+        moved = min(amount, self.taken.get(index, 0))
+        if later and moved:
+            self.taken[index] -= moved
+            self.taken[index + later] = self.taken.get(index + later, 0) + moved
+
     def correct(self, index: int, change: int) -> None:
         """Change what a counter holds once the true figure is known; gone is gone."""
         if index in self.taken:

@@ -5,10 +5,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prefect_governor.blocks.ledger.records import Bound, Rate, Signals, Usage
-from prefect_governor.blocks.limits.adaptive import AdaptiveCap, index_of
+from prefect_governor.blocks.limits.adaptive import WIDTH, AdaptiveCap, index_of
+from prefect_governor.blocks.limits.derived import Observed
 from prefect_governor.blocks.limits.learned_limits import LearnedRate, LearnedRates
+from prefect_governor.blocks.limits.pace import Pace
 from prefect_governor.blocks.limits.rates import RateMeter
 
+# Of what `to_text` writes.
+VERSION = 2
 TOO_MANY = 429
 # Answers of a provider that is overloaded or broken; 529 is Anthropic's. A 501 is neither.
 FAILED = frozenset({500, 502, 503, 504, 529})
@@ -17,12 +21,13 @@ FAILED = frozenset({500, 502, 503, 504, 529})
 @dataclass
 class Upstream:
     """What is known of a provider's limit. `episodes` counts throttling: the calls that were in
-    flight when it began are one with it."""
+    flight when it began are one with it. `each` is what a call takes that was served."""
 
     cap: AdaptiveCap = field(default_factory=AdaptiveCap)
     rates: LearnedRates = field(default_factory=LearnedRates)
     episodes: int = 0
     episode_at: int = 0
+    each: Observed = field(default_factory=Observed)
 
     def take(self, bound: Bound, now: int, in_flight: int) -> int:
         """A call was let through; with it so many are in flight. Returns what `ended` is told."""
@@ -46,6 +51,8 @@ class Upstream:
         """
         if usage is not None:
             self.rates.correct(index, bound, usage)
+        if signals is not None and signals.delay_seconds:
+            self.rates.delay(index, bound if usage is None else usage, signals.delay_seconds)
         status = None if signals is None else signals.status
         if signals is None or status is None:
             self.rates.ended(index, now, served=False)
@@ -59,7 +66,12 @@ class Upstream:
         if served:
             # How long a call took that was not served whole says nothing.
             seconds = signals.seconds if status < 300 else None
-            self.cap.succeeded(index, now, in_flight, seconds)
+            tokens = 0 if usage is None else usage.output_tokens
+            if usage is not None and usage.tokens:
+                # Instants are kept to so much, of which half has passed on average.
+                held = now - index * WIDTH - WIDTH // 2
+                self.each.add(held / 1e9, usage)
+            self.cap.succeeded(index, now, in_flight, seconds, tokens)
         else:
             self.cap.failed(index, now, in_flight)
 
@@ -87,27 +99,32 @@ class Upstream:
         }
         rates["served"] = sorted(self.rates.served.items())
         kept = {
+            "version": VERSION,
             "cap": asdict(self.cap),
             "rates": rates,
             "episodes": self.episodes,
             "episode_at": self.episode_at,
+            "each": asdict(self.each),
         }
         return json.dumps(kept, separators=(",", ":"))
 
     @classmethod
     def from_text(cls, text: str) -> "Upstream":
-        """`text` as `to_text` wrote it, or "{}" for one of which nothing is known."""
+        """`text` as `to_text` wrote it, or "{}" for one of which nothing is known. What another
+        release learned in another way is learned anew."""
         kept: dict[str, Any] = json.loads(text)
-        if not kept:
+        if kept.get("version") != VERSION:
             return cls()
         rates = dict(kept["rates"])
         rates["served"] = {second: count for second, count in rates["served"]}
         rates["rates"] = {name: _learned(each) for name, each in rates["rates"].items()}
+        cap = kept["cap"]
         return cls(
-            AdaptiveCap(**kept["cap"]),
+            AdaptiveCap(**{**cap, "pace": Pace(**cap["pace"])}),
             LearnedRates(**rates),
             kept["episodes"],
             kept["episode_at"],
+            Observed(**kept["each"]),
         )
 
 

@@ -5,7 +5,8 @@ message and 3 a request, as OpenAI counts them.
 
 A document is found between a line `<document key="...">` and the last line `</document>` before the
 next document; the ask is what stands around the documents in the last user message that has one.
-Where no document is marked, the last user message is the text, and its last line the ask.
+Where no document is marked, the last user message is the text, and its last line the ask. Documents
+that are excerpts (`excerpts.py`) are quoted whole.
 """
 
 import json
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from prefect_governor.blocks.model.excerpts import Excerpt, bullets_of
 from prefect_governor.blocks.model.filling import fill
 from prefect_governor.blocks.model.passages import lines_of, passages_of
 from prefect_governor.blocks.model.quotes import Passage, Quote
@@ -156,6 +158,10 @@ def _chosen(ask: str, document: Document) -> tuple[list[Passage], bool, bool]:
 
 
 def _in_words(ask: str, documents: Sequence[Document], max_tokens: int) -> tuple[str, bool]:
+    excerpts = [Excerpt.of(each.key, each.text) for each in documents]
+    found = [each for each in excerpts if each is not None]
+    if found and len(found) == len(documents):
+        return _from_excerpts(found, max_tokens)
     sections: list[tuple[str, list[Passage], bool]] = []
     for document in documents:
         passages, answers, overview = _chosen(ask, document)
@@ -177,6 +183,17 @@ def _in_words(ask: str, documents: Sequence[Document], max_tokens: int) -> tuple
     if most == 0 and _count(text := _rendered(sections, 0, 0)) <= max_tokens:
         return text, True
     return _cut(_rendered(sections, 1, _LONGEST_QUOTE), max_tokens), False
+
+
+def _from_excerpts(excerpts: Sequence[Excerpt], max_tokens: int) -> tuple[str, bool]:
+    bullets = bullets_of(excerpts)
+    lead = f"From {len(excerpts)} excerpts, {_LABEL}:"
+    # Whole ones go, the last first, until the rest fits.
+    for kept in range(len(bullets), 0, -1):
+        text = "\n".join([lead, *bullets[:kept]])
+        if _count(text) <= max_tokens:
+            return text, True
+    return _cut("\n".join([lead, *bullets[:1]]), max_tokens), False
 
 
 def _rendered(sections: Sequence[tuple[str, list[Passage], bool]], kept: int, longest: int) -> str:

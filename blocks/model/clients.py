@@ -17,6 +17,7 @@ from urllib.request import getproxies
 
 import httpx
 
+from prefect_governor.blocks.wire.pools import Pools
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 
 # Wide enough that the ledger alone decides how many calls are open.
@@ -53,7 +54,7 @@ _parents: list[object] = []
 
 def async_pool() -> httpx.AsyncBaseTransport:
     """What sends, beneath the governed transport: through the environment's proxies, if any."""
-    return _ProxiedAsync() if getproxies() else httpx.AsyncHTTPTransport(limits=POOL)
+    return Pools(_ProxiedAsync if getproxies() else lambda: httpx.AsyncHTTPTransport(limits=POOL))
 
 
 def blocking_pool() -> httpx.BaseTransport:

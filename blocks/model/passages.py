@@ -11,7 +11,21 @@ from typing import Literal
 from prefect_governor.blocks.model.python_source import python_passages
 from prefect_governor.blocks.model.quotes import Passage, Quote, one_line, sentences
 
-__all__ = ["Passage", "Quote", "Shape", "lines_of", "passages_of", "shape_of"]
+__all__ = [
+    "LONGEST_PARAGRAPH",
+    "Passage",
+    "Quote",
+    "Shape",
+    "lines_of",
+    "paragraphs_of",
+    "passages_of",
+    "shape_of",
+]
+
+# Characters of a paragraph, if its sentences allow it.
+LONGEST_PARAGRAPH = 480
+# How many lines below its colon what is announced may begin: a blank one, and the mark of a fence.
+_ANNOUNCED = 3
 
 Shape = Literal["python", "markdown", "lines", "prose"]
 
@@ -72,6 +86,35 @@ def passages_of(text: str, name: str = "") -> list[Passage]:
     elif shape == "prose":
         found = list(_prose(lines))
     return sorted(found or [], key=lambda passage: (passage.first, passage.last))
+
+
+def paragraphs_of(text: str, name: str = "") -> list[Passage]:
+    """The passages of `text` that belong together as one each: what stands under one heading
+    without a blank line between, up to `LONGEST_PARAGRAPH` characters. A sentence says what it says
+    beside those around it; a row of a table stands alone; what ends with a colon goes with what it
+    announces."""
+    found: list[list[Passage]] = []
+    for passage in passages_of(text, name):
+        if found and _go_together(found[-1], passage):
+            found[-1].append(passage)
+        else:
+            found.append([passage])
+    return [_joined(parts) for parts in found]
+
+
+def _go_together(parts: Sequence[Passage], passage: Passage) -> bool:
+    last = parts[-1]
+    apart = {"title", "heading", "row"}
+    if last.kind in apart or passage.kind in apart or last.context != passage.context:
+        return False
+    gap = _ANNOUNCED if last.text.endswith(":") else 1
+    length = sum(len(each.text) for each in parts) + len(passage.text)
+    return passage.first <= last.last + gap and length <= LONGEST_PARAGRAPH
+
+
+def _joined(parts: Sequence[Passage]) -> Passage:
+    kind = max(parts, key=lambda each: len(each.text)).kind
+    return Passage(kind, tuple(quote for each in parts for quote in each.quotes), parts[0].context)
 
 
 def _by_line(lines: Sequence[str]) -> Iterator[Passage]:

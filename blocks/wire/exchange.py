@@ -6,7 +6,7 @@ the synchronous one (where the coroutines therefore never suspend, see `ports.ru
 """
 
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TypeVar
@@ -33,6 +33,7 @@ from prefect_governor.blocks.wire.ports import IO, Terms
 from prefect_governor.blocks.wire.reservation import Call, Reservation, watch_dropped
 from prefect_governor.blocks.wire.retries import notice_retry
 from prefect_governor.blocks.wire.secrets import Secrets
+from prefect_governor.blocks.wire.sockets import LEFT
 from prefect_governor.blocks.wire.verdict import (
     TOO_MANY,
     hold_seconds,
@@ -82,8 +83,7 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
         reservation = await _admit(terms, io, call, started)
         response: httpx.Response | None = None
         try:
-            reservation.sent(terms.clock)
-            response = await io.send(_outgoing(request, reservation))
+            response = await io.send(_outgoing(request, reservation, reservation.sent(terms.clock)))
             reservation.heard(response, now=terms.now())
             if call.plan.streamed and _is_stream(response):
                 return _streamed(io, reservation, response, secrets)
@@ -97,7 +97,7 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
                 continue
             throttled += 1
             hold = hold_seconds(response.headers, attempt=throttled, now=terms.now())
-            reservation.heard(response, now=terms.now(), hold_seconds=hold)
+            reservation.throttled(hold)
             await _hold(io, reservation, hold)
         except BaseException as error:
             await _failed(io, reservation, response, error)
@@ -165,8 +165,12 @@ async def _reserved(
     return reservation, admission
 
 
-def _outgoing(request: httpx.Request, reservation: Reservation) -> httpx.Request:
-    return outgoing(request, reservation.plan.body, request_id=reservation.demand.request_id or "")
+def _outgoing(
+    request: httpx.Request, reservation: Reservation, left: Callable[[], None]
+) -> httpx.Request:
+    sent = outgoing(request, reservation.plan.body, request_id=reservation.demand.request_id or "")
+    sent.extensions = {**sent.extensions, LEFT: left}
+    return sent
 
 
 def _not_stopped(call: Call) -> None:

@@ -34,6 +34,9 @@ class Desk(Protocol):
         """Whether a call was admitted too long ago to be sent now: this process stood still since,
         and others may have taken what it held."""
 
+    def age_seconds(self, admission: Admission) -> float:
+        """How long ago a call was admitted."""
+
     def abandon(self, call_id: str) -> "Future[None]":
         """The caller no longer wants it: leaves the queue, or is voided if just admitted."""
 

@@ -119,4 +119,4 @@ class Dialect(Protocol):
         """The plan with its answer's `max_tokens` at `output_tokens`, between what
         `plan.least_output_tokens` says and `plan.output_limit`. Asked only where the plan may be
         fitted, which is where a family sets the former."""
-        raise NotImplementedError(f"{self.name}: a plan that says it may be fitted, and no `refit`")
+        raise TypeError(f"{self.name}: a plan that says it may be fitted, and no `refit`")

@@ -25,6 +25,7 @@ from prefect_governor.blocks.stopwatch import in_flight
 from prefect_governor.blocks.wire.governing import Desk
 from prefect_governor.blocks.wire.plans import Billed, CallPlan, Dialect
 from prefect_governor.blocks.wire.rate_headers import rate_readings
+from prefect_governor.blocks.wire.standstill import standstill
 from prefect_governor.blocks.wire.verdict import Outcome
 
 _counting = threading.Lock()
@@ -55,6 +56,27 @@ class Call:
         return replace(self, demand=replace(self.demand, fitted=None), cut_at=cut_at)
 
 
+class Departure:
+    """When the last byte of an admitted call's request left. The request that is sent holds it, for
+    as long as its connection does, so it holds nothing of the call's reply."""
+
+    __slots__ = ("_admission", "_at", "_clock", "_desk", "delay_seconds")
+
+    def __init__(self, desk: Desk, admission: Admission, clock: Callable[[], float]) -> None:
+        self._desk, self._admission, self._clock = desk, admission, clock
+        self._at, self.delay_seconds = clock(), 0.0
+
+    def __call__(self) -> None:
+        """It leaves now; called from whatever thread sends it."""
+        # To connect, and to wait for the loop's turn, is no time of the provider's.
+        self._at = self._clock()
+        self.delay_seconds = self._desk.age_seconds(self._admission)
+
+    def seconds(self) -> float:
+        """How long ago that was."""
+        return max(0.0, self._clock() - self._at)
+
+
 class Reservation:
     """What the ledger holds for a call from its admission on. The first resolve counts.
 
@@ -67,11 +89,12 @@ class Reservation:
         self.demand = demand
         self.plan = call.plan
         self.fitted = admission.fitted
+        self._admission = admission
         self._open = True
         self._lands = in_flight()
-        self._clock: Callable[[], float] | None = None
-        self._sent_at = 0.0
-        self._heard: Signals | None = None
+        self._stood = 0
+        self._departure: Departure | None = None
+        self._signals: Signals | None = None
         if call.scope is not None:
             with _counting:
                 call.scope.spent.waited_seconds += admission.waited_seconds
@@ -82,20 +105,26 @@ class Reservation:
         if self.fitted and fitted is not None:
             self.plan = self.call.dialect.refit(self.call.plan, fitted.output_tokens)
 
-    def sent(self, clock: Callable[[], float]) -> None:
-        """Its first byte leaves now, by a monotonic clock."""
-        self._clock, self._sent_at = clock, clock()
+    def sent(self, clock: Callable[[], float]) -> Departure:
+        """It is sent now, by a monotonic clock. Call what is returned when it has left."""
+        self._stood = standstill.watch()
+        self._departure = Departure(self.call.desk, self._admission, clock)
+        return self._departure
 
-    def heard(self, response: httpx.Response, *, now: datetime, hold_seconds: float = 0.0) -> None:
-        """The provider answers so; a 429 asks to hold for so long."""
+    def heard(self, response: httpx.Response, *, now: datetime) -> None:
+        """The provider begins to answer now. How fast a caller reads on is none of its business."""
+        seconds, delay = None, 0.0
+        if self._departure is not None:
+            delay = self._departure.delay_seconds
+            if not standstill.since(self._stood):
+                seconds = self._departure.seconds()
         readings = rate_readings(response.headers, now=now)
-        self._heard = Signals(response.status_code, None, hold_seconds, readings)
+        self._signals = Signals(response.status_code, seconds, 0.0, readings, delay)
 
-    def _signals(self) -> Signals | None:
-        """What its end, now, says of the provider."""
-        if self._heard is None or self._clock is None:
-            return None
-        return replace(self._heard, seconds=max(0.0, self._clock() - self._sent_at))
+    def throttled(self, hold_seconds: float) -> None:
+        """The answer is a 429 that asks to hold for so long."""
+        if self._signals is not None:
+            self._signals = replace(self._signals, hold_seconds=hold_seconds)
 
     def settle(self, billed: Billed, reply: Reply | None) -> "Future[None]":
         """The provider billed it; `reply` is kept with it."""
@@ -105,7 +134,7 @@ class Reservation:
         self._lands()
         facts = self._facts(billed)
         future = self.call.desk.settle(
-            self.demand.call_id, usage, reply, facts=facts, signals=self._signals()
+            self.demand.call_id, usage, reply, facts=facts, signals=self._signals
         )
         if self.call.scope is not None:
             spent = self.call.scope.spent
@@ -131,7 +160,7 @@ class Reservation:
         self._lands()
         desk = self.call.desk
         resolve = desk.void if outcome == "void" else desk.unconfirm
-        return resolve(self.demand.call_id, reason, signals=self._signals())
+        return resolve(self.demand.call_id, reason, signals=self._signals)
 
     def __del__(self) -> None:
         # A stream that was neither read to its end nor closed.

@@ -20,6 +20,9 @@ import httpx
 logger = logging.getLogger(__name__)
 
 _EXTENSION = "trace"
+# The extension of a request that is called once its last byte is on its way.
+LEFT = "prefect_governor_left"
+_WRITTEN = "send_request_body.complete"
 # What httpcore says once a connection, or the TLS over it, stands.
 _MADE = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
 
@@ -90,34 +93,39 @@ def cut_all() -> int:
 class _AsyncTrace:
     """Notes what connects; the caller's own trace is called all the same."""
 
-    def __init__(self, callers: Any) -> None:
-        self.callers = callers
+    def __init__(self, callers: Any, left: Callable[[], None] | None = None) -> None:
+        self.callers, self._left = callers, left
         self._cuts = _CONNECTIONS.cuts
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
         _CONNECTIONS.note(event, info, self._cuts)
+        if self._left is not None and event.endswith(_WRITTEN):
+            self._left()
         if self.callers is not None:
             await self.callers(event, info)
 
 
 class _BlockingTrace:
-    def __init__(self, callers: Any) -> None:
-        self.callers = callers
+    def __init__(self, callers: Any, left: Callable[[], None] | None = None) -> None:
+        self.callers, self._left = callers, left
         self._cuts = _CONNECTIONS.cuts
 
     def __call__(self, event: str, info: dict[str, Any]) -> None:
         _CONNECTIONS.note(event, info, self._cuts)
+        if self._left is not None and event.endswith(_WRITTEN):
+            self._left()
         if self.callers is not None:
             self.callers(event, info)
 
 
 def watched(request: httpx.Request, *, asynchronous: bool) -> httpx.Request:
-    """The request, about to be sent, with what it connects noted here."""
+    """The request, about to be sent, with what it connects noted here, and its `LEFT` called."""
     kind = _AsyncTrace if asynchronous else _BlockingTrace
     trace = request.extensions.get(_EXTENSION)
     # Sent again, it is noted anew.
     callers = trace.callers if isinstance(trace, _AsyncTrace | _BlockingTrace) else trace
-    request.extensions = {**request.extensions, _EXTENSION: kind(callers)}
+    left = request.extensions.get(LEFT)
+    request.extensions = {**request.extensions, _EXTENSION: kind(callers, left)}
     return request
 
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from prefect_governor.blocks.errors import ItemFailed
-from prefect_governor.blocks.model.passages import lines_of, passages_of
+from prefect_governor.blocks.model.passages import lines_of, paragraphs_of
 from prefect_governor.blocks.model.quotes import Passage
 from prefect_governor.blocks.model.ranking import Ranking
 from prefect_governor.flows.sources import Item, read_text, resolve_sources
@@ -104,11 +104,14 @@ class Corpus:
             return ""
         return known.lines[number - 1]
 
-    def search(self, query: str, *, within: Sequence[str] = (), most: int = 8) -> list[Extract]:
-        """The passages that say most to a query (BM25 over stems), best first, each with the lines
-        around it; of sources whose names match one of the patterns `within`, where it is given.
+    def search(
+        self, query: str, *, within: Sequence[str] = (), most: int = 8, around: int = _AROUND
+    ) -> list[Extract]:
+        """The paragraphs that say most to a query (BM25 over stems), best first, each with so many
+        lines `around` it; of sources whose names match one of the patterns `within`, where it is
+        given.
 
-        Passages of one source that touch are shown as one, at the place of the better.
+        Those of one source that touch are shown as one, at the place of the better.
         """
         ranking, owners = self._ranking()
         scores = ranking.scores(query)
@@ -120,7 +123,7 @@ class Corpus:
             name, passage = owners[at], ranking.passages[at]
             if within and not any(_names(pattern, name) for pattern in within):
                 continue
-            first, last = passage.first - _AROUND, passage.last + _AROUND
+            first, last = passage.first - around, passage.last + around
             for place, (other, begin, end) in enumerate(found):
                 if other == name and first <= end + 1 and begin <= last + 1:
                     found[place] = (name, min(first, begin), max(last, end))
@@ -160,11 +163,22 @@ class Corpus:
                 passages: list[Passage] = []
                 owners: list[str] = []
                 for source in self._sources.values():
-                    of_this = passages_of("\n".join(source.lines), source.name)
+                    of_this = _worth_showing(paragraphs_of("\n".join(source.lines), source.name))
                     passages += of_this
                     owners += [source.name] * len(of_this)
                 self._index = Ranking(passages), owners
             return self._index
+
+
+def _worth_showing(paragraphs: list[Passage]) -> list[Passage]:
+    """Without headings, whose words count for all that stands below them, and without what has no
+    word of its own, such as a date."""
+    body = [
+        each
+        for each in paragraphs
+        if each.kind not in ("title", "heading") and any(map(str.isalpha, each.text))
+    ]
+    return body or paragraphs
 
 
 def _names(pattern: str, name: str) -> bool:

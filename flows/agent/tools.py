@@ -1,10 +1,12 @@
 """Tools of an agent: a plain function with type hints becomes one."""
 
 import asyncio
+import functools
 import inspect
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -63,19 +65,40 @@ class Tool:
             return f"error: {problems}"
         values = {name: getattr(given, name) for name in type(given).model_fields}
         try:
-            if inspect.iscoroutinefunction(self.function):
-                result = await self.function(**values)
-            else:
-                result = await asyncio.to_thread(self.function, **values)
+            result = await _called(self.function, **values)
         except GovernorError:
             raise
         except Exception as error:
             return f"error: {type(error).__name__}: {error}"
         return _cut(result if isinstance(result, str) else _as_json(result))
 
+    def under(self, slot: Callable[[str], AbstractAsyncContextManager[Any]]) -> "Tool":
+        """The tool with each of its calls inside `slot(limit)`, where it names one: its function is
+        then a coroutine function, with the name, docstring and arguments that it had."""
+        limit, function = self.limit, self.function
+        if limit is None:
+            return self
+
+        @functools.wraps(function)
+        async def call(*args: Any, **values: Any) -> Any:
+            async with slot(limit):
+                return await _called(function, *args, **values)
+
+        return replace(self, function=call)
+
+
+async def _called(function: Callable[..., Any], *args: Any, **values: Any) -> Any:
+    """What a function gives; one that is not async works in a thread."""
+    if inspect.iscoroutinefunction(function):
+        return await function(*args, **values)
+    return await asyncio.to_thread(function, *args, **values)
+
 
 def tool_of(function: Callable[..., Any], *, limit: str | None = None) -> Tool:
     """A tool from a function, sync or async: its name, its docstring, its arguments by type hints.
+
+    A call of it counts under the governor's limit called `limit`, beside whatever else does: a
+    search that bears four at once, a database.
 
     Raises ConfigurationError for a function without a docstring or hints, or with `*args`.
     """

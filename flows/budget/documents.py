@@ -44,6 +44,7 @@ class Saved:
         accounts: its budgets that have a ceiling, leaf first.
         limits: the keys in the ledger of a governor's limits, and their names.
         desk: the ledger that it spends in.
+        root: what the keys of a governor begin with; empty for a budget.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Saved:
     accounts: tuple[Account, ...]
     limits: dict[str, str]
     desk: LedgerDesk
+    root: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def find_saved(name: str) -> Saved:
     if document is not None:
         found = define(document)
         limits = {each.key: each.limit.name for each in found.limits}
-        return Saved("Governor", name, found.accounts, limits, desk_of_name(name))
+        at = desk_of_name(name)
+        return Saved("Governor", name, found.accounts, limits, at, str(found.document_id))
     kind, accounts = accounts_of(name)
     url = _url_of_budget(accounts[0])
     return Saved(kind, name, accounts, {}, desk_of_name(name) if url is None else desk(url))

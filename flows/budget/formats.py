@@ -29,6 +29,7 @@ def as_object(view: View) -> dict[str, Any]:
             {"for": each.what, "seconds": each.seconds, "calls": each.calls}
             for each in view.waiting
         ],
+        "slots": [{"of": list(each.what)} | call_object(each.call) for each in view.holders],
     }
     if view.by is not None:
         found["since"] = None if view.since is None else view.since.isoformat()

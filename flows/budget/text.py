@@ -8,6 +8,7 @@ from prefect_governor.blocks.ledger.records import AccountState, Audit, CallReco
 from prefect_governor.flows.budget.view import (
     AllocationView,
     BudgetView,
+    Holder,
     View,
     left,
     left_nano,
@@ -33,6 +34,7 @@ def show_view(view: View) -> str:
         lines.append(f"{head}, {_window(budget.window, budget.state.window)}")
         lines += [f"  {name:<12} {value}" for name, value in figures(budget.state)]
     lines += _held(view.chain[0], view.at)
+    lines += _holders(view.holders, view.at)
     for each in view.waiting:
         more = f", at least {each.calls} in line" if each.calls > 1 else ""
         lines.append(f"waiting for {each.what}: the first call since {age(each.seconds)}{more}")
@@ -149,6 +151,26 @@ def _held(budget: BudgetView, now: datetime) -> Iterator[str]:
         parts = [("for", "set aside", "gone", "left")]
         parts += [(each.allocation.label, *_allocated(each)) for each in budget.allocations]
         yield from table(parts, numbers=frozenset({1, 2, 3}))
+
+
+def _holders(holders: Sequence[Holder], now: datetime) -> Iterator[str]:
+    """Whose work, beside model calls, is in slots now."""
+    if not holders:
+        return
+    yield "slots held by work that is no model call:"
+    rows = [("since", "pid", "what", "for")]
+    rows += [
+        (
+            age((now - of_wall(each.call.created_wall)).total_seconds()),
+            str(each.call.pid or "?"),
+            ", ".join(each.what),
+            who(each.call),
+        )
+        for each in holders[:_MOST]
+    ]
+    yield from table(rows, numbers=frozenset({0, 1}))
+    if len(holders) > _MOST:
+        yield f"  ... and {len(holders) - _MOST:,} more"
 
 
 def _allocated(each: AllocationView) -> tuple[str, str, str]:

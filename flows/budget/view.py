@@ -7,7 +7,8 @@ from datetime import datetime, timedelta, timezone
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.admission import Purse
 from prefect_governor.blocks.ledger.batch import Batch
-from prefect_governor.blocks.ledger.desk import LedgerDesk
+from prefect_governor.blocks.ledger.desk import SWEEP_SECONDS, LedgerDesk
+from prefect_governor.blocks.ledger.queue import EXCLUSIVE_PREFIX
 from prefect_governor.blocks.ledger.records import (
     Account,
     AccountState,
@@ -16,9 +17,12 @@ from prefect_governor.blocks.ledger.records import (
     CallRecord,
 )
 from prefect_governor.blocks.ledger.store import Spend
-from prefect_governor.blocks.ledger.turns import PATIENCE_SECONDS
+from prefect_governor.blocks.ledger.turns import PAUSED_PREFIX
 from prefect_governor.flows.server import ensure_server, use_server
 from prefect_governor.flows.terminal import say
+
+# A process that has only paused calls says so again at each sweep.
+SAID_SECONDS = 2 * SWEEP_SECONDS
 
 LOCAL = "local/"
 UNNAMED = "(none)"
@@ -56,6 +60,15 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Holder:
+    """Work that is no model call and holds slots: in `governor.slot` or `governor.exclusive`, or a
+    task run that a limit counts. `what` are the limits and keys, `call` is as the ledger has it."""
+
+    what: tuple[str, ...]
+    call: CallRecord
+
+
+@dataclass(frozen=True)
 class View:
     """A budget now.
 
@@ -63,6 +76,7 @@ class View:
         chain: it and its parents, leaf first.
         spends: its spend by `by`, dearest first, in its current window, or since an instant.
         waiting: the longest wait for each budget of the chain, and for each limit of a governor.
+        holders: work that holds slots of a governor, in the order of its admission.
         audit: what people changed, oldest first; None where it was not asked for.
     """
 
@@ -74,19 +88,21 @@ class View:
     since: datetime | None = None
     spends: tuple[tuple[str, Spend], ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    holders: tuple[Holder, ...] = ()
     audit: tuple[Audit, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Source:
     """A name on the command line: whose budgets, in which ledger. `limits` is by the ledger's
-    key."""
+    key; `root` is what a governor's own keys begin with, empty for a budget."""
 
     kind: str
     name: str
     accounts: tuple[Account, ...]
     desk: LedgerDesk
     limits: dict[str, str] = field(default_factory=dict)
+    root: str = ""
 
 
 def open_source(name: str) -> Source:
@@ -99,13 +115,13 @@ def open_source(name: str) -> Source:
     if name.startswith(LOCAL):
         from prefect_governor.blocks.office import desk
 
-        return Source("Local governor", name, _local(name, desk()), desk())
+        return Source("Local governor", name, _local(name, desk()), desk(), root=name)
     use_server(ensure_server(on_progress=say))
     from prefect_governor.flows.budget.documents import find_saved
 
     saved = find_saved(name)
     saved.desk.write(lambda batch: [batch.register(each) for each in saved.accounts]).result()
-    return Source(saved.kind, name, saved.accounts, saved.desk, saved.limits)
+    return Source(saved.kind, name, saved.accounts, saved.desk, saved.limits, saved.root)
 
 
 def read_view(
@@ -137,6 +153,7 @@ def read_view(
         since,
         spends,
         _waiting(source),
+        _holders(source) if source.root else (),
         _audit(source) if audit else None,
     )
 
@@ -221,10 +238,14 @@ def _budget(account: Account, desk: LedgerDesk) -> BudgetView:
 def _waiting(source: Source) -> tuple[Waiting, ...]:
     names = {f"purse:{each.key}": f"budget {each.name!r}" for each in source.accounts}
     names |= {f"gate:{key}": f"limit {name!r}" for key, name in source.limits.items()}
+    names |= {
+        f"{PAUSED_PREFIX}{each.key}": f"a raise of budget {each.name!r} (paused)"
+        for each in source.accounts
+    }
 
     def read(batch: Batch) -> tuple[Waiting, ...]:
         now = batch.rows.now.boot
-        heads = batch.rows.heads("", now - int(PATIENCE_SECONDS * 1e9))
+        heads = batch.rows.heads("", now - int(SAID_SECONDS * 1e9))
         return tuple(
             Waiting(
                 name,
@@ -236,6 +257,33 @@ def _waiting(source: Source) -> tuple[Waiting, ...]:
         )
 
     return source.desk.write(read).result()
+
+
+def _holders(source: Source) -> tuple[Holder, ...]:
+    own, alone = f"{source.root}/", f"{EXCLUSIVE_PREFIX}{source.root}/"
+
+    def named(key: str) -> str | None:
+        if key.startswith(own):
+            return f"limit {source.limits.get(key, key.removeprefix(own))!r}"
+        return f"exclusive {key.removeprefix(alone)!r}" if key.startswith(alone) else None
+
+    # What a slot is kept under costs nothing, and draws on no budget.
+    free = [
+        call
+        for call in source.desk.store.read_calls(("reserved",))
+        if not (call.bound.nano or call.bound.tokens)
+    ]
+    ids = [call.call_id for call in free]
+    known = source.desk.write(lambda batch: batch.rows.reservations(ids)).result() if ids else {}
+    found = []
+    for call in free:
+        held = known.get(call.call_id)
+        if held is None or held.purses:
+            continue
+        names = tuple(name for key, _ in held.gates if (name := named(key)) is not None)
+        if names:
+            found.append(Holder(names, call))
+    return tuple(found)
 
 
 def _audit(source: Source) -> tuple[Audit, ...]:

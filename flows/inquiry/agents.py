@@ -17,12 +17,7 @@ from prefect_governor.flows.asking import ask_model
 from prefect_governor.flows.graph.plan import PlanTask
 from prefect_governor.flows.inquiry.clients import TaskGovernor
 from prefect_governor.flows.inquiry.finding import Finding, Reference
-from prefect_governor.flows.inquiry.offline import (
-    MOST_DOCUMENTS,
-    cited,
-    document_messages,
-    is_offline,
-)
+from prefect_governor.flows.inquiry.offline import MOST_PASSAGES, excerpt_messages, is_offline
 from prefect_governor.flows.inquiry.prompts import agent_messages
 from prefect_governor.flows.inquiry.request import BOUNDS
 from prefect_governor.flows.inquiry.study import Study, current_study
@@ -104,7 +99,7 @@ def _tools(
             return inputs[task].answer
 
         tools.append(tool_of(read_result))
-    return [*tools, *study.inquiry.tools]
+    return [*tools, *(tool.under(study.slot) for tool in study.inquiry.tools)]
 
 
 def _ask(study: Study) -> Any:
@@ -130,17 +125,16 @@ def _ask(study: Study) -> Any:
 
 
 async def _by_rule(study: Study, task: PlanTask, evidence: Evidence) -> str:
-    found = study.corpus.search(task.objective, within=task.sources, most=12)
-    names = list(dict.fromkeys(each.source for each in found))[:MOST_DOCUMENTS]
-    if not names:
+    # The first search indexes the corpus.
+    found = await asyncio.to_thread(
+        study.corpus.search, task.objective, within=task.sources, most=MOST_PASSAGES, around=0
+    )
+    if not found:
         raise ItemFailed("nothing in the corpus shares a word with the question")
-    documents = {}
-    for name in names:
-        whole = study.corpus.whole(name)
-        evidence.add(name, whole.first, whole.last)
-        documents[name] = whole.text
-    reply = await ask_model(study.inquiry.model, document_messages(task.objective, documents))
-    return cited(reply.choices[0].message.content or "")
+    for each in found:
+        evidence.add(each.source, each.first, each.last)
+    reply = await ask_model(study.inquiry.model, excerpt_messages(task.objective, found))
+    return str(reply.choices[0].message.content or "")
 
 
 async def _by_own_agent(

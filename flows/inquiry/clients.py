@@ -15,7 +15,8 @@ class TaskGovernor:
 
     `tools` are plain functions with type hints and a docstring, as every library of agents takes
     them: `search_corpus` and `read` where there is a corpus, `read_result` where the task depends
-    on others, and those that the run was given. What the first two show may be cited.
+    on others, and those that the run was given: coroutine functions where they name a limit. What
+    the first two show may be cited.
     """
 
     def __init__(self, tools: Sequence[Callable[..., Any]] = ()) -> None:

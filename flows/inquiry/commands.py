@@ -1,6 +1,5 @@
 """`prefect-governor research`: its arguments, what is checked first, and the run."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import click
 
 from prefect_governor.flows.command_line import CONTEXT, UsageProblem, option
-from prefect_governor.flows.run_options import RUN, given_parameters, run_options
+from prefect_governor.flows.run_options import RUN, Told, run_options
 
 COMMAND = "research"
 _RESEARCH = (
@@ -45,12 +44,16 @@ _OUT = (
 @click.command(COMMAND, context_settings=CONTEXT)
 @click.argument("question", required=False)
 @run_options(_RESEARCH, RUN, _OUT)
-def research_command(question: str | None, as_json: bool, **options: Any) -> None:
+def research_command(question: str | None, **options: Any) -> None:
     """Answer a question from a corpus: sub-questions in parallel, an answer with its sources.
 
     A lead agent cuts the question into sub-questions. Those that depend on nothing run at once,
     the others as soon as what they need is there; agents search and read the corpus; the answer
     cites the lines that hold it and names what could not be found.
+
+    Without a key and without a local Ollama the offline model plans by rule: the question is cut
+    where it is cut already (at a '?', a ';', a new line), each part is asked of the files that a
+    search finds, and the answers are quotes.
 
     \b
     Examples:
@@ -67,12 +70,4 @@ def research_command(question: str | None, as_json: bool, **options: Any) -> Non
 
     if not question and not options["resume"]:
         raise UsageProblem('say what is to be found out: research "How are retries decided?"')
-    sys.exit(
-        run_research(
-            question,
-            folder=os.getcwd(),
-            as_json=as_json,
-            given=given_parameters(),
-            **options,
-        )
-    )
+    sys.exit(run_research(question, Told.of(options)))

@@ -1,18 +1,15 @@
 """Runs a plan: starts what may start, keeps what ended, and lets the lead change the rest."""
 
 import json
-import queue
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, cast
 
-from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 from prefect.utilities.asyncutils import run_coro_as_sync
 
 from prefect_governor.blocks.errors import RunStopped
-from prefect_governor.blocks.figures import limit_figures
+from prefect_governor.blocks.figures import item_figures, limit_figures
 from prefect_governor.flows.graph.plan import Plan, PlanTask
 from prefect_governor.flows.graph.scheduler import End, Ended, Schedule
 from prefect_governor.flows.inquiry.agents import research_agent
@@ -21,14 +18,10 @@ from prefect_governor.flows.inquiry.lead import lead_round
 from prefect_governor.flows.inquiry.study import Study, hash_of
 from prefect_governor.flows.job import TAG
 from prefect_governor.flows.report.states import Ending, read_endings
-from prefect_governor.flows.runner import GovernedTaskRunner
-from prefect_governor.flows.window import SPARE, UNCAPPED
+from prefect_governor.flows.underway import CANCELLED, UnderWay
+from prefect_governor.flows.window import room_for
 
-# How long to wait for a task to end before looking whether the run was stopped, in seconds.
-_LOOK_SECONDS = 0.2
-# How long calls that are cancelled may take to say so, in seconds.
-_ABORT_SECONDS = 5.0
-# What ended, where it is no task.
+# The lead's round among the tasks that are under way.
 _ROUND = ""
 
 
@@ -50,9 +43,8 @@ class Conductor:
         self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
         self._results: dict[str, Any] = {}
-        self._running: dict[str, PrefectFuture[Any]] = {}
-        self._over: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._round: tuple[int, PrefectFuture[Any]] | None = None
+        self._under_way: UnderWay[str] = UnderWay()
+        self._round: int | None = None
         self._rounds = 0
         self._seen: set[str] = set()
         self._size = self._room()
@@ -61,15 +53,15 @@ class Conductor:
 
     def conduct(self) -> None:
         """Until every task has its outcome."""
-        while not (self.schedule.over and self._round is None):
-            control = self.study.control
+        control = self.study.control
+        while True:
             if control.stop.is_set():
                 self._stop()
             self._start()
             self._consult()
             if self.schedule.over and self._round is None:
                 return
-            self._take(self._wait(_LOOK_SECONDS))
+            self._take(self._under_way.wait())
             if control.abort.is_set():
                 self._abort()
                 return
@@ -87,11 +79,11 @@ class Conductor:
             tags=(TAG,),
             models=self.study.inquiry.model.names,
         )
-        return 2 * limits.cap + SPARE if limits.cap is not None else UNCAPPED
+        return room_for(limits.cap)
 
     def _start(self) -> None:
         for task_id in self.schedule.ready():
-            if len(self._running) >= self._size:
+            if len(self._under_way) >= self._size:
                 return
             task = self.schedule.start(task_id)
             inputs = {name: self.findings[name] for name in self.schedule.inputs(task_id)}
@@ -101,9 +93,7 @@ class Conductor:
                 continue
             # Futures, not their results, are passed where they are there: the UI draws the arrows.
             given = {name: self._results[name] for name in inputs}
-            future = research_agent.submit(key=task_id, inputs=given)
-            self._running[task_id] = future
-            future.add_done_callback(partial(self._tell, task_id))
+            self._under_way.add(task_id, research_agent.submit(key=task_id, inputs=given))
 
     def _succeeded(self, task_id: str, finding: Finding, future: Any = None) -> None:
         self.findings[task_id] = finding
@@ -114,32 +104,18 @@ class Conductor:
 
     # Ending
 
-    def _tell(self, what: str, _: object) -> None:
-        self._over.put(what)
-
-    def _wait(self, seconds: float) -> list[str]:
-        ended: list[str] = []
-        try:
-            ended.append(self._over.get(timeout=seconds))
-        except queue.Empty:
-            return []
-        while not self._over.empty():
-            ended.append(self._over.get())
-        return ended
-
-    def _take(self, ended: list[str]) -> None:
-        if _ROUND in ended and self._round is not None:
-            number, future = self._round
-            self._round = None
-            self._round_ended(number, future)
-        tasks = [task_id for task_id in ended if task_id in self._running]
-        futures = [self._running.pop(task_id) for task_id in tasks]
-        endings = _endings(futures)
-        for task_id, future, ending in zip(tasks, futures, endings, strict=True):
+    def _take(self, ended: "list[tuple[str, PrefectFuture[Any]]]") -> None:
+        endings = _endings([future for _, future in ended])
+        for (task_id, future), ending in zip(ended, endings, strict=True):
+            if task_id == _ROUND:
+                self._round_ended(ending)
+                continue
             self._time(task_id)
             if ending.state == "succeeded":
                 with open(ending.result["file"], encoding="utf-8") as file:
                     self._succeeded(task_id, Finding.of_record(file.read()), future)
+            elif self.study.control.abort.is_set():
+                self._ended(task_id, *self._aborted(task_id))
             else:
                 self._ended(task_id, ending.state, ending.reason)
 
@@ -158,23 +134,27 @@ class Conductor:
 
     def _stop(self) -> None:
         """Nothing more starts; calls that are not admitted yet are refused."""
-        reason = self.study.control.reason or "the run was stopped before this task began"
-        self.schedule.stop(reason)
-        self.study.runtime.desk.refuse_waiting(self.study.kept_as, RunStopped(reason)).result()
+        self.schedule.stop(self._stop_reason())
+        refused = RunStopped(self._stop_reason())
+        self.study.runtime.desk.refuse_waiting(self.study.kept_as, refused).result()
+
+    def _stop_reason(self) -> str:
+        return self.study.control.reason or "the run was stopped before this task began"
 
     def _abort(self) -> None:
-        context = FlowRunContext.get()
-        if context is not None and isinstance(context.task_runner, GovernedTaskRunner):
-            context.task_runner.cancel_all()
-        deadline = time.monotonic() + _ABORT_SECONDS
-        while self._running and time.monotonic() < deadline:
-            self._take(self._wait(_LOOK_SECONDS))
-        for task_id in list(self._running):
-            del self._running[task_id]
-            reason = "cancelled in flight; what it may have cost stays charged as unconfirmed"
-            self._ended(task_id, "failed", reason)
+        self._take(self._under_way.cancel())
+        for task_id in self._under_way:
+            if task_id != _ROUND:
+                self._ended(task_id, "failed", CANCELLED)
         self._stop()
         self._round = None
+
+    def _aborted(self, task_id: str) -> tuple[End, str]:
+        """What became of a task that was cancelled: one that called nothing did not start."""
+        of_run = {"run_id": self.study.kept_as}
+        if item_figures(self.study.runtime, "item", of_run, [task_id]):
+            return "failed", CANCELLED
+        return "not_started", self._stop_reason()
 
     # The lead, while others work
 
@@ -206,16 +186,17 @@ class Conductor:
             ended={task_id: self._told(task_id) for task_id in snapshot},
             most=max(0, inquiry.max_tasks - len(self.schedule.tasks)),
         )
-        self._round = (self._rounds, future)
-        future.add_done_callback(partial(self._tell, _ROUND))
+        self._round = self._rounds
+        self._under_way.add(_ROUND, future)
 
     def _told(self, task_id: str) -> list[str]:
         ended = self.schedule.ended[task_id]
         finding = self.findings.get(task_id)
         return [ended.state, (finding.answer if finding else ended.reason) or ""]
 
-    def _round_ended(self, number: int, future: "PrefectFuture[Any]") -> None:
-        ending = ending_of(future)
+    def _round_ended(self, ending: Ending) -> None:
+        assert self._round is not None
+        number, self._round = self._round, None
         if ending.state != "succeeded":
             self.notes.append(f"the lead's round {number} changed nothing: {ending.reason}")
             changes: dict[str, Any] = {"add": [], "cancel": []}

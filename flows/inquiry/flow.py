@@ -7,28 +7,33 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
-from prefect.context import FlowRunContext
 from prefect.utilities.asyncutils import run_coro_as_sync
 
 from prefect_governor.blocks.budget.money import Money, to_usd
-from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures import (
     RunFigures,
+    at_once_notes,
     budget_figures,
     item_figures,
+    learned_notes,
     limit_figures,
 )
 from prefect_governor.blocks.home import state_folder
+from prefect_governor.blocks.observing import enforcement_notes
+from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.agent.corpus import Corpus
-from prefect_governor.flows.control import Control, current_control
-from prefect_governor.flows.fanout import in_thread
-from prefect_governor.flows.flow import ready_flow
+from prefect_governor.flows.flow import in_thread, ready_flow, this_run
 from prefect_governor.flows.graph.plan import Plan, check_plan
 from prefect_governor.flows.inquiry.answer import answer_of, synthesis_allocation
 from prefect_governor.flows.inquiry.conductor import Conductor, ending_of, not_succeeded, plan_hash
 from prefect_governor.flows.inquiry.lead import lead_plan
 from prefect_governor.flows.inquiry.offline import BY_RULE, is_offline, plan_by_rule
-from prefect_governor.flows.inquiry.report import ResearchReport, publish_plan, write_answer
+from prefect_governor.flows.inquiry.report import (
+    ResearchReport,
+    publish_graph,
+    publish_plan,
+    write_answer,
+)
 from prefect_governor.flows.inquiry.request import (
     DEFAULT_MAX_ROUNDS,
     DEFAULT_MAX_TASKS,
@@ -128,30 +133,28 @@ def research(
         max_rounds=max_rounds,
         max_cost_multiple=max_cost_multiple,
     )
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
-        raise ConfigurationError("research is a flow: call it, not its function")
-    run_id = str(context.flow_run.id)
-    control = current_control.get() or Control()
-    kept_as = control.kept_as or str(context.flow_run.parent_task_run_id or run_id)
-    runtime = runtime_for(inquiry, kept_as)
-    files = state_folder() / "runs" / run_id
+    here = this_run("research")
+    runtime = runtime_for(inquiry, here.kept_as)
+    for tool in inquiry.tools:
+        if tool.limit is not None:
+            # Refused here by name, before anything is spent, where there is none.
+            runtime.limit_named(tool.limit)
+    files = state_folder() / "runs" / here.id
     study = Study(
         inquiry,
-        run_id,
-        kept_as,
+        here.id,
+        here.kept_as,
         runtime,
-        control,
+        here.control,
         Corpus(inquiry.corpus),
         files / "findings",
-        records=runtime.desk.store.read_items(kept_as),
+        records=runtime.desk.store.read_items(here.kept_as),
     )
-    if control.started is not None:
-        control.started(run_id)
+    here.started()
     token = current_study.set(study)
     try:
         with OutFile(files / "results.jsonl") as out:
-            report = control.report = _run(study, out, control.out or files / "report.md")
+            report = here.control.report = _run(study, out, here.control.out or files / "report.md")
     finally:
         current_study.reset(token)
     return cast(ResearchReport, run_coro_as_sync(finish(report)))
@@ -169,7 +172,7 @@ def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
     if made is None:
         return _failed(study, out, f"no plan: {problem}", notes)
     expected = check_worth(study.inquiry, made)
-    publish_plan(study, made, expected)
+    graph = publish_plan(study, made, expected)
     with synthesis_allocation(study, made) as refused, Watch(study, key_prefix="research") as watch:
         if refused is not None:
             return _failed(study, out, refused, notes)
@@ -179,12 +182,15 @@ def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
         missing = not_succeeded(conductor.schedule.ended)
         tasks = conductor.schedule.tasks
         written = answer_of(study, tasks, conductor.findings, missing)
+    ended = conductor.schedule.ended
+    publish_graph(study, graph, tasks, {task.id: ended[task.id].state for task in tasks})
     notes += written.notes
     items = _items(study, conductor)
     for item in items:
         out.add(item)
     out.finish(items)
     write_answer(answer_file, written.text)
+    picture = watch.keep_picture(state_folder() / "runs" / study.run_id)
     base = make_report(
         items,
         run_id=study.run_id,
@@ -193,8 +199,9 @@ def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
         figures=_figures(study),
         cost_multiple=cost_multiple(study, conductor.findings, written.text),
         notes=notes,
-        files=[str(answer_file), str(out.path)],
+        files=[str(answer_file), str(out.path), *([picture] if picture else [])],
         resumable=True,
+        picture=picture,
     )
     return ResearchReport(
         **dict(base),
@@ -218,7 +225,8 @@ def _planned(study: Study) -> tuple[Plan | None, str | None]:
     if record is None:
         ending = ending_of(lead_plan.submit())
         if ending.state != "succeeded":
-            return None, ending.reason
+            # Where the run was stopped for it, that says what to do.
+            return None, study.control.reason or ending.reason
         record = json.dumps(ending.result)
         study.keep_now(PLAN, name, record)
     return check_plan({"tasks": json.loads(record)}), None
@@ -269,4 +277,14 @@ def _figures(study: Study) -> RunFigures:
     limits = limit_figures(
         study.runtime, study.kept_as, tags=(TAG,), models=study.inquiry.model.names
     )
-    return RunFigures({}, budget_figures(study.runtime, study.kept_as), limits)
+    return RunFigures(
+        {},
+        budget_figures(study.runtime, study.kept_as),
+        limits,
+        (
+            *at_once_notes(limits),
+            *enforcement_notes(study.runtime, study.kept_as),
+            *retry_notes(study.kept_as),
+            *learned_notes(study.runtime),
+        ),
+    )

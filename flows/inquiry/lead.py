@@ -6,7 +6,7 @@ from typing import Any
 from prefect import task as prefect_task
 from pydantic import TypeAdapter, ValidationError
 
-from prefect_governor.blocks.errors import ConfigurationError, ItemFailed
+from prefect_governor.blocks.errors import ConfigurationError, ItemFailed, OverBudget
 from prefect_governor.flows.agent.evidence import check_citations, merged
 from prefect_governor.flows.asking import ask_model
 from prefect_governor.flows.graph.plan import Plan, PlanTask, check_plan
@@ -93,11 +93,21 @@ async def synthesis(
     study = _study()
     found = {name: Finding.of_record(record) for name, record in findings.items()}
     known = [PlanTask.model_validate(each) for each in tasks]
-    with study.at_work(SYNTHESIS, allocation=study.allocation):
-        reply = await ask_model(
-            study.inquiry.model,
-            synthesis_messages(study.inquiry.question, known, found, missing),
-        )
+    messages = synthesis_messages(study.inquiry.question, known, found, missing)
+    reply = None
+    try:
+        with study.at_work(SYNTHESIS, allocation=study.allocation):
+            reply = await ask_model(study.inquiry.model, messages)
+    except OverBudget:
+        if study.allocation is None:
+            raise
+    if reply is None:
+        # An attempt that failed stays charged to what was set aside. Its rest goes back, and the
+        # run's own money pays, as far as it goes. Not in the handler: an error of this call would
+        # have the refusal for its context, and be taken for one.
+        await study.give_back_allocation()
+        with study.at_work(SYNTHESIS):
+            reply = await ask_model(study.inquiry.model, messages)
     text = reply.choices[0].message.content or ""
     if not text.strip():
         raise ItemFailed("the synthesis is empty")

@@ -1,22 +1,26 @@
 """The report of a research run, its plan's artifact and its answer's file."""
 
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.logging import get_logger
 from prefect.utilities.asyncutils import run_coro_as_sync
 from pydantic import Field
 
 from prefect_governor.flows.graph.drawing import as_mermaid, as_svg_uri
-from prefect_governor.flows.graph.plan import Plan
+from prefect_governor.flows.graph.plan import Plan, PlanTask
 from prefect_governor.flows.inquiry.study import Study
-from prefect_governor.flows.report.artifacts import artifact_key
+from prefect_governor.flows.report.keys import artifact_key
 from prefect_governor.flows.report.markdown import escape
 from prefect_governor.flows.report.model import Report
 from prefect_governor.flows.report.table import storable
+
+T = TypeVar("T")
 
 _logger = get_logger("prefect_governor.report")
 
@@ -44,38 +48,66 @@ class ResearchReport(Report):
         }
 
 
-def publish_plan(study: Study, plan: Plan, expected_multiple: float) -> None:
-    """Keep the plan as artifacts of the run before it runs: a list with its graph, and a picture.
+def publish_plan(study: Study, plan: Plan, expected_multiple: float) -> UUID | None:
+    """Keep the plan as artifacts of the run before it runs: a list with its graph, and a picture,
+    whose id is returned.
 
     An API that refuses or does not answer costs a warning in the log, never the run.
     """
-    run_id = UUID(study.run_id)
-    wanted = [
-        ArtifactCreate(
-            type="markdown",
-            key=artifact_key("research", "plan"),
-            description=f"{len(plan.tasks)} tasks",
-            data=storable(plan_text(study.inquiry.question, plan, expected_multiple)),
-            flow_run_id=run_id,
-        ),
-        ArtifactCreate(
-            type="image",
-            key=artifact_key("research", "graph"),
-            description="What waits for what",
-            data=as_svg_uri(plan.tasks),
-            flow_run_id=run_id,
-        ),
-    ]
+    listed = ArtifactCreate(
+        type="markdown",
+        key=artifact_key("research", "plan"),
+        description=f"{len(plan.tasks)} tasks",
+        data=storable(plan_text(study.inquiry.question, plan, expected_multiple)),
+        flow_run_id=UUID(study.run_id),
+    )
+    graph = _graph(study, plan.tasks, {})
 
-    async def create() -> None:
+    async def create() -> UUID:
         async with get_client() as client:
-            for each in wanted:
-                await client.create_artifact(each)
+            await client.create_artifact(listed)
+            return (await client.create_artifact(graph)).id
 
+    return _published(create)
+
+
+def publish_graph(
+    study: Study, graph: UUID | None, tasks: Sequence[PlanTask], states: Mapping[str, str]
+) -> None:
+    """Draw the picture of `publish_plan` again as the graph ran: with what the lead added, each
+    task in the colour of its outcome. What goes wrong is treated as there."""
+    drawn = _graph(study, tasks, states)
+
+    async def update() -> None:
+        async with get_client() as client:
+            if graph is None:
+                await client.create_artifact(drawn)
+                return
+            changes = ArtifactUpdate(data=drawn.data, description=drawn.description)
+            await client.update_artifact(graph, changes)
+
+    _published(update)
+
+
+def _graph(study: Study, tasks: Sequence[PlanTask], states: Mapping[str, str]) -> ArtifactCreate:
+    counts = Counter(states.values())
+    told = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
+    return ArtifactCreate(
+        type="image",
+        key=artifact_key("research", "graph"),
+        description=f"What waited for what: {told}" if told else "What waits for what",
+        data=as_svg_uri(tasks, states),
+        flow_run_id=UUID(study.run_id),
+    )
+
+
+def _published(publish: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+    """None where it could not be."""
     try:
-        run_coro_as_sync(create())
+        return cast("T", run_coro_as_sync(publish()))
     except Exception as error:
         _logger.warning("the plan could not be published: %r", error)
+        return None
 
 
 def plan_text(question: str, plan: Plan, expected_multiple: float) -> str:

@@ -13,10 +13,10 @@ from prefect.context import TaskRunContext
 
 from prefect_governor.blocks.runtime import Runtime
 from prefect_governor.blocks.scope import Scope, scope
+from prefect_governor.blocks.slots import Slot
 from prefect_governor.blocks.wire.waits import wait_async
 from prefect_governor.flows.agent.corpus import Corpus
 from prefect_governor.flows.control import Control
-from prefect_governor.flows.failures import ends_the_run
 from prefect_governor.flows.graph.plan import PlanTask
 from prefect_governor.flows.inquiry.finding import Finding
 from prefect_governor.flows.inquiry.request import Inquiry
@@ -79,13 +79,20 @@ class Study:
             try:
                 yield here
             except Exception as error:
-                reason = ends_the_run(error)
-                if reason is not None and not self.control.stop.is_set():
-                    self.control.reason = reason
-                    self.control.stop.set()
+                self.control.heed(error)
                 raise
             finally:
                 self.waited[key] = self.waited.get(key, 0.0) + here.spent.waited_seconds
+
+    async def give_back_allocation(self) -> None:
+        """What is left of the money that was set aside for the synthesis is anybody's again."""
+        key, self.allocation = self.allocation, None
+        if key is not None:
+            await wait_async(self.runtime.desk.give_back(key))
+
+    def slot(self, limit: str) -> Slot:
+        """A place under one of the run's limits, for a tool."""
+        return Slot.of_limit(lambda: self.runtime, limit, tags=(TAG,))
 
     async def keep(self, key: str, input_hash: str, record: str) -> None:
         """Keep what is finished, durably, so that it is never paid for again."""

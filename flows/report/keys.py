@@ -1,5 +1,6 @@
-"""The keys of a report's items: given, or made so that the same run makes the same ones. Pure."""
+"""The keys of a report's items and of its artifacts: the same run makes the same ones. Pure."""
 
+import re
 from collections.abc import Sequence
 
 
@@ -33,3 +34,9 @@ def _each_once(wanted: Sequence[str]) -> list[str]:
         used.add(unique)
         keys.append(unique)
     return keys
+
+
+def artifact_key(*parts: str) -> str:
+    """An artifact's key of these parts: lowercase letters, digits and dashes only."""
+    slug = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
+    return slug or "report"

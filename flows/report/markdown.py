@@ -18,6 +18,7 @@ _BOTTLENECKS = {
     "queue": "calls of other processes",
 }
 _BAR = 20
+_PICTURE = "In flight, queue, rate and spend over time"
 _HEADLINES = {"complete": "Complete", "partial": "Partial", "failed": "Failed"}
 
 # A backslash before these makes any Markdown renderer show the character itself.
@@ -54,14 +55,15 @@ def usd(amount: Decimal) -> str:
     return f"${amount:.4f}" if abs(amount) >= Decimal("0.0001") else f"${amount:.9f}"
 
 
-def summary(report: Report) -> str:
-    """The whole summary."""
+def summary(report: Report, *, picture: str | None = None) -> str:
+    """The whole summary. `picture` is where the run over time is to be seen, as a link."""
     sections = [
         f"# {_HEADLINES[report.outcome]}: {escape(tally(report.items))}",
         *_reason(report),
         _counts(report),
         _money(report),
         _limits(report),
+        *([] if picture is None else [f"[{_PICTURE}]({picture})"]),
         *_failures(group_reasons(report.items)),
         *_going_on(report),
         *_files(report.files),

@@ -109,7 +109,8 @@ class LimitsReport(_Part):
 class Report(_Part):
     """The typed result of a run. `items` are in input order.
 
-    `resumable` says that the same run, taken up again, pays only for what is missing.
+    `resumable` says that the same run, taken up again, pays only for what is missing. `picture` is
+    the SVG file that shows the run over time, if it was watched.
     """
 
     run_id: str
@@ -122,6 +123,7 @@ class Report(_Part):
     notes: list[str] = Field(default_factory=list)
     files: list[str] = Field(default_factory=list)
     resumable: bool = False
+    picture: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The contract's one object. `notes` is in it only where there are any."""

@@ -13,7 +13,7 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.logging import get_logger
 from prefect.utilities.asyncutils import run_coro_as_sync
 
-from prefect_governor.flows.report.artifacts import artifact_key
+from prefect_governor.flows.report.keys import artifact_key
 from prefect_governor.flows.report.markdown import bar, escape, usd
 
 _logger = get_logger("prefect_governor.report")
@@ -21,7 +21,12 @@ _logger = get_logger("prefect_governor.report")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands: items, calls in flight under a cap, money under a ceiling."""
+    """Where a run stands: items, calls in flight under a cap, money under a ceiling.
+
+    `calls` counts the requests sent so far; `rate` is the tightest limit on them, so many in so
+    many seconds. `budget` names whose money it is. `at_once` is how many each thing lets be at
+    once, the smallest first.
+    """
 
     total: int
     done: int
@@ -32,6 +37,10 @@ class Progress:
     spent_usd: Decimal = Decimal(0)
     ceiling_usd: Decimal | None = None
     bottleneck: str | None = None
+    calls: int = 0
+    rate: tuple[int, int] | None = None
+    budget: str = ""
+    at_once: str = ""
 
     @property
     def percent(self) -> float:
@@ -56,6 +65,8 @@ class Progress:
         ]
         if self.bottleneck:
             parts.append(f"waiting: {escape(self.bottleneck)}")
+            if self.at_once:
+                parts.append(f"at once: {escape(self.at_once)}")
         return " · ".join(parts)
 
 

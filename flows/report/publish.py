@@ -16,9 +16,9 @@ from prefect.utilities.asyncutils import run_coro_as_sync
 
 from prefect_governor.blocks.budget.money import to_usd
 from prefect_governor.blocks.errors import RunFailed
-from prefect_governor.flows.report.artifacts import artifact_key, publish_artifacts
+from prefect_governor.flows.report.artifacts import publish_artifacts
 from prefect_governor.flows.report.figures import Figures, ItemSpend, context_figures
-from prefect_governor.flows.report.keys import item_keys
+from prefect_governor.flows.report.keys import artifact_key, item_keys
 from prefect_governor.flows.report.markdown import usd
 from prefect_governor.flows.report.model import (
     BudgetReport,
@@ -99,6 +99,7 @@ def make_report(
     notes: Sequence[str] = (),
     files: Sequence[str] = (),
     resumable: bool = False,
+    picture: str | None = None,
 ) -> Report:
     """The report of these items, in their order: the outcome and its reason, the ledger's figures.
 
@@ -121,6 +122,7 @@ def make_report(
         notes=[*found, *notes],
         files=list(files),
         resumable=resumable,
+        picture=picture,
     )
 
 

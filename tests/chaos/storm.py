@@ -23,6 +23,7 @@ from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.purse import WHOLE, Purse
 from prefect_governor.blocks.ledger.records import Account
 from prefect_governor.blocks.ledger.store import Store
+from tests.chaos.learned import LearnedCap
 from tests.chaos.nursery import NAME, Order
 from tests.provider.process import ROOT, ProviderProcess
 
@@ -179,6 +180,7 @@ class Storm:
         self.seconds, self.seed, self.ledger_url = seconds, seed, ledger_url
         self.chance = Random(seed)
         self.figures = Figures()
+        self.learned = LearnedCap(reader, provider.api_base, time.monotonic)
         self.account = Account(KEY, NAME, PLENTY, None, version=_version())
         self.set_ceiling(PLENTY)
         self._stop = threading.Event()
@@ -222,6 +224,7 @@ class Storm:
                 if purse.ceiling_nano is None or charged > purse.ceiling_nano:
                     figures.wrong.append(f"{charged} charged, the ceiling is {purse.ceiling_nano}")
                 self._look_after_the_dead()
+                self.learned.look()
         except BaseException as error:
             self.figures.wrong.append(f"the reader failed: {error!r}")
 

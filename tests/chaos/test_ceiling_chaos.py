@@ -126,7 +126,8 @@ def run_storm(home: Path, store: str, *, seconds: float, seed: int, strict: bool
             f" frozen one's after {figures.expired_frozen}\n"
             f"  unconfirmed {before.unconfirmed_nano:,} before reconciling ({len(found.settle)}"
             f" settled by the log, {len(found.void)} voided), {after.unconfirmed_nano} after;"
-            f" spent {after.spent_nano:,}"
+            f" spent {after.spent_nano:,}\n"
+            f"  the learned cap: {storm.learned.in_words()}"
         )
         assert not figures.wrong, figures.wrong[:5]
         assert figures.reads > seconds

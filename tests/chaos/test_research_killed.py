@@ -165,8 +165,8 @@ class Sent:
 
 def tasks_of(records: list[dict[str, Any]]) -> set[str | None]:
     """Which tasks calls were for, by the provider's records of them."""
-    states = ("spent", "released", "unconfirmed", "reserved")
-    by_id = {call.request_id: call.attribution.item for call in desk().store.read_calls(states)}
+    calls = desk().store.read_calls(("spent", "released", "unconfirmed", "reserved"))
+    by_id = {call.request_id: call.attribution.item for call in calls}
     return {by_id[record["request_id"]] for record in records}
 
 

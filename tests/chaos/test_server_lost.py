@@ -74,23 +74,35 @@ def background(
     ids=lambda value: " and ".join(value),
 )
 def test_no_slot_is_leaked_and_no_item_lost_when_the_server_is_killed(
-    background: BackgroundServer, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    background: BackgroundServer,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
     info = background.start(lambda _: None, 90)
     assert info.pid is not None
     limits = {"max_concurrent": CAP}
-    with ProviderProcess(latency_seconds=1.0, output_tokens=5, limits=limits) as provider:
+    log = tmp_path / "run.log"
+    with (
+        ProviderProcess(latency_seconds=1.0, output_tokens=5, limits=limits) as provider,
+        log.open("w") as stderr,
+    ):
         monkeypatch.setenv("OPENAI_API_BASE", provider.api_base)
         monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
         monkeypatch.setenv("PREFECT_API_URL", info.url)
         process = subprocess.Popen(
             [sys.executable, "-c", RUN],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
+
+        def under_way() -> bool:
+            assert process.poll() is None, log.read_text()[-4000:]
+            return bool(provider.stats()["requests"] >= 3 * CAP)
+
         try:
-            until(lambda: provider.stats()["requests"] >= 3 * CAP, seconds=90)
+            until(under_way, seconds=90)
             os.kill(info.pid, signal.SIGKILL)
             killed = time.monotonic()
             until(lambda: background.running() is None, seconds=10)
@@ -98,13 +110,13 @@ def test_no_slot_is_leaked_and_no_item_lost_when_the_server_is_killed(
             time.sleep(5)
             assert background.start(lambda _: None, 90).url == info.url
             back = time.monotonic()
-            stdout, stderr = process.communicate(timeout=240)
+            stdout, _ = process.communicate(timeout=240)
         finally:
             process.kill()
             process.communicate()
         stats = provider.settled_stats()
         records = provider.log()
-    assert stdout, stderr[-4000:]
+    assert stdout, log.read_text()[-4000:]
     report = json.loads(stdout)
     states = Counter(item["state"] for item in report["items"])
     with get_client(sync_client=True, httpx_settings={"base_url": info.url}) as client:

@@ -77,3 +77,22 @@ def test_headers_teach_a_rate_to_every_process_and_defining_it_again_keeps_it(
     plain = other.store.read_gate("llm")
     assert plain is not None
     assert plain.upstream is None
+
+
+def test_what_a_call_takes_is_kept_and_providers_limits_are_found(
+    desk: LedgerDesk, office: Office, clock: Clock
+) -> None:
+    meet(desk)
+    for at in range(20):
+        desk.admit(demand(f"call-{at}", limits=(KEY,)))
+        desk.run_once()
+        clock.pass_(3.0)
+        desk.settle(f"call-{at}", Usage(50, 70, 30), signals=Signals(200, 1.0))
+        desk.run_once()
+    (gate,) = office.desk("other").store.read_upstreams()
+    assert gate.key == KEY
+    assert gate.upstream is not None
+    each = gate.upstream.each
+    assert each.calls == 20
+    assert (each.of("tokens"), each.nano) == pytest.approx((100.0, 50.0))
+    assert each.seconds == pytest.approx(3.0, abs=0.2)

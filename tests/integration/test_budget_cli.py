@@ -343,6 +343,9 @@ def test_raise_by_cli_wakes_a_waiting_run_of_another_process_within_five_seconds
         assert process.stdout is not None
         assert process.stdout.readline() == "waiting\n"
         assert shown(name)["reserved_usd"] == 0
+        until(lambda: bool(shown(name)["waiting"]))
+        (waiting,) = shown(name)["waiting"]
+        assert waiting["for"] == f"a raise of budget {name!r} (paused)"
         told("raise", name, "+0.9")
         raised = time.monotonic()
         seconds = float(process.stdout.readline()) - raised

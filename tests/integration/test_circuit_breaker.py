@@ -22,7 +22,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 # What each message names, and what it tells a person to do.
 WORDS = {
-    "401": ("openai refuses the key for gpt-4o-mini (401)", "OPENAI_API_KEY"),
+    "401": ("openai refuses the key for openai/gpt-4o-mini (401)", "OPENAI_API_KEY"),
     "insufficient_quota": ("openai says that the account's quota is spent", "add credit"),
 }
 

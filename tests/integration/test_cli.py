@@ -412,7 +412,11 @@ def test_doctor_names_the_governors_with_what_is_left(server: ServerInfo) -> Non
     assert f"server: {server.ui_url}" in text
     assert f"governor {name!r}: $5.00 of $5.00 left per day" in text
     assert "max concurrent 40" in text
-    assert "bottleneck with calls of 2 s: requests_per_minute of 'llm', about 2 in flight" in text
+    assert (
+        "at once, the smallest first: requests_per_minute 2 (llm: 60 x 2.00 s / 60 s, assumed);"
+        in text
+    )
+    assert "no call was seen yet" in text
     assert "model auto: openai/gpt-4o-mini (OPENAI_API_KEY is set)" in text
     assert "Traceback" not in result.output
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,9 @@ def test_command_examples_run(
 
 def _sample_files(folder: Path) -> None:
     """What the examples name."""
+    shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("*.png"))
+    (plan,) = examples(ROOT / "docs" / "how-to" / "research.md", "yaml")
+    (folder / "plan.yaml").write_text(plan)
     (folder / "contracts").mkdir()
     (folder / "contracts" / "lease.pdf").write_bytes(pdf("This lease is under Danish law."))
     (folder / "tickets.csv").write_text("key,text\nT-1,the printer is on fire\nT-2,no network\n")

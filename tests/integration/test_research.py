@@ -22,7 +22,10 @@ from prefect_governor import Budget, Governor, Limit, research
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
 from prefect_governor.flows.agent.evidence import citations_in
 from prefect_governor.flows.agent.tools import tool_of
+from prefect_governor.flows.control import Control, current_control
 from prefect_governor.flows.inquiry.report import ResearchReport
+from prefect_governor.flows.report.progress import Progress
+from prefect_governor.flows.underway import CANCELLED
 from tests.provider.process import ProviderProcess
 from tests.provider.riddles import Riddle, World, make_world
 
@@ -192,6 +195,19 @@ def test_no_money_for_the_synthesis_is_said_before_anything_is_spent(
     assert upstream.settled_stats()["requests"] == 0
 
 
+def test_a_synthesis_that_is_tried_again_is_paid_from_what_the_run_has_left(
+    upstream: ProviderProcess, notes: Path
+) -> None:
+    """What was set aside for it is one bound, which the attempt that failed keeps."""
+    failing = {"status": 500, "text": "busy"}
+    upstream.renew(script=[{"match": "^Question", "reply": [failing, failing, "all of it"]},
+                           {"match": "Your task", "reply": "found"}])  # fmt: skip
+    tasks = plan(("a", "first", []), ("b", "second", []))
+    report = ask("Both?", notes, plan=tasks, max_rounds=0, max_usd="0.05")
+    assert report.answer == "all of it" and report.outcome == "complete"
+    assert report.budget.unconfirmed_usd > 0
+
+
 def test_max_cost_multiple_refuses_a_plan_before_a_sub_agent_spends(
     upstream: ProviderProcess, notes: Path
 ) -> None:
@@ -245,6 +261,40 @@ def test_a_dead_key_stops_the_run_at_once_and_says_what_to_do(
     assert "401" in str(caught.value) or "key" in str(caught.value)
     counts = Counter(item.state for item in report.items)
     assert counts["not_started"] >= 26
+
+
+def test_a_research_that_is_cancelled_reports_what_is_there_and_charges_what_is_in_flight(
+    upstream: ProviderProcess, notes: Path
+) -> None:
+    upstream.renew(
+        script={
+            "Your task: quick": "found",
+            "Your task: slow": {"text": "slowly", "latency_seconds": 60},
+        }
+    )
+    control = Control()
+
+    def watch(now: Progress) -> None:
+        if now.done and now.in_flight:
+            # As Ctrl-C, twice.
+            control.interrupted = True
+            control.stop.set()
+            control.abort.set()
+
+    control.watch = watch
+    token = current_control.set(control)
+    try:
+        tasks = plan(("a", "quick", []), ("b", "slow", []), ("c", "late", ["b"]))
+        report = ask("All?", notes, plan=tasks, max_rounds=0)
+    finally:
+        current_control.reset(token)
+    states = {item.key: (item.state, item.reason) for item in report.items}
+    assert states["a"] == ("succeeded", None)
+    assert states["b"] == ("failed", CANCELLED)
+    # By which of the two it was caught first.
+    assert states["c"][0] in ("skipped", "not_started") and states["c"][1]
+    assert report.outcome == "partial" and "found" in (report.answer or "")
+    assert report.budget.unconfirmed_usd > 0 and report.budget.reserved_usd == 0
 
 
 def test_tools_and_agents_of_the_users_own(upstream: ProviderProcess, notes: Path) -> None:

@@ -148,7 +148,7 @@ def holds(citation: Citation, question: Question) -> bool:
     if citation.source != question.file:
         return False
     lines = (ROOT / question.file).read_text().split("\n")[citation.first - 1 : citation.last]
-    return len(lines) <= 8 and question.phrase in flat("\n".join(lines))
+    return len(lines) <= 10 and question.phrase in flat("\n".join(lines))
 
 
 def flat(text: str) -> str:

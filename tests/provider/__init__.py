@@ -90,7 +90,8 @@ Config (every field optional)
     drop_stream         the same, but a stream's connection breaks off too
     no_usage            a whole reply without its usage, billed
     seed                (1) with by="arrival" a draw depends on it and the arrival number alone;
-    by                  by="body": on the body and how often it has come
+    by                  by="body": on the body and how often it has come; by="request": on the
+                        body alone, so that what it hits is hit at each retry
     first_attempt_only  a body that came before is spared (false)
     at                  {arrival number from 1: fault}: exactly these, whatever the rates
 

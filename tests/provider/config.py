@@ -68,7 +68,7 @@ class Faults(_Model):
     """Rates of each fault, drawn at most one a call."""
 
     seed: int = 1
-    by: Literal["arrival", "body"] = "arrival"
+    by: Literal["arrival", "body", "request"] = "arrival"
     first_attempt_only: bool = False
     at: dict[int, FaultKind] = Field(default_factory=dict)
     hang_seconds: float = Field(default=600, gt=0)

@@ -50,6 +50,8 @@ class FaultPlan:
             return None
         if faults.by == "body":
             draw = unit_draw(faults.seed, body_hash, attempt)
+        elif faults.by == "request":
+            draw = unit_draw(faults.seed, body_hash)
         else:
             draw = unit_draw(faults.seed, self._arrivals)
         for kind, rate in self._rates.items():

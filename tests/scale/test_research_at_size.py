@@ -67,27 +67,46 @@ def test_every_question_of_the_set_is_answered(
     assert not wrong
 
 
+@pytest.mark.parametrize("by", ["body", "request"])
 def test_with_faults_every_missing_answer_is_named_and_every_other_is_right(
-    upstream: ProviderProcess, world: World, notes: Path
+    upstream: ProviderProcess, world: World, notes: Path, by: str
 ) -> None:
-    """Faults by the body, so that what they hit fails at each retry, and stays missing."""
-    upstream.renew(reads=True, faults={"seed": 5, "by": "body", "error_500": 0.1})
+    """A tenth of the calls fail: a retry does better, or fails again and the answer is missing."""
+    upstream.renew(reads=True, faults={"seed": 5, "by": by, "error_500": 0.1})
     right = missing = 0
     for riddle in world.riddles:
         report = ask(riddle, notes, max_rounds=0)
         lost = [item for item in report.items if item.state != "succeeded"]
+        unwritten = any("synthesis failed" in note for note in report.notes)
         if lost or report.outcome == "failed":
             missing += 1
             assert all(item.reason for item in lost)
             assert report.reason
             assert all(item.key in (report.answer or "") for item in lost)
+            # What did not fail is right all the same.
+            found = {item.key: plain(item.result["answer"]) for item in report.items if item.result}
+            assert found.items() <= truth(riddle, world).items(), riddle
+        elif unwritten:
+            missing += 1
+            assert riddle.answer.split("; ")[0] in plain(report.answer or ""), riddle
         else:
             right += 1
             assert plain(report.answer or "") == riddle.answer, riddle
     stats = upstream.settled_stats()
-    print(f"{right} right, {missing} with something missing, faults {stats['faults']}")
-    assert sum(stats["faults"].values()) > 0 < missing
+    print(f"by {by}: {right} right, {missing} with something missing, faults {stats['faults']}")
+    assert sum(stats["faults"].values()) > 0
     assert right + missing == len(world.riddles)
+    assert (missing == 0) is (by == "body")
+
+
+def truth(riddle: Riddle, world: World) -> dict[str, str]:
+    """The answer of each task of a question's plan."""
+    found: dict[str, str] = {}
+    for hop in riddle.hops:
+        subject = found[hop.after] if hop.after else hop.subject
+        assert subject is not None
+        found[hop.id] = world.facts[hop.relation, subject]
+    return found
 
 
 def make_plan(size: int, seed: int) -> dict[str, Any]:

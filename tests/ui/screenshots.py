@@ -1,6 +1,7 @@
 """`python -m tests.ui.screenshots`: takes the docs' pictures of runs in Prefect's UI.
 
-On a server of its own, with the offline model, so that it costs nothing and needs no key.
+`fan-out` or `research` after it takes those alone. On a server of its own, with the offline model,
+so that it costs nothing and needs no key.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "images"
 PAGE = ROOT / "docs" / "how-to" / "research.md"
-QUESTION = "What becomes of a call's money, from its bound to the bill?"
+QUESTION = "What is known of a call's money?"
 MAX_BYTES = 100_000
 COLOURS = 64
 SIZE = (1200, 800)
@@ -55,8 +56,9 @@ def main() -> int:
 
 
 async def _take(ui_url: str) -> None:
-    await _take_fan_out(ui_url)
-    await _take_research(ui_url)
+    takes = {"fan-out": _take_fan_out, "research": _take_research}
+    for name in sys.argv[1:] or takes:
+        await takes[name](ui_url)
 
 
 async def _take_fan_out(ui_url: str) -> None:
@@ -102,6 +104,7 @@ async def _take_research(ui_url: str) -> None:
     back by a rate, and told to stop once it was taken."""
     from prefect_governor import aresearch
     from prefect_governor.flows.control import Control, current_control
+    from prefect_governor.flows.report.progress import Progress
     from tests.ui.pages import RunPage
 
     plan = _plan()
@@ -110,12 +113,17 @@ async def _take_research(ui_url: str) -> None:
     }  # fmt: skip
     held_back = len(plan["tasks"]) // 2
     started: asyncio.Queue[str] = asyncio.Queue()
+    is_held_back = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def tell(run_id: str) -> None:
         loop.call_soon_threadsafe(started.put_nowait, run_id)
 
-    control = Control(started=tell)
+    def look(now: Progress) -> None:
+        if now.done and now.bottleneck and not now.in_flight:
+            loop.call_soon_threadsafe(is_held_back.set)
+
+    control = Control(started=tell, watch=look)
     token = current_control.set(control)
     waiting = asyncio.create_task(
         aresearch(QUESTION, requests_per_minute=held_back, max_concurrent=2, **options)
@@ -123,8 +131,11 @@ async def _take_research(ui_url: str) -> None:
     current_control.reset(token)
     async with browser(width=1500, height=1000) as context:
         page = await _page(context)
-        run = await RunPage(page, ui_url, await started.get()).open()
-        await page.get_by_text(f"{held_back} of {len(plan['tasks'])} done").first.wait_for()
+        run_id = await started.get()
+        await asyncio.wait_for(is_held_back.wait(), timeout=60)
+        # The artifact is written every two seconds.
+        await asyncio.sleep(5)
+        run = await RunPage(page, ui_url, run_id).open()
         await run.artifact("research-progress")
         await _save(page, "research-progress")
         control.stop.set()

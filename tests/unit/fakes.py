@@ -29,13 +29,15 @@ class FakeDesk:
     """A ledger in memory: one ceiling, one cap, first come first served.
 
     `slow` keeps every resolve's future open until `commit()`, as a real commit would. `stale` is
-    how many admissions are too old by the time that they are looked at.
+    how many admissions are too old by the time that they are looked at, `age` how old each is when
+    its request has left, in seconds.
     """
 
     ceiling_nano: int = 10**12
     cap: int = 10**6
     slow: bool = False
     stale: int = 0
+    age: float = 0.0
     spent: int = 0
     unconfirmed: int = 0
     demands: dict[str, Demand] = field(default_factory=dict)
@@ -64,6 +66,9 @@ class FakeDesk:
         self.queue.append((demand, future))
         self._decide()
         return future
+
+    def age_seconds(self, admission: Admission) -> float:
+        return self.age
 
     def is_stale(self, admission: Admission) -> bool:
         self.stale -= 1

@@ -55,6 +55,7 @@ PURE = (
     "blocks/limits/adaptive.py",
     "blocks/limits/derived.py",
     "blocks/limits/learned_limits.py",
+    "blocks/limits/pace.py",
     "blocks/limits/rates.py",
     "blocks/limits/upstream.py",
     "blocks/wire/dialects/",

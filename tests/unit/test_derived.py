@@ -6,52 +6,97 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefect_governor.blocks.ledger.records import Rate, Usage
 from prefect_governor.blocks.limits.derived import (
+    ASSUMED,
     MEMORY_SHARE,
     MIB,
+    Held,
     Memory,
     MemoryCap,
-    cap_of,
+    Observed,
     terms,
+    together,
 )
 from prefect_governor.blocks.limits.machine import Group, groups, memory, of_group, of_machine
+
+LLM = Held(
+    "llm",
+    (("max_concurrent", 40),),
+    (
+        ("requests_per_minute", Rate("requests", 600, 60)),
+        ("tokens_per_minute", Rate("tokens", 200_000, 60)),
+        ("requests_per_second", Rate("requests", 9, 1)),
+    ),
+)
 
 
 def test_the_smallest_term_is_the_bottleneck_with_its_sum() -> None:
     found = terms(
-        max_concurrent=40,
-        requests_per_minute=600,
-        tokens_per_minute=200_000,
-        latency_seconds=2.0,
-        tokens_per_call=1_000,
-        memory=Memory(1024 * MIB, 524 * MIB, "cgroup v2"),
+        [LLM, Held("db", (("max_concurrent", 12),))],
+        each=Observed(30, 2.0, 900.0, 100.0, 10**6),
+        memory=Memory(1024 * MIB, 424 * MIB, "cgroup v2"),
         footprint_bytes=50 * MIB,
         cores=16,
-        downstream=12,
         money_left_nano=10**9,
-        cost_nano=10**6,
     )
-    caps = {term.name: term.cap for term in found}
-    assert caps == pytest.approx(
-        {
-            "tokens_per_minute": 200_000 * 2 / 60 / 1_000,
-            "memory": 500 * MEMORY_SHARE / 50,
-            "downstream": 12,
-            "cores": 16,
-            "requests_per_minute": 20,
-            "max_concurrent": 40,
-            "money": 1000,
-        }
+    caps = [(term.name, round(term.cap, 2)) for term in found]
+    assert caps == [
+        ("tokens_per_minute", 6.67),
+        ("memory", round((600 - 102.4) * 0.9 / 50, 2)),
+        ("max_concurrent", 12),
+        ("cores", 16),
+        ("requests_per_second", 18),
+        ("requests_per_minute", 20),
+        ("max_concurrent", 40),
+        ("money", 1000),
+    ]
+    assert str(found[0]) == (
+        "tokens_per_minute 6.7 (llm: 200,000 x 2.00 s / 60 s / 1,000 tokens a call)"
     )
-    assert [term.cap for term in found] == sorted(caps.values())
-    assert found[0].name == "tokens_per_minute"
-    assert cap_of(found) == 6
-    assert "500 MiB free of 1,024 (cgroup v2) / 50 MiB an item" in found[1].text
+    assert "600 free of 1,024 (cgroup v2) / 50 MiB an item, observed" in found[1].text
+
+
+def test_what_is_assumed_is_said_to_be() -> None:
+    found = terms([LLM], footprint_bytes=MIB, memory=Memory(MIB, 0, "x"), money_left_nano=5)
+    assert all("assumed" in term.text for term in found if "_per_" in term.name)
+    assert "money" not in {term.name for term in found}, "nobody knows what a call costs"
 
 
 def test_what_is_not_known_limits_nothing() -> None:
-    assert cap_of(terms(requests_per_minute=10, money_left_nano=5)) is None
-    assert cap_of(terms(money_left_nano=-5, cost_nano=10)) == 1
+    assert terms() == ()
+    assert terms([Held("llm")], money_left_nano=5) == ()
+    (broke,) = terms(each=Observed(1, 1.0, 1.0, 1.0, 10), money_left_nano=-5)
+    assert broke.cap == 0
+
+
+def test_what_a_call_takes_is_averaged_over_the_last_ones() -> None:
+    seen = Observed()
+    for _ in range(200):
+        seen.add(4.0, Usage(100, 1000, 10))
+    assert (seen.calls, seen.seconds, seen.of("tokens"), seen.nano) == (200, 4.0, 1010, 100)
+    for _ in range(200):
+        seen.add(1.0, Usage(100, 1000, 10))
+    assert seen.seconds == pytest.approx(1.0, abs=0.1)
+    assert together([]) is ASSUMED
+    both = together([Observed(1, 1.0), Observed(3, 5.0), Observed()])
+    assert (both.calls, both.seconds) == (4, 4.0)
+
+
+def test_a_tenth_of_a_container_is_left_to_others_and_half_a_gib_of_a_machine() -> None:
+    empty = Memory(1000 * MIB, 0, "x")
+    assert empty.room_bytes() == 900 * MIB * MEMORY_SHARE
+    large = Memory(64 * 1024 * MIB, 0, "x")
+    assert large.room_bytes() == (64 * 1024 - 512) * MIB * MEMORY_SHARE
+
+
+def test_the_cap_falls_when_others_take_the_memory_and_climbs_back() -> None:
+    cap = MemoryCap(footprint_bytes=50 * MIB)
+    before = cap.look(Memory(1024 * MIB, 100 * MIB, "x"), 100 * MIB, 0)
+    pressed = cap.look(Memory(1024 * MIB, 800 * MIB, "x"), 100 * MIB, 0)
+    assert pressed < before / 4
+    assert cap.look(Memory(1024 * MIB, 1020 * MIB, "x"), 100 * MIB, 0) == 1
+    assert cap.look(Memory(1024 * MIB, 100 * MIB, "x"), 100 * MIB, 0) == before
 
 
 @given(
@@ -69,13 +114,13 @@ def test_items_under_way_never_outgrow_the_memory(held: int, limit: int, base: i
         allowed = cap.look(Memory(limit, resident, "test"), resident, running)
         cap.ended(running)
         running = min(allowed, running + max(1, allowed // 2))
-    best = (limit - base) * MEMORY_SHARE / held
+    best = Memory(limit, base, "test").room_bytes() / held
     assert running >= min(40, 0.5 * best) or running == 1
 
 
 def test_a_given_footprint_is_believed() -> None:
     cap = MemoryCap(footprint_bytes=50 * MIB)
-    assert cap.look(Memory(1024 * MIB, 24 * MIB, "test"), 24 * MIB, 0) == 18
+    assert cap.look(Memory(1024 * MIB, 24 * MIB, "test"), 24 * MIB, 0) == 16
 
 
 def test_cgroup_v1_counts_no_page_cache(tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.model.answering import read_messages
+from prefect_governor.flows.agent.corpus import Extract
 from prefect_governor.flows.graph.plan import PlanTask, check_plan
 from prefect_governor.flows.inquiry.finding import MOST_IN_PROMPT, Finding, Reference
 from prefect_governor.flows.inquiry.lead import composed_answer
-from prefect_governor.flows.inquiry.offline import cited, plan_by_rule
+from prefect_governor.flows.inquiry.offline import excerpt_messages, plan_by_rule
 from prefect_governor.flows.inquiry.prompts import (
     agent_messages,
     json_of,
@@ -57,18 +59,14 @@ def test_json_is_read_in_a_fence_too(text: str) -> None:
     assert json_of(text) == {"a": 1}
 
 
-def test_offline_places_become_citations_of_the_document_they_are_in() -> None:
-    answer = (
-        "From docs/a.md, offline extract (BM25):\n"
-        '- L3: "One." L5-6: "Two, L7: three."\n'
-        '- L9 (Ports): "Four."\n\n'
-        "From b.md, offline extract; nothing in it shares a word:\n"
-        '- L1: "Five."'
-    )
-    text = cited(answer)
-    for citation in ("[docs/a.md:3-3]", "[docs/a.md:5-6]", "[docs/a.md:9-9]", "[b.md:1-1]"):
-        assert citation in text
-    assert "L7: three" in text
+def test_the_offline_model_is_asked_of_passages_by_their_lines() -> None:
+    found = [Extract("docs/a.md", 12, 13, "One.\nTwo."), Extract("b.md", 1, 1, "Three.")]
+    (message,) = excerpt_messages("What?", found)
+    ask, documents = read_messages([message])
+    assert ask == "What?"
+    assert [(each.key, each.text) for each in documents] == [
+        ("docs/a.md:12-13", "One.\nTwo."), ("b.md:1-1", "Three."),
+    ]  # fmt: skip
 
 
 def test_a_question_is_cut_where_it_is_cut_already() -> None:

@@ -424,6 +424,10 @@ def test_shared_limit_that_is_gone_lets_nobody_in_and_its_leases_go_back_when_it
         with pytest.raises(GovernorError, match="prefect gcl create shared --limit 8"):
             heir.tick()
         assert leased(desk) == 0
+    server.asked.clear()
+    heir.tick()
+    assert server.asked == [], "a limit that is missing is not asked for at every tick"
     server.limits["shared"] = Limit(4)
+    clock.pass_(3)
     heir.tick()
     assert (leased(desk), server.taken("shared"), len(server.leases)) == (4, 4, 4)

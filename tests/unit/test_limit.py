@@ -46,6 +46,7 @@ def test_every_rate_reaches_the_ledger() -> None:
     limit = Limit(
         tag="llm",
         max_concurrent=7,
+        requests_per_second=9,
         requests_per_minute=1,
         tokens_per_minute=2,
         input_tokens_per_minute=3,
@@ -58,6 +59,7 @@ def test_every_rate_reaches_the_ledger() -> None:
         "llm",
         7,
         (
+            Rate("requests", 9, 1),
             Rate("requests", 1, 60),
             Rate("tokens", 2, 60),
             Rate("input_tokens", 3, 60),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from prefect_governor.blocks.model.answering import answer, count_messages, read_messages
-from prefect_governor.blocks.model.passages import lines_of, passages_of, shape_of
+from prefect_governor.blocks.model.passages import lines_of, paragraphs_of, passages_of, shape_of
 from prefect_governor.blocks.model.ranking import Ranking
 from prefect_governor.blocks.model.tokens import count_tokens
 from prefect_governor.blocks.model.vocabulary import words
@@ -375,3 +375,62 @@ def _schemas() -> st.SearchStrategy[dict[str, Any]]:
 @given(_schemas(), st.sampled_from([MARKDOWN, PYTHON, "One line.", "--"]))
 def test_a_filled_schema_validates(schema: dict[str, Any], text: str) -> None:
     filled(schema, text)
+
+
+EXCERPTED = """# Fees
+
+A call is charged. One that was cut off is charged
+at its bound.
+
+Say until when:
+
+```
+reconcile --complete-until NOW
+```
+
+| a | b |
+|---|---|
+| one | two |
+| three | four |"""
+
+
+def excerpts(text: str, *ranges: tuple[int, int]) -> list[dict[str, str]]:
+    lines = text.split("\n")
+    documents = [
+        f'<document key="docs/fees.md:{first}-{last}">\n'
+        + "\n".join(lines[first - 1 : last])
+        + "\n</document>"
+        for first, last in ranges
+    ]
+    return [{"role": "user", "content": "\n\n".join(["Who pays?", *documents])}]
+
+
+def test_excerpts_are_quoted_whole_in_their_order_by_the_lines_of_their_source() -> None:
+    reply = answer(excerpts(EXCERPTED, (6, 9), (3, 4)), max_tokens=600)
+    assert reply.text.split("\n") == [
+        "From 2 excerpts, offline extract (no model was called):",
+        '- [docs/fees.md:6-9] "Say until when: reconcile --complete-until NOW"',
+        '- [docs/fees.md:3-4] "A call is charged. One that was cut off is charged at its bound."',
+    ]
+
+
+def test_of_too_many_excerpts_the_first_are_quoted() -> None:
+    all_of_them = excerpts(EXCERPTED, (3, 4), (6, 9))
+    reply = answer(all_of_them, max_tokens=50)
+    assert (reply.finish_reason, reply.text.count("\n- ")) == ("stop", 1)
+    assert "A call is charged" in reply.text
+    assert answer(all_of_them, max_tokens=20).finish_reason == "length"
+
+
+def test_what_stands_together_is_one_paragraph_and_rows_and_headings_are_their_own() -> None:
+    found = paragraphs_of(EXCERPTED, "fees.md")
+    assert [(each.kind, each.first, each.last) for each in found] == [
+        ("title", 1, 1), ("sentence", 3, 4), ("code", 6, 9), ("row", 14, 14), ("row", 15, 15),
+    ]  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(MARKUP, NAMES)
+def test_paragraphs_hold_every_passage_once_in_order(text: str, name: str) -> None:
+    quotes = [quote for each in passages_of(text, name) for quote in each.quotes]
+    assert [quote for each in paragraphs_of(text, name) for quote in each.quotes] == quotes

@@ -129,3 +129,34 @@ def test_a_clock_that_goes_back_forgets_nothing(moves: list[int]) -> None:
         assert of.used(now) <= 5
     assume(now < latest)
     assert of.used(now) >= of.used(latest)
+
+
+@given(
+    starts=st.lists(st.floats(0.0, 5.0), min_size=1, max_size=12),
+    lates=st.lists(st.floats(0.0, 5.0), min_size=12, max_size=12),
+)
+def test_what_reached_the_provider_late_counts_for_as_much_longer(
+    starts: list[float], lates: list[float]
+) -> None:
+    """A second call must not arrive within a window of the first, however late that was."""
+    meter = RateMeter(Rate("requests", len(starts), 60))
+    arrivals = []
+    for start, late in zip(sorted(starts), lates, strict=False):
+        now = int(start * SECOND)
+        counter = meter.take(1, now)
+        meter.delay(counter, 1, late)
+        arrivals.append(start + late)
+    until = meter.wait_until(1, 10 * SECOND)
+    assert until is not None
+    assert until / SECOND >= min(arrivals) + 60
+    assert until / SECOND <= min(arrivals) + 61
+    assert meter.used(10 * SECOND) == len(starts)
+
+
+def test_a_delay_within_the_margin_moves_nothing() -> None:
+    meter = RateMeter(Rate("requests", 5, 1))
+    counter = meter.take(1, SECOND)
+    meter.delay(counter, 1, 0.09)
+    assert meter.taken == {counter: 1}
+    meter.delay(counter, 1, 0.2)
+    assert counter not in {at for at, count in meter.taken.items() if count}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from prefect_governor.flows.report.artifacts import artifact_key
+from prefect_governor.flows.report.keys import artifact_key
 from prefect_governor.flows.report.markdown import bar, escape, summary, usd
 from prefect_governor.flows.report.model import BudgetReport, ItemReport, LimitsReport, Report
 from prefect_governor.flows.report.table import rows, shown

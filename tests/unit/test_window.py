@@ -122,3 +122,14 @@ def test_cancelled_window_has_what_ended_and_gives_up_on_what_did_not(
         under_way[position].end()
     assert sorted(position for position, _ in window.cancel()) == [0, 2]
     assert window.rest() == [1]
+
+
+def test_items_that_come_later_are_started_as_they_come_and_never_beyond_the_room() -> None:
+    window = Window([], cap=2)
+    assert start(window) == {}
+    assert window.room == 2 * 2 + SPARE
+    window.add([0])
+    assert list(start(window)) == [0]
+    window.add(range(1, 1 + window.room))
+    assert window.room == 0
+    assert len(start(window)) == 2 * 2 + SPARE - 1
