@@ -30,7 +30,7 @@ from prefect_governor.flows.inquiry.lead import lead_plan
 from prefect_governor.flows.inquiry.offline import BY_RULE, is_offline, plan_by_rule
 from prefect_governor.flows.inquiry.report import (
     ResearchReport,
-    publish_graph,
+    publish_answer,
     publish_plan,
     write_answer,
 )
@@ -183,7 +183,8 @@ def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
         tasks = conductor.schedule.tasks
         written = answer_of(study, tasks, conductor.findings, missing)
     ended = conductor.schedule.ended
-    publish_graph(study, graph, tasks, {task.id: ended[task.id].state for task in tasks})
+    states = {task.id: ended[task.id].state for task in tasks}
+    publish_answer(study, written.text, graph, tasks, states)
     notes += written.notes
     items = _items(study, conductor)
     for item in items:

@@ -71,15 +71,28 @@ def publish_plan(study: Study, plan: Plan, expected_multiple: float) -> UUID | N
     return _published(create)
 
 
-def publish_graph(
-    study: Study, graph: UUID | None, tasks: Sequence[PlanTask], states: Mapping[str, str]
+def publish_answer(
+    study: Study,
+    answer: str,
+    graph: UUID | None,
+    tasks: Sequence[PlanTask],
+    states: Mapping[str, str],
 ) -> None:
-    """Draw the picture of `publish_plan` again as the graph ran: with what the lead added, each
-    task in the colour of its outcome. What goes wrong is treated as there."""
+    """Keep the answer as an artifact of the run, and draw the picture of `publish_plan` again as
+    the graph ran: with what the lead added, each task in the colour of its outcome. What goes wrong
+    is treated as there."""
     drawn = _graph(study, tasks, states)
+    text = ArtifactCreate(
+        type="markdown",
+        key=artifact_key("research", "answer"),
+        description=escape(study.inquiry.question),
+        data=storable(answer),
+        flow_run_id=UUID(study.run_id),
+    )
 
     async def update() -> None:
         async with get_client() as client:
+            await client.create_artifact(text)
             if graph is None:
                 await client.create_artifact(drawn)
                 return
@@ -106,7 +119,7 @@ def _published(publish: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
     try:
         return cast("T", run_coro_as_sync(publish()))
     except Exception as error:
-        _logger.warning("the plan could not be published: %r", error)
+        _logger.warning("the plan or the answer could not be published: %r", error)
         return None
 
 

@@ -13,6 +13,7 @@ from prefect_governor.blocks.model.choice import choose
 from prefect_governor.flows.agent.loop import Bounds
 from prefect_governor.flows.agent.tools import Tool, tools_of
 from prefect_governor.flows.graph.plan import MOST_TASKS, Effort, Plan, check_plan, load_plan
+from prefect_governor.flows.inquiry.offline import is_offline
 from prefect_governor.flows.job import Terms, check_numbers, run_limit
 from prefect_governor.flows.report.model import check_min_success
 from prefect_governor.flows.sources import Item, resolve_sources
@@ -95,8 +96,9 @@ def make_inquiry(
     if made is not None and len(made.tasks) > max_tasks:
         max_tasks = len(made.tasks)
     base = Path(folder) if folder else Path.cwd()
+    chosen = choose(model, max_output_tokens=max_output_tokens, timeout_seconds=timeout_seconds)
     return Inquiry(
-        model=choose(model, max_output_tokens=max_output_tokens, timeout_seconds=timeout_seconds),
+        model=chosen,
         governor=governor,
         max_usd=None if max_usd is None else parse_usd(max_usd, name="max_usd"),
         max_total_tokens=max_total_tokens,
@@ -113,7 +115,8 @@ def make_inquiry(
         tools=tuple(tools_of([_imported(each, "tool") for each in tools]).values()),
         agent=None if agent is None else _imported(agent, "agent"),
         max_tasks=max_tasks,
-        max_rounds=max_rounds,
+        # The offline model is no lead.
+        max_rounds=0 if is_offline(chosen.name) else max_rounds,
         max_cost_multiple=max_cost_multiple,
     )
 

@@ -8,6 +8,7 @@ from prefect_governor.blocks.model.prices import UsageParts, cost_usd
 from prefect_governor.blocks.model.tokens import count_tokens, encoding_of
 from prefect_governor.flows.graph.plan import Effort, Plan
 from prefect_governor.flows.inquiry.finding import Finding
+from prefect_governor.flows.inquiry.offline import is_offline
 from prefect_governor.flows.inquiry.request import Inquiry
 from prefect_governor.flows.inquiry.study import Study
 
@@ -25,7 +26,10 @@ def expected_multiple(inquiry: Inquiry, plan: Plan) -> float:
     by then.
     """
     efforts = [CALLS[task.effort] for task in plan.tasks]
-    lead = 0 if len(efforts) == 1 else 1 + inquiry.max_rounds + (inquiry.plan is None)
+    lead = 1 + inquiry.max_rounds + (inquiry.plan is None)
+    if len(efforts) == 1 or is_offline(inquiry.model.name):
+        # Nobody plans, and nobody writes a synthesis.
+        lead = 0
     return round((sum(efforts) + lead) / (max(efforts) + len(efforts) - 1), 3)
 
 

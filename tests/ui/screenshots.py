@@ -146,8 +146,8 @@ async def _take_research(ui_url: str) -> None:
         await _save(page, "research-run")
         await run.artifact("research-graph")
         await _save(page, "research-graph")
-        await (await run.open()).artifact("research-summary")
-        await _save(page, "research-report")
+        await (await run.open()).artifact("research-answer")
+        await _save(page, "research-answer")
 
 
 def _plan() -> dict[str, Any]:
@@ -176,10 +176,13 @@ async def _save(page: "Page", name: str) -> None:
     shot = Image.open(io.BytesIO(await page.screenshot(animations="disabled")))
     path = FOLDER / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    shot.convert("RGB").resize(SIZE, Image.Resampling.LANCZOS).quantize(COLOURS).save(
-        path, optimize=True
-    )
-    size = path.stat().st_size
+    small = shot.convert("RGB").resize(SIZE, Image.Resampling.LANCZOS)
+    for colours in (COLOURS, COLOURS // 2, COLOURS // 4):
+        # A page full of text is large; it needs few.
+        small.quantize(colours).save(path, optimize=True)
+        size = path.stat().st_size
+        if size <= MAX_BYTES:
+            break
     print(f"{path.relative_to(ROOT)}: {size:,} bytes")
     assert size <= MAX_BYTES, f"{path} is too large"
 

@@ -4,13 +4,18 @@ it is over as many go as before."""
 from math import sqrt
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.demanding import World, log_normal, saturated
 
 # Chance is in them: the same worlds each time, so that a bound is met or not for a reason.
-worlds = settings(deadline=None, max_examples=30, derandomize=True)
+worlds = settings(
+    deadline=None,
+    max_examples=30,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 @worlds

@@ -1,7 +1,7 @@
 """Never more than the rate in any window, however calls jitter; and not one wait too long."""
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.ledger.records import Meter, Rate
@@ -26,6 +26,7 @@ def meter(amount: int = 10, window_seconds: int = 60, kind: Meter = "requests") 
     return RateMeter(Rate(kind, amount, window_seconds))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(windows, st.integers(1, 1000), steps)
 @example(1, 1, [(0.0, 1.0, 1.0), (0.0, 1.0, 0.0)])
 def test_no_window_as_the_provider_counts_it_holds_more_than_the_rate(
