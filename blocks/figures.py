@@ -11,7 +11,7 @@ from prefect_governor.blocks.ledger.admission import Purse
 from prefect_governor.blocks.ledger.clock import machine_now
 from prefect_governor.blocks.ledger.gate import Gate
 from prefect_governor.blocks.ledger.records import Account
-from prefect_governor.blocks.limits.derived import Term
+from prefect_governor.blocks.limits.derived import AT_ONCE, Term
 from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.observing import enforcement_notes
 from prefect_governor.blocks.runtime import Runtime
@@ -130,7 +130,7 @@ def at_once_notes(limits: LimitFigures) -> tuple[str, ...]:
     if not limits.at_once:
         return ()
     first = f"held back longest by {limits.bottleneck}; " if limits.bottleneck else ""
-    return (f"{first}at once, the smallest first: {'; '.join(map(str, limits.at_once))}",)
+    return (f"{first}{AT_ONCE}{'; '.join(map(str, limits.at_once))}",)
 
 
 def learned_notes(runtime: Runtime) -> tuple[str, ...]:

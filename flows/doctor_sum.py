@@ -6,6 +6,7 @@ from typing import Any
 
 from prefect_governor.blocks.limits.derived import (
     ASSUMED,
+    AT_ONCE,
     MIB,
     UNKNOWN_BYTES,
     Held,
@@ -43,7 +44,7 @@ def sum_in_words(
     )
     if not found:
         return "at once: nothing that is known holds it back"
-    return f"at once, the smallest first: {'; '.join(map(str, found))}; {_measured(each)}"
+    return f"{AT_ONCE}{'; '.join(map(str, found))}; {_measured(each)}"
 
 
 def _measured(each: Observed) -> str:

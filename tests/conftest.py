@@ -19,7 +19,7 @@ os.environ.update(
     PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW="ignore",
 )
 for _name in list(os.environ):
-    if _name in ("PREFECT_API_URL", "PREFECT_API_KEY") or _name.endswith(("_API_KEY", "_API_BASE")):
+    if _name == "PREFECT_API_URL" or _name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL")):
         del os.environ[_name]
 
 # Where a run decides whether a change lands, the examples are the same each time; elsewhere every

@@ -21,6 +21,9 @@ PLENTY_BYTES = 4096 * MIB
 # Over how many calls what a call takes is averaged.
 OBSERVED_CALLS = 50
 
+# What people are told before the terms of the sum.
+AT_ONCE = "at once, the smallest first: "
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:

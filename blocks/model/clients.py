@@ -17,7 +17,6 @@ from urllib.request import getproxies
 
 import httpx
 
-from prefect_governor.blocks.wire.pools import Pools
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 
 # Wide enough that the ledger alone decides how many calls are open.
@@ -54,7 +53,7 @@ _parents: list[object] = []
 
 def async_pool() -> httpx.AsyncBaseTransport:
     """What sends, beneath the governed transport: through the environment's proxies, if any."""
-    return Pools(_ProxiedAsync if getproxies() else lambda: httpx.AsyncHTTPTransport(limits=POOL))
+    return _ProxiedAsync() if getproxies() else httpx.AsyncHTTPTransport(limits=POOL)
 
 
 def blocking_pool() -> httpx.BaseTransport:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic_core import to_jsonable_python
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.limits.derived import AT_ONCE
 
 ItemState = Literal["succeeded", "failed", "over_budget", "not_started", "skipped"]
 Outcome = Literal["complete", "partial", "failed"]
@@ -126,7 +127,8 @@ class Report(_Part):
     picture: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The contract's one object. `notes` is in it only where there are any."""
+        """The contract's one object. `notes` is in it only where there are any; the line of what
+        each limit lets be at once is for people alone."""
         data: dict[str, Any] = {
             "run_id": self.run_id,
             "outcome": self.outcome,
@@ -136,8 +138,8 @@ class Report(_Part):
             "budget": self.budget.model_dump(mode="json", exclude={"name", "window"}),
             "limits": self.limits.model_dump(mode="json"),
         }
-        if self.notes:
-            data["notes"] = list(self.notes)
+        if notes := [each for each in self.notes if AT_ONCE not in each]:
+            data["notes"] = notes
         return data
 
     @property

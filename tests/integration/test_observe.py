@@ -92,7 +92,7 @@ async def test_break_glass_lets_everything_through_and_says_why(
     with governor:
         figures = current_figures()
     assert figures is not None
-    off, observed = figures.notes
+    off, observed = figures.notes[-2:]
     assert "INC-7, the launch" in off
     assert f"{CALLS} would have been over budget" in observed
     said = [str(each) for each in examine() if "INC-7" in str(each)]
