@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def until(what: Callable[[], bool], *, seconds: float = 30) -> float:
+def until(what: Callable[[], bool], *, seconds: float = 60) -> float:
     """Waits until it is so; returns the seconds that it took. Fails after `seconds`: only what may
     never come waits so long, so that a slow machine fails nothing."""
     began = time.monotonic()
