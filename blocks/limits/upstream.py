@@ -69,7 +69,7 @@ class Upstream:
             tokens = 0 if usage is None else usage.output_tokens
             if usage is not None and usage.tokens:
                 # Instants are kept to so much, of which half has passed on average.
-                held = now - index * WIDTH - WIDTH // 2
+                held = max(0, now - index * WIDTH - WIDTH // 2)
                 self.each.add(held / 1e9, usage)
             self.cap.succeeded(index, now, in_flight, seconds, tokens)
         else:
