@@ -3,7 +3,6 @@ compares the ledger with the provider's bill all the while."""
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from prefect_governor.blocks.ledger.store import Store
 from tests.chaos.learned import LearnedCap
 from tests.chaos.nursery import NAME, Order
 from tests.provider.process import ROOT, ProviderProcess
+from tests.waiting import readable
 
 KEY = f"local/{NAME}"
 WORKERS = 4
@@ -127,7 +127,7 @@ class Nursery:
         """What it told meanwhile."""
         assert self._process.stdout is not None
         found = []
-        if select.select([self._process.stdout], [], [], seconds)[0]:
+        if readable(self._process.stdout, seconds):
             data = os.read(self._process.stdout.fileno(), 65536)
             assert data, "the nursery has ended"
             *lines, self._pending = (self._pending + data).split(b"\n")

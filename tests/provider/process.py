@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from types import TracebackType
 from typing import Any, Literal
 
 import httpx
+
+from tests.waiting import readable
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,8 +55,8 @@ class ProviderProcess:
 
     def _read_url(self, timeout_seconds: float) -> str:
         assert self._process.stdout is not None
-        readable, _, _ = select.select([self._process.stdout], [], [], timeout_seconds)
-        line = self._process.stdout.readline() if readable else b""
+        told = readable(self._process.stdout, timeout_seconds)
+        line = self._process.stdout.readline() if told else b""
         if not line:
             self._end()
             raise ProviderError(
