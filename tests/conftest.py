@@ -31,6 +31,11 @@ if os.environ.get("CI"):
 pytest_plugins = ["tests.provider.fixtures"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first: one that begins last is waited for alone."""
+    items.sort(key=lambda item: item.path.parent.name != "integration")
+
+
 def pytest_sessionfinish() -> None:
     """A worker of xdist may be ended before what it registered for its exit is done."""
     from tests.postgres import stop_shared
