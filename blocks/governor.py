@@ -5,8 +5,6 @@ import inspect
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
-from types import TracebackType
 from typing import Annotated, Any, ClassVar, ParamSpec, TypeVar
 
 from prefect.blocks.core import Block, schema_extra
@@ -30,17 +28,13 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.form import plain, section
 from prefect_governor.blocks.limits.limit import Limit
 from prefect_governor.blocks.runtime import Runtime
-from prefect_governor.blocks.scope import Scope, current_scope
+from prefect_governor.blocks.scope import Entered, Scope, current_scope
 from prefect_governor.blocks.slots import Slot
 from prefect_governor.blocks.spend import Spend
 from prefect_governor.blocks.task_slots import TaskSlot
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_entered: "ContextVar[tuple[Token[Scope | None], ...]]" = ContextVar(
-    "prefect_governor_entered", default=()
-)
 
 
 def _without_references(schema: dict[str, Any], model: type[Block]) -> None:
@@ -53,7 +47,7 @@ def _without_references(schema: dict[str, Any], model: type[Block]) -> None:
     schema["block_schema_references"] = {}
 
 
-class Governor(Block, Calls):
+class Governor(Block, Calls, Entered):
     """Governs model calls: one hard budget, and limits on how many at once and how fast.
 
     Example:
@@ -311,31 +305,8 @@ class Governor(Block, Calls):
             queue_timeout_seconds=queue_timeout_seconds,
         )
 
-    def __enter__(self) -> Self:
-        token = current_scope.set(Scope(self.runtime))
-        _entered.set((*_entered.get(), token))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        *rest, token = _entered.get()
-        _entered.set(tuple(rest))
-        current_scope.reset(token)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, trace)
+    def _scope(self) -> Scope:
+        return Scope(self.runtime)
 
 
 def resolve(governor: Governor | str) -> Governor:

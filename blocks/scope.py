@@ -7,11 +7,15 @@ import hashlib
 import itertools
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from typing_extensions import Self
 
 from prefect_governor.blocks.errors import CallRefused
 from prefect_governor.blocks.ledger.records import Attribution, ReplyKey
@@ -105,6 +109,44 @@ class _Tries:
 current_scope: ContextVar[Scope | None] = ContextVar("prefect_governor_scope", default=None)
 _tries: ContextVar[_Tries | None] = ContextVar("prefect_governor_tries", default=None)
 _kept_only: ContextVar[bool] = ContextVar("prefect_governor_kept_only", default=False)
+# Each context has its own stack: one governor is entered by many tasks at once.
+_entered: "ContextVar[tuple[Token[Scope | None], ...]]" = ContextVar(
+    "prefect_governor_entered", default=()
+)
+
+
+class Entered(ABC):
+    """What `with` and `async with` make the scope of the code inside."""
+
+    @abstractmethod
+    def _scope(self) -> Scope:
+        """The scope, told from the one around it."""
+
+    def __enter__(self) -> Self:
+        token = current_scope.set(self._scope())
+        _entered.set((*_entered.get(), token))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        *rest, token = _entered.get()
+        _entered.set(tuple(rest))
+        current_scope.reset(token)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, trace)
 
 
 @contextmanager

@@ -29,9 +29,8 @@ def run_fan_out(sources: list[str], told: "Told") -> int:
     """
     set_quiet()
     from prefect_governor.flows.answers import read_schema
-    from prefect_governor.flows.estimating.asking import check_most_multiple
     from prefect_governor.flows.estimating.shown import print_forecast
-    from prefect_governor.flows.job import make_request
+    from prefect_governor.flows.job import check_most_multiple, make_request
 
     parameters = {
         "sources": [_spooled() if source == "-" else source for source in sources],

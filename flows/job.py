@@ -82,6 +82,12 @@ def run_limit(
     )
 
 
+def check_most_multiple(most: float | None, *, name: str = "max_cost_multiple") -> None:
+    """Raises ConfigurationError for what is no multiple."""
+    if most is not None and not 0 < most < float("inf"):
+        raise ConfigurationError(f"{name} must be a number above 0, not {most:g}")
+
+
 def check_numbers(*, timeout_seconds: float | None, **counts: int | None) -> None:
     """Whole numbers of at least 1, and a time. Raises ConfigurationError by name."""
     for name, value in counts.items():

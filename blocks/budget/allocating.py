@@ -1,28 +1,20 @@
 """A part of a budget, set aside for one consumer: a shard, a closing synthesis."""
 
 from collections.abc import Callable
-from contextvars import ContextVar, Token
 from dataclasses import replace
-from types import TracebackType
 from typing import TYPE_CHECKING
-
-from typing_extensions import Self
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.records import Account, AccountState, Allocation
-from prefect_governor.blocks.scope import Scope, current_scope
+from prefect_governor.blocks.scope import Entered, Scope, current_scope
 from prefect_governor.blocks.wire.waits import wait_async, wait_blocking
 
 if TYPE_CHECKING:
     from prefect_governor.blocks.runtime import Runtime
 
-_entered: "ContextVar[tuple[Token[Scope | None], ...]]" = ContextVar(
-    "prefect_governor_allocations", default=()
-)
 
-
-class BudgetAllocation:
+class BudgetAllocation(Entered):
     """Money set aside; see `Budget.allocate`.
 
     `with allocation:` (or `async with`) makes what is spent inside draw on it first, and on the
@@ -61,7 +53,7 @@ class BudgetAllocation:
 
         return account_state(Account(self.key, self.label, None, None), at=self._desk)
 
-    def __enter__(self) -> Self:
+    def _scope(self) -> Scope:
         here = current_scope.get()
         if self._governor is not None:
             runtime = self._governor()
@@ -72,27 +64,4 @@ class BudgetAllocation:
                 f"allocation {self.label!r} of a Budget is entered inside a governor: with"
                 " `with governor:` around it, or in a task under @governed"
             )
-        token = current_scope.set(replace(here, allocation=self.key))
-        _entered.set((*_entered.get(), token))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        *rest, token = _entered.get()
-        _entered.set(tuple(rest))
-        current_scope.reset(token)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, trace)
+        return replace(here, allocation=self.key)

@@ -77,9 +77,14 @@ class Reads(ABC):
         return self._read(lambda connection: self._rows(connection).gate(key))
 
     def read_upstreams(self) -> list[Gate]:
-        rows = self._all("SELECT key FROM limits WHERE adaptive IS NOT NULL ORDER BY key", [])
-        gates = (self.read_gate(row["key"]) for row in rows)
-        return [gate for gate in gates if gate is not None]
+        found = self._all("SELECT key FROM limits WHERE adaptive IS NOT NULL ORDER BY key", [])
+
+        def work(connection: "Connection[Any]") -> list[Gate]:
+            rows = self._rows(connection)
+            gates = (rows.gate(row["key"]) for row in found)
+            return [gate for gate in gates if gate is not None]
+
+        return self._read(work)
 
     def read_learned(self, model: str) -> Learned | None:
         return self._read(lambda connection: self._rows(connection).learned(model))

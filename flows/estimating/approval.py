@@ -14,14 +14,13 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.runtime import Runtime
 from prefect_governor.flows.estimate import forecast
 from prefect_governor.flows.estimating.asking import (
-    check_most_multiple,
     check_multiple,
     question,
     surely_at_most,
 )
 from prefect_governor.flows.estimating.shown import forecast_lines
 from prefect_governor.flows.estimating.standing import standing_in
-from prefect_governor.flows.job import Request
+from prefect_governor.flows.job import Request, check_most_multiple
 
 # How long a run waits for its answer, and how often it looks, in seconds.
 ANSWER_SECONDS = 24 * 3600

@@ -37,12 +37,6 @@ def check_multiple(
         )
 
 
-def check_most_multiple(most: float | None, *, name: str = "max_cost_multiple") -> None:
-    """Raises ConfigurationError for what is no multiple."""
-    if most is not None and not 0 < most < float("inf"):
-        raise ConfigurationError(f"{name} must be a number above 0, not {most:g}")
-
-
 def surely_at_most(request: Request, standing: Standing, usd: Decimal) -> bool:
     """Whether a run cannot cost more than `usd`, told from its ceilings and the sizes of its items
     alone: nothing is read. False where only an estimate can tell."""

@@ -14,7 +14,7 @@ from prefect_governor.flows.agent.loop import Bounds
 from prefect_governor.flows.agent.tools import Tool, tools_of
 from prefect_governor.flows.graph.plan import MOST_TASKS, Effort, Plan, check_plan, load_plan
 from prefect_governor.flows.inquiry.offline import is_offline
-from prefect_governor.flows.job import Terms, check_numbers, run_limit
+from prefect_governor.flows.job import Terms, check_most_multiple, check_numbers, run_limit
 from prefect_governor.flows.report.model import check_min_success
 from prefect_governor.flows.sources import Item, resolve_sources
 
@@ -90,8 +90,7 @@ def make_inquiry(
             raise ConfigurationError(
                 f"{name} must be from {least} to {MOST_TASKS:,}, not {value!r}"
             )
-    if max_cost_multiple is not None and not max_cost_multiple > 0:
-        raise ConfigurationError(f"max_cost_multiple must be above 0, not {max_cost_multiple!r}")
+    check_most_multiple(max_cost_multiple)
     made = _plan(plan, folder)
     if made is not None and len(made.tasks) > max_tasks:
         max_tasks = len(made.tasks)
