@@ -21,11 +21,8 @@ from prefect.states import Crashed, Pending
 from prefect_governor.blocks.office import desk
 from prefect_governor.flows.background import ServerInfo
 from prefect_governor.flows.inquiry.flow import research
-from tests.integration.conftest import provider_process, server, upstream
 from tests.provider.process import ProviderProcess
 from tests.provider.riddles import make_world
-
-__all__ = ["provider_process", "server", "upstream"]
 
 MODEL = "openai/gpt-4o-mini"
 CAP = 4

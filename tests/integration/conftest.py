@@ -10,6 +10,7 @@ from pathlib import Path
 
 import prefect.context
 import pytest
+from prefect.logging.configuration import setup_logging
 
 from prefect_governor.flows.background import ServerInfo
 from tests.provider.process import ProviderProcess
@@ -30,6 +31,8 @@ def server() -> Iterator[ServerInfo]:
     os.environ["PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED"] = "false"
     info = ensure_server()
     use_server(info)
+    # The first flow does so, which would take `caplog`'s handler away from a test under way.
+    setup_logging()
     yield info
     stop_all()
     stop_server()

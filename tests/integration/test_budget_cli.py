@@ -185,7 +185,7 @@ def test_watch_without_a_terminal_is_plain_and_ctrl_c_ends_it_well(
             assert "\x1b" not in line
             seen += line.startswith(f"Governor {name!r}")
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=90)
     finally:
         process.kill()
     assert process.returncode == 0, stderr
