@@ -13,6 +13,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.events import emit_event
 from prefect.events.schemas.events import Event, RelatedResource, Resource
 from prefect.exceptions import ObjectNotFound
 
@@ -24,6 +25,7 @@ from prefect_governor.blocks.limits.election import Election
 PREFIX = "prefect-governor.budget"
 ENFORCEMENT_OFF = "prefect-governor.enforcement.off"
 DOCUMENT_INVALID = f"{PREFIX}.document-invalid"
+CIRCUIT_OPENED = "prefect-governor.circuit-breaker.opened"
 EVENTS = {
     "ceiling_share": f"{PREFIX}.share-spent",
     "over_budget": f"{PREFIX}.over-budget",
@@ -31,6 +33,7 @@ EVENTS = {
     "bound_exceeded": f"{PREFIX}.bound-exceeded",
     "resumed": f"{PREFIX}.resumed",
     "ceiling_changed": f"{PREFIX}.ceiling-changed",
+    "throttled": f"{PREFIX}.throttled",
 }
 
 # How often the ledger is asked, in seconds, and how much is told at once.
@@ -157,6 +160,26 @@ def alarm(event: str, subject: str, name: str, payload: Mapping[str, Any], **lab
     )
 
 
+def tell_circuit_opened(reason: str, accounts: Iterable[str]) -> None:
+    """An event about the flow run that runs here: it stopped itself, as no further call can do
+    better. Returns at once; outside a flow run nothing is told."""
+    from prefect.runtime import flow_run
+
+    run = flow_run.get_id()
+    if run is None:
+        return
+    document = next((each for each in accounts if _document(each) is not None), None)
+    emit_event(
+        CIRCUIT_OPENED,
+        resource={
+            "prefect.resource.id": f"prefect.flow-run.{run}",
+            "prefect.resource.name": flow_run.get_name() or str(run),
+        },
+        related=[] if document is None else [_budget(document, None)],
+        payload={"reason": reason},
+    )
+
+
 def send(client: SyncPrefectClient, events: Iterable[Event]) -> None:
     """Hand events to Prefect's API; returns once it has taken them."""
     client.request(
@@ -188,14 +211,11 @@ def _resource(subject: str, name: str, labels: Mapping[str, str]) -> Resource:
     )
 
 
-def _budget(subject: str, name: str) -> RelatedResource:
-    return RelatedResource(
-        {
-            "prefect.resource.id": _resource_id(subject),
-            "prefect.resource.role": "budget",
-            "prefect.resource.name": name,
-        }
-    )
+def _budget(subject: str, name: str | None) -> RelatedResource:
+    labels = {"prefect.resource.id": _resource_id(subject), "prefect.resource.role": "budget"}
+    if name is not None:
+        labels["prefect.resource.name"] = name
+    return RelatedResource(labels)
 
 
 def _related(notice: Notice) -> list[RelatedResource]:

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prefect_governor.blocks.scope import attribution, current_scope
 from prefect_governor.flows.failures import ends_the_run
 from prefect_governor.flows.report.model import Report
 from prefect_governor.flows.report.progress import Progress
@@ -43,6 +44,16 @@ class Control:
         if reason is not None and not self.stop.is_set():
             self.reason = reason
             self.stop.set()
+            _tell(reason)
+
+
+def _tell(reason: str) -> None:
+    # Prefect's events, which the command line does not load to show its help.
+    from prefect_governor.blocks.notices import tell_circuit_opened
+
+    here = current_scope.get()
+    accounts = () if here is None else here.governor.accounts(attribution(model=""))
+    tell_circuit_opened(reason, accounts)
 
 
 current_control: ContextVar[Control | None] = ContextVar("prefect_governor_control", default=None)

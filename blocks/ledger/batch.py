@@ -31,6 +31,7 @@ from prefect_governor.blocks.ledger.records import (
     Usage,
 )
 from prefect_governor.blocks.ledger.store import NewReservation, Rows
+from prefect_governor.blocks.limits.upstream import TOO_MANY
 
 __all__ = ["LONGEST_HOLD_SECONDS", "MOST", "Batch", "current_label"]
 
@@ -182,6 +183,8 @@ class Batch:
         reservation = self.page.load(call_id)
         if reservation is None or not self.book.void(reservation, reason, signals):
             return False
+        if signals is not None and signals.status == TOO_MANY:
+            self.page.telling.throttled(reservation, self.book.purses, signals.hold_seconds)
         if reservation.purses:
             self.page.touch(reservation)
         else:

@@ -12,7 +12,13 @@ from prefect_governor.blocks.budget.windows import Window
 Meter = Literal["requests", "tokens", "input_tokens", "output_tokens"]
 CallState = Literal["reserved", "spent", "released", "unconfirmed"]
 NoticeKind = Literal[
-    "ceiling_share", "over_budget", "unconfirmed", "bound_exceeded", "resumed", "ceiling_changed"
+    "ceiling_share",
+    "over_budget",
+    "unconfirmed",
+    "bound_exceeded",
+    "resumed",
+    "ceiling_changed",
+    "throttled",
 ]
 
 

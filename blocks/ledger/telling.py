@@ -14,8 +14,8 @@ from prefect_governor.blocks.ledger.store import Rows
 SHARES = (50, 80, 95, 100)
 # Whose accounts nobody set up by hand: of them nothing is told.
 UNTOLD = ("local/", "run/", ALLOCATION_PREFIX)
-# How often it is told at most that a budget refuses, in seconds.
-REFUSALS_SECONDS = 60
+# How often it is told at most that a budget refuses, or that its calls are throttled, in seconds.
+AGAIN_SECONDS = 60
 # Reasons of unconfirmed calls that one notice names.
 _MOST_REASONS = 5
 
@@ -36,6 +36,7 @@ class Telling:
     _unconfirmed: dict[PurseKey, _Unconfirmed] = field(default_factory=dict)
     _resumed: dict[PurseKey, int] = field(default_factory=dict)
     _refused: set[PurseKey] = field(default_factory=set)
+    _throttled: set[PurseKey] = field(default_factory=set)
 
     def saw(self, purse: Purse) -> None:
         """How much of a purse was gone before anything of this batch."""
@@ -47,12 +48,8 @@ class Telling:
         if not _told(purse.key) or purse.key in self._refused:
             return
         self._refused.add(purse.key)
-        now = self.rows.now.wall
-        last = self.rows.mark(*purse.key, "over_budget")
-        # However far the clock was set back, it is told again after a minute.
-        if last and abs(now - last) < REFUSALS_SECONDS * 10**9:
+        if not self._due(purse.key, "over_budget"):
             return
-        self.rows.put_mark(*purse.key, "over_budget", now)
         who = demand.attribution
         payload = {
             "why": refusal.why,
@@ -66,6 +63,20 @@ class Telling:
         """A call that was paused for a budget's money goes on."""
         if _told(key):
             self._resumed[key] = self._resumed.get(key, 0) + 1
+
+    def throttled(
+        self, reservation: Reservation, purses: dict[PurseKey, Purse], hold_seconds: float
+    ) -> None:
+        """A provider answered a call with a 429. Told of the nearest budget that people have set
+        up."""
+        key = next((each for each in reservation.purses if _told(each)), None)
+        if key is None or key in self._throttled:
+            return
+        self._throttled.add(key)
+        if self._due(key, "throttled"):
+            limits = [limit for limit, _ in reservation.gates]
+            payload = {"call_id": reservation.call_id, "limits": limits}
+            self._tell("throttled", purses[key], {**payload, "hold_seconds": hold_seconds})
 
     def unconfirmed(self, reservation: Reservation, reason: str) -> None:
         """Nobody knows what a call was billed."""
@@ -142,6 +153,16 @@ class Telling:
                 self._tell("ceiling_share", purse, {"share": each / 100, **_money(purse)})
         if _highest(share) > marked:
             self.rows.put_mark(*purse.key, "share", _highest(share))
+
+    def _due(self, key: PurseKey, name: NoticeKind) -> bool:
+        """Whether it was not told a minute ago; it is then told now."""
+        now = self.rows.now.wall
+        last = self.rows.mark(*key, name)
+        # However far the clock was set back, it is told again after a minute.
+        if last and abs(now - last) < AGAIN_SECONDS * 10**9:
+            return False
+        self.rows.put_mark(*key, name, now)
+        return True
 
     def _tell(self, kind: NoticeKind, purse: Purse, payload: dict[str, Any]) -> None:
         payload = {**payload, "window": purse.label}

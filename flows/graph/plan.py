@@ -5,11 +5,13 @@ A plan is checked whole: whoever wrote it is told of everything that is wrong wi
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from prefect_governor.blocks.budget.money import parse_usd
 from prefect_governor.blocks.errors import ConfigurationError
 
 Effort = Literal["fact", "comparison", "investigation"]
@@ -33,6 +35,8 @@ class PlanTask(BaseModel):
         allow_partial: those of `depends_on` that it can do without, should they not succeed.
         writes: keys that no two tasks write at the same time.
         effort: how much a look at it is worth; bounds its agent's turns and calls.
+        max_usd: money that is set aside for it before any task starts, and the most it may spend;
+            what is left goes back as it ends. A person's to set: a lead's is not heeded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +50,17 @@ class PlanTask(BaseModel):
     allow_partial: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     effort: Effort = "fact"
+    max_usd: Annotated[Decimal, Field(gt=0)] | None = None
+
+    @field_validator("max_usd", mode="before")
+    @classmethod
+    def _exact(cls, value: Any) -> Decimal | None:
+        if value is None:
+            return None
+        try:
+            return parse_usd(value, name="max_usd")
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
 
 
 class Plan(BaseModel):

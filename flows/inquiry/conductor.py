@@ -121,8 +121,10 @@ class Conductor:
 
     def _ended(self, task_id: str, state: End, reason: str | None = None) -> None:
         skipped = self.schedule.finish(task_id, state, reason)
+        self.study.give_back(task_id)
         self._told_of_end(state == "succeeded")
-        for _ in skipped:
+        for name in skipped:
+            self.study.give_back(name)
             self._told_of_end(False)
 
     def _time(self, task_id: str) -> None:

@@ -24,7 +24,7 @@ from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.agent.corpus import Corpus
 from prefect_governor.flows.flow import in_thread, ready_flow, this_run
 from prefect_governor.flows.graph.plan import Plan, check_plan
-from prefect_governor.flows.inquiry.answer import answer_of, synthesis_allocation
+from prefect_governor.flows.inquiry.answer import answer_of
 from prefect_governor.flows.inquiry.conductor import Conductor, ending_of, not_succeeded, plan_hash
 from prefect_governor.flows.inquiry.lead import lead_plan
 from prefect_governor.flows.inquiry.offline import BY_RULE, is_offline, plan_by_rule
@@ -39,6 +39,7 @@ from prefect_governor.flows.inquiry.request import (
     DEFAULT_MAX_TASKS,
     make_inquiry,
 )
+from prefect_governor.flows.inquiry.setting_aside import set_aside
 from prefect_governor.flows.inquiry.study import PLAN, Study, current_study
 from prefect_governor.flows.inquiry.worth import check_worth, cost_multiple
 from prefect_governor.flows.job import TAG, runtime_for
@@ -173,7 +174,7 @@ def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
         return _failed(study, out, f"no plan: {problem}", notes)
     expected = check_worth(study.inquiry, made)
     graph = publish_plan(study, made, expected)
-    with synthesis_allocation(study, made) as refused, Watch(study, key_prefix="research") as watch:
+    with set_aside(study, made) as refused, Watch(study, key_prefix="research") as watch:
         if refused is not None:
             return _failed(study, out, refused, notes)
         conductor = Conductor(study, made, told=watch.count)

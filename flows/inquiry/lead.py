@@ -50,7 +50,7 @@ async def lead_plan() -> list[dict[str, Any]]:
 
     with study.at_work(PLAN):
         plan = await _read_or_repair(study, messages, read)
-    return [task.model_dump(mode="json") for task in plan.tasks]
+    return [_dumped(task) for task in plan.tasks]
 
 
 @prefect_task(name="lead", task_run_name="lead: round {number}", tags=[TAG], **RETRYING)
@@ -74,7 +74,7 @@ async def lead_round(
         if len(plan.tasks) > most:
             raise ConfigurationError(f"it adds {len(plan.tasks)} tasks, {most} more are the most")
         cancel = _IDS.validate_python(data.get("cancel") or [])
-        return {"add": [each.model_dump(mode="json") for each in plan.tasks], "cancel": cancel}
+        return {"add": [_dumped(each) for each in plan.tasks], "cancel": cancel}
 
     with study.at_work(f"lead:round-{number}"):
         messages = round_messages(study.inquiry.question, known, seen, most=most)
@@ -96,16 +96,17 @@ async def synthesis(
     messages = synthesis_messages(study.inquiry.question, known, found, missing)
     reply = None
     try:
-        with study.at_work(SYNTHESIS, allocation=study.allocation):
+        # What is set aside is the call's whole bound: nothing is saved by asking for less.
+        with study.at_work(SYNTHESIS, fit=SYNTHESIS not in study.allocations):
             reply = await ask_model(study.inquiry.model, messages)
     except OverBudget:
-        if study.allocation is None:
+        if SYNTHESIS not in study.allocations:
             raise
     if reply is None:
         # An attempt that failed stays charged to what was set aside. Its rest goes back, and the
         # run's own money pays, as far as it goes. Not in the handler: an error of this call would
         # have the refusal for its context, and be taken for one.
-        await study.give_back_allocation()
+        await study.agive_back(SYNTHESIS)
         with study.at_work(SYNTHESIS):
             reply = await ask_model(study.inquiry.model, messages)
     text = reply.choices[0].message.content or ""
@@ -138,6 +139,11 @@ def composed_answer(
         lines = [f"- {objectives[name]} ({name}): {why}" for name, why in missing.items()]
         parts.append("## Not answered\n\n" + "\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _dumped(task: PlanTask) -> dict[str, Any]:
+    """A task of the lead's, who has no money to give away."""
+    return task.model_dump(mode="json", exclude={"max_usd"})
 
 
 async def _read_or_repair(study: Study, messages: list[Message], read: Any) -> Any:

@@ -32,8 +32,8 @@ class Study:
     """An inquiry in one flow run.
 
     `kept_as` names the run in the ledger, where it outlives a flow run; `folder` is where findings
-    stand as files. `attempts`, `began` (monotonic seconds), `waited` (seconds in the queue) and
-    `notes` are by task.
+    stand as files. `attempts`, `began` (monotonic seconds), `waited` (seconds in the queue),
+    `notes` and `allocations` (their keys in the ledger, the synthesis's among them) are by task.
     """
 
     inquiry: Inquiry
@@ -44,7 +44,7 @@ class Study:
     corpus: Corpus
     folder: Path
     tasks: dict[str, PlanTask] = field(default_factory=dict)
-    allocation: str | None = None
+    allocations: dict[str, str] = field(default_factory=dict)
     records: Mapping[tuple[str, str], str] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     began: dict[str, float] = field(default_factory=dict)
@@ -60,8 +60,9 @@ class Study:
         return self.inquiry.model.names
 
     @contextmanager
-    def at_work(self, key: str, *, allocation: str | None = None) -> Iterator[Scope]:
-        """The scope of a task's calls; an error that ends the run stops it."""
+    def at_work(self, key: str, *, fit: bool = True) -> Iterator[Scope]:
+        """The scope of a task's calls, which draw on what is set aside for it; an error that ends
+        the run stops it."""
         context = TaskRunContext.get()
         self.attempts[key] = context.task_run.run_count if context else 1
         self.began.setdefault(key, time.monotonic())
@@ -71,9 +72,8 @@ class Study:
             run_id=self.kept_as,
             item=key,
             stop=self.control.stop,
-            allocation=allocation,
-            # What was set aside for a call is its whole bound: nothing is saved by asking for less.
-            fit=allocation is None,
+            allocation=self.allocations.get(key),
+            fit=fit,
         )
         with scope(here):
             try:
@@ -84,11 +84,15 @@ class Study:
             finally:
                 self.waited[key] = self.waited.get(key, 0.0) + here.spent.waited_seconds
 
-    async def give_back_allocation(self) -> None:
-        """What is left of the money that was set aside for the synthesis is anybody's again."""
-        key, self.allocation = self.allocation, None
-        if key is not None:
-            await wait_async(self.runtime.desk.give_back(key))
+    def give_back(self, key: str) -> None:
+        """What is left of the money that was set aside for a task is anybody's again."""
+        if (allocation := self.allocations.pop(key, None)) is not None:
+            self.runtime.desk.give_back(allocation).result()
+
+    async def agive_back(self, key: str) -> None:
+        """`give_back` for a task itself."""
+        if (allocation := self.allocations.pop(key, None)) is not None:
+            await wait_async(self.runtime.desk.give_back(allocation))
 
     def slot(self, limit: str) -> Slot:
         """A place under one of the run's limits, for a tool."""
@@ -117,7 +121,8 @@ class Study:
         inquiry = self.inquiry
         return hash_of(
             inquiry.question,
-            task.model_dump(mode="json"),
+            # More money for a task is no other task.
+            task.model_dump(mode="json", exclude={"max_usd"}),
             {name: finding.answer for name, finding in inputs.items()},
             list(inquiry.model.names),
             inquiry.model.max_output_tokens,

@@ -20,6 +20,7 @@ from prefect_governor.blocks.ledger.records import (
     Facts,
     LimitTerms,
     Notice,
+    Signals,
     Usage,
 )
 from prefect_governor.blocks.ledger.store import Store
@@ -408,6 +409,26 @@ def test_a_refusal_is_told_once_a_minute(desk: LedgerDesk, office: Office, clock
     refusals = [each for each in told(desk.store) if each.kind == "over_budget"]
     assert [each.subject for each in refusals] == ["team", "team"]
     assert "is left" in refusals[0].payload["why"]
+
+
+def test_throttling_is_told_once_a_minute_of_a_budget_that_people_set_up(
+    desk: LedgerDesk, clock: Clock
+) -> None:
+    for at, account in enumerate(("team", "team", "local/x", "team")):
+        if at == 3:
+            clock.pass_(61)
+        desk.admit(replace(call(str(at), 1, account)))
+        desk.run_once()
+        desk.void(str(at), "429", signals=Signals(status=429, hold_seconds=2.5))
+        desk.run_once()
+    desk.admit(call("refused", 1))
+    desk.run_once()
+    desk.void("refused", "400", signals=Signals(status=400))
+    desk.run_once()
+    found = [each for each in told(desk.store) if each.kind == "throttled"]
+    assert [each.payload["call_id"] for each in found] == ["0", "3"]
+    assert {each.subject for each in found} == {"team"}
+    assert found[0].payload["hold_seconds"] == 2.5
 
 
 def test_unconfirmed_calls_of_one_transaction_are_told_together(desk: LedgerDesk) -> None:

@@ -17,7 +17,7 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events.schemas.events import Event
 
-from prefect_governor import Budget, Governor, OverBudget
+from prefect_governor import Budget, Governor, OverBudget, RunFailed, fan_out, research
 from prefect_governor.blocks.enforcement import BREAK_GLASS
 from prefect_governor.blocks.home import state_folder
 from prefect_governor.blocks.ledger.records import Notice
@@ -26,12 +26,15 @@ from prefect_governor.blocks.registry import load_governor, stop_all
 from prefect_governor.flows.background import ServerInfo
 from tests.integration.governing import NANO, ask, document_of, edit, loaded_as
 from tests.postgres import free_port
+from tests.provider.process import ProviderProcess
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "deployments" / "automations"
 # Prefect's own way from an event to its feed and to its Automations, on a busy machine.
 PATIENCE_SECONDS = 60
+MODEL = "openai/gpt-4o-mini"
+ITEMS = [{"key": f"t{at}", "text": f"Which word is {at}?"} for at in range(6)]
 _SETTINGS = (
     "PREFECT_HOME",
     "PREFECT_API_URL",
@@ -155,6 +158,46 @@ def test_every_kind_of_notice_comes_as_its_event(name: str, client: SyncPrefectC
         return {each.event.rsplit(".", 1)[-1] for each in events(client, document)}
 
     until(lambda: told() >= expected, seconds=PATIENCE_SECONDS)
+
+
+def ask_everybody(name: str) -> None:
+    fan_out(ITEMS, ask="Which word?", model=MODEL, governor=name)
+
+
+def inquire(name: str) -> None:
+    tasks = [{"id": each["key"], "objective": each["text"]} for each in ITEMS]
+    research("Which words?", plan={"tasks": tasks}, model=MODEL, governor=name)
+
+
+@pytest.mark.parametrize("run", [ask_everybody, inquire])
+def test_circuit_breaker_is_told_about_the_flow_run_with_the_budget_beside_it(
+    run: Callable[[str], None], name: str, client: SyncPrefectClient, upstream: ProviderProcess
+) -> None:
+    Governor(budget=Budget(max_usd=1)).save(name)
+    document = document_of(load_governor(name))
+    upstream.renew(keys=["another"])
+    with pytest.raises(RunFailed) as stopped:
+        run(name)
+    opened = "prefect-governor.circuit-breaker.opened"
+    until(lambda: bool(events(client, document, opened)), seconds=PATIENCE_SECONDS)
+    (told,) = events(client, document, opened)
+    assert told.resource.id == f"prefect.flow-run.{stopped.value.report.run_id}"
+    assert "OPENAI_API_KEY" in told.payload["reason"]
+
+
+def test_throttling_is_told_of_the_budget_whose_call_it_was(
+    name: str, client: SyncPrefectClient, upstream: ProviderProcess
+) -> None:
+    Governor(budget=Budget(max_usd=1)).save(name)
+    document = document_of(load_governor(name))
+    upstream.renew(latency_seconds=0.3, limits={"max_concurrent": 1})
+    ask_everybody(name)
+    assert upstream.settled_stats()["throttled"] > 0
+    throttled = "prefect-governor.budget.throttled"
+    until(lambda: bool(events(client, document, throttled)), seconds=PATIENCE_SECONDS)
+    (told,) = events(client, document, throttled)
+    assert told.resource.id == f"prefect.block-document.{document}"
+    assert told.payload["limits"]
 
 
 def test_document_edited_to_nonsense_raises_an_alarm_once(

@@ -28,6 +28,17 @@ def refusal(*rows: object) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize("amount", [0, -1, "much", "0.0000000001"])
+def test_money_that_cannot_be_set_aside_is_refused_by_its_task(amount: object) -> None:
+    assert "task 'a': max_usd" in refusal(row("a", max_usd=amount))
+
+
+def test_money_is_exact_and_outlives_its_way_through_json() -> None:
+    (task,) = check_plan({"tasks": [row("a", max_usd="0.000000001")]}).tasks
+    assert PlanTask.model_validate(task.model_dump(mode="json")) == task
+    assert str(task.max_usd) == "1E-9"
+
+
 def test_a_plan_keeps_its_order() -> None:
     plan = check_plan({"tasks": [row("b", "a"), row("a"), row("c", "a", "b")]})
     assert [each.id for each in plan.tasks] == ["b", "a", "c"]

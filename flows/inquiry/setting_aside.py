@@ -1,0 +1,77 @@
+"""Money that is set aside before the first sub-agent spends: the synthesis's, and that of each task
+which has a `max_usd`."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from prefect_governor.blocks.budget.money import to_nano
+from prefect_governor.blocks.budget.windows import window_label
+from prefect_governor.blocks.errors import OverBudget
+from prefect_governor.blocks.ledger.purse import ALLOCATION_PREFIX
+from prefect_governor.blocks.ledger.records import Account, Allocation, Bound
+from prefect_governor.blocks.model.prices import bound_cost
+from prefect_governor.flows.graph.plan import Plan
+from prefect_governor.flows.inquiry.offline import is_offline
+from prefect_governor.flows.inquiry.study import SYNTHESIS, Study
+
+# Tokens of the question, the objectives and what surrounds the findings, for each task.
+_AROUND_TOKENS = 200
+
+
+@contextmanager
+def set_aside(study: Study, plan: Plan) -> Iterator[str | None]:
+    """Set money aside in `study.allocations`; what is left of it goes back.
+
+    A run that goes on finds what its earlier attempt left of each task's. Yields None, or why the
+    money is not there.
+    """
+    wanted: dict[str, Bound] = {}
+    if len(plan.tasks) > 1 and not is_offline(study.inquiry.model.name):
+        wanted[SYNTHESIS] = _bound_of_synthesis(study, plan)
+    wanted |= {task.id: Bound(to_nano(task.max_usd), 0, 0) for task in plan.tasks if task.max_usd}
+    refused = None
+    with ExitStack() as taken:
+        for name, bound in wanted.items():
+            try:
+                _allocate(study, name, bound)
+            except OverBudget as error:
+                whose = "the closing synthesis" if name == SYNTHESIS else f"task {name!r}"
+                refused = f"there is no money for {whose}: {error}"
+                break
+            taken.callback(study.give_back, name)
+        yield refused
+
+
+def _allocate(study: Study, name: str, bound: Bound) -> None:
+    desk = study.runtime.desk
+    # A task's is the run's: going on gives it no second. The synthesis's is whole each time.
+    label, key = name, f"{study.kept_as}/{name}"
+    if name == SYNTHESIS:
+        label, key = "synthesis", uuid.uuid4().hex
+    allocation = Allocation(
+        key=f"{ALLOCATION_PREFIX}{key}",
+        label=label,
+        within=tuple((each.key, _window(each, study.kept_as)) for each in study.runtime.accounts_),
+        group=study.kept_as,
+        owner=desk.process.id,
+    )
+    desk.allocate(allocation, label, bound).result()
+    study.allocations[name] = allocation.key
+
+
+def _window(account: Account, run_id: str) -> str:
+    """The window that the run's calls draw on; empty for the one that it is in now."""
+    if account.window != "run":
+        return ""
+    return window_label("run", time_zone=account.time_zone, wall_seconds=0.0, run_id=run_id)
+
+
+def _bound_of_synthesis(study: Study, plan: Plan) -> Bound:
+    """The most that it can cost: every finding at its longest, one reply."""
+    model = study.inquiry.model
+    most = max(len(plan.tasks), study.inquiry.max_tasks if study.inquiry.max_rounds else 0)
+    inputs = most * (model.max_output_tokens + _AROUND_TOKENS) * 3 // 2 + _AROUND_TOKENS
+    prices = [price for name in model.names if (price := model.price_of(name)) is not None]
+    nano = max(bound_cost(price, inputs, model.max_output_tokens) for price in prices)
+    return Bound(nano, inputs, model.max_output_tokens)
