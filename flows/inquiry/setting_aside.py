@@ -4,6 +4,7 @@ which has a `max_usd`."""
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from graphlib import TopologicalSorter
 
 from prefect_governor.blocks.budget.money import to_nano
 from prefect_governor.blocks.budget.windows import window_label
@@ -12,6 +13,7 @@ from prefect_governor.blocks.ledger.purse import ALLOCATION_PREFIX
 from prefect_governor.blocks.ledger.records import Account, Allocation, Bound
 from prefect_governor.blocks.model.prices import bound_cost
 from prefect_governor.flows.graph.plan import Plan
+from prefect_governor.flows.inquiry.finding import Finding
 from prefect_governor.flows.inquiry.offline import is_offline
 from prefect_governor.flows.inquiry.study import SYNTHESIS, Study
 
@@ -23,13 +25,16 @@ _AROUND_TOKENS = 200
 def set_aside(study: Study, plan: Plan) -> Iterator[str | None]:
     """Set money aside in `study.allocations`; what is left of it goes back.
 
-    A run that goes on finds what its earlier attempt left of each task's. Yields None, or why the
-    money is not there.
+    A run that goes on finds what its earlier attempt left of each task's, and needs nothing for
+    those that it has finished. Yields None, or why the money is not there.
     """
     wanted: dict[str, Bound] = {}
     if len(plan.tasks) > 1 and not is_offline(study.inquiry.model.name):
         wanted[SYNTHESIS] = _bound_of_synthesis(study, plan)
-    wanted |= {task.id: Bound(to_nano(task.max_usd), 0, 0) for task in plan.tasks if task.max_usd}
+    finished = _finished(study, plan)
+    for task in plan.tasks:
+        if task.max_usd is not None and task.id not in finished:
+            wanted[task.id] = Bound(to_nano(task.max_usd), 0, 0)
     refused = None
     with ExitStack() as taken:
         for name, bound in wanted.items():
@@ -41,6 +46,19 @@ def set_aside(study: Study, plan: Plan) -> Iterator[str | None]:
                 break
             taken.callback(study.give_back, name)
         yield refused
+
+
+def _finished(study: Study, plan: Plan) -> dict[str, Finding]:
+    """What an earlier attempt found, of tasks that will find the same from what they depend on."""
+    tasks = {task.id: task for task in plan.tasks}
+    found: dict[str, Finding] = {}
+    for name in TopologicalSorter({each.id: each.depends_on for each in plan.tasks}).static_order():
+        task = tasks[name]
+        inputs = {each: found[each] for each in task.depends_on if each in found}
+        record = study.kept(name, study.input_hash(task, inputs))
+        if record is not None:
+            found[name] = Finding.of_record(record)
+    return found
 
 
 def _allocate(study: Study, name: str, bound: Bound) -> None:

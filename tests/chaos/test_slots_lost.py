@@ -3,6 +3,8 @@ minute, and the provider never sees one call too many."""
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as TooLate
@@ -12,7 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.concurrency.sync import concurrency
 
+from prefect_governor.blocks.budget.block import Budget
 from prefect_governor.blocks.errors import QueueTimeout
 from prefect_governor.blocks.governor import Governor
 from prefect_governor.blocks.ledger.desk import LedgerDesk
@@ -21,6 +27,7 @@ from prefect_governor.blocks.ledger.postgres import PostgresStore
 from prefect_governor.blocks.ledger.postgres_owner import PostgresOwner
 from prefect_governor.blocks.ledger.sqlite import SQLiteStore
 from prefect_governor.blocks.limits.limit import Limit
+from prefect_governor.blocks.registry import stop_all
 from tests.chaos.crew import Crew, CrewOrder
 from tests.chaos.processes import fork, kill
 from tests.chaos.storm import Hand
@@ -34,8 +41,9 @@ pytestmark = pytest.mark.chaos
 CAP = 20
 HALF = CAP // 2
 CALL_SECONDS = 1.0
-# P17.
+# P17: for governed work, and for flows that know nothing of a governor.
 FREE_SECONDS = 30.0
+STRANGERS_SECONDS = 75.0
 FULL = 0.95
 # The share in use is looked at over so many seconds.
 SPAN_SECONDS = 4.0
@@ -233,3 +241,42 @@ def test_slot_of_a_tool_is_free_within_30_seconds_of_its_holders_death(home: Pat
         waited = time.monotonic() - began
     print(f"\nthe slot was had {waited:.1f} s after its holder was killed")
     assert waited <= FREE_SECONDS
+
+
+HOLD_BOTH = """
+import time
+from prefect_governor import Governor
+
+governor = Governor.load("strangers")
+with governor.slot("warehouse"), governor.slot("warehouse"):
+    print("held", flush=True)
+    time.sleep(1000)
+"""
+
+
+@pytest.mark.usefixtures("server", "home")
+def test_slots_are_a_strangers_within_75_seconds_of_the_last_governed_processs_death() -> None:
+    shared = "the-warehouse"
+    with get_client(sync_client=True) as client:
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=shared, limit=2))
+    limit = Limit(tag="warehouse", max_concurrent=2, share_with=shared)
+    Governor(budget=Budget(max_usd=1), limits=[limit]).save("strangers")
+    stop_all()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD_BOTH], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with (
+            pytest.raises(TimeoutError),
+            concurrency(shared, occupy=1, timeout_seconds=2, strict=True),
+        ):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+    began = time.monotonic()
+    with concurrency(shared, occupy=2, timeout_seconds=2 * STRANGERS_SECONDS, strict=True):
+        waited = time.monotonic() - began
+    print(f"\na stranger had both slots {waited:.1f} s after their last holder was killed")
+    assert waited <= STRANGERS_SECONDS

@@ -211,8 +211,9 @@ def test_a_task_spends_what_is_set_aside_for_it_and_no_more_and_its_rest_goes_ba
     reasons = {item.key: item.reason for item in report.items}
     assert "'poor'" in (reasons["poor"] or "")
     assert report.items[0].calls == 0
-    # Going on gives the poor one no second; with more money it is the same task, and is done.
-    tasks["tasks"][0]["max_usd"] = "0.4"
+    # Going on gives the poor one no second; with more money it is the same task, and is done. The
+    # other is: what it had is not needed again.
+    poor["max_usd"] = rich["max_usd"] = "0.6"
     requests = upstream.settled_stats()["requests"]
     token = current_control.set(Control(kept_as=report.run_id))
     try:
