@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prefect_governor.blocks.errors import CallRefused
 from prefect_governor.blocks.scope import attribution, current_scope
 from prefect_governor.flows.failures import ends_the_run
 from prefect_governor.flows.report.model import Report
@@ -52,7 +54,10 @@ def _tell(reason: str) -> None:
     from prefect_governor.blocks.notices import tell_circuit_opened
 
     here = current_scope.get()
-    accounts = () if here is None else here.governor.accounts(attribution(model=""))
+    accounts: tuple[str, ...] = ()
+    # A governor whose document is nonsense by now names no budget.
+    with suppress(CallRefused):
+        accounts = () if here is None else here.governor.accounts(attribution(model=""))
     tell_circuit_opened(reason, accounts)
 
 

@@ -36,16 +36,22 @@ def filesystem_of(path: str, mountinfo: str) -> str | None:
     return found
 
 
-def refuse_network(path: Path) -> None:
-    """Raises LedgerUnavailable, with the fix, for a ledger's file on a network filesystem.
-
-    Where the kernel does not say what is mounted (other than Linux) nothing is refused.
-    """
+def kind_of(folder: Path) -> str | None:
+    """The type of the filesystem that a folder is on; None where the kernel does not say what is
+    mounted (other than Linux)."""
     try:
         mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
-        return
-    kind = filesystem_of(os.path.realpath(path.parent), mounts)
+        return None
+    return filesystem_of(os.path.realpath(folder), mounts)
+
+
+def refuse_network(path: Path) -> None:
+    """Raises LedgerUnavailable, with the fix, for a ledger's file on a network filesystem.
+
+    Where the kernel does not say what is mounted nothing is refused.
+    """
+    kind = kind_of(path.parent)
     if kind in NETWORK:
         raise LedgerUnavailable(
             f"the ledger {path} is on a network filesystem ({kind}), where two machines could each"

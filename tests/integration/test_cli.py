@@ -14,12 +14,16 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
+from pydantic import SecretStr
 
 from prefect_governor import Budget, Governor, Limit, fan_out
+from prefect_governor.blocks.registry import load_governor
 from prefect_governor.flows.background import ServerInfo
 from prefect_governor.flows.cli import main
 from tests.integration.conftest import Corpus
+from tests.postgres import PASSWORD, free_port, shared_server
 from tests.provider.process import ProviderProcess
 from tests.waiting import until
 
@@ -421,6 +425,25 @@ def test_doctor_names_the_governors_with_what_is_left(server: ServerInfo) -> Non
     assert "no call was seen yet" in text
     assert "model auto: openai/gpt-4o-mini (OPENAI_API_KEY is set)" in text
     assert "Traceback" not in result.output
+
+
+def test_doctor_reads_what_is_left_in_the_ledger_that_a_governor_names() -> None:
+    name, server = f"far-{os.getpid()}", shared_server()
+    Governor(budget=Budget(max_usd=5), ledger_url=SecretStr(server.schema_url())).save(name)
+    with load_governor(name).reserve(max_usd=2) as spend:
+        spend.settle(2)
+    text = run("doctor").stdout
+    assert f"governor {name!r}: $3.00 of $5.00 left" in text
+    assert f"governor {name!r}: its ledger is postgresql://" in text
+    assert PASSWORD not in text
+    gone = SecretStr(f"postgresql://me:{PASSWORD}@127.0.0.1:{free_port()}/gone")
+    Governor(budget=Budget(max_usd=5), ledger_url=gone).save(name, overwrite=True)
+    found = run("doctor")
+    (line,) = [each for each in found.stdout.splitlines() if repr(name) in each]
+    assert line.startswith("problem") and "gone" in line
+    assert PASSWORD not in found.output
+    assert found.exit_code == 1
+    Block.delete(f"{Governor.get_block_type_slug()}/{name}")
 
 
 def test_budget_show_reads_a_saved_budget_with_those_above_it() -> None:

@@ -12,7 +12,7 @@ from prefect_governor.blocks.limits.derived import MIB, Observed
 from prefect_governor.blocks.limits.limit import Limit
 from prefect_governor.blocks.limits.rates import RateMeter
 from prefect_governor.blocks.limits.upstream import Upstream
-from prefect_governor.flows.doctor_sum import sum_in_words
+from prefect_governor.flows.doctor.sum import sum_in_words
 
 KEY = "upstream/host/openai/gpt-4o-mini/0a1b2c3d"
 NAME = "openai/gpt-4o-mini at host"

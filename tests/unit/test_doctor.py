@@ -7,40 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from prefect_governor.blocks.ledger import filesystem
 from prefect_governor.blocks.ledger.migration import migrations
 from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.flows import doctor
-from prefect_governor.flows.doctor import Finding, examine, filesystem
-
-MOUNTS = """\
-/dev/vda / ext4 rw 0 0
-proc /proc proc rw 0 0
-server:/home /home nfs4 rw 0 0
-/dev/vdb /home/me/with\\040space xfs rw 0 0
-overlay /home/me/with\\040space/over overlay rw 0 0
-tmpfs /home/me/with\\040space/over tmpfs rw 0 0
-"""
+from prefect_governor.flows.doctor import Finding, examine, machine
 
 
 def about(findings: list[Finding], word: str) -> Finding:
     (found,) = [each for each in findings if each.text.startswith(word)]
     return found
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("/var/x", "ext4"),
-        ("/home", "nfs4"),
-        ("/home/me", "nfs4"),
-        ("/homes/me", "ext4"),
-        ("/home/me/with space/x", "xfs"),
-        ("/home/me/with space/over/x", "tmpfs"),
-    ],
-)
-def test_filesystem_is_the_innermost_mount(path: str, kind: str) -> None:
-    assert filesystem(Path(path), MOUNTS) == kind
-    assert filesystem(Path(path), "") is None
 
 
 def test_fresh_machine_has_no_problem_and_nothing_is_started(home: Path) -> None:
@@ -56,8 +31,8 @@ def test_fresh_machine_has_no_problem_and_nothing_is_started(home: Path) -> None
 def test_litellm_is_not_imported_for_its_version() -> None:
     program = (
         "import sys\n"
-        "from prefect_governor.flows.doctor import _versions\n"
-        "assert any('litellm' in each.text for each in _versions())\n"
+        "from prefect_governor.flows.doctor.machine import versions\n"
+        "assert any('litellm' in each.text for each in versions())\n"
         "sys.exit('litellm' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
@@ -92,8 +67,12 @@ def test_broken_ledger_is_a_problem_and_stays_as_it_is(home: Path) -> None:
     assert path.read_bytes() == b"not a database" * 100
 
 
-def test_network_filesystem_is_a_problem(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_mounts", lambda: "server:/ / nfs4 rw 0 0\n")
+def test_network_filesystem_is_a_problem(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text("31 30 0:1 / / rw - nfs4 server:/ rw\n")
+    monkeypatch.setattr(filesystem, "_MOUNTS", mounts)
     found = about(list(examine()), "state:")
     assert found.mark == "problem"
     assert "local disk" in str(found.todo)
@@ -108,8 +87,8 @@ def test_home_that_cannot_be_used_is_a_problem_not_a_traceback(
 
 
 def test_release_that_was_compromised_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "version", lambda name: "1.82.7")
-    found = about(list(doctor._versions()), "litellm")
+    monkeypatch.setattr(machine, "version", lambda name: "1.82.7")
+    found = about(list(machine.versions()), "litellm")
     assert found.mark == "problem"
     assert "pip install" in str(found.todo)
 
