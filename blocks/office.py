@@ -51,6 +51,15 @@ def home_of(url: str | None = None) -> str:
     return f"postgresql://{parts.hostname or 'localhost'}{port}{parts.path}"
 
 
+def close(folder: Path) -> None:
+    """Close the desk of the ledger in a folder, where it was opened. Whoever has it is refused
+    afterwards: governors that spend there are put out of work first."""
+    with _lock:
+        found = _desks.pop(folder, None)
+    if found is not None:
+        found.close()
+
+
 def desk_of_ledger(ledger_id: str) -> LedgerDesk | None:
     """The desk here of the ledger with an id; None where none was opened yet."""
     with _lock:

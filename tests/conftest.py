@@ -1,6 +1,7 @@
 """What every test runs under: a home of its own, no telemetry, no key of the person's."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,3 +50,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "prefect-home"
     monkeypatch.setenv("PREFECT_HOME", str(folder))
     yield folder
+    # A worker runs hundreds of tests: were their ledgers left open, all of them would be kept up.
+    if "prefect_governor.blocks.office" in sys.modules:
+        from prefect_governor.blocks.home import state_folder
+        from prefect_governor.blocks.office import close
+        from prefect_governor.blocks.registry import stop_all
+
+        monkeypatch.setenv("PREFECT_HOME", str(folder))
+        stop_all()
+        close(state_folder())

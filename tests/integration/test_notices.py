@@ -16,6 +16,7 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events.schemas.events import Event
+from prefect.events.worker import EventsWorker
 
 from prefect_governor import Budget, Governor, OverBudget, RunFailed, fan_out, research
 from prefect_governor.blocks.enforcement import BREAK_GLASS
@@ -64,7 +65,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerInfo]:
     vars(prefect.context)["GLOBAL_SETTINGS_CONTEXT"] = settings()
     info = ensure_server()
     use_server(info)
+    # The process's one worker goes on sending to the server that it began with.
+    EventsWorker.drain_all()
     yield info
+    EventsWorker.drain_all()
     stop_all()
     stop_server()
     for name, value in kept.items():
