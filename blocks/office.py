@@ -20,6 +20,9 @@ from prefect_governor.blocks.ledger.store import Instant
 # The ledger of every governor that names none itself.
 LEDGER_URL = "PREFECT_GOVERNOR_LEDGER_URL"
 
+# This machine's, in the folder of its state.
+LEDGER_FILE = "ledger.sqlite"
+
 _desks: dict[Path | str, LedgerDesk] = {}
 _lock = threading.Lock()
 # What a forked child inherits and must neither use nor close: the parent's connections.
@@ -97,12 +100,18 @@ def postgres_url(url: str | None) -> str | None:
     return url or os.environ.get(LEDGER_URL) or None
 
 
+def is_made(url: str | None = None) -> bool:
+    """Whether the ledger of `desk(url)` is there, which the first call would make; of one on
+    PostgreSQL it is not asked."""
+    return postgres_url(url) is not None or (state_folder() / LEDGER_FILE).exists()
+
+
 def _where(url: str | None) -> Path | str:
     return postgres_url(url) or state_folder()
 
 
 def _on_file(folder: Path) -> LedgerDesk:
-    return LedgerDesk(SQLiteStore(folder / "ledger.sqlite"), Owner(folder / "owners"))
+    return LedgerDesk(SQLiteStore(folder / LEDGER_FILE), Owner(folder / "owners"))
 
 
 def _on_postgres(url: str) -> LedgerDesk:

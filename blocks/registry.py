@@ -46,6 +46,7 @@ __all__ = [
     "accounts_of",
     "desk_of_document",
     "desk_of_name",
+    "ledger_url_of",
     "load_block",
     "load_governor",
     "runtime_of",
@@ -99,7 +100,7 @@ def desk_of_name(name: str) -> LedgerDesk:
     """
     document = find(Governor, name)
     if document is not None:
-        return desk(_secret(define(document).governor))
+        return desk(ledger_url_of(define(document).governor))
     return desk_of_document(read(Budget, name).id, name)
 
 
@@ -124,14 +125,15 @@ def desk_of_document(document_id: UUID, name: str) -> LedgerDesk:
     return own
 
 
-def _secret(governor: Governor) -> str | None:
+def ledger_url_of(governor: Governor) -> str | None:
+    """The PostgreSQL ledger that a governor names, with its password; None where it names none."""
     url = governor.ledger_url
     return None if url is None else url.get_secret_value()
 
 
 def _local_runtime(governor: Governor, name: str) -> Runtime:
     version = governor._local_version
-    url = _secret(governor)
+    url = ledger_url_of(governor)
     known = ("local", str(state_folder()), url or "", name, version)
     if known in _runtimes:
         return _runtimes[known]
@@ -158,7 +160,7 @@ def _local_runtime(governor: Governor, name: str) -> Runtime:
 
 def _saved_runtime(document_id: UUID) -> Runtime:
     definition = define(read_by_id(document_id))
-    url = _secret(definition.governor)
+    url = ledger_url_of(definition.governor)
     ledger = desk(url)
     place = Place(ledger.store.ledger_id, home_of(url))
     claim(definition.roots, place)

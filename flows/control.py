@@ -57,7 +57,8 @@ def _tell(reason: str) -> None:
     accounts: tuple[str, ...] = ()
     # A governor whose document is nonsense by now names no budget.
     with suppress(CallRefused):
-        accounts = () if here is None else here.governor.accounts(attribution(model=""))
+        if here is not None:
+            accounts = here.governor.accounts(attribution(model=""))
     tell_circuit_opened(reason, accounts)
 
 

@@ -30,7 +30,7 @@ from prefect_governor.blocks.home import state_folder
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.records import Account
 from prefect_governor.blocks.office import desk
-from prefect_governor.blocks.registry import desk_of_name
+from prefect_governor.blocks.registry import desk_of_name, ledger_url_of
 
 _FIELDS = ("max_usd", "max_total_tokens")
 
@@ -165,9 +165,9 @@ def _url_of_budget(account: Account) -> str | None:
         except ConfigurationError:
             # A governor whose document is not valid spends nothing; the doctor names it.
             continue
-        url = found.governor.ledger_url
+        url = ledger_url_of(found.governor)
         if url is not None and any(each.key == account.key for each in found.accounts):
-            urls.setdefault(url.get_secret_value(), name)
+            urls.setdefault(url, name)
     if len(urls) > 1:
         raise ConfigurationError(
             f"governors with different ledgers draw on budget {account.name!r}"

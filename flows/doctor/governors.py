@@ -32,15 +32,19 @@ def governors(*, ledger: bool) -> Iterator[Finding]:
 def _governor(name: str, *, ledger: bool) -> Iterator[Finding]:
     from prefect_governor.blocks.governor import Governor
     from prefect_governor.blocks.limits.prefect_limits import PrefectLimits
-    from prefect_governor.blocks.registry import accounts_of, load_block, server_limit_name
+    from prefect_governor.blocks.registry import (
+        accounts_of,
+        ledger_url_of,
+        load_block,
+        server_limit_name,
+    )
 
     governor = load_block(Governor, name)
     _, accounts = accounts_of(name)
     if governor.mode == "observe":
         text = f"governor {name!r}: it only observes (mode observe); no ceiling and no limit holds"
         yield Finding("warn", text, "set its mode to enforce in Prefect's UI")
-    secret = governor.ledger_url
-    url = None if secret is None else secret.get_secret_value()
+    url = ledger_url_of(governor)
     store = open_ledger(url) if ledger or url is not None else None
     left: list[int] = []
     try:

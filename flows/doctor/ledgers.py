@@ -7,7 +7,13 @@ from prefect_governor.blocks.errors import GovernorError
 from prefect_governor.blocks.home import state_folder
 from prefect_governor.blocks.ledger.migration import migrations
 from prefect_governor.blocks.ledger.store import Store
-from prefect_governor.blocks.office import LEDGER_URL, home_of, postgres_url
+from prefect_governor.blocks.office import (
+    LEDGER_FILE,
+    LEDGER_URL,
+    home_of,
+    is_made,
+    postgres_url,
+)
 from prefect_governor.flows.doctor.finding import Finding
 
 
@@ -30,8 +36,8 @@ def ledger() -> Iterator[Finding]:
 
 
 def _on_file() -> Iterator[Finding]:
-    path = state_folder() / "ledger.sqlite"
-    if not path.exists():
+    path = state_folder() / LEDGER_FILE
+    if not is_made():
         yield Finding("ok", f"ledger: none yet; the first call makes {path}")
         return
     newest = migrations("sqlite")[-1][0]
@@ -66,14 +72,13 @@ def open_ledger(url: str | None) -> Store | None:
 
     Raises ConfigurationError, LedgerUnavailable.
     """
+    if not is_made(url):
+        return None
     elsewhere = postgres_url(url)
     if elsewhere is not None:
         from prefect_governor.blocks.ledger.postgres import PostgresStore
 
         return PostgresStore(elsewhere)
-    path = state_folder() / "ledger.sqlite"
-    if not path.exists():
-        return None
     from prefect_governor.blocks.ledger.sqlite import SQLiteStore
 
-    return SQLiteStore(path)
+    return SQLiteStore(state_folder() / LEDGER_FILE)

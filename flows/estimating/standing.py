@@ -1,13 +1,11 @@
 """What a run would find: its limits, what is left of its budgets, and the ledger."""
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prefect_governor.blocks.budget.money import to_nano
 from prefect_governor.blocks.budget.windows import window_label
-from prefect_governor.blocks.home import state_folder
 from prefect_governor.blocks.ledger.records import Account, LimitTerms
 from prefect_governor.blocks.ledger.store import Store
 from prefect_governor.blocks.limits.limit import Limit
@@ -39,13 +37,12 @@ def standing_of(request: Request) -> Standing:
         store = _ledger(None)
     else:
         from prefect_governor.blocks.governor import resolve
-        from prefect_governor.blocks.registry import accounts_of
+        from prefect_governor.blocks.registry import accounts_of, ledger_url_of
 
         governor = resolve(request.governor)
         limits += governor.limits
         accounts += accounts_of(request.governor)[1]
-        url = governor.ledger_url
-        store = _ledger(None if url is None else url.get_secret_value())
+        store = _ledger(ledger_url_of(governor))
     own = _own(request)
     return Standing(
         _terms(limits, request), (*own, *(_left(each, store) for each in accounts)), store
@@ -63,12 +60,9 @@ def standing_in(runtime: Runtime, request: Request) -> Standing:
 
 def _ledger(url: str | None) -> Store | None:
     """The ledger that a run would use; None where it would be the first to make one."""
-    from prefect_governor.blocks.office import LEDGER_URL, desk
+    from prefect_governor.blocks.office import desk, is_made
 
-    elsewhere = url or os.environ.get(LEDGER_URL)
-    if not elsewhere and not (state_folder() / "ledger.sqlite").exists():
-        return None
-    return desk(url).store
+    return desk(url).store if is_made(url) else None
 
 
 def _own(request: Request) -> tuple[Left, ...]:
