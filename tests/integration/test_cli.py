@@ -339,7 +339,8 @@ def test_two_commands_under_one_governor_share_its_cap_and_its_money(
 ) -> None:
     items = corpus(60)
     one = fan_out(items[:1], ask="the 1st?", model=MODEL, max_output_tokens=24).budget.spent_usd
-    upstream.renew(latency_seconds=0.5)
+    # So slow that the first to start has not finished before the other starts, and then quick.
+    upstream.renew(latency_seconds=10.0)
     ceiling = one * 80
     name = f"cli-{os.getpid()}"
     Governor(
@@ -353,10 +354,13 @@ def test_two_commands_under_one_governor_share_its_cap_and_its_money(
         )
         for which in ("1st", "2nd")
     ]  # fmt: skip
-    used = 0
+    used, slow = 0, True
     with get_client(sync_client=True) as client:
         while any(process.poll() is None for process in processes):
             used = max(used, _active_slots(client, f"governor:{name}:llm"))
+            if slow and len({record["tag"] for record in upstream.log()}) == 2:
+                upstream.configure(latency_seconds=0.5)
+                slow = False
             time.sleep(0.1)
         reports = []
         for process in processes:
