@@ -92,18 +92,19 @@ def paused(client: SyncPrefectClient, run_id: UUID) -> Callable[[], bool]:
     return lambda: bool((state := client.read_flow_run(run_id).state) and state.is_paused())
 
 
+def question(client: SyncPrefectClient, run_id: UUID) -> str | None:
+    """What the paused run asks, once it is there: Prefect writes the form's parts one by one."""
+    parts = client.filter_flow_run_input(run_id, "paused-estimate-1", limit=10, exclude_keys=set())
+    return next((each.value for each in parts if each.key.endswith("description")), None)
+
+
 def test_run_over_its_bar_waits_and_starts_when_a_person_resumes_it(
     client: SyncPrefectClient, start: Callable[..., FlowRun], upstream: ProviderProcess
 ) -> None:
     run = start()
     running = Running(run)
     wait_for(paused(client, run.id))
-    asked = wait_for(
-        lambda: client.filter_flow_run_input(
-            run.id, "paused-estimate-1", limit=10, exclude_keys=set()
-        )
-    )
-    description = next(each.value for each in asked if each.key.endswith("description"))
+    description = wait_for(lambda: question(client, run.id))
     assert "3 calls of openai/gpt-4o-mini will cost about $0.00" in description
     assert "bottleneck" in description
     assert upstream.settled_stats()["requests"] == 0

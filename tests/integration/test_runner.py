@@ -296,7 +296,8 @@ async def test_a_tag_costs_no_request_a_task(is_async: bool) -> None:
 
     with _counted_requests() as paths:
         await run()
-    of_limits = [p for p in paths if "concurrency_limits" in p]
+    # Governors that earlier tests left standing in this process look after limits of their own.
+    of_limits = [p for p in paths if "concurrency_limits" in p and "/governor:" not in p]
     assert 1 <= len(of_limits) <= 4, of_limits
     assert not [p for p in paths if "task_runs" in p]
 
