@@ -12,6 +12,7 @@ What differs from `run_task_sync` and `run_task_async`:
   `run_context` is Prefect's own with another timeout in it, used where a task has one.
 * An attempt takes its slot under limits that count tasks around the task's function.
 * A sync task that waits for its retry lets another have its place among the threads.
+* The result store does not resolve its folder's path anew for every task (`result_folder`).
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from uuid import UUID
 from prefect import task_engine
 from prefect._flow_run_suspension import raise_if_flow_run_suspension_requested
 from prefect.client.schemas.objects import State
-from prefect.context import TagsContext
+from prefect.context import TagsContext, TaskRunContext
 from prefect.task_engine import AsyncTaskRunEngine, SyncTaskRunEngine
 from prefect.tasks import Task
 
 from prefect_governor.blocks.model.clients import aclose_clients
 from prefect_governor.blocks.task_slots import TaskSlot
 from prefect_governor.flows.runner.pool import only_waiting
+from prefect_governor.flows.runner.result_folder import ResultFolders
 from prefect_governor.flows.runner.tag_limits import TagLimits
 from prefect_governor.flows.runner.timeouts import timeout_of_coroutine, timeout_of_thread
 
@@ -48,6 +50,7 @@ class _Governed:
     task_run: Any
     logger: Any
     no_tag_limit = False
+    folders: ResultFolders
     cancelled: threading.Event | None = None
     _tags_aside: list[str] | None = None
 
@@ -64,6 +67,11 @@ class _Governed:
             self.task_run.tags, self._tags_aside = self._tags_aside, None
         return super().begin_run()  # type: ignore[misc]
 
+    def _use_known_folder(self) -> None:
+        context = TaskRunContext.get()
+        assert context is not None
+        context.result_store = self.folders.store(context.result_store)
+
     def _begins_attempt(self) -> None:
         self.logger.debug("Executing task %r for %r", self.task.name, self.task_run.name)
         if self.is_cancelled():
@@ -72,6 +80,13 @@ class _Governed:
 
 class GovernedAsyncEngine(_Governed, AsyncTaskRunEngine[Any, Any]):
     """Runs one async task run."""
+
+    @asynccontextmanager
+    async def setup_run_context(self, client: Any = None) -> AsyncIterator[None]:
+        """What is current while an attempt runs."""
+        async with super().setup_run_context(client):
+            self._use_known_folder()
+            yield
 
     @asynccontextmanager
     async def run_context(self) -> AsyncIterator[Any]:
@@ -93,6 +108,13 @@ class GovernedAsyncEngine(_Governed, AsyncTaskRunEngine[Any, Any]):
 
 class GovernedSyncEngine(_Governed, SyncTaskRunEngine[Any, Any]):
     """Runs one sync task run."""
+
+    @contextmanager
+    def setup_run_context(self, client: Any = None) -> Iterator[None]:
+        """What is current while an attempt runs."""
+        with super().setup_run_context(client):
+            self._use_known_folder()
+            yield
 
     @contextmanager
     def run_context(self) -> Iterator[Any]:
@@ -143,12 +165,13 @@ async def run_async(
     wait_for: Any,
     dependencies: Any,
     limits: TagLimits,
+    folders: ResultFolders,
     cancelled: threading.Event,
 ) -> State[Any]:
     """Run an async task to its final state; the loop of `prefect.task_engine.run_task_async`."""
     engine = GovernedAsyncEngine(task=task, parameters=parameters, wait_for=wait_for)
     engine.no_tag_limit = _TAG_LIMITS_ARE_LEASES and await limits.anone_exists(_tags(task))
-    engine.cancelled = cancelled
+    engine.folders, engine.cancelled = folders, cancelled
     async with engine.start(task_run_id=task_run_id, dependencies=dependencies):
         while engine.is_running():
             await engine.wait_until_ready()
@@ -171,12 +194,13 @@ def run_sync(
     wait_for: Any,
     dependencies: Any,
     limits: TagLimits,
+    folders: ResultFolders,
     cancelled: threading.Event,
 ) -> State[Any]:
     """Run a sync task to its final state; the loop of `prefect.task_engine.run_task_sync`."""
     engine = GovernedSyncEngine(task=task, parameters=parameters, wait_for=wait_for)
     engine.no_tag_limit = _TAG_LIMITS_ARE_LEASES and limits.none_exists(_tags(task))
-    engine.cancelled = cancelled
+    engine.folders, engine.cancelled = folders, cancelled
     with engine.start(task_run_id=task_run_id, dependencies=dependencies):
         while engine.is_running():
             engine.wait_until_ready()

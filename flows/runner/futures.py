@@ -157,6 +157,10 @@ def _needs(future: PrefectFuture[Any], thread: int, seen: set[int]) -> bool:
     return blocked_on is not None and _needs(blocked_on, thread, seen)
 
 
+# What most mapped parameters are: walking them costs more than looking at their type.
+_SCALARS = frozenset({str, bytes, int, float, bool, type(None)})
+
+
 def pending_futures(*expressions: Any) -> list[PrefectFuture[Any]]:
     """The Prefect futures at any depth of `expressions` that are not known to be done.
 
@@ -173,6 +177,8 @@ def pending_futures(*expressions: Any) -> list[PrefectFuture[Any]]:
         return expr
 
     for expression in expressions:
+        if type(expression) in _SCALARS:
+            continue
         try:
             visit_collection(expression, visit_fn=collect, return_data=False, context={})
         except Exception:

@@ -22,6 +22,7 @@ from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.flows.runner.engine import run_sync, settle_async, settle_isolated
 from prefect_governor.flows.runner.futures import GovernedFuture, pending_futures, when_done
 from prefect_governor.flows.runner.lane import Lane
+from prefect_governor.flows.runner.result_folder import ResultFolders
 from prefect_governor.flows.runner.tag_limits import TagLimits
 from prefect_governor.flows.runner.watchdog import Watchdog
 
@@ -105,6 +106,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         self._lanes: dict[int, Lane] = {}
         self._cancelled = threading.Event()
         self._limits = TagLimits(logger=self.logger)
+        self._folders = ResultFolders()
         self._watchdog = Watchdog(logger=self.logger)
         self._scope: AbstractContextManager[Any] | None = None
         self._sync_client: tuple[SyncClientContext, Context] | None = None
@@ -187,6 +189,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
             "wait_for": wait_for,
             "dependencies": dependencies,
             "limits": self._limits,
+            "folders": self._folders,
             "cancelled": self._cancelled,
         }
 
@@ -200,7 +203,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
                 lane.run_in_thread(lambda: self._settle_sync(outcome, run), context)
 
         self._expect(outcome)
-        upstream = pending_futures(parameters, wait_for)
+        upstream = pending_futures(*parameters.values(), wait_for)
         future._upstream = tuple(upstream)
         if depth:
             # A child that waited for memory would keep what its parent holds.
