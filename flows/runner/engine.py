@@ -82,20 +82,15 @@ class GovernedAsyncEngine(_Governed, AsyncTaskRunEngine[Any, Any]):
     """Runs one async task run."""
 
     @asynccontextmanager
-    async def setup_run_context(self, client: Any = None) -> AsyncIterator[None]:
-        """What is current while an attempt runs."""
-        async with super().setup_run_context(client):
-            self._use_known_folder()
-            yield
-
-    @asynccontextmanager
     async def run_context(self) -> AsyncIterator[Any]:
         """One attempt, within the task's timeout."""
         if self.task.timeout_seconds is None:
             async with super().run_context():
+                self._use_known_folder()
                 yield self
             return
         async with self.setup_run_context():
+            self._use_known_folder()
             try:
                 with timeout_of_coroutine(self.task.timeout_seconds):
                     self._begins_attempt()
@@ -110,20 +105,15 @@ class GovernedSyncEngine(_Governed, SyncTaskRunEngine[Any, Any]):
     """Runs one sync task run."""
 
     @contextmanager
-    def setup_run_context(self, client: Any = None) -> Iterator[None]:
-        """What is current while an attempt runs."""
-        with super().setup_run_context(client):
-            self._use_known_folder()
-            yield
-
-    @contextmanager
     def run_context(self) -> Iterator[Any]:
         """One attempt, within the task's timeout."""
         if self.task.timeout_seconds is None:
             with super().run_context():
+                self._use_known_folder()
                 yield self
             return
         with self.setup_run_context():
+            self._use_known_folder()
             try:
                 self.logger.warning(
                     "Timeout of %s seconds configured for this task, but the task is running in a"

@@ -40,7 +40,11 @@ class ResultFolders:
 
 
 class _LocalResults(ResultStore):
-    """Results in a local folder; what it does not answer itself it leaves to Prefect's store."""
+    """Results in a local folder; what it does not answer itself it leaves to Prefect's store.
+
+    A key that is a link is named as it is, not as what it points to: whoever writes or reads it
+    resolves it, and refuses one that leads out of the folder.
+    """
 
     _folders: ResultFolders = PrivateAttr(default_factory=ResultFolders)
 
@@ -55,7 +59,7 @@ class _LocalResults(ResultStore):
     ) -> ResultRecord[Any]:
         key = key or self.storage_key_fn()
         place = self._place(key)
-        if place is None or place.is_symlink():
+        if place is None:
             return super().create_result_record(obj, key, expiration)
         metadata = ResultRecordMetadata(
             serializer=self.serializer, expiration=expiration, storage_key=str(place)
