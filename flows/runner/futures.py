@@ -177,9 +177,9 @@ def pending_futures(*expressions: Any) -> list[PrefectFuture[Any]]:
         return expr
 
     for expression in expressions:
-        if type(expression) in _SCALARS:
-            continue
         try:
+            if type(expression) in _SCALARS:
+                continue
             visit_collection(expression, visit_fn=collect, return_data=False, context={})
         except Exception:
             continue

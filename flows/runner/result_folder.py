@@ -1,9 +1,10 @@
 """A result store that resolves its folder's path once a flow, not several times a task.
 
-For every task run Prefect's store resolves the path of the local results folder and of the key in
-it four times, with one `lstat` for each part of each, to look whether a result is kept and to name
-the place of the new one. At each of these calls the thread gives up the interpreter, so that they
-took a quarter of a governed task's time (docs/decisions/0009-the-task-runner.md).
+For every task run Prefect's store resolves the paths of the local results folder and of the key in
+it three times, with one `lstat` for each part of each, to look whether a result is kept and to name
+the place of the new one; twice more where the new one is kept. At each of these calls the thread
+gives up the interpreter, so that the three took a quarter of a governed task's time
+(docs/decisions/0009-the-task-runner.md). Where a result is written or read, Prefect's own resolves.
 """
 
 from __future__ import annotations
@@ -19,32 +20,36 @@ from pydantic import PrivateAttr
 
 
 class ResultFolders:
-    """The resolved paths of local results folders, each as it was when first asked for."""
+    """The resolved paths of local results folders, each as it was when first asked for.
+
+    A link on the way to a folder that is moved while a flow runs is not followed anew.
+    """
 
     def __init__(self) -> None:
         self._resolved: dict[str, Path] = {}
 
-    def resolved(self, basepath: str) -> Path:
-        """The folder of a `LocalFileSystem`, with `~` expanded and links followed."""
+    def resolved(self, basepath: str) -> Path | None:
+        """The folder of a `LocalFileSystem`, with `~` expanded and links followed; None for one
+        that depends on the working directory, which may change."""
         if basepath not in self._resolved:
-            self._resolved[basepath] = Path(basepath).expanduser().resolve()
+            folder = Path(basepath).expanduser()
+            if not folder.is_absolute():
+                return None
+            self._resolved[basepath] = folder.resolve()
         return self._resolved[basepath]
 
     def store(self, store: ResultStore) -> ResultStore:
         """`store`, or what does the same with fewer looks at the file system."""
-        if isinstance(store, _LocalResults) or type(store.result_storage) is not LocalFileSystem:
+        if type(store) is not ResultStore or type(store.result_storage) is not LocalFileSystem:
             return store
-        local = _LocalResults.model_construct(**store.__dict__)
+        # Only what was set is serialized with a task's context: not the cache of results.
+        local = _LocalResults.model_construct(set(store.model_fields_set), **store.__dict__)
         local._folders = self
         return local
 
 
 class _LocalResults(ResultStore):
-    """Results in a local folder; what it does not answer itself it leaves to Prefect's store.
-
-    A key that is a link is named as it is, not as what it points to: whoever writes or reads it
-    resolves it, and refuses one that leads out of the folder.
-    """
+    """Results in a local folder; what it does not answer itself it leaves to Prefect's store."""
 
     _folders: ResultFolders = PrivateAttr(default_factory=ResultFolders)
 
@@ -59,7 +64,7 @@ class _LocalResults(ResultStore):
     ) -> ResultRecord[Any]:
         key = key or self.storage_key_fn()
         place = self._place(key)
-        if place is None:
+        if place is None or place.is_symlink():
             return super().create_result_record(obj, key, expiration)
         metadata = ResultRecordMetadata(
             serializer=self.serializer, expiration=expiration, storage_key=str(place)
@@ -79,4 +84,5 @@ class _LocalResults(ResultStore):
             return None
         if not storage.basepath or os.path.basename(key) != key or key[:1] in {"", ".", "~"}:
             return None
-        return self._folders.resolved(storage.basepath) / key
+        folder = self._folders.resolved(storage.basepath)
+        return None if folder is None else folder / key
