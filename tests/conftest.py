@@ -1,6 +1,7 @@
 """What every test runs under: a home of its own, no telemetry, no key of the person's."""
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -32,9 +33,21 @@ if os.environ.get("CI"):
 pytest_plugins = ["tests.provider.fixtures"]
 
 
+# Under nohup, or in the background of a script, SIGINT is ignored, and so it would be in every
+# process that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What CI leaves out takes minutes by design.
+LONG = ("chaos", "recipes", "scale", "ui")
+LONG_SECONDS = 3600
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long files first: one that begins last is waited for alone."""
     items.sort(key=lambda item: item.path.parent.name != "integration")
+    for item in items:
+        if any(item.get_closest_marker(name) for name in LONG):
+            item.add_marker(pytest.mark.timeout(LONG_SECONDS))
 
 
 def pytest_sessionfinish() -> None:

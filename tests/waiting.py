@@ -16,7 +16,7 @@ def until(what: Callable[[], bool], *, seconds: float = 60) -> float:
     return time.monotonic() - began
 
 
-def readable(file: IO[Any], seconds: float) -> bool:
+def readable(file: IO[Any] | int, seconds: float) -> bool:
     """Whether there is something to read, or its end, within so long. A process of many tests has
     more files open than `select` takes."""
     waiting = select.poll()

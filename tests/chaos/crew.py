@@ -5,7 +5,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -13,7 +12,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -26,6 +25,7 @@ from prefect_governor.blocks.model.clients import POOL
 from tests.chaos.nursery import MODEL, Nursery, warm
 from tests.chaos.storm import Hand
 from tests.chaos.storm import Nursery as NurseryHandle
+from tests.talk import tell
 
 TAG = "llm"
 LOCAL = "crew"
@@ -53,9 +53,6 @@ class CrewOrder:
     governor: str | None = None
     ledger_url: str | None = None
     priority: int = 0
-
-    def line(self) -> bytes:
-        return json.dumps(asdict(self)).encode() + b"\n"
 
 
 class CrewWorker:
@@ -160,7 +157,7 @@ def _born(order: CrewOrder) -> NoReturn:
             stop_all()
             desk.close()
         told = {"met": dict(worker.met), "seconds": ended - began}
-        os.write(1, json.dumps({"of": order.name, **told}).encode() + b"\n")
+        tell({"of": order.name, **told})
         status = 0
     except BaseException:
         traceback.print_exc()

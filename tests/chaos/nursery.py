@@ -1,6 +1,6 @@
 """A warm parent that has imported everything and opened nothing, and the workers that it forks.
 
-`python -m tests.chaos.nursery` reads an `Order` a line, as JSON, forks a worker for it, and prints
+`python -m tests.chaos.nursery` reads an `Order` a line, as JSON, forks a worker for it, and tells
 `{"name": …, "pid": …}`; when one has ended, `{"name": …, "status": …}`, its exit code, or the
 number of the signal that killed it, negative. When its input ends, it ends its workers and itself.
 """
@@ -15,7 +15,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from random import Random
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
@@ -28,6 +28,7 @@ from prefect_governor.blocks.governor import Governor
 from prefect_governor.blocks.ledger.postgres_link import driver
 from prefect_governor.blocks.model.prices import load_price
 from prefect_governor.blocks.model.tokens import count_tokens, encoding_of
+from tests.talk import tell
 
 MODEL = "gpt-4o-mini"
 NAME = "chaos"
@@ -55,9 +56,6 @@ class Order:
     in_flight: int
     seed: str
     ledger_url: str | None = None
-
-    def line(self) -> bytes:
-        return json.dumps(asdict(self)).encode() + b"\n"
 
 
 class Named(Protocol):
@@ -177,26 +175,23 @@ class Nursery(Generic[OrderT]):
         self.names: dict[int, str] = {}
         self.pending = b""
 
-    def tell(self, **what: Any) -> None:
-        os.write(1, json.dumps(what).encode() + b"\n")
-
     def fork(self, order: OrderT) -> None:
         pid = os.fork()
         if pid == 0:
             os.close(0)
             self.born(order)
         self.names[pid] = order.name
-        self.tell(name=order.name, pid=pid)
+        tell({"name": order.name, "pid": pid})
 
     def reap(self) -> None:
         while self.names:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            self.tell(name=self.names.pop(pid), status=os.waitstatus_to_exitcode(status))
+            tell({"name": self.names.pop(pid), "status": os.waitstatus_to_exitcode(status)})
 
     def run(self) -> None:
-        self.tell(ready=True)
+        tell({"ready": True})
         while True:
             self.reap()
             if not select.select([0], [], [], 0.02)[0]:

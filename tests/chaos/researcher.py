@@ -2,7 +2,7 @@
 
 `python -m tests.chaos.researcher` reads a JSON list a line and forks a child for it: `["cli",
 argument, …]` is the command line, `["run", flow run id]` runs a flow run that is there, as a worker
-does. It prints the child's process id, and its exit status (a signal's number, negative) once it
+does. It tells the child's process id, and its exit status (a signal's number, negative) once it
 has ended.
 """
 
@@ -18,6 +18,7 @@ from prefect.flow_engine import run_flow
 from prefect_governor.blocks.model.library import litellm
 from prefect_governor.flows.cli import main as command_line
 from prefect_governor.flows.inquiry.flow import research
+from tests.talk import tell
 
 
 def _work(order: list[str]) -> None:
@@ -32,7 +33,7 @@ def _work(order: list[str]) -> None:
 
 def main() -> None:
     litellm()
-    print("ready", flush=True)
+    tell("ready")
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
@@ -47,9 +48,9 @@ def main() -> None:
                 status = 70
             sys.stderr.flush()
             os._exit(status)
-        print(pid, flush=True)
+        tell(pid)
         _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        tell(os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,17 @@
 """Workers under one ceiling, killed and frozen while the provider fails them, and a reader that
 compares the ledger with the provider's bill all the while."""
 
-import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as TooLate
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from typing_extensions import Self
 
@@ -24,8 +22,8 @@ from prefect_governor.blocks.ledger.records import Account
 from prefect_governor.blocks.ledger.store import Store
 from tests.chaos.learned import LearnedCap
 from tests.chaos.nursery import NAME, Order
-from tests.provider.process import ROOT, ProviderProcess
-from tests.waiting import readable
+from tests.provider.process import ProviderProcess
+from tests.talk import Talk
 
 KEY = f"local/{NAME}"
 WORKERS = 4
@@ -55,10 +53,10 @@ Fate = Literal["killed", "continued", "continued late"]
 class Orders(Protocol):
     """What a worker is told, of which the nursery knows its name."""
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
     @property
     def name(self) -> str: ...
-
-    def line(self) -> bytes: ...
 
 
 @dataclass
@@ -101,14 +99,7 @@ class Nursery:
     def __init__(self, home: Path, module: str = "tests.chaos.nursery") -> None:
         environment = {**os.environ, "PREFECT_HOME": str(home)}
         environment = {k: v for k, v in environment.items() if not k.lower().endswith("_proxy")}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self._pending = b""
+        self._talk = Talk([sys.executable, "-m", module], env=environment)
         self.hands: dict[str, Hand] = {}
 
     def wait_until_warm(self, seconds: float = 90.0) -> None:
@@ -116,22 +107,14 @@ class Nursery:
 
     def start(self, order: Orders) -> Hand:
         """Returns when it was forked."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(order.line())
-        self._process.stdin.flush()
+        self._talk.say(asdict(order))
         told = self._until(lambda told: told.get("name") == order.name and "pid" in told, 10.0)
         hand = self.hands[order.name] = Hand(order.name, told["pid"], time.monotonic())
         return hand
 
     def look(self, seconds: float = 0.0) -> list[dict[str, Any]]:
         """What it told meanwhile."""
-        assert self._process.stdout is not None
-        found = []
-        if readable(self._process.stdout, seconds):
-            data = os.read(self._process.stdout.fileno(), 65536)
-            assert data, "the nursery has ended"
-            *lines, self._pending = (self._pending + data).split(b"\n")
-            found = [json.loads(line) for line in lines]
+        found = self._talk.overhear(seconds)
         for told in found:
             if "status" in told:
                 self.hands[told["name"]].status = told["status"]
@@ -149,17 +132,10 @@ class Nursery:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
         for hand in self.hands.values():
             if hand.status is None:
                 _signal(hand, signal.SIGKILL)
-        self._process.stdin.close()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
+        self._talk.close(20)
 
 
 class Storm:

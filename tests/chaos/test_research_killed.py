@@ -4,7 +4,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from prefect_governor.flows.background import ServerInfo
 from prefect_governor.flows.inquiry.flow import research
 from tests.provider.process import ProviderProcess
 from tests.provider.riddles import make_world
+from tests.talk import Talk
 
 MODEL = "openai/gpt-4o-mini"
 CAP = 4
@@ -37,37 +37,23 @@ class Researcher:
 
     def __init__(self, log: Path) -> None:
         self._log = log.open("w")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.researcher"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
-        )  # fmt: skip
-        assert self._line() == "ready"
+        self._talk = Talk(
+            [sys.executable, "-m", "tests.chaos.researcher"], stdout=self._log, stderr=self._log
+        )
+        assert self._talk.hear(90) == "ready"
 
     def start(self, *order: str) -> int:
         """Returns the child's process id."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return int(self._line())
+        self._talk.say(order)
+        return int(self._talk.hear())
 
     def ended(self) -> int:
         """The child's exit status; a signal's number, negative."""
-        return int(self._line())
+        return int(self._talk.hear(120))
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=60)
+        self._talk.close()
         self._log.close()
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        while True:
-            line = self._process.stdout.readline().strip()
-            # What a run prints on stdout is not ours.
-            if line == "ready" or line.lstrip("-").isdigit():
-                return line
-            assert self._process.poll() is None, self._log.name
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ minute, and the provider never sees one call too many."""
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +33,7 @@ from tests.chaos.storm import Hand
 from tests.postgres import shared_server
 from tests.provider.log import in_flight_seconds
 from tests.provider.process import ProviderProcess
+from tests.talk import Talk
 from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
@@ -246,10 +246,11 @@ def test_slot_of_a_tool_is_free_within_30_seconds_of_its_holders_death(home: Pat
 HOLD_BOTH = """
 import time
 from prefect_governor import Governor
+from tests.talk import tell
 
 governor = Governor.load("strangers")
 with governor.slot("warehouse"), governor.slot("warehouse"):
-    print("held", flush=True)
+    tell("held")
     time.sleep(1000)
 """
 
@@ -262,19 +263,14 @@ def test_slots_are_a_strangers_within_75_seconds_of_the_last_governed_processs_d
     limit = Limit(tag="warehouse", max_concurrent=2, share_with=shared)
     Governor(budget=Budget(max_usd=1), limits=[limit]).save("strangers")
     stop_all()
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD_BOTH], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    with Talk([sys.executable, "-c", HOLD_BOTH]) as holder:
+        assert holder.hear() == "held"
         with (
             pytest.raises(TimeoutError),
             concurrency(shared, occupy=1, timeout_seconds=2, strict=True),
         ):
             pass
-    finally:
         holder.kill()
-        holder.communicate()
     began = time.monotonic()
     with concurrency(shared, occupy=2, timeout_seconds=2 * STRANGERS_SECONDS, strict=True):
         waited = time.monotonic() - began

@@ -30,6 +30,7 @@ from prefect_governor.flows.budget.show import watch_budget
 from prefect_governor.flows.cli import main
 from tests.integration.governing import HELLO, MODEL, NANO, ask, document_of, edit, loaded_as
 from tests.provider.process import ProviderProcess
+from tests.talk import Talk
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -322,13 +323,14 @@ PAUSED = """
 import sys, time
 from prefect_governor import Governor
 from tests.integration.governing import ask
+from tests.talk import tell
 runtime = Governor.load(sys.argv[1]).runtime
 _, admitted = ask(runtime, 0.5)
 for _ in range(3):
     runtime.desk.write(lambda batch: None).result()
-print("refused" if admitted.done() else "waiting", flush=True)
+tell("refused" if admitted.done() else "waiting")
 admitted.result(60)
-print(time.monotonic(), flush=True)
+tell(time.monotonic())
 """
 
 
@@ -336,22 +338,15 @@ def test_raise_by_cli_wakes_a_waiting_run_of_another_process_within_five_seconds
     name: str,
 ) -> None:
     Governor(budget=Budget(max_usd="0.1"), when_spent="pause").save(name)
-    process = subprocess.Popen(
-        [sys.executable, "-c", PAUSED, name], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "waiting\n"
+    with Talk([sys.executable, "-c", PAUSED, name]) as talk:
+        assert talk.hear() == "waiting"
         assert shown(name)["reserved_usd"] == 0
         until(lambda: bool(shown(name)["waiting"]))
         (waiting,) = shown(name)["waiting"]
         assert waiting["for"] == f"a raise of budget {name!r} (paused)"
         told("raise", name, "+0.9")
         raised = time.monotonic()
-        seconds = float(process.stdout.readline()) - raised
-    finally:
-        process.kill()
-        process.wait()
+        seconds = talk.hear() - raised
     print(f"admitted {seconds:.2f} s after the raise")
     assert seconds < RAISE_SECONDS
 

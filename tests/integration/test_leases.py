@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from prefect_governor.blocks.limits.limit_server import ServerAway
 from prefect_governor.blocks.limits.prefect_limits import PrefectLimits, impatient
 from prefect_governor.flows.background import BackgroundServer, ServerInfo
 from prefect_governor.flows.server import use_server
+from tests.talk import Talk
 
 STORAGE = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
 MEMORY = "prefect.server.concurrency.lease_storage.memory"
@@ -33,6 +33,7 @@ from prefect_governor import Budget, Governor, Limit
 from prefect_governor.blocks.ledger.records import Attribution, Bound, Demand, Usage
 from prefect_governor.blocks.limits import leasing
 from prefect_governor.blocks.registry import stop_all
+from tests.talk import tell
 
 leasing.RENEW_AFTER_SECONDS = 1
 Governor(budget=Budget(max_usd=9), limits=[Limit(tag="llm", max_concurrent=4)]).save("team")
@@ -60,15 +61,15 @@ def until(what):
         assert time.monotonic() < deadline, (taken(), held(), before)
         time.sleep(0.1)
 
-def tell(*words):
-    print(*words, flush=True)
+def paused(*words):
+    tell(words)
     sys.stdin.readline()
 
 flying = [ask() for _ in range(4)]
 for _, admitted in flying:
     admitted.result(20)
 before = held()
-tell("flying", taken())
+paused("flying", taken())
 waiting = [ask() for _ in range(4)]
 if sys.argv[1] == "kept":
     time.sleep(2)
@@ -80,10 +81,10 @@ for call, admitted in [*flying, *waiting]:
     admitted.result(20)
     runtime.desk.settle(call, Usage(1, 1, 1)).result(30)
 until(lambda: taken() == 0)
-tell("done", 0)
+paused("done", 0)
 begun = time.monotonic()
 stop_all()
-tell("ended", f"{time.monotonic() - begun:.2f}")
+tell(("ended", time.monotonic() - begun))
 """
 
 
@@ -111,39 +112,20 @@ def test_governor_goes_on_after_a_restart_of_the_server_and_ends_at_once_without
     if storage is not None:
         monkeypatch.setenv(STORAGE, storage)
     info = background.start(lambda _: None, 90)
-    process = subprocess.Popen(
-        [sys.executable, "-c", AT_WORK, fate],
-        env=os.environ | {"PREFECT_API_URL": info.url},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-
-    def said() -> list[str]:
-        return process.stdout.readline().split()  # type: ignore[union-attr]
-
-    def go_on() -> None:
-        process.stdin.write("\n")  # type: ignore[union-attr]
-        process.stdin.flush()  # type: ignore[union-attr]
-
-    try:
-        assert said() == ["flying", "4"]
+    environment = os.environ | {"PREFECT_API_URL": info.url}
+    with Talk([sys.executable, "-c", AT_WORK, fate], env=environment) as talk:
+        assert talk.hear() == ["flying", 4]
         background.end(info, 10)
         assert background.start(lambda _: None, 90).url == info.url
-        go_on()
-        assert said() == ["done", "0"]
+        talk.say()
+        assert talk.hear() == ["done", 0]
         restarted = background.running()
         assert restarted is not None
         background.end(restarted, 10)
-        go_on()
-        word, seconds = said()
+        talk.say()
+        word, seconds = talk.hear()
         assert word == "ended"
-        assert float(seconds) < 20, "it waited for a lease to run out"
-    finally:
-        process.kill()
-        process.communicate(timeout=10)
+        assert seconds < 20, "it waited for a lease to run out"
 
 
 def test_client_says_what_the_server_does_and_does_not_wait_for_one_that_is_gone(

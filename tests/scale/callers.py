@@ -1,13 +1,12 @@
 """Processes that call a provider on and on, under a governor that they share, or under none.
 
-`python -m tests.scale.callers` reads an `Order` as JSON, forks its processes, and prints what each
-has met, a line of JSON each, once they have ended.
+`python -m tests.scale.callers` reads an `Order` as JSON, forks its processes, and tells what each
+has met once they have ended.
 """
 
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -22,7 +21,8 @@ import httpx
 from prefect_governor.blocks.governor import Governor
 from prefect_governor.blocks.limits.limit import Limit
 from tests.chaos.nursery import MODEL, warm
-from tests.provider.process import ROOT, ProviderProcess
+from tests.provider.process import ProviderProcess
+from tests.talk import Talk, tell
 
 NAME = "rates"
 # Nobody governs these: after a refusal they try again so soon, in seconds.
@@ -95,13 +95,12 @@ class Caller:
             governor.runtime.desk.close()
 
 
-def _child(order: Order, told: int) -> None:
+def _child(order: Order) -> None:
     status = 1
     try:
         caller = Caller(order, Counter())
         asyncio.run(caller.work())
-        line = json.dumps({"least_waiting": caller.least_waiting, **caller.met}) + "\n"
-        os.write(told, line.encode())
+        tell({"least_waiting": caller.least_waiting, **caller.met})
         status = 0
     finally:
         os._exit(status)
@@ -114,7 +113,7 @@ def main() -> None:
     for _ in range(order.processes):
         pid = os.fork()
         if pid == 0:
-            _child(order, 1)
+            _child(order)
         pids.append(pid)
     statuses = [os.waitpid(pid, 0)[1] for pid in pids]
     sys.exit(any(statuses))
@@ -124,17 +123,11 @@ def call(order: Order, home: Path) -> list[dict[str, int]]:
     """Run an order in processes of its own. Returns what each has met."""
     environment = {**os.environ, "PREFECT_HOME": str(home)}
     environment = {k: v for k, v in environment.items() if not k.lower().endswith("_proxy")}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.scale.callers"],
-        cwd=ROOT,
-        env=environment,
-        input=json.dumps(asdict(order)) + "\n",
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=order.seconds + 120,
-        check=True,
-    )
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    with Talk([sys.executable, "-m", "tests.scale.callers"], env=environment) as talk:
+        talk.say(asdict(order))
+        met = [talk.hear(order.seconds + 120) for _ in range(order.processes)]
+    assert talk.process.returncode == 0
+    return met
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """A process that stood still says nothing of how long its calls took."""
 
 import signal
-import subprocess
 import sys
 import textwrap
 import time
 
 from prefect_governor.blocks.wire.standstill import LONGEST_SECONDS, Standstill
+from tests.talk import Talk
 
 
 def test_a_long_time_between_two_looks_is_a_standstill_for_those_who_began_before() -> None:
@@ -35,25 +35,21 @@ def test_a_process_that_is_stopped_by_a_signal_stood_still() -> None:
         """
         import sys
         from prefect_governor.blocks.wire.standstill import standstill
+        from tests.talk import tell
         before = standstill.watch()
         for _ in sys.stdin:
-            print(standstill.since(before), flush=True)
+            tell(standstill.since(before))
         """
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None and process.stdout is not None
+    with Talk([sys.executable, "-c", program]) as talk:
 
-        def asked() -> str:
-            process.stdin.write("?\n")  # type: ignore[union-attr]
-            process.stdin.flush()  # type: ignore[union-attr]
-            return process.stdout.readline().strip()  # type: ignore[union-attr]
+        def asked() -> bool:
+            talk.say()
+            return bool(talk.hear())
 
-        assert asked() == "False"
-        process.send_signal(signal.SIGSTOP)
+        assert not asked()
+        talk.process.send_signal(signal.SIGSTOP)
         # What is waited for is the process's own clock.
         time.sleep(LONGEST_SECONDS + 0.5)
-        process.send_signal(signal.SIGCONT)
-        assert asked() == "True"
-        process.stdin.close()
+        talk.process.send_signal(signal.SIGCONT)
+        assert asked()
