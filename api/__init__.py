@@ -6,7 +6,7 @@ Importing this package imports neither Prefect nor LiteLLM: each name does when 
 
 from typing import TYPE_CHECKING
 
-from prefect_governor.blocks.lazy import lazy_names
+from prefect_governor.lazy import lazy_names
 
 if TYPE_CHECKING:
     from prefect_governor.blocks import (

@@ -5,11 +5,12 @@ Importing this package imports neither Prefect nor LiteLLM: each name does when 
 
 from typing import TYPE_CHECKING
 
-from prefect_governor.blocks.lazy import lazy_names
+from prefect_governor.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from prefect_governor.blocks.budget.allocating import BudgetAllocation
-    from prefect_governor.blocks.budget.block import Budget
+    from prefect_governor.blocks.budget import Budget
+    from prefect_governor.blocks.claims.allocation import BudgetAllocation
+    from prefect_governor.blocks.claims.spend import Spend
     from prefect_governor.blocks.errors import (
         CallRefused,
         ConfigurationError,
@@ -25,12 +26,11 @@ if TYPE_CHECKING:
         RunStopped,
     )
     from prefect_governor.blocks.governor import Governor, governed
-    from prefect_governor.blocks.limits.limit import Limit
-    from prefect_governor.blocks.model.block import Model
-    from prefect_governor.blocks.model.completion import acompletion, completion
-    from prefect_governor.blocks.model.embedding import aembedding, embedding
-    from prefect_governor.blocks.model.responses import aresponses, responses
-    from prefect_governor.blocks.spend import Spend
+    from prefect_governor.blocks.model import Model
+    from prefect_governor.blocks.models.completion import acompletion, completion
+    from prefect_governor.blocks.models.embedding import aembedding, embedding
+    from prefect_governor.blocks.models.responses import aresponses, responses
+    from prefect_governor.blocks.terms.limit import Limit
 
 __all__ = [
     "Budget",
@@ -61,19 +61,19 @@ __all__ = [
 ]
 
 _MODULES = dict.fromkeys(__all__, "prefect_governor.blocks.errors") | {
-    "Budget": "prefect_governor.blocks.budget.block",
-    "BudgetAllocation": "prefect_governor.blocks.budget.allocating",
+    "Budget": "prefect_governor.blocks.budget",
+    "BudgetAllocation": "prefect_governor.blocks.claims.allocation",
     "Governor": "prefect_governor.blocks.governor",
-    "Limit": "prefect_governor.blocks.limits.limit",
-    "Model": "prefect_governor.blocks.model.block",
-    "Spend": "prefect_governor.blocks.spend",
-    "acompletion": "prefect_governor.blocks.model.completion",
-    "aembedding": "prefect_governor.blocks.model.embedding",
-    "aresponses": "prefect_governor.blocks.model.responses",
-    "completion": "prefect_governor.blocks.model.completion",
-    "embedding": "prefect_governor.blocks.model.embedding",
+    "Limit": "prefect_governor.blocks.terms.limit",
+    "Model": "prefect_governor.blocks.model",
+    "Spend": "prefect_governor.blocks.claims.spend",
+    "acompletion": "prefect_governor.blocks.models.completion",
+    "aembedding": "prefect_governor.blocks.models.embedding",
+    "aresponses": "prefect_governor.blocks.models.responses",
+    "completion": "prefect_governor.blocks.models.completion",
+    "embedding": "prefect_governor.blocks.models.embedding",
     "governed": "prefect_governor.blocks.governor",
-    "responses": "prefect_governor.blocks.model.responses",
+    "responses": "prefect_governor.blocks.models.responses",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

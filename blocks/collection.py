@@ -5,8 +5,8 @@ starts; only classes that exist by then are known. The names of `prefect_governo
 so naming the package there would register none of them.
 """
 
-from prefect_governor.blocks.budget.block import Budget
+from prefect_governor.blocks.budget import Budget
 from prefect_governor.blocks.governor import Governor
-from prefect_governor.blocks.model.block import Model
+from prefect_governor.blocks.model import Model
 
 __all__ = ["Budget", "Governor", "Model"]

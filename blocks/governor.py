@@ -19,19 +19,21 @@ from pydantic import (
 )
 from typing_extensions import Self
 
-from prefect_governor.blocks.budget.block import DOCUMENTATION_URL, Budget
-from prefect_governor.blocks.budget.money import Money, parse_usd
-from prefect_governor.blocks.budget.windows import Window
-from prefect_governor.blocks.calls import Calls
-from prefect_governor.blocks.enforcement import Mode, WhenSpent
+from prefect_governor.blocks.budget import Budget
+from prefect_governor.blocks.claims.calls import Calls
+from prefect_governor.blocks.claims.slots import Slot
+from prefect_governor.blocks.claims.spend import Spend
+from prefect_governor.blocks.claims.task_slots import TaskSlot
+from prefect_governor.blocks.context.scope import Entered, Scope, current_scope
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.form import plain, section
-from prefect_governor.blocks.limits.limit import Limit
-from prefect_governor.blocks.runtime import Runtime
-from prefect_governor.blocks.scope import Entered, Scope, current_scope
-from prefect_governor.blocks.slots import Slot
-from prefect_governor.blocks.spend import Spend
-from prefect_governor.blocks.task_slots import TaskSlot
+from prefect_governor.blocks.money.usd import Money, parse_usd
+from prefect_governor.blocks.money.windows import Window
+from prefect_governor.blocks.terms.document import DOCUMENTATION_URL
+from prefect_governor.blocks.terms.form import section
+from prefect_governor.blocks.terms.governor import GovernorTerms, Mode, WhenSpent
+from prefect_governor.blocks.terms.limit import Limit
+from prefect_governor.blocks.work.registry import loaded, local_runtime, saved_runtime
+from prefect_governor.blocks.work.runtime import Runtime
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,7 +49,7 @@ def _without_references(schema: dict[str, Any], model: type[Block]) -> None:
     schema["block_schema_references"] = {}
 
 
-class Governor(Block, Calls, Entered):
+class Governor(GovernorTerms, Block, Calls, Entered):
     """Governs model calls: one hard budget, and limits on how many at once and how fast.
 
     Example:
@@ -64,8 +66,8 @@ class Governor(Block, Calls, Entered):
         ```
     """
 
-    _block_type_name = "Governor"
-    _block_type_slug = "governor"
+    _block_type_name = GovernorTerms.block_type_name
+    _block_type_slug = GovernorTerms.block_type_slug
     _documentation_url = DOCUMENTATION_URL
     _description: ClassVar[str] = (
         "The budget and the limits that model calls run under, in every process."
@@ -78,57 +80,6 @@ class Governor(Block, Calls, Entered):
 
     budget: Annotated[Budget, WithJsonSchema(section(Budget))] = Field(
         title="Budget", description="What all calls may cost together."
-    )
-    limits: list[Limit] = Field(
-        default_factory=list,
-        title="Limits",
-        description="How many calls at once and how fast, by tag or model.",
-    )
-    queue_timeout_seconds: float | None = Field(
-        default=None,
-        gt=0,
-        title="Queue timeout in seconds",
-        description="How long a call may wait to be admitted. Empty: as long as it takes.",
-        json_schema_extra=plain,
-    )
-    mode: Mode = Field(
-        default="enforce",
-        title="Mode",
-        description=(
-            "'observe' records every call, holds none back, and says which would have waited or"
-            " been refused."
-        ),
-    )
-    when_spent: WhenSpent = Field(
-        default="stop",
-        title="When spent",
-        description=(
-            "What a call does that the budget cannot pay for: 'stop' refuses it, 'pause' waits for"
-            " a raise, 'fallback' asks the Model's cheaper fallbacks before it comes to that."
-        ),
-    )
-    pause_timeout_seconds: float = Field(
-        default=3600.0,
-        gt=0,
-        le=30 * 86_400,
-        title="Pause timeout in seconds",
-        description="How long a call waits for a raise when spent means 'pause'.",
-    )
-    fallback_share: float = Field(
-        default=0.8,
-        ge=0,
-        le=1,
-        title="Fallback share",
-        description="The spent share (0 to 1) from which on 'fallback' asks cheaper models.",
-    )
-    ledger_url: SecretStr | None = Field(
-        default=None,
-        title="Ledger URL",
-        description=(
-            "A PostgreSQL that all machines reach: postgresql://user:password@host/database."
-            " Empty: the ledger of the machine, under PREFECT_HOME."
-        ),
-        json_schema_extra=plain,
     )
 
     # The name and the version of a governor of this machine alone: whoever defines one last is
@@ -144,16 +95,6 @@ class Governor(Block, Calls, Entered):
         if budget._block_document_id is None or budget._block_document_name is None:
             return budget.model_copy()
         return Budget(parent=budget._block_document_name)
-
-    @field_validator("ledger_url")
-    @classmethod
-    def _on_postgres(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is None or not url.get_secret_value().strip():
-            # What the form leaves empty.
-            return None
-        if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise ValueError("begins with postgresql://, as in postgresql://user@host/database")
-        return url
 
     @model_validator(mode="after")
     def _bind_budget(self) -> Self:
@@ -214,9 +155,14 @@ class Governor(Block, Calls, Entered):
             ConfigurationError: it was neither saved nor loaded nor made by `local`.
             LedgerUnavailable: the ledger cannot be used.
         """
-        from prefect_governor.blocks.registry import runtime_of
-
-        return runtime_of(self)
+        if self._local_name is not None:
+            return local_runtime(self, self._local_name, self._local_version)
+        if self._block_document_id is None:
+            raise ConfigurationError(
+                "this Governor was never saved: save it with .save(name), load one with"
+                " Governor.load(name), or use Governor.local(name, max_usd=…) in a script"
+            )
+        return saved_runtime(self._block_document_id)
 
     @contextmanager
     def activate(
@@ -309,17 +255,21 @@ class Governor(Block, Calls, Entered):
         return Scope(self.runtime)
 
 
+def load_governor(name: str) -> Governor:
+    """The governor saved under a name; read once in a process, then kept fresh by its keeper.
+
+    Raises ConfigurationError.
+    """
+    return loaded(Governor, name)
+
+
 def resolve(governor: Governor | str) -> Governor:
     """A governor, or the one saved under a name.
 
     Raises:
         ConfigurationError: no such block, or its document does not validate.
     """
-    if isinstance(governor, Governor):
-        return governor
-    from prefect_governor.blocks.registry import load_governor
-
-    return load_governor(governor)
+    return governor if isinstance(governor, Governor) else load_governor(governor)
 
 
 def governed(

@@ -29,7 +29,7 @@ def save_governor() -> None:
 def deploy() -> None:
     """The fan-out over this project's docs, every night, under that governor."""
     flow: Flow[..., object] = fan_out
-    flow.from_source(source=str(ROOT), entrypoint="flows/fanout.py:fan_out").deploy(
+    flow.from_source(source=str(ROOT), entrypoint="flows/fan_out_flow.py:fan_out").deploy(
         name="nightly-docs",
         work_pool_name="governed",
         cron="0 3 * * *",

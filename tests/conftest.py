@@ -64,10 +64,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PREFECT_HOME", str(folder))
     yield folder
     # A worker runs hundreds of tests: were their ledgers left open, all of them would be kept up.
-    if "prefect_governor.blocks.office" in sys.modules:
-        from prefect_governor.blocks.home import state_folder
-        from prefect_governor.blocks.office import close
-        from prefect_governor.blocks.registry import stop_all
+    if "prefect_governor.blocks.work.ledgers" in sys.modules:
+        from prefect_governor.blocks.machine.home import state_folder
+        from prefect_governor.blocks.work.ledgers import close
+        from prefect_governor.blocks.work.registry import stop_all
 
         monkeypatch.setenv("PREFECT_HOME", str(folder))
         stop_all()

@@ -6,27 +6,27 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from prefect_governor.blocks.errors import CallRefused, LedgerUnavailable
-from prefect_governor.blocks.ledger.batch import Batch
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.ledger.decision.queue import Waiter
 from prefect_governor.blocks.ledger.liveness import (
     CUT_OFF_SECONDS,
     LOST_SECONDS,
     SWEEP_SECONDS,
     Process,
 )
-from prefect_governor.blocks.ledger.queue import Waiter
-from prefect_governor.blocks.ledger.records import (
+from prefect_governor.blocks.ledger.stats import RunStats, run_of
+from prefect_governor.blocks.ledger.writer import PATIENCE_SECONDS, POLL_SECONDS, Writer
+from prefect_governor.blocks.records.budgets import Allocation
+from prefect_governor.blocks.records.calls import (
     Admission,
-    Allocation,
     Bound,
     Demand,
     Facts,
     Reply,
     ReplyKey,
-    Signals,
     Usage,
 )
-from prefect_governor.blocks.ledger.stats import RunStats, run_of
-from prefect_governor.blocks.ledger.writer import PATIENCE_SECONDS, POLL_SECONDS, Writer
+from prefect_governor.blocks.records.limits import Signals
 
 __all__ = [
     "CUT_OFF_SECONDS",
@@ -42,7 +42,8 @@ T = TypeVar("T")
 
 
 class LedgerDesk(Writer):
-    """See `wire.governing.Desk`. Thread-safe. Every future resolves after a durable commit.
+    """A process's client of a ledger, see `context.governing.Desk`. Thread-safe. Every future
+    resolves after a durable commit.
 
     Where the ledger fails, nobody is let through: calls wait for it, and so do resolves, for up to
     30 s since it first failed; then LedgerUnavailable is raised through their futures. A resolve

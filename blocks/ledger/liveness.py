@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from prefect_governor.blocks.ledger.batch import Batch
-from prefect_governor.blocks.ledger.store import Instant
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.machine.clock import Instant
 
 logger = logging.getLogger(__name__)
 

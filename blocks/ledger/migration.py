@@ -1,4 +1,4 @@
-"""Versioned migrations: numbered SQL files, a folder a dialect, applied in order.
+"""Versioned migrations: numbered SQL files beside each store, applied in order.
 
 A ledger of an older release is brought up to date when it is opened; one of a newer release is
 refused with the fix. The caller holds the ledger's one lock, so that two first opens take turns.
@@ -13,12 +13,12 @@ from prefect_governor.blocks.errors import LedgerUnavailable
 if TYPE_CHECKING:
     from psycopg import Connection
 
-FOLDER = Path(__file__).parent / "migrations"
+FOLDER = Path(__file__).parent
 
 
 def migrations(dialect: str) -> list[tuple[int, str]]:
     """(number, SQL) of every migration of a dialect, in order."""
-    files = sorted((FOLDER / dialect).glob("[0-9]*.sql"))
+    files = sorted((FOLDER / dialect / "migrations").glob("[0-9]*.sql"))
     return [(int(file.name.split("_")[0]), file.read_text(encoding="utf-8")) for file in files]
 
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 
-from prefect_governor.blocks.ledger.queue import Line, Queue, Waiter, line_of
+from prefect_governor.blocks.ledger.decision.queue import Line, Queue, Waiter, line_of
 
 logger = logging.getLogger("prefect_governor.queue")
 

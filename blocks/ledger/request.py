@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prefect_governor.blocks.errors import GovernorError, LedgerUnavailable
-from prefect_governor.blocks.ledger.batch import Batch
+from prefect_governor.blocks.ledger.decision.batch import Batch
 
 logger = logging.getLogger(__name__)
 

@@ -6,11 +6,17 @@ from datetime import datetime, timezone
 from heapq import heappop, heappush
 
 from prefect_governor.blocks.errors import GovernorError, OverBudget, QueueTimeout
-from prefect_governor.blocks.ledger.admission import Decision, Refused, Reservation, Share, Wait
-from prefect_governor.blocks.ledger.batch import Batch
-from prefect_governor.blocks.ledger.queue import Lane, Queue, Waiter, lane_of, needs
-from prefect_governor.blocks.ledger.records import Admission
-from prefect_governor.blocks.ledger.turns import AGE_SECONDS, Turns, is_aged
+from prefect_governor.blocks.ledger.decision.admission import (
+    Decision,
+    Refused,
+    Reservation,
+    Share,
+    Wait,
+)
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.ledger.decision.queue import Lane, Queue, Waiter, lane_of, needs
+from prefect_governor.blocks.ledger.decision.turns import AGE_SECONDS, Turns, is_aged
+from prefect_governor.blocks.records.calls import Admission
 
 # Grants in one transaction: enough to share a commit, few enough to share the lock.
 MOST_GRANTS = 256

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from prefect_governor.blocks.ledger.queue import Waiter
-from prefect_governor.blocks.ledger.records import Demand
+from prefect_governor.blocks.ledger.decision.queue import Waiter
+from prefect_governor.blocks.records.calls import Demand
 
 
 @dataclass

@@ -20,16 +20,16 @@ from prefect_governor.blocks.errors import (
     LedgerUnavailable,
     QueueTimeout,
 )
-from prefect_governor.blocks.ledger.batch import Batch
-from prefect_governor.blocks.ledger.clock import machine_now
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.ledger.decision.queue import Queue, Waiter
+from prefect_governor.blocks.ledger.decision.store import Store
+from prefect_governor.blocks.ledger.decision.turns import REPEAT_SECONDS, Turns
 from prefect_governor.blocks.ledger.liveness import SWEEP_SECONDS, Liveness, Process
 from prefect_governor.blocks.ledger.patience import Patience
-from prefect_governor.blocks.ledger.queue import Queue, Waiter
 from prefect_governor.blocks.ledger.request import Request, as_unavailable, fail
 from prefect_governor.blocks.ledger.serving import Served, serve
 from prefect_governor.blocks.ledger.stats import Tally
-from prefect_governor.blocks.ledger.store import Instant, Store
-from prefect_governor.blocks.ledger.turns import REPEAT_SECONDS, Turns
+from prefect_governor.blocks.machine.clock import Instant, machine_now
 
 # How often a waiting process looks whether another one wrote, in seconds.
 POLL_SECONDS = 0.005

@@ -1,1 +1,6 @@
-"""Limits: the Limit model, rates, the lease on Prefect's global concurrency limits."""
+"""How much at once and how fast, as arithmetic: rates, the adaptive cap, the smallest of what
+limits, memory, cores and money allow.
+
+May import: records.
+Begin with: derived.py: the sum that people see; adaptive.py: the cap that is learned.
+"""

@@ -7,7 +7,8 @@ left / expected cost.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from prefect_governor.blocks.ledger.records import Meter, Rate, Usage
+from prefect_governor.blocks.records.calls import Usage
+from prefect_governor.blocks.records.limits import Meter, Rate
 
 MIB = 2**20
 # Of what memory is free, a tenth stays free, as footprints are averages. A tenth of the limit stays

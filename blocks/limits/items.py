@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect_governor.blocks.limits.derived import MIB, Memory, MemoryCap
-from prefect_governor.blocks.limits.machine import memory, resident_bytes
+from prefect_governor.blocks.limits.resources import memory, resident_bytes
 
 # How old a look at the memory may be; a look costs about 0.1 ms.
 LOOK_SECONDS = 0.1

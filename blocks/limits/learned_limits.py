@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from prefect_governor.blocks.ledger.records import Bound, Meter, Rate, RateReading, Usage
 from prefect_governor.blocks.limits.adaptive import CALM_NS, WIDTH, index_of
 from prefect_governor.blocks.limits.rates import RateMeter, amount_of
+from prefect_governor.blocks.records.calls import Bound, Usage
+from prefect_governor.blocks.records.limits import Meter, Rate, RateReading
 
 Source = Literal["headers", "throttling"]
 

@@ -6,7 +6,8 @@ bucket that holds N, so one rule serves a provider whichever way it counts.
 
 from dataclasses import dataclass, field
 
-from prefect_governor.blocks.ledger.records import Bound, Rate, Usage
+from prefect_governor.blocks.records.calls import Bound, Usage
+from prefect_governor.blocks.records.limits import Rate
 
 # A window is kept as this many counters. One expires late by at most 1/240 of the window, 0.4%.
 BUCKETS = 240

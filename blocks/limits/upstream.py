@@ -4,12 +4,13 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from prefect_governor.blocks.ledger.records import Bound, Rate, Signals, Usage
 from prefect_governor.blocks.limits.adaptive import WIDTH, AdaptiveCap, index_of
 from prefect_governor.blocks.limits.derived import Observed
 from prefect_governor.blocks.limits.learned_limits import LearnedRate, LearnedRates
 from prefect_governor.blocks.limits.pace import Pace
 from prefect_governor.blocks.limits.rates import RateMeter
+from prefect_governor.blocks.records.calls import Bound, Usage
+from prefect_governor.blocks.records.limits import Rate, Signals
 
 # Of what `to_text` writes.
 VERSION = 2

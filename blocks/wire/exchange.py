@@ -13,34 +13,27 @@ from typing import TypeVar
 
 import httpx
 
-from prefect_governor.blocks.errors import (
-    OverBudget,
-    RunStopped,
-)
-from prefect_governor.blocks.ledger.records import Admission, Reply
-from prefect_governor.blocks.scope import NotKept, only_kept
-from prefect_governor.blocks.stopwatch import queueing
+from prefect_governor.blocks.context.scope import NotKept, only_kept
+from prefect_governor.blocks.context.stopwatch import queueing
+from prefect_governor.blocks.errors import OverBudget, RunStopped
+from prefect_governor.blocks.records.calls import Admission, Reply
 from prefect_governor.blocks.wire.dialects import dialect_of, is_free
-from prefect_governor.blocks.wire.fitting import whole_is_over_budget
-from prefect_governor.blocks.wire.messages import (
-    handed_out,
-    outgoing,
-    replayed,
-)
+from prefect_governor.blocks.wire.messages import handed_out, outgoing, replayed
 from prefect_governor.blocks.wire.planning import OUTSIDE, planned
-from prefect_governor.blocks.wire.plans import Billed
 from prefect_governor.blocks.wire.ports import IO, Terms
-from prefect_governor.blocks.wire.reservation import Call, Reservation, watch_dropped
-from prefect_governor.blocks.wire.retries import notice_retry
-from prefect_governor.blocks.wire.secrets import Secrets
-from prefect_governor.blocks.wire.sockets import LEFT
-from prefect_governor.blocks.wire.verdict import (
+from prefect_governor.blocks.wire.replies.secrets import Secrets
+from prefect_governor.blocks.wire.replies.verdict import (
     TOO_MANY,
     hold_seconds,
     outcome_of_error,
     outcome_of_status,
     quota_is_spent,
 )
+from prefect_governor.blocks.wire.requests.fitting import whole_is_over_budget
+from prefect_governor.blocks.wire.requests.plans import Billed
+from prefect_governor.blocks.wire.reservation import Call, Reservation, watch_dropped
+from prefect_governor.blocks.wire.retries import notice_retry
+from prefect_governor.blocks.wire.sockets import LEFT
 
 __all__ = ["OUTSIDE", "exchange"]
 
@@ -235,7 +228,7 @@ def _streamed(
     """Hands out a stream that settles before its last bytes are passed on."""
     watch_dropped()
 
-    async def passing() -> AsyncGenerator[bytes, None]:
+    async def chunks() -> AsyncGenerator[bytes, None]:
         call = reservation.call
         reader = call.dialect.stream(call.plan)
         shown: list[bytes] = []
@@ -273,7 +266,7 @@ def _streamed(
         finally:
             reservation.resolve("unconfirm", "the stream was closed before its end")
 
-    return handed_out(response, secrets, stream=io.stream(passing(), close))
+    return handed_out(response, secrets, stream=io.stream(chunks(), close))
 
 
 def _is_stream(response: httpx.Response) -> bool:

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 import httpx
 
-from prefect_governor.blocks.ledger.records import Reply
-from prefect_governor.blocks.wire.secrets import Secrets
+from prefect_governor.blocks.records.calls import Reply
+from prefect_governor.blocks.wire.replies.secrets import Secrets
 
 REPLAYED_HEADER = "x-prefect-governor"
 # What a provider's own records name a call by: OpenAI and many gateways keep it with the call.

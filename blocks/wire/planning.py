@@ -2,16 +2,16 @@
 
 import httpx
 
+from prefect_governor.blocks.context.governing import Governing
+from prefect_governor.blocks.context.scope import Scope, attribution, current_scope
 from prefect_governor.blocks.errors import NotBounded, NotGoverned, NotPriced
-from prefect_governor.blocks.ledger.records import Bound, Demand
-from prefect_governor.blocks.model.tariffs import Price
-from prefect_governor.blocks.model.tokens import encoding_of
-from prefect_governor.blocks.scope import Scope, attribution, current_scope
-from prefect_governor.blocks.wire.fitting import fitted_bound
-from prefect_governor.blocks.wire.governing import Governing
+from prefect_governor.blocks.prices.tariffs import Price
+from prefect_governor.blocks.prices.tokens import encoding_of
+from prefect_governor.blocks.records.calls import Bound, Demand
 from prefect_governor.blocks.wire.messages import REQUEST_ID_HEADER, request_hash
-from prefect_governor.blocks.wire.plans import CallPlan, Dialect
 from prefect_governor.blocks.wire.ports import Terms
+from prefect_governor.blocks.wire.requests.fitting import fitted_bound
+from prefect_governor.blocks.wire.requests.plans import CallPlan, Dialect
 from prefect_governor.blocks.wire.reservation import Call
 
 OUTSIDE = (

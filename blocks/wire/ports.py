@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import httpx
 
-from prefect_governor.blocks.wire.governing import Governing
+from prefect_governor.blocks.context.governing import Governing
 
 T = TypeVar("T")
 

@@ -11,22 +11,16 @@ from queue import SimpleQueue
 
 import httpx
 
-from prefect_governor.blocks.ledger.records import (
-    Admission,
-    Demand,
-    Facts,
-    Reply,
-    ReplyKey,
-    Signals,
-)
-from prefect_governor.blocks.model.tariffs import Price
-from prefect_governor.blocks.scope import Scope
-from prefect_governor.blocks.stopwatch import in_flight
-from prefect_governor.blocks.wire.governing import Desk
-from prefect_governor.blocks.wire.plans import Billed, CallPlan, Dialect
-from prefect_governor.blocks.wire.rate_headers import rate_readings
-from prefect_governor.blocks.wire.standstill import standstill
-from prefect_governor.blocks.wire.verdict import Outcome
+from prefect_governor.blocks.context.governing import Desk
+from prefect_governor.blocks.context.scope import Scope
+from prefect_governor.blocks.context.stopwatch import in_flight
+from prefect_governor.blocks.machine.standstill import standstill
+from prefect_governor.blocks.prices.tariffs import Price
+from prefect_governor.blocks.records.calls import Admission, Demand, Facts, Reply, ReplyKey
+from prefect_governor.blocks.records.limits import Signals
+from prefect_governor.blocks.wire.replies.rate_headers import rate_readings
+from prefect_governor.blocks.wire.replies.verdict import Outcome
+from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, Dialect
 
 _counting = threading.Lock()
 

@@ -10,7 +10,7 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 
-from prefect_governor.blocks.scope import attribution, current_scope
+from prefect_governor.blocks.context.scope import attribution, current_scope
 
 logger = logging.getLogger(__name__)
 

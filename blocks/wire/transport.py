@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import httpx
 
+from prefect_governor.blocks.context.governing import Governing
+from prefect_governor.blocks.context.waits import wait_async, wait_blocking
 from prefect_governor.blocks.wire.exchange import exchange
-from prefect_governor.blocks.wire.governing import Governing
 from prefect_governor.blocks.wire.ports import Terms, run_blocking
 from prefect_governor.blocks.wire.sockets import watched
-from prefect_governor.blocks.wire.waits import wait_async, wait_blocking
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.events.actions import PauseDeployment
 from prefect.events.schemas.automations import EventTrigger, Posture
 
-from prefect_governor.blocks.documents import accounts_of, root_of
+from prefect_governor.blocks.documents.documents import accounts_of, root_of
 
 SHARE = "80"
 

@@ -36,7 +36,7 @@ class Figures(Protocol):
 
 def context_figures() -> Figures | None:
     """The figures of the governor of the context; None outside any governor."""
-    from prefect_governor.blocks.figures import current_figures
+    from prefect_governor.blocks.figures.figures import current_figures
 
     figures: Figures | None = current_figures()
     return figures

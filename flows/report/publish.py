@@ -14,8 +14,8 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 from prefect.utilities.asyncutils import run_coro_as_sync
 
-from prefect_governor.blocks.budget.money import to_usd
 from prefect_governor.blocks.errors import RunFailed
+from prefect_governor.blocks.money.usd import to_usd
 from prefect_governor.flows.report.artifacts import publish_artifacts
 from prefect_governor.flows.report.figures import Figures, ItemSpend, context_figures
 from prefect_governor.flows.report.keys import artifact_key, item_keys

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect_governor.blocks.errors import governor_error
-from prefect_governor.flows.failures import spent_quota
+from prefect_governor.blocks.models.failures import spent_quota
 from prefect_governor.flows.report.model import ItemReport, ItemState
 
 LONGEST = 300

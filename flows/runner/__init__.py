@@ -1,4 +1,8 @@
-"""`GovernedTaskRunner`: Prefect's task runner contract on one long-lived event loop."""
+"""`GovernedTaskRunner`: Prefect's task runner contract on one long-lived event loop.
+
+May import: blocks.
+Begin with: task_runner.py; lane.py for the loop.
+"""
 
 from prefect_governor.flows.runner.futures import GovernedFuture, LoopWouldBlock
 from prefect_governor.flows.runner.task_runner import GovernedTaskRunner

@@ -32,8 +32,8 @@ from prefect.context import TagsContext, TaskRunContext
 from prefect.task_engine import AsyncTaskRunEngine, SyncTaskRunEngine
 from prefect.tasks import Task
 
-from prefect_governor.blocks.model.clients import aclose_clients
-from prefect_governor.blocks.task_slots import TaskSlot
+from prefect_governor.blocks.claims.task_slots import TaskSlot
+from prefect_governor.blocks.models.clients import aclose_clients
 from prefect_governor.flows.runner.pool import only_waiting
 from prefect_governor.flows.runner.result_folder import ResultFolders
 from prefect_governor.flows.runner.tag_limits import TagLimits

@@ -15,7 +15,7 @@ from prefect.futures import PrefectConcurrentFuture, PrefectFuture
 from prefect.utilities.annotations import quote
 from prefect.utilities.collections import StopVisiting, visit_collection
 
-from prefect_governor.blocks.task_slots import alet_go, let_go, waiting_slot
+from prefect_governor.blocks.claims.task_slots import alet_go, let_go, waiting_slot
 from prefect_governor.flows.runner.pool import only_waiting
 
 R = TypeVar("R")

@@ -18,7 +18,7 @@ from typing import Any
 import anyio.to_thread
 from prefect.context import AsyncClientContext
 
-from prefect_governor.blocks.model.clients import aclose_clients
+from prefect_governor.blocks.models.clients import aclose_clients
 from prefect_governor.flows.runner.pool import Pool
 from prefect_governor.flows.runner.watchdog import Watchdog
 

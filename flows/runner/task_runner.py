@@ -17,7 +17,7 @@ from prefect.futures import PrefectFuture
 from prefect.settings.context import get_current_settings
 from prefect.task_runners import TaskRunner
 
-from prefect_governor.blocks.at_once import keep_footprint
+from prefect_governor.blocks.figures.at_once import keep_footprint
 from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.flows.runner.engine import run_sync, settle_async, settle_isolated
 from prefect_governor.flows.runner.futures import GovernedFuture, pending_futures, when_done

@@ -17,7 +17,7 @@ import anyio
 from prefect._internal.concurrency.cancellation import CancelledError, WatcherThreadCancelScope
 from prefect.task_engine import TaskRunTimeoutError
 
-from prefect_governor.blocks.stopwatch import Stopwatch, current_stopwatch
+from prefect_governor.blocks.context.stopwatch import Stopwatch, current_stopwatch
 
 
 @contextmanager

@@ -30,23 +30,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prefect_governor.blocks.ledger.batch import Batch
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
-from prefect_governor.blocks.ledger.postgres import PostgresStore
-from prefect_governor.blocks.ledger.postgres_owner import PostgresOwner
-from prefect_governor.blocks.ledger.records import (
-    Account,
-    Admission,
-    Attribution,
-    Bound,
-    Demand,
-    LimitTerms,
-    Rate,
-    Usage,
-)
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.blocks.ledger.store import Store
+from prefect_governor.blocks.ledger.postgres.owner import PostgresOwner
+from prefect_governor.blocks.ledger.postgres.store import PostgresStore
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Admission, Attribution, Bound, Demand, Usage
+from prefect_governor.blocks.records.limits import LimitRecord, Rate
 
 CHAIN = ("leaf", "root")
 BOUND, USAGE = Bound(5_000, 400, 100), Usage(3_000, 350, 60)
@@ -178,7 +171,7 @@ def run(place: Place, load: Load, processes: int, rates: bool) -> list[Share]:
     def set_up(batch: Batch) -> None:
         for key in CHAIN:
             batch.register(Account(key, key, 10**15, 10**15, "day", version="1"))
-        batch.define(LimitTerms("llm", "llm", 10**6, RATES if rates else ()))
+        batch.define(LimitRecord("llm", "llm", 10**6, RATES if rates else ()))
 
     desk.write(set_up).result()
     desk.close()

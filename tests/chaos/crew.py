@@ -19,9 +19,9 @@ from typing import Any, Literal, NoReturn
 import httpx
 
 from prefect_governor.blocks.governor import Governor
-from prefect_governor.blocks.ledger.postgres_link import driver
-from prefect_governor.blocks.limits.limit import Limit
-from prefect_governor.blocks.model.clients import POOL
+from prefect_governor.blocks.ledger.postgres.link import driver
+from prefect_governor.blocks.models.clients import POOL
+from prefect_governor.blocks.terms.limit import Limit
 from tests.chaos.nursery import MODEL, Nursery, warm
 from tests.chaos.storm import Hand
 from tests.chaos.storm import Nursery as NurseryHandle
@@ -151,7 +151,7 @@ def _born(order: CrewOrder) -> NoReturn:
         asyncio.run(worker.work())
         ended = time.monotonic()
         if worker.governor is not None:
-            from prefect_governor.blocks.registry import stop_all
+            from prefect_governor.blocks.work.registry import stop_all
 
             desk = worker.governor.runtime.desk
             stop_all()

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from prefect_governor.blocks.ledger.store import Store
-from prefect_governor.blocks.wire.secrets import Secrets
+from prefect_governor.blocks.ledger.decision.store import Store
+from prefect_governor.blocks.wire.replies.secrets import Secrets
 from tests.chaos.nursery import MODEL
 
 AUTHORIZATION = "Bearer sk-chaos"

@@ -22,12 +22,12 @@ from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import httpx
 
-from prefect_governor.blocks.budget.money import to_usd
 from prefect_governor.blocks.errors import LedgerUnavailable, OverBudget
 from prefect_governor.blocks.governor import Governor
-from prefect_governor.blocks.ledger.postgres_link import driver
-from prefect_governor.blocks.model.prices import load_price
-from prefect_governor.blocks.model.tokens import count_tokens, encoding_of
+from prefect_governor.blocks.ledger.postgres.link import driver
+from prefect_governor.blocks.money.usd import to_usd
+from prefect_governor.blocks.prices.prices import load_price
+from prefect_governor.blocks.prices.tokens import count_tokens, encoding_of
 from tests.talk import tell
 
 MODEL = "gpt-4o-mini"

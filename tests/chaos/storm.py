@@ -15,11 +15,11 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from typing_extensions import Self
 
-from prefect_governor.blocks.ledger.batch import Batch
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.ledger.decision.purse import WHOLE, Purse
+from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.ledger.purse import WHOLE, Purse
-from prefect_governor.blocks.ledger.records import Account
-from prefect_governor.blocks.ledger.store import Store
+from prefect_governor.blocks.records.budgets import Account
 from tests.chaos.learned import LearnedCap
 from tests.chaos.nursery import NAME, Order
 from tests.provider.process import ProviderProcess

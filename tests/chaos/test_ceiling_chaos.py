@@ -15,17 +15,18 @@ from typing import Any
 
 import pytest
 
-from prefect_governor.blocks.budget.reconcile import Matching, match
-from prefect_governor.blocks.ledger.batch import Batch
+from prefect_governor.blocks.figures.reconcile import Matching, match
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
-from prefect_governor.blocks.ledger.postgres import PostgresStore
-from prefect_governor.blocks.ledger.postgres_owner import PostgresOwner
-from prefect_governor.blocks.ledger.records import Audit, CallRecord, Usage
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.blocks.ledger.store import Store
-from prefect_governor.blocks.model.prices import load_price
-from prefect_governor.flows.budget.evidence import read_export
+from prefect_governor.blocks.ledger.postgres.owner import PostgresOwner
+from prefect_governor.blocks.ledger.postgres.store import PostgresStore
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.prices.prices import load_price
+from prefect_governor.blocks.records.calls import CallRecord, Usage
+from prefect_governor.blocks.records.notices import Audit
+from prefect_governor.flows.cli.budget.evidence import read_export
 from tests.chaos.storm import FAULTS, KEY, Nursery, Storm
 from tests.postgres import shared_server
 from tests.provider.process import ProviderProcess

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from prefect_governor.blocks.ledger.batch import Batch
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.ledger.decision.turns import AGE_SECONDS
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
-from prefect_governor.blocks.ledger.records import Account, Bound, Demand, LimitTerms
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.blocks.ledger.turns import AGE_SECONDS
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Bound, Demand
+from prefect_governor.blocks.records.limits import LimitRecord
 from tests.chaos.processes import ended_well, fork
 
 # Forking is the hazard here; newer Pythons warn of it wherever there are threads.
@@ -37,8 +39,8 @@ def test_none_of_three_processes_waits_longer_than_twice_its_fair_share(tmp_path
 
     def define(batch: Batch) -> None:
         batch.register(Account("team", "team", CEILING, None))
-        batch.define(LimitTerms("a", "a", CAP))
-        batch.define(LimitTerms("b", "b", 2))
+        batch.define(LimitRecord("a", "a", CAP))
+        batch.define(LimitRecord("b", "b", 2))
 
     desk.write(define).result(30)
     desk.close()

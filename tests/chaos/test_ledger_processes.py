@@ -13,19 +13,13 @@ from pathlib import Path
 import pytest
 
 from prefect_governor.blocks.errors import OverBudget
-from prefect_governor.blocks.ledger.batch import Batch
+from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
-from prefect_governor.blocks.ledger.records import (
-    Account,
-    Admission,
-    Attribution,
-    Bound,
-    Demand,
-    LimitTerms,
-    Usage,
-)
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Admission, Attribution, Bound, Demand, Usage
+from prefect_governor.blocks.records.limits import LimitRecord
 from tests.chaos.processes import ended_well, fork, kill
 
 # Forking is the hazard here; newer Pythons warn of it wherever there are threads.
@@ -50,7 +44,7 @@ def set_up(folder: Path, *, ceiling: int | None, cap: int) -> None:
         batch = Batch(rows, "setup")
         for key in ("leaf", "root"):
             batch.register(Account(key, key, ceiling, None, version="1"))
-        batch.define(LimitTerms("llm", "llm", cap))
+        batch.define(LimitRecord("llm", "llm", cap))
         batch.write()
     store.close()
 

@@ -17,9 +17,9 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Crashed, Pending
 
-from prefect_governor.blocks.office import desk
-from prefect_governor.flows.background import ServerInfo
-from prefect_governor.flows.inquiry.flow import research
+from prefect_governor.blocks.work.ledgers import desk
+from prefect_governor.flows.research_flow import research
+from prefect_governor.flows.server.background import ServerInfo
 from tests.provider.process import ProviderProcess
 from tests.provider.riddles import make_world
 from tests.talk import Talk
@@ -109,7 +109,7 @@ def arguments(parameters: dict[str, Any], out: Path) -> list[str]:
 
 def results(run_id: str) -> list[dict[str, Any]]:
     """Key, state, result of each item of a run, in order."""
-    from prefect_governor.blocks.home import state_folder
+    from prefect_governor.blocks.machine.home import state_folder
 
     lines = (state_folder() / "runs" / run_id / "results.jsonl").read_text().splitlines()
     return [{k: item[k] for k in ("key", "state", "result")} for item in map(json.loads, lines)]

@@ -17,16 +17,16 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.sync import concurrency
 
-from prefect_governor.blocks.budget.block import Budget
+from prefect_governor.blocks.budget import Budget
 from prefect_governor.blocks.errors import QueueTimeout
 from prefect_governor.blocks.governor import Governor
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
-from prefect_governor.blocks.ledger.postgres import PostgresStore
-from prefect_governor.blocks.ledger.postgres_owner import PostgresOwner
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.blocks.limits.limit import Limit
-from prefect_governor.blocks.registry import stop_all
+from prefect_governor.blocks.ledger.postgres.owner import PostgresOwner
+from prefect_governor.blocks.ledger.postgres.store import PostgresStore
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.terms.limit import Limit
+from prefect_governor.blocks.work.registry import stop_all
 from tests.chaos.crew import Crew, CrewOrder
 from tests.chaos.processes import fork, kill
 from tests.chaos.storm import Hand

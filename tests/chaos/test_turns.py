@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from prefect_governor.blocks.ledger.batch import Batch
+from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
-from prefect_governor.blocks.ledger.records import Account, Bound, Demand, LimitTerms, Usage
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Bound, Demand, Usage
+from prefect_governor.blocks.records.limits import LimitRecord
 from tests.chaos.processes import ended_well, fork
 
 # Forking is the hazard here; newer Pythons warn of it wherever there are threads.
@@ -26,7 +28,7 @@ def test_process_that_comes_late_is_not_starved_by_one_with_a_queue(tmp_path: Pa
 
     def define(batch: Batch) -> None:
         batch.register(Account("team", "team", 10**15, None))
-        batch.define(LimitTerms("llm", "llm", CAP))
+        batch.define(LimitRecord("llm", "llm", CAP))
 
     desk.write(define).result(30)
     desk.close()

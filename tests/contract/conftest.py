@@ -10,19 +10,15 @@ from typing import Any
 import pytest
 
 from prefect_governor.blocks.errors import LedgerUnavailable
-from prefect_governor.blocks.ledger.batch import Batch
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.ledger.decision.store import Rows, Store
 from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.ledger.postgres import PostgresStore
-from prefect_governor.blocks.ledger.records import (
-    Account,
-    Attribution,
-    Bound,
-    Demand,
-    LimitTerms,
-    Usage,
-)
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.blocks.ledger.store import Instant, Rows, Store
+from prefect_governor.blocks.ledger.postgres.store import PostgresStore
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.machine.clock import Instant
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Attribution, Bound, Demand, Usage
+from prefect_governor.blocks.records.limits import LimitRecord
 from tests.postgres import ledgers
 
 SECOND = 10**9
@@ -180,7 +176,7 @@ def office(open_store: OpenStore, clock: Clock) -> Office:
     return Office(open_store, clock)
 
 
-def define(store: Store, *what: Account | LimitTerms, owner: str = "setup") -> None:
+def define(store: Store, *what: Account | LimitRecord, owner: str = "setup") -> None:
     """Tell the ledger of budgets and limits."""
     with store.transaction() as rows:
         batch = Batch(rows, owner)

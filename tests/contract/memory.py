@@ -6,18 +6,15 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from prefect_governor.blocks.ledger.admission import Gate, Purse, Reservation
-from prefect_governor.blocks.ledger.batch import current_label
-from prefect_governor.blocks.ledger.heads import Head
-from prefect_governor.blocks.ledger.records import (
-    Account,
-    Allocation,
-    Audit,
-    LimitTerms,
-    Notice,
-)
-from prefect_governor.blocks.ledger.store import Instant, NewReservation, Spend
+from prefect_governor.blocks.ledger.decision.admission import Gate, Purse, Reservation
+from prefect_governor.blocks.ledger.decision.batch import current_label
+from prefect_governor.blocks.ledger.decision.heads import Head
+from prefect_governor.blocks.ledger.decision.store import NewReservation, Spend
 from prefect_governor.blocks.limits.rates import RateMeter
+from prefect_governor.blocks.machine.clock import Instant
+from prefect_governor.blocks.records.budgets import Account, Allocation
+from prefect_governor.blocks.records.limits import LimitRecord
+from prefect_governor.blocks.records.notices import Audit, Notice
 from tests.contract.conftest import Clock
 
 
@@ -28,7 +25,7 @@ class MemoryRows:
     now: Instant
     accounts: dict[str, tuple[Account, str | None]] = field(default_factory=dict)
     purses: dict[tuple[str, str], Purse] = field(default_factory=dict)
-    limits: dict[str, LimitTerms] = field(default_factory=dict)
+    limits: dict[str, LimitRecord] = field(default_factory=dict)
     gates: dict[str, Gate] = field(default_factory=dict)
     calls: dict[str, tuple[Reservation, NewReservation]] = field(default_factory=dict)
     sets: dict[str, Allocation] = field(default_factory=dict)
@@ -60,10 +57,10 @@ class MemoryRows:
     def put_purse(self, purse: Purse) -> None:
         self.purses[purse.key] = replace(purse)
 
-    def terms(self, key: str) -> LimitTerms | None:
+    def terms(self, key: str) -> LimitRecord | None:
         return self.limits.get(key)
 
-    def put_terms(self, terms: LimitTerms) -> None:
+    def put_terms(self, terms: LimitRecord) -> None:
         self.limits[terms.key] = terms
         gate = self.gates.get(terms.key) or Gate(terms.key, terms.name)
         meters = [RateMeter(rate) for rate in terms.rates]

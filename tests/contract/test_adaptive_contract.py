@@ -2,18 +2,20 @@
 
 import pytest
 
+from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.ledger.records import Account, LimitTerms, RateReading, Signals, Usage
-from prefect_governor.blocks.ledger.store import Store
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Usage
+from prefect_governor.blocks.records.limits import LimitRecord, RateReading, Signals
 from tests.contract.conftest import Clock, Office, define, demand
 
 KEY = "upstream/api/model/0a1b2c3d"
-TERMS = LimitTerms(KEY, "model at api", adaptive=True)
+TERMS = LimitRecord(KEY, "model at api", adaptive=True)
 
 
 @pytest.fixture
 def desk(office: Office, store: Store) -> LedgerDesk:
-    define(store, Account("team", "team", 10**12, None), LimitTerms("llm", "llm"))
+    define(store, Account("team", "team", 10**12, None), LimitRecord("llm", "llm"))
     return office.desk(store=store)
 
 

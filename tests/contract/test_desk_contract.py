@@ -15,25 +15,18 @@ from prefect_governor.blocks.errors import (
     OverBudget,
     QueueTimeout,
 )
-from prefect_governor.blocks.ledger.batch import Batch
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.ledger.decision.store import Store
+from prefect_governor.blocks.ledger.decision.turns import AGE_SECONDS
 from prefect_governor.blocks.ledger.desk import (
     PATIENCE_SECONDS,
     POLL_SECONDS,
     SWEEP_SECONDS,
     LedgerDesk,
 )
-from prefect_governor.blocks.ledger.records import (
-    Account,
-    Admission,
-    Bound,
-    LimitTerms,
-    Rate,
-    Reply,
-    ReplyKey,
-    Usage,
-)
-from prefect_governor.blocks.ledger.store import Store
-from prefect_governor.blocks.ledger.turns import AGE_SECONDS
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Admission, Bound, Reply, ReplyKey, Usage
+from prefect_governor.blocks.records.limits import LimitRecord, Rate
 from tests.contract.conftest import (
     USAGE,
     Clock,
@@ -48,8 +41,8 @@ from tests.contract.conftest import (
 )
 
 TEAM = Account("team", "Team", 1000, None, version="1")
-LLM = LimitTerms("llm", "llm", 2)
-GPU = LimitTerms("gpu", "gpu", 1)
+LLM = LimitRecord("llm", "llm", 2)
+GPU = LimitRecord("gpu", "gpu", 1)
 BIG = Bound(600, 1, 1)
 
 Futures = list["Future[Admission]"]
@@ -269,7 +262,7 @@ def test_a_limit_defined_before_a_call_is_known_to_it_however_much_is_pending(
 ) -> None:
     for number in range(1000):
         desk.void(str(number), "never was")
-    desk.write(lambda batch: batch.define(LimitTerms("new", "new", 1)))
+    desk.write(lambda batch: batch.define(LimitRecord("new", "new", 1)))
     call = desk.admit(demand("a", limits=("new",)))
     desk.run_once()
     assert went([call]) == [True]

@@ -6,14 +6,16 @@ from collections.abc import Callable
 import pytest
 
 from prefect_governor.blocks.errors import LedgerUnavailable
+from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.desk import (
     CUT_OFF_SECONDS,
     LOST_SECONDS,
     SWEEP_SECONDS,
     LedgerDesk,
 )
-from prefect_governor.blocks.ledger.records import Account, LimitTerms, Usage
-from prefect_governor.blocks.ledger.store import Store
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Usage
+from prefect_governor.blocks.records.limits import LimitRecord
 from tests.contract.conftest import (
     USAGE,
     Clock,
@@ -27,7 +29,7 @@ from tests.contract.conftest import (
 )
 
 TEAM = Account("team", "Team", 1000, None, version="1")
-LLM = LimitTerms("llm", "llm", 2)
+LLM = LimitRecord("llm", "llm", 2)
 
 
 @pytest.fixture

@@ -8,22 +8,13 @@ from typing import Any
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError, OverBudget
-from prefect_governor.blocks.ledger.admission import Reservation
+from prefect_governor.blocks.ledger.decision.admission import Reservation
+from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.ledger.records import (
-    Account,
-    Admission,
-    Allocation,
-    Audit,
-    Bound,
-    Demand,
-    Facts,
-    LimitTerms,
-    Notice,
-    Signals,
-    Usage,
-)
-from prefect_governor.blocks.ledger.store import Store
+from prefect_governor.blocks.records.budgets import Account, Allocation
+from prefect_governor.blocks.records.calls import Admission, Bound, Demand, Facts, Usage
+from prefect_governor.blocks.records.limits import LimitRecord, Signals
+from prefect_governor.blocks.records.notices import Audit, Notice
 from tests.contract.conftest import (
     USAGE,
     Clock,
@@ -38,7 +29,7 @@ from tests.contract.conftest import (
 TEAM = Account("team", "Team", 1000, None, version="1")
 ROOT = Account("root", "Root", 5000, None, "day", version="1")
 LOCAL = Account("local/x", "x", 100, None, version="1")
-LLM = LimitTerms("llm", "llm", 2)
+LLM = LimitRecord("llm", "llm", 2)
 _numbers = count()
 WITHIN = (("team", "total"), ("root", ""))
 
@@ -471,7 +462,7 @@ def test_notices_are_removed_once_they_were_told(desk: LedgerDesk) -> None:
 
 
 def test_a_transaction_that_fails_tells_nothing(store: Store) -> None:
-    from prefect_governor.blocks.ledger.batch import Batch
+    from prefect_governor.blocks.ledger.decision.batch import Batch
 
     define(store, TEAM)
     with pytest.raises(RuntimeError), store.transaction() as rows:

@@ -12,19 +12,15 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.ledger.admission import Share, Wait
-from prefect_governor.blocks.ledger.batch import Batch
-from prefect_governor.blocks.ledger.queue import Queue, Waiter
-from prefect_governor.blocks.ledger.records import (
-    Account,
-    Attribution,
-    Bound,
-    Demand,
-    LimitTerms,
-)
+from prefect_governor.blocks.ledger.decision.admission import Share, Wait
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.ledger.decision.queue import Queue, Waiter
+from prefect_governor.blocks.ledger.decision.turns import AGE_SECONDS, Turns
 from prefect_governor.blocks.ledger.serving import Served, serve
-from prefect_governor.blocks.ledger.store import Instant
-from prefect_governor.blocks.ledger.turns import AGE_SECONDS, Turns
+from prefect_governor.blocks.machine.clock import Instant
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Attribution, Bound, Demand
+from prefect_governor.blocks.records.limits import LimitRecord
 from tests.contract.conftest import SECOND, TUESDAY
 from tests.contract.memory import MemoryRows
 
@@ -72,8 +68,8 @@ class World:
     def __post_init__(self) -> None:
         batch = self.batch("setup")
         batch.register(Account("team", "team", CEILING, None))
-        batch.define(LimitTerms("a", "a", 4))
-        batch.define(LimitTerms("b", "b", 3))
+        batch.define(LimitRecord("a", "a", 4))
+        batch.define(LimitRecord("b", "b", 3))
         batch.write()
 
     def batch(self, owner: str) -> Batch:

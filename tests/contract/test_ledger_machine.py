@@ -21,19 +21,12 @@ from hypothesis.stateful import (
 )
 
 from prefect_governor.blocks.errors import OverBudget
-from prefect_governor.blocks.ledger.admission import Refused, Reservation, Wait
-from prefect_governor.blocks.ledger.batch import Batch
-from prefect_governor.blocks.ledger.records import (
-    Account,
-    Allocation,
-    Attribution,
-    Audit,
-    Bound,
-    Demand,
-    LimitTerms,
-    Rate,
-    Usage,
-)
+from prefect_governor.blocks.ledger.decision.admission import Refused, Reservation, Wait
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.records.budgets import Account, Allocation
+from prefect_governor.blocks.records.calls import Attribution, Bound, Demand, Usage
+from prefect_governor.blocks.records.limits import LimitRecord, Rate
+from prefect_governor.blocks.records.notices import Audit
 from tests.contract.conftest import FACTORIES, SECOND, Clock, StoreFactory
 from tests.contract.memory import MemoryStore
 
@@ -184,7 +177,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def apply_cap(self, limit: str) -> None:
         rates = (Rate("tokens", 10**9), Rate("requests", 10**9))
-        terms = LimitTerms(limit, limit, self.model.caps[limit], rates)
+        terms = LimitRecord(limit, limit, self.model.caps[limit], rates)
         self.do(lambda batch: batch.define(terms))
 
     def ask(

@@ -10,23 +10,15 @@ from pathlib import Path
 import pytest
 
 from prefect_governor.blocks.errors import CallRefused, LedgerUnavailable
-from prefect_governor.blocks.ledger import sqlite as sqlite_module
-from prefect_governor.blocks.ledger.admission import Purse, Reservation
-from prefect_governor.blocks.ledger.batch import Batch
+from prefect_governor.blocks.ledger.decision.admission import Purse, Reservation
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.ledger.decision.store import Lease, Store
 from prefect_governor.blocks.ledger.migration import migrations
-from prefect_governor.blocks.ledger.records import (
-    Account,
-    Allocation,
-    Attribution,
-    Bound,
-    LimitTerms,
-    Rate,
-    Reply,
-    ReplyKey,
-    Usage,
-)
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.blocks.ledger.store import Lease, Store
+from prefect_governor.blocks.ledger.sqlite import store as sqlite_module
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.records.budgets import Account, Allocation
+from prefect_governor.blocks.records.calls import Attribution, Bound, Reply, ReplyKey, Usage
+from prefect_governor.blocks.records.limits import LimitRecord, Rate
 from tests.contract.conftest import (
     BOUND,
     SECOND,
@@ -40,7 +32,7 @@ from tests.contract.conftest import (
 )
 
 TEAM = Account("team", "Team", 1000, None, version="1")
-LLM = LimitTerms("llm", "llm", 2)
+LLM = LimitRecord("llm", "llm", 2)
 KEY = ReplyKey("run", "item", 0, "hash")
 
 
@@ -231,7 +223,7 @@ def test_an_account_comes_back_as_it_was_put(store: Store) -> None:
 
 
 def test_a_limit_comes_back_and_its_edit_keeps_what_is_in_flight(store: Store) -> None:
-    terms = LimitTerms("llm", "llm", 2, (Rate("requests", 5), Rate("tokens", 500)), leased=False)
+    terms = LimitRecord("llm", "llm", 2, (Rate("requests", 5), Rate("tokens", 500)), leased=False)
     define(store, TEAM, terms)
     admit(store, "a")
     changed = replace(terms, max_concurrent=None, rates=(Rate("tokens", 90), Rate("requests", 5)))
@@ -534,7 +526,7 @@ def test_after_a_full_disk_the_next_transaction_works(tmp_path: Path, clock: Clo
 def test_after_a_reboot_rates_and_holds_are_dropped_leases_admit_nobody_and_money_stays(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terms = LimitTerms("llm", "llm", 2, (Rate("requests", 1),))
+    terms = LimitRecord("llm", "llm", 2, (Rate("requests", 1),))
     store = SQLiteStore(tmp_path / "ledger.db", now=clock)
     define(store, TEAM, terms)
     admit(store, "a")

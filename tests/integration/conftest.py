@@ -12,7 +12,7 @@ import prefect.context
 import pytest
 from prefect.logging.configuration import setup_logging
 
-from prefect_governor.flows.background import ServerInfo
+from prefect_governor.flows.server.background import ServerInfo
 from tests.provider.process import ProviderProcess
 
 WORDS = ("budget", "ceiling", "ledger", "slot", "rate", "queue", "reply", "token", "parcel")
@@ -23,8 +23,8 @@ Corpus = Callable[..., list[Path]]
 @pytest.fixture(scope="package")
 def server() -> Iterator[ServerInfo]:
     """A server of these tests' own, started as a user's would be."""
-    from prefect_governor.blocks.registry import stop_all
-    from prefect_governor.flows.server import ensure_server, stop_server, use_server
+    from prefect_governor.blocks.work.registry import stop_all
+    from prefect_governor.flows.server.server import ensure_server, stop_server, use_server
 
     # What writes to SQLite beside the flows has them answered 503 and wait for seconds.
     os.environ["PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED"] = "false"

@@ -8,8 +8,8 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import BlockDocumentUpdate
 
-from prefect_governor.blocks.ledger.records import Admission, Attribution, Bound, Demand
-from prefect_governor.blocks.runtime import Runtime
+from prefect_governor.blocks.records.calls import Admission, Attribution, Bound, Demand
+from prefect_governor.blocks.work.runtime import Runtime
 
 MODEL = "openai/gpt-4o-mini"
 HELLO = [{"role": "user", "content": "hello"}]

@@ -5,8 +5,8 @@ import time
 from contextlib import suppress
 
 from prefect_governor.blocks.errors import GovernorError
-from prefect_governor.blocks.ledger.records import Usage
-from prefect_governor.blocks.runtime import Runtime
+from prefect_governor.blocks.records.calls import Usage
+from prefect_governor.blocks.work.runtime import Runtime
 from tests.integration.governing import ask
 
 CAP = 6

@@ -13,8 +13,9 @@ from uuid import uuid4
 import pytest
 
 from prefect_governor import Budget, ConfigurationError, Governor, OverBudget, completion
-from prefect_governor.blocks.registry import load_governor, stop_all
-from prefect_governor.blocks.scope import current_scope
+from prefect_governor.blocks.context.scope import current_scope
+from prefect_governor.blocks.governor import load_governor
+from prefect_governor.blocks.work.registry import stop_all
 from tests.integration.governing import HELLO, MODEL, NANO, loaded_as
 from tests.provider.process import ProviderProcess
 from tests.waiting import until

@@ -31,12 +31,14 @@ from prefect_governor import (
     fan_out,
     governed,
 )
+from prefect_governor.blocks.context.scope import current_scope
+from prefect_governor.blocks.documents.documents import accounts_of, load_block
+from prefect_governor.blocks.governor import load_governor
 from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.ledger.records import Usage
-from prefect_governor.blocks.model.prices import PriceOverride
-from prefect_governor.blocks.registry import accounts_of, load_block, load_governor, stop_all
-from prefect_governor.blocks.runtime import Runtime
-from prefect_governor.blocks.scope import current_scope
+from prefect_governor.blocks.records.calls import Usage
+from prefect_governor.blocks.terms.price import PriceOverride
+from prefect_governor.blocks.work.registry import stop_all
+from prefect_governor.blocks.work.runtime import Runtime
 from tests.integration.governing import HELLO, MODEL, NANO, ask, document_of, edit, loaded_as
 from tests.provider.process import ProviderProcess
 from tests.waiting import until

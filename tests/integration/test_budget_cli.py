@@ -23,11 +23,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from prefect_governor import Budget, ConfigurationError, Governor, Limit, completion
-from prefect_governor.blocks.ledger.records import Usage
-from prefect_governor.blocks.registry import stop_all
-from prefect_governor.flows.budget.change import apply_change, plan_change
-from prefect_governor.flows.budget.show import watch_budget
-from prefect_governor.flows.cli import main
+from prefect_governor.blocks.records.calls import Usage
+from prefect_governor.blocks.work.registry import stop_all
+from prefect_governor.flows.cli.budget.change import apply_change, plan_change
+from prefect_governor.flows.cli.budget.show import watch_budget
+from prefect_governor.flows.cli.main import main
 from tests.integration.governing import HELLO, MODEL, NANO, ask, document_of, edit, loaded_as
 from tests.provider.process import ProviderProcess
 from tests.talk import Talk

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from prefect_governor.flows.cli import main
+from prefect_governor.flows.cli.main import main
 from tests.integration.conftest import Corpus
 from tests.provider.process import ProviderProcess
 

@@ -19,9 +19,9 @@ from prefect.client.orchestration import get_client
 from pydantic import SecretStr
 
 from prefect_governor import Budget, Governor, Limit, fan_out
-from prefect_governor.blocks.registry import load_governor
-from prefect_governor.flows.background import ServerInfo
-from prefect_governor.flows.cli import main
+from prefect_governor.blocks.governor import load_governor
+from prefect_governor.flows.cli.main import main
+from prefect_governor.flows.server.background import ServerInfo
 from tests.integration.conftest import Corpus
 from tests.postgres import PASSWORD, free_port, shared_server
 from tests.provider.process import ProviderProcess

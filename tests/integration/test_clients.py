@@ -16,9 +16,9 @@ import pytest
 
 from prefect_governor import Governor, Limit, NotBounded, OverBudget
 from prefect_governor.blocks.errors import chain, governor_error
-from prefect_governor.blocks.model import clients
-from prefect_governor.blocks.model.clients import Wanted, aclose_clients, blocking_client
-from prefect_governor.blocks.office import account_state
+from prefect_governor.blocks.models import clients
+from prefect_governor.blocks.models.clients import Wanted, aclose_clients, blocking_client
+from prefect_governor.blocks.work.ledgers import account_state
 from tests.provider.process import ProviderProcess
 from tests.unit.fakes import chat_reply
 

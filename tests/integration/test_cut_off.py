@@ -10,16 +10,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from prefect_governor.blocks.ledger.clock import machine_now
+from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.ledger.desk import CUT_OFF_SECONDS, LOST_SECONDS, LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
-from prefect_governor.blocks.ledger.records import Account, Audit, Usage
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.blocks.ledger.store import Instant
-from prefect_governor.blocks.model.prices import UsageParts, cost, load_price
-from prefect_governor.blocks.runtime import Runtime
-from prefect_governor.blocks.scope import Scope, scope
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.machine.clock import Instant, machine_now
+from prefect_governor.blocks.prices.prices import UsageParts, cost, load_price
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Usage
+from prefect_governor.blocks.records.notices import Audit
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
+from prefect_governor.blocks.work.runtime import Runtime
 from tests.chaos.processes import ended_well, fork
 from tests.provider.fixtures import MakeProvider
 from tests.provider.process import ProviderProcess

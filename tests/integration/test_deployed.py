@@ -22,9 +22,9 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 
 from prefect_governor import Budget, Governor, Limit
-from prefect_governor.blocks.figures import budget_figures
+from prefect_governor.blocks.figures.figures import budget_figures
 from prefect_governor.blocks.governor import resolve
-from prefect_governor.blocks.office import desk
+from prefect_governor.blocks.work.ledgers import desk
 from tests.integration.conftest import Corpus
 from tests.provider.process import ProviderProcess
 
@@ -100,7 +100,7 @@ def test_the_research_is_deployed_and_its_question_is_all_that_its_form_requires
     deployment: UUID, client: SyncPrefectClient
 ) -> None:
     made = client.read_deployment_by_name("research/research")
-    assert made.entrypoint == "prefect_governor.flows.inquiry.flow.research"
+    assert made.entrypoint == "prefect_governor.flows.research_flow.research"
     assert made.work_pool_name == "governed"
     assert made.parameter_openapi_schema is not None
     assert made.parameter_openapi_schema.get("required") == ["question"]

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from prefect_governor import Report
-from prefect_governor.flows.cli import main
+from prefect_governor.flows.cli.main import main
 from tests.provider.process import ProviderProcess
 from tests.unit.documents import pdf
 

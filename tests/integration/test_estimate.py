@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 
 from prefect_governor import Budget, Governor, Limit, fan_out
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.cli import main
+from prefect_governor.flows.cli.main import main
 from tests.integration.conftest import WORDS, Corpus
 from tests.provider.process import ProviderProcess
 

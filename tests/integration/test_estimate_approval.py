@@ -20,8 +20,8 @@ from prefect.states import Cancelling
 
 from prefect_governor import fan_out
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.office import desk
-from prefect_governor.flows.estimating import approval
+from prefect_governor.blocks.work.ledgers import desk
+from prefect_governor.flows.estimate import approval
 from tests.integration.conftest import Corpus
 from tests.provider.process import ProviderProcess
 
@@ -42,7 +42,7 @@ def deployment(server: object) -> UUID:
         return opened.create_deployment(
             opened.create_flow(fan_out),
             name="asks-first",
-            entrypoint="prefect_governor.flows.fanout.fan_out",
+            entrypoint="prefect_governor.flows.fan_out_flow.fan_out",
         )
 
 

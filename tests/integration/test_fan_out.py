@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from prefect_governor import Budget, Governor, Limit, Report, fan_out
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
-from prefect_governor.flows.control import Control, current_control
+from prefect_governor.flows.run.control import Control, current_control
 from tests.integration.conftest import Corpus
 from tests.provider.process import ProviderProcess
 

@@ -15,11 +15,12 @@ from prefect.client.schemas.actions import VariableCreate
 from pydantic import SecretStr
 
 from prefect_governor import Budget, ConfigurationError, Governor, Limit
-from prefect_governor.blocks.documents import Root
-from prefect_governor.blocks.home import state_folder
-from prefect_governor.blocks.identity import Place, claim, ledger_of, variable_name
-from prefect_governor.blocks.office import home_of
-from prefect_governor.blocks.registry import desk_of_name, load_governor, stop_all
+from prefect_governor.blocks.documents.documents import Root
+from prefect_governor.blocks.documents.identity import Place, claim, ledger_of, variable_name
+from prefect_governor.blocks.governor import load_governor
+from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.work.ledgers import home_of
+from prefect_governor.blocks.work.registry import desk_of_name, stop_all
 from tests.integration.governing import NANO, document_of, edit, loaded_as
 from tests.postgres import PASSWORD, PostgresServer, shared_server
 from tests.waiting import until
@@ -31,7 +32,7 @@ Machine = Callable[..., "subprocess.CompletedProcess[str]"]
 # A flow of another machine: the same Prefect API, a PREFECT_HOME of its own.
 PROGRAM = """
 from prefect_governor import Governor
-from prefect_governor.blocks.registry import load_governor
+from prefect_governor.blocks.governor import load_governor
 runtime = load_governor({name!r}).runtime
 print(runtime.desk.store.ledger_id)
 """

@@ -13,11 +13,11 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 
-from prefect_governor.blocks.home import state_folder
-from prefect_governor.blocks.limits.limit_server import ServerAway
-from prefect_governor.blocks.limits.prefect_limits import PrefectLimits, impatient
-from prefect_governor.flows.background import BackgroundServer, ServerInfo
-from prefect_governor.flows.server import use_server
+from prefect_governor.blocks.leases.limit_server import ServerAway
+from prefect_governor.blocks.leases.prefect_limits import PrefectLimits, impatient
+from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.flows.server.background import BackgroundServer, ServerInfo
+from prefect_governor.flows.server.server import use_server
 from tests.talk import Talk
 
 STORAGE = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
@@ -30,9 +30,9 @@ import sys, time
 from uuid import uuid4
 from prefect.client.orchestration import get_client
 from prefect_governor import Budget, Governor, Limit
-from prefect_governor.blocks.ledger.records import Attribution, Bound, Demand, Usage
-from prefect_governor.blocks.limits import leasing
-from prefect_governor.blocks.registry import stop_all
+from prefect_governor.blocks.records.calls import Attribution, Bound, Demand, Usage
+from prefect_governor.blocks.leases import leasing
+from prefect_governor.blocks.work.registry import stop_all
 from tests.talk import tell
 
 leasing.RENEW_AFTER_SECONDS = 1

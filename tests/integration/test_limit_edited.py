@@ -13,7 +13,7 @@ from prefect.client.schemas.actions import (
 )
 
 from prefect_governor import Budget, Governor, Limit
-from prefect_governor.blocks.registry import stop_all
+from prefect_governor.blocks.work.registry import stop_all
 from tests.integration.load import CAP, Load
 from tests.waiting import until
 

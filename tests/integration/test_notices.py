@@ -19,12 +19,13 @@ from prefect.events.schemas.events import Event
 from prefect.events.worker import EventsWorker
 
 from prefect_governor import Budget, Governor, OverBudget, RunFailed, fan_out, research
-from prefect_governor.blocks.enforcement import BREAK_GLASS
-from prefect_governor.blocks.home import state_folder
-from prefect_governor.blocks.ledger.records import Notice
-from prefect_governor.blocks.notices import Teller, event_of
-from prefect_governor.blocks.registry import load_governor, stop_all
-from prefect_governor.flows.background import ServerInfo
+from prefect_governor.blocks.context.enforcement import BREAK_GLASS
+from prefect_governor.blocks.documents.notices import Teller, event_of
+from prefect_governor.blocks.governor import load_governor
+from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.records.notices import Notice
+from prefect_governor.blocks.work.registry import stop_all
+from prefect_governor.flows.server.background import ServerInfo
 from tests.integration.governing import NANO, ask, document_of, edit, loaded_as
 from tests.postgres import free_port
 from tests.provider.process import ProviderProcess
@@ -48,7 +49,7 @@ _SETTINGS = (
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerInfo]:
     """A server of these tests' own, that keeps events and acts on them."""
-    from prefect_governor.flows.server import ensure_server, stop_server, use_server
+    from prefect_governor.flows.server.server import ensure_server, stop_server, use_server
 
     kept = {name: os.environ.get(name) for name in _SETTINGS}
     stop_all()
@@ -262,7 +263,7 @@ def test_notice_stays_until_the_api_has_taken_it(
     ).result(30)
     teller = Teller(desk, tmp_path, "api")
     with monkeypatch.context() as away:
-        away.setattr("prefect_governor.blocks.notices.send", _fail)
+        away.setattr("prefect_governor.blocks.documents.notices.send", _fail)
         with pytest.raises(ConnectionError):
             teller.tell()
     assert len(left()) == 1

@@ -9,11 +9,12 @@ from uuid import uuid4
 import pytest
 
 from prefect_governor import Budget, Governor, Limit, OverBudget, acompletion, fan_out
-from prefect_governor.blocks.enforcement import BREAK_GLASS
-from prefect_governor.blocks.figures import current_figures
-from prefect_governor.blocks.observing import Observed, observed_of
-from prefect_governor.blocks.registry import load_governor, stop_all
-from prefect_governor.flows.doctor import examine
+from prefect_governor.blocks.context.enforcement import BREAK_GLASS
+from prefect_governor.blocks.figures.figures import current_figures
+from prefect_governor.blocks.figures.observing import Observed, observed_of
+from prefect_governor.blocks.governor import load_governor
+from prefect_governor.blocks.work.registry import stop_all
+from prefect_governor.flows.cli.doctor import examine
 from tests.integration.conftest import Corpus
 from tests.integration.governing import HELLO, MODEL, document_of, edit, loaded_as
 from tests.provider.process import ProviderProcess

@@ -122,9 +122,9 @@ def test_a_saved_block_is_dispatched_where_nobody_imported_its_class(
     )
     modules = set(json.loads(python(wheel, "-c", program, home=tmp_path)))
     assert {
-        "prefect_governor.blocks.budget.block",
+        "prefect_governor.blocks.budget",
         "prefect_governor.blocks.governor",
-        "prefect_governor.blocks.model.block",
+        "prefect_governor.blocks.model",
     } <= modules
 
 

@@ -14,10 +14,10 @@ import pytest
 import prefect_governor
 from prefect_governor import Governor, NotBounded, NotGoverned, OverBudget
 from prefect_governor.blocks.errors import governor_error
-from prefect_governor.blocks.ledger.records import CallRecord
-from prefect_governor.blocks.model.clients import aclose_clients
-from prefect_governor.blocks.model.prices import Price, Rates, Tariff
-from prefect_governor.blocks.office import account_state
+from prefect_governor.blocks.models.clients import aclose_clients
+from prefect_governor.blocks.prices.prices import Price, Rates, Tariff
+from prefect_governor.blocks.records.calls import CallRecord
+from prefect_governor.blocks.work.ledgers import account_state
 from tests.provider.process import ProviderProcess
 from tests.waiting import until
 

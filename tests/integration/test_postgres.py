@@ -17,13 +17,14 @@ import pytest
 from prefect_governor.blocks.errors import ConfigurationError, LedgerUnavailable
 from prefect_governor.blocks.ledger import migration
 from prefect_governor.blocks.ledger.migration import migrations
-from prefect_governor.blocks.ledger.postgres import PostgresStore
-from prefect_governor.blocks.ledger.postgres_link import parse
-from prefect_governor.blocks.ledger.postgres_owner import GRACE_SECONDS, PostgresOwner
-from prefect_governor.blocks.ledger.postgres_pulse import CHANNEL
-from prefect_governor.blocks.ledger.records import Account, Attribution, Bound
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.blocks.ledger.store import Instant
+from prefect_governor.blocks.ledger.postgres.link import parse
+from prefect_governor.blocks.ledger.postgres.owner import GRACE_SECONDS, PostgresOwner
+from prefect_governor.blocks.ledger.postgres.pulse import CHANNEL
+from prefect_governor.blocks.ledger.postgres.store import PostgresStore
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.machine.clock import Instant
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Attribution, Bound
 from tests.postgres import PASSWORD, PostgresServer, shared_server
 
 HOUR = 3600 * 10**9
@@ -373,8 +374,8 @@ def test_between_transactions_the_clock_is_the_servers_and_never_ahead_of_it(url
 
 @pytest.mark.parametrize("text", ["a\x00b", "lone \ud800", 'quote " and \\u0000', "ü→🜂"])
 def test_no_text_of_one_call_fails_the_batch_of_all(url: str, text: str) -> None:
-    from prefect_governor.blocks.ledger.batch import Batch
-    from prefect_governor.blocks.ledger.records import Demand
+    from prefect_governor.blocks.ledger.decision.batch import Batch
+    from prefect_governor.blocks.records.calls import Demand
 
     store = PostgresStore(url)
     write(store)

@@ -14,15 +14,17 @@ import httpx2
 import pytest
 
 from prefect_governor import Governor, NotBounded, NotGoverned
-from prefect_governor.blocks.ledger.records import AccountState, CallRecord, CallState
-from prefect_governor.blocks.model.clients import aclose_clients
-from prefect_governor.blocks.model.completion import acompletion_under, completion_under
-from prefect_governor.blocks.model.prices import Price, PriceOverride
-from prefect_governor.blocks.model.providers import TESTED_PROVIDERS
-from prefect_governor.blocks.office import account_state
-from prefect_governor.blocks.runtime import Runtime
+from prefect_governor.blocks.models.clients import aclose_clients
+from prefect_governor.blocks.models.completion import acompletion_under, completion_under
+from prefect_governor.blocks.models.providers import TESTED_PROVIDERS
+from prefect_governor.blocks.prices.prices import Price
+from prefect_governor.blocks.records.budgets import AccountState
+from prefect_governor.blocks.records.calls import CallRecord, CallState
+from prefect_governor.blocks.terms.price import PriceOverride
 from prefect_governor.blocks.wire.httpx2_bridge import Bridge
 from prefect_governor.blocks.wire.transport import GovernedTransport
+from prefect_governor.blocks.work.ledgers import account_state
+from prefect_governor.blocks.work.runtime import Runtime
 from tests.provider.process import ProviderProcess
 from tests.unit.fakes import FakeGoverning, FakeProvider
 from tests.waiting import until

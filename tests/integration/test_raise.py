@@ -9,9 +9,11 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from prefect_governor import Budget, CallRefused, ConfigurationError, Governor, Limit, OverBudget
-from prefect_governor.blocks.documents import define, find_by_id
-from prefect_governor.blocks.ledger.records import Account, Usage
-from prefect_governor.blocks.registry import load_governor, stop_all
+from prefect_governor.blocks.documents.documents import define, find_by_id
+from prefect_governor.blocks.governor import load_governor
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Usage
+from prefect_governor.blocks.work.registry import stop_all
 from tests.integration.governing import (
     NANO,
     ask,

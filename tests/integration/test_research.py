@@ -20,12 +20,12 @@ from prefect.client.schemas.filters import (
 
 from prefect_governor import Budget, Governor, Limit, research
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
-from prefect_governor.flows.agent.evidence import citations_in
-from prefect_governor.flows.agent.tools import tool_of
-from prefect_governor.flows.control import Control, current_control
-from prefect_governor.flows.inquiry.report import ResearchReport
+from prefect_governor.flows.deep_research.agent.evidence import citations_in
+from prefect_governor.flows.deep_research.agent.tools import tool_of
+from prefect_governor.flows.deep_research.report import ResearchReport
 from prefect_governor.flows.report.progress import Progress
-from prefect_governor.flows.underway import CANCELLED
+from prefect_governor.flows.run.control import Control, current_control
+from prefect_governor.flows.run.underway import CANCELLED
 from tests.provider.process import ProviderProcess
 from tests.provider.riddles import Riddle, World, make_world
 

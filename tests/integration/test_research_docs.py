@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from prefect_governor.flows.agent.evidence import Citation, citations_in
-from prefect_governor.flows.background import ServerInfo
+from prefect_governor.flows.deep_research.agent.evidence import Citation, citations_in
+from prefect_governor.flows.server.background import ServerInfo
 
 ROOT = Path(__file__).parents[2]
 

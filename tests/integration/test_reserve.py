@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from prefect_governor import ConfigurationError, Governor, Limit, OverBudget
-from prefect_governor.blocks.ledger.records import AccountState, CallRecord
+from prefect_governor.blocks.records.budgets import AccountState
+from prefect_governor.blocks.records.calls import CallRecord
 
 NANO = 10**9
 

@@ -28,8 +28,8 @@ from prefect.settings import (
 )
 from prefect.utilities.annotations import quote
 
-from prefect_governor.flows.background import ServerInfo
 from prefect_governor.flows.runner import GovernedTaskRunner, LoopWouldBlock
+from prefect_governor.flows.server.background import ServerInfo
 
 # Prefect's own clients and websockets are left to the garbage collector, under either runner.
 pytestmark = pytest.mark.filterwarnings(

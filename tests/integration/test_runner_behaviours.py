@@ -16,8 +16,8 @@ from prefect.settings import (
 )
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from prefect_governor.flows.background import ServerInfo
 from prefect_governor.flows.runner import GovernedTaskRunner
+from prefect_governor.flows.server.background import ServerInfo
 from tests.integration.runner_rows import Row, table
 
 # Prefect's own clients and websockets are left to the garbage collector, under either runner; a

@@ -19,13 +19,13 @@ from typing import Any
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.background import BackgroundServer, ServerInfo
-from prefect_governor.flows.server import run_url
+from prefect_governor.flows.server.background import BackgroundServer, ServerInfo
+from prefect_governor.flows.server.server import run_url
 
 CALL = """
 import dataclasses, json, sys
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows import server
+from prefect_governor.flows.server import server
 told = []
 try:
     found = {call}

@@ -12,7 +12,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.sync import concurrency
 
 from prefect_governor import Budget, Governor, Limit
-from prefect_governor.blocks.registry import stop_all
+from prefect_governor.blocks.work.registry import stop_all
 from tests.integration.load import CAP, Load
 from tests.waiting import until
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from prefect_governor.blocks.errors import LedgerUnavailable
-from prefect_governor.blocks.limits.shared_election import ASK_SECONDS, SharedElection
+from prefect_governor.blocks.leases.shared_election import ASK_SECONDS, SharedElection
 from tests.postgres import PostgresServer, shared_server
 
 

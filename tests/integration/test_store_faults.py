@@ -14,15 +14,17 @@ from pathlib import Path
 import pytest
 
 from prefect_governor.blocks.errors import LedgerUnavailable
-from prefect_governor.blocks.ledger import filesystem, postgres_link
-from prefect_governor.blocks.ledger.admission import Reservation
-from prefect_governor.blocks.ledger.batch import Batch
-from prefect_governor.blocks.ledger.filesystem import filesystem_of
-from prefect_governor.blocks.ledger.postgres import PostgresStore
-from prefect_governor.blocks.ledger.records import Account, Bound, Demand, Usage
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.blocks.ledger.sqlite_turn import Turn
-from prefect_governor.blocks.ledger.store import Store
+from prefect_governor.blocks.ledger.decision.admission import Reservation
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.ledger.decision.store import Store
+from prefect_governor.blocks.ledger.postgres import link as postgres_link
+from prefect_governor.blocks.ledger.postgres.store import PostgresStore
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.ledger.sqlite.turn import Turn
+from prefect_governor.blocks.machine import filesystem
+from prefect_governor.blocks.machine.filesystem import filesystem_of
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Bound, Demand, Usage
 from tests.postgres import PostgresServer, make_server
 
 BOUND, USAGE = Bound(100, 30, 20), Usage(40, 25, 5)

@@ -8,8 +8,8 @@ import pytest
 
 from prefect_governor import Report, fan_out
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.control import Control, current_control
-from prefect_governor.flows.window import room_for
+from prefect_governor.flows.run.control import Control, current_control
+from prefect_governor.flows.run.window import room_for
 from tests.provider.process import ProviderProcess
 
 MODEL = "openai/gpt-4o-mini"

@@ -17,9 +17,9 @@ from prefect import flow, task
 from prefect.futures import as_completed
 
 from prefect_governor.blocks.governor import Governor
-from prefect_governor.blocks.limits.limit import Limit
-from prefect_governor.flows.background import ServerInfo
+from prefect_governor.blocks.terms.limit import Limit
 from prefect_governor.flows.runner import GovernedTaskRunner
+from prefect_governor.flows.server.background import ServerInfo
 
 pytestmark = [
     pytest.mark.usefixtures("server", "home"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 from prefect_governor import Budget, Governor
-from prefect_governor.flows.background import ServerInfo
+from prefect_governor.flows.server.background import ServerInfo
 from tests.integration.governing import loaded_as
 from tests.integration.writers import KEY, PARTIES, WRITERS, meet, notes, write
 from tests.provider.process import ProviderProcess

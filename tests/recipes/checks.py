@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_governor import Report
-from prefect_governor.flows.inquiry.report import ResearchReport
+from prefect_governor.flows.deep_research.report import ResearchReport
 from tests.recipes.conftest import Recipe
 
 DEPOTS = ("Aarhus", "Bergen", "Cork", "Dover", "Espoo", "Faro")

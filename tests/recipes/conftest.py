@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from prefect_governor import Budget, Governor, Limit
-from prefect_governor.blocks.figures import budget_figures
+from prefect_governor.blocks.figures.figures import budget_figures
 from prefect_governor.blocks.governor import resolve
-from prefect_governor.blocks.office import desk
-from prefect_governor.flows.background import ServerInfo
+from prefect_governor.blocks.work.ledgers import desk
+from prefect_governor.flows.server.background import ServerInfo
 from tests.integration.conftest import provider_process, server, upstream
 from tests.provider.process import ProviderProcess
 

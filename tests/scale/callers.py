@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from prefect_governor.blocks.governor import Governor
-from prefect_governor.blocks.limits.limit import Limit
+from prefect_governor.blocks.terms.limit import Limit
 from tests.chaos.nursery import MODEL, warm
 from tests.provider.process import ProviderProcess
 from tests.talk import Talk, tell

@@ -32,8 +32,8 @@ def texts(count: int, seen: dict[str, int]) -> Iterator[dict[str, str]]:
 
 def measured(count: int) -> dict[str, Any]:
     from prefect_governor import Report, fan_out
-    from prefect_governor.flows.control import Control, current_control
     from prefect_governor.flows.report.progress import Progress
+    from prefect_governor.flows.run.control import Control, current_control
 
     seen = {"read": 0, "under_way": 0, "ahead": 0, "done": 0}
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from prefect_governor import Budget, Governor, Limit
-from prefect_governor.flows.background import ServerInfo
+from prefect_governor.flows.server.background import ServerInfo
 from tests.chaos.crew import TAG, Crew, CrewOrder, Told
 from tests.provider.fixtures import MakeProvider
 from tests.provider.log import first_full, utilization

@@ -29,7 +29,7 @@ PROGRAM = textwrap.dedent(
     import asyncio, json, sys
     from prefect import flow, task
     from prefect_governor import GovernedTaskRunner, Governor, Limit
-    from prefect_governor.blocks.figures import current_figures
+    from prefect_governor.blocks.figures.figures import current_figures
     from prefect_governor.blocks.limits.items import item_starts
 
     governor = Governor.local("memory", max_usd=1, limits=[Limit(tag="llm", max_concurrent=40)])

@@ -17,20 +17,20 @@ from typing import Any
 import httpx
 import pytest
 
+from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.errors import OverBudget, QueueTimeout
+from prefect_governor.blocks.ledger.decision.learned import FEWEST_SAMPLES
 from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.ledger.learned import FEWEST_SAMPLES
 from prefect_governor.blocks.ledger.owner import Owner
-from prefect_governor.blocks.ledger.records import Account
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.blocks.model.clients import POOL
-from prefect_governor.blocks.model.tariffs import Price, Rates, Tariff
-from prefect_governor.blocks.model.tokens import encoding_of
-from prefect_governor.blocks.runtime import Runtime
-from prefect_governor.blocks.scope import Scope, scope
-from prefect_governor.blocks.wire.dialects.openai_chat import OpenAIChat
-from prefect_governor.blocks.wire.plans import CallPlan
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.models.clients import POOL
+from prefect_governor.blocks.prices.tariffs import Price, Rates, Tariff
+from prefect_governor.blocks.prices.tokens import encoding_of
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
+from prefect_governor.blocks.wire.requests.plans import CallPlan
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport
+from prefect_governor.blocks.work.runtime import Runtime
 from tests.provider.fixtures import MakeProvider
 from tests.provider.log import in_flight_seconds
 from tests.provider.process import ProviderProcess

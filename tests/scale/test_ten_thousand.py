@@ -21,7 +21,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 
 from prefect_governor.flows.report.table import MAX_ROWS
-from prefect_governor.flows.window import room_for
+from prefect_governor.flows.run.window import room_for
 from tests.provider.process import ProviderProcess
 from tests.scale.many import CAP, WARM_UP
 

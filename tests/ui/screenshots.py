@@ -44,7 +44,7 @@ def main() -> int:
             LITELLM_LOCAL_MODEL_COST_MAP="True",
         )
         os.environ.pop("PREFECT_API_URL", None)
-        from prefect_governor.flows.server import ensure_server, stop_server, use_server
+        from prefect_governor.flows.server.server import ensure_server, stop_server, use_server
 
         info = ensure_server()
         use_server(info)
@@ -103,8 +103,8 @@ async def _take_research(ui_url: str) -> None:
     """By the plan of the docs' page, over the docs. For the picture of its progress a run is held
     back by a rate, and told to stop once it was taken."""
     from prefect_governor import aresearch
-    from prefect_governor.flows.control import Control, current_control
     from prefect_governor.flows.report.progress import Progress
+    from prefect_governor.flows.run.control import Control, current_control
     from tests.ui.pages import RunPage
 
     plan = _plan()

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from prefect_governor import afan_out
-from prefect_governor.flows.background import ServerInfo
+from prefect_governor.flows.server.background import ServerInfo
 from tests.ui.browser import missing
 from tests.ui.pages import RunPage
 

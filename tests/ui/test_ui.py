@@ -21,9 +21,9 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymen
 
 from prefect_governor import Budget, Governor, Limit, afan_out
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.figures import budget_figures
+from prefect_governor.blocks.figures.figures import budget_figures
 from prefect_governor.blocks.governor import resolve
-from prefect_governor.flows.background import ServerInfo
+from prefect_governor.flows.server.background import ServerInfo
 from tests.ui.browser import missing
 from tests.ui.pages import GovernorForm, RunForm, RunPage
 

@@ -10,18 +10,18 @@ from typing import Any
 import httpx
 
 from prefect_governor.blocks.errors import OverBudget
-from prefect_governor.blocks.ledger.learned import Learned
-from prefect_governor.blocks.ledger.records import (
+from prefect_governor.blocks.ledger.decision.learned import Learned
+from prefect_governor.blocks.prices.prices import Price, load_price
+from prefect_governor.blocks.records.calls import (
     Admission,
     Attribution,
     Demand,
     Facts,
     Reply,
     ReplyKey,
-    Signals,
     Usage,
 )
-from prefect_governor.blocks.model.prices import Price, load_price
+from prefect_governor.blocks.records.limits import Signals
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.ledger.admission import (
+from prefect_governor.blocks.ledger.decision.admission import (
     Admitted,
     Book,
     Gate,
@@ -19,8 +19,9 @@ from prefect_governor.blocks.ledger.admission import (
     Wait,
     money_is_low,
 )
-from prefect_governor.blocks.ledger.records import Bound, Demand, Meter, Rate, Usage
 from prefect_governor.blocks.limits.rates import RateMeter
+from prefect_governor.blocks.records.calls import Bound, Demand, Usage
+from prefect_governor.blocks.records.limits import Meter, Rate
 
 NOW = 10**15
 BOUND = Bound(100, 30, 20)

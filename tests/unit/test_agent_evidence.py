@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.flows.agent.evidence import (
+from prefect_governor.flows.deep_research.agent.evidence import (
     Citation,
     Evidence,
     check_citations,

@@ -8,11 +8,16 @@ from typing import Any
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError, ItemFailed, OverBudget
-from prefect_governor.flows.agent.corpus import Corpus
-from prefect_governor.flows.agent.evidence import Citation, Evidence
-from prefect_governor.flows.agent.loop import Bounds, Trace, Turn, run_agent
-from prefect_governor.flows.agent.tools import MOST_CHARACTERS, corpus_tools, tool_of, tools_of
-from prefect_governor.flows.sources import Item
+from prefect_governor.flows.deep_research.agent.corpus import Corpus
+from prefect_governor.flows.deep_research.agent.evidence import Citation, Evidence
+from prefect_governor.flows.deep_research.agent.loop import Bounds, Trace, Turn, run_agent
+from prefect_governor.flows.deep_research.agent.tools import (
+    MOST_CHARACTERS,
+    corpus_tools,
+    tool_of,
+    tools_of,
+)
+from prefect_governor.flows.items.item import Item
 
 QUESTION = [{"role": "user", "content": "how many?"}]
 

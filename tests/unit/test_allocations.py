@@ -3,9 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.ledger.admission import Book, Purse, Refused, Reservation, Wait
-from prefect_governor.blocks.ledger.purse import purse_of
-from prefect_governor.blocks.ledger.records import Allocation, Bound, Demand, Usage
+from prefect_governor.blocks.ledger.decision.admission import (
+    Book,
+    Purse,
+    Refused,
+    Reservation,
+    Wait,
+)
+from prefect_governor.blocks.ledger.decision.purse import purse_of
+from prefect_governor.blocks.records.budgets import Allocation
+from prefect_governor.blocks.records.calls import Bound, Demand, Usage
 
 TEAM = ("team", "total")
 

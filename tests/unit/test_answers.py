@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.answers import Shape, read_schema, shape_of
+from prefect_governor.flows.run.answers import Shape, read_schema, shape_of
 
 SCHEMA = {
     "title": "A finding: of one's own!",

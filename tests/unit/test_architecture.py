@@ -1,22 +1,36 @@
 """The shape of the package: one arrow, no cycles, lazy imports, a counted public surface."""
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
-from graphlib import CycleError, TopologicalSorter
+from collections import Counter
+from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-ROOMS = {"api": "prefect_governor", "blocks": "prefect_governor.blocks"} | {
-    "flows": "prefect_governor.flows"
-}
+from tests.architecture import (
+    ORDER,
+    PACKAGES,
+    PAGE,
+    ROOT,
+    Module,
+    arrows,
+    cycle,
+    docstring,
+    drawn,
+    imports,
+    may_import,
+    modules,
+    needed,
+    within,
+)
+
 MAX_LINES = 400
+# A folder, without what is inside its folders.
+MAX_FILES = 16
+MAX_FILES_AT_THE_TOP = 8
 
 ERRORS = {
     "CallRefused",
@@ -45,21 +59,20 @@ SURFACE = {
 
 # Decisions and arithmetic: given everything, they know of no file, socket, process, clock or loop.
 PURE = (
-    "blocks/budget/money.py",
-    "blocks/budget/reconcile.py",
-    "blocks/budget/windows.py",
     "blocks/errors.py",
-    "blocks/ledger/admission.py",
-    "blocks/ledger/learned.py",
-    "blocks/ledger/records.py",
+    "blocks/figures/reconcile.py",
+    "blocks/ledger/decision/admission.py",
+    "blocks/ledger/decision/learned.py",
     "blocks/limits/adaptive.py",
     "blocks/limits/derived.py",
     "blocks/limits/learned_limits.py",
     "blocks/limits/pace.py",
     "blocks/limits/rates.py",
     "blocks/limits/upstream.py",
+    "blocks/money/",
+    "blocks/records/",
     "blocks/wire/dialects/",
-    "blocks/wire/fitting.py",
+    "blocks/wire/requests/",
 )
 OUTSIDE_WORLD = {
     "asyncio",
@@ -78,75 +91,13 @@ OUTSIDE_WORLD = {
 }
 
 
-@dataclass(frozen=True)
-class Import:
-    """One import of one module, where it stands."""
-
-    module: str
-    line: int
-    at_module_level: bool
-
-
-@dataclass(frozen=True)
-class Module:
-    name: str
-    path: Path
-    is_package: bool
-
-    @property
-    def shown(self) -> str:
-        return str(self.path.relative_to(ROOT))
-
-
-@cache
-def modules() -> tuple[Module, ...]:
-    found = []
-    for room, package in ROOMS.items():
-        for path in sorted((ROOT / room).rglob("*.py")):
-            parts = path.relative_to(ROOT / room).with_suffix("").parts
-            is_package = parts[-1] == "__init__"
-            name = ".".join([package, *(parts[:-1] if is_package else parts)])
-            found.append(Module(name, path, is_package))
-    assert found
-    return tuple(found)
-
-
-@cache
-def imports(module: Module) -> tuple[Import, ...]:
-    """Every import outside of `if TYPE_CHECKING`, absolute names."""
-    return tuple(_imports(ast.parse(module.path.read_text()), module, at_module_level=True))
-
-
-def _imports(node: ast.AST, module: Module, *, at_module_level: bool) -> Iterator[Import]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            continue
-        if isinstance(child, ast.Import):
-            for each in child.names:
-                yield Import(each.name, child.lineno, at_module_level)
-        elif isinstance(child, ast.ImportFrom):
-            assert child.level == 0, f"{module.shown}:{child.lineno}: a relative import"
-            assert child.module is not None
-            yield Import(child.module, child.lineno, at_module_level)
-            for each in child.names:
-                # `from package import module` imports the module.
-                yield Import(f"{child.module}.{each.name}", child.lineno, at_module_level)
-        else:
-            is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            yield from _imports(child, module, at_module_level=at_module_level and not is_function)
-
-
-def within(module: str, package: str) -> bool:
-    return module == package or module.startswith(f"{package}.")
-
-
 def test_blocks_never_import_flows() -> None:
     wrong = [
         f"{module.shown}:{each.line} imports {each.module}"
         for module in modules()
-        if within(module.name, ROOMS["blocks"])
+        if within(module.name, PACKAGES["blocks"])
         for each in imports(module)
-        if within(each.module, ROOMS["flows"]) or each.module == ROOMS["api"]
+        if within(each.module, PACKAGES["flows"]) or each.module == PACKAGES["api"]
     ]
     assert not wrong
 
@@ -156,25 +107,80 @@ def test_no_import_is_relative_or_of_a_folder_at_the_top() -> None:
         f"{module.shown}:{each.line} imports {each.module}"
         for module in modules()
         for each in imports(module)
-        if each.module.partition(".")[0] in {*ROOMS, "tests"}
+        if each.module.partition(".")[0] in {*PACKAGES, "tests"}
     ]
     assert not wrong
 
 
-def test_no_module_is_imported_in_a_cycle() -> None:
-    known = {module.name for module in modules()}
-    graph = {
-        module.name: {
-            each.module
-            for each in imports(module)
-            if each.at_module_level and each.module in known - {module.name}
-        }
-        for module in modules()
+def test_no_module_needs_itself_by_whatever_way() -> None:
+    """Lazy imports and those for type checkers count like any other."""
+    assert cycle(needed(modules())) is None
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "from prefect_governor.blocks.wire.transport import GovernedTransport",
+        "def later():\n    from prefect_governor.blocks.wire.transport import GovernedTransport",
+        "if TYPE_CHECKING:\n    from prefect_governor.blocks.wire import transport",
+        "class A:\n    def f(self):\n        import prefect_governor.blocks.wire.transport",
+    ],
+    ids=["at the top", "in a function", "for type checkers", "in a method"],
+)
+def test_a_planted_circle_is_found(planted: str) -> None:
+    """The scope knows nothing of the transport, which finds it."""
+    name = "prefect_governor.blocks.context.scope"
+    changed = [
+        replace(each, source=f"{each.source}\n{planted}\n") if each.name == name else each
+        for each in modules()
+    ]
+    found = cycle(needed(changed))
+    assert found is not None
+    assert {name, "prefect_governor.blocks.wire.transport"} <= {*found}
+
+
+def test_no_room_imports_one_that_stands_above_it() -> None:
+    assert sorted(arrows()) == sorted(ORDER), "a room is new or gone: give it its place in ORDER"
+    place = {room: at for at, room in enumerate(ORDER)}
+    wrong = [
+        f"{room} imports {other}, which stands above it: {line}"
+        for room, others in arrows().items()
+        for other, line in others.items()
+        if place[other] > place[room]
+    ]
+    assert not wrong
+
+
+def packages() -> list[Module]:
+    """The rooms that are folders, without the two that hold them and the one of the names."""
+    return [each for each in modules() if each.is_package and each.room.count(".")]
+
+
+@pytest.mark.parametrize("package", packages(), ids=lambda package: package.room)
+def test_a_room_says_what_is_in_it_what_it_imports_and_where_to_begin(package: Module) -> None:
+    text = docstring(package)
+    assert len(text.splitlines()) >= 3
+    assert may_import(package) == {*arrows()[package.room]} - {"lazy"}
+    begin = re.search(r"^Begin with: (.*)", text, re.DOTALL | re.MULTILINE)
+    assert begin
+    named = re.findall(r"[\w/]+\.py", begin[1])
+    assert named or "this file" in begin[1]
+    assert not [name for name in named if not (package.path.parent / name).exists()]
+
+
+def test_no_folder_holds_more_than_a_person_takes_in() -> None:
+    files = Counter(module.path.parent for module in modules())
+    wrong = {
+        str(folder.relative_to(ROOT)): count
+        for folder, count in files.items()
+        if count > (MAX_FILES_AT_THE_TOP if folder.parent == ROOT else MAX_FILES)
     }
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        pytest.fail(f"a cycle: {' -> '.join(error.args[1])}")
+    assert not wrong
+
+
+def test_the_map_shows_the_rooms_as_they_are() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == drawn(page), "draw it again: ./run python -m tests.architecture"
 
 
 def test_litellm_is_imported_only_inside_functions() -> None:
@@ -199,7 +205,7 @@ def test_the_command_line_imports_prefect_only_inside_functions() -> None:
     wrong = [
         f"{module.shown}:{each.line}"
         for module in modules()
-        if within(module.name, f"{ROOMS['flows']}.cli") or module.name.endswith("flows.server")
+        if module.room in ("flows.server", "flows.cli") or module.name.endswith(".commands")
         for each in imports(module)
         if each.at_module_level and within(each.module, "prefect")
     ]
@@ -224,7 +230,7 @@ def test_no_file_outgrows_its_noun() -> None:
     long = {
         module.shown: lines
         for module in modules()
-        if (lines := len(module.path.read_text().splitlines())) > MAX_LINES
+        if (lines := len(module.source.splitlines())) > MAX_LINES
     }
     assert not long
 
@@ -249,7 +255,7 @@ def test_type_checkers_see_the_same_names(package: str) -> None:
     source = next(each for each in modules() if each.name == package and each.is_package)
     seen = {
         name.name
-        for node in ast.walk(ast.parse(source.path.read_text()))
+        for node in ast.walk(ast.parse(source.source))
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         for statement in node.body
         if isinstance(statement, ast.ImportFrom)
@@ -271,7 +277,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
             import_module(package).Nothing  # noqa: B018
 
 
-@pytest.mark.parametrize("package", [*SURFACE, "prefect_governor.flows.server"])
+@pytest.mark.parametrize("package", [*SURFACE, "prefect_governor.flows.server.server"])
 def test_importing_costs_neither_prefect_nor_litellm(package: str) -> None:
     program = f"import sys, {package}; print(*sorted({{'prefect', 'litellm'}} & {{*sys.modules}}))"
     done = subprocess.run(

@@ -2,17 +2,18 @@
 
 from pathlib import Path
 
-from prefect_governor.blocks.at_once import FOOTPRINT, at_once, held_by
-from prefect_governor.blocks.ledger.batch import Batch
-from prefect_governor.blocks.ledger.gate import Gate
-from prefect_governor.blocks.ledger.records import LimitTerms, Rate, Usage
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
+from prefect_governor.blocks.figures.at_once import FOOTPRINT, at_once, held_by
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.ledger.decision.gate import Gate
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from prefect_governor.blocks.limits.adaptive import AdaptiveCap
 from prefect_governor.blocks.limits.derived import MIB, Observed
-from prefect_governor.blocks.limits.limit import Limit
 from prefect_governor.blocks.limits.rates import RateMeter
 from prefect_governor.blocks.limits.upstream import Upstream
-from prefect_governor.flows.doctor.sum import sum_in_words
+from prefect_governor.blocks.records.calls import Usage
+from prefect_governor.blocks.records.limits import LimitRecord, Rate
+from prefect_governor.blocks.terms.limit import Limit
+from prefect_governor.flows.cli.doctor.sum import sum_in_words
 
 KEY = "upstream/host/openai/gpt-4o-mini/0a1b2c3d"
 NAME = "openai/gpt-4o-mini at host"
@@ -56,7 +57,7 @@ def test_the_doctor_says_what_is_assumed_and_measures_what_the_ledger_knows(tmp_
     assert "2 s and 1,000 tokens a call are assumed" in before
     with store.transaction() as rows:
         batch = Batch(rows, "one")
-        batch.define(LimitTerms(KEY, NAME, adaptive=True))
+        batch.define(LimitRecord(KEY, NAME, adaptive=True))
         gate = batch.page.gate(KEY)
         batch.page.changed_gate(KEY)
         assert gate.upstream is not None

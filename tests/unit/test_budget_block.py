@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from prefect_governor.blocks.budget.block import Budget
+from prefect_governor.blocks.budget import Budget
 from prefect_governor.blocks.errors import ConfigurationError
 
 

@@ -9,22 +9,16 @@ from decimal import Decimal
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.ledger.admission import Purse
-from prefect_governor.blocks.ledger.records import (
-    Account,
-    AccountState,
-    Allocation,
-    Attribution,
-    Audit,
-    Bound,
-    CallRecord,
-)
-from prefect_governor.blocks.ledger.store import Spend
-from prefect_governor.flows.budget.change import _tokens, _usd
-from prefect_governor.flows.budget.formats import as_csv, as_object
-from prefect_governor.flows.budget.reconcile import reconcile_budget
-from prefect_governor.flows.budget.text import age, show_view, table
-from prefect_governor.flows.budget.view import (
+from prefect_governor.blocks.ledger.decision.admission import Purse
+from prefect_governor.blocks.ledger.decision.store import Spend
+from prefect_governor.blocks.records.budgets import Account, AccountState, Allocation
+from prefect_governor.blocks.records.calls import Attribution, Bound, CallRecord
+from prefect_governor.blocks.records.notices import Audit
+from prefect_governor.flows.cli.budget.change import _tokens, _usd
+from prefect_governor.flows.cli.budget.formats import as_csv, as_object
+from prefect_governor.flows.cli.budget.reconcile import reconcile_budget
+from prefect_governor.flows.cli.budget.text import age, show_view, table
+from prefect_governor.flows.cli.budget.view import (
     AllocationView,
     BudgetView,
     View,

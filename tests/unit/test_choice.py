@@ -9,15 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.model.choice import (
-    AUTO_MODELS,
-    KEY_VARIABLES,
-    OFFLINE,
-    OFFLINE_PRICE,
-    ModelChoice,
-    choose,
-)
-from prefect_governor.blocks.model.completion import TESTED_PROVIDERS
+from prefect_governor.blocks.model import choose
+from prefect_governor.blocks.models.choice import AUTO_MODELS, KEY_VARIABLES, ModelChoice
+from prefect_governor.blocks.models.completion import TESTED_PROVIDERS
+from prefect_governor.blocks.prices.prices import OFFLINE, OFFLINE_PRICE
 
 KEYLESS = TESTED_PROVIDERS - KEY_VARIABLES.keys()
 
@@ -58,7 +53,7 @@ def test_auto_without_anything_is_the_offline_model_at_a_nominal_price() -> None
     choice = choose("auto")
     assert choice.name == OFFLINE
     assert "no key" in choice.why
-    assert choice.price_of(OFFLINE) == OFFLINE_PRICE.price()
+    assert choice.price_of(OFFLINE) == OFFLINE_PRICE
 
 
 @pytest.mark.parametrize(("variable", "model"), AUTO_MODELS)
@@ -127,7 +122,7 @@ def test_provider_that_would_pass_by_the_governor_is_refused_at_start_not_at_eac
 
 
 def test_untested_provider_is_called_where_a_person_accepts_it() -> None:
-    price = OFFLINE_PRICE.price()
+    price = OFFLINE_PRICE
     choice = ModelChoice("nonsense/x", "block", prices={"nonsense/x": price})
     with pytest.raises(ConfigurationError, match="allow_untested_provider"):
         choice.check()

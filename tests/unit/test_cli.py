@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from prefect_governor.flows.cli import main
+from prefect_governor.flows.cli.main import main
 
 OPTIONS = {
     "fan-out": [
@@ -96,7 +96,7 @@ def test_help_says_what_each_exit_status_means() -> None:
 def test_help_does_not_pay_for_importing_what_it_does_not_need(arguments: str) -> None:
     program = (
         "import sys\n"
-        "from prefect_governor.flows.cli import main\n"
+        "from prefect_governor.flows.cli.main import main\n"
         "try:\n"
         "    main(sys.argv[1:], prog_name='prefect-governor')\n"
         "except SystemExit:\n"
@@ -186,6 +186,6 @@ def test_error_that_is_not_of_the_home_is_not_blamed_on_it(
     def fail() -> None:
         raise FileNotFoundError(2, "No such file or directory", "/somewhere/else")
 
-    monkeypatch.setattr("prefect_governor.flows.server.status", fail)
+    monkeypatch.setattr("prefect_governor.flows.server.server.status", fail)
     result = run("server", "status")
     assert isinstance(result.exception, FileNotFoundError)

@@ -9,24 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from prefect_governor.blocks.errors import (
-    ConfigurationError,
-    NotBounded,
-    NotGoverned,
-    OverBudget,
-)
-from prefect_governor.blocks.model import clients
-from prefect_governor.blocks.model.completion import (
-    LITELLM_CLIENT,
-    OPENAI_CLIENT,
-    acompletion,
-    acompletion_under,
-    completion,
-    completion_under,
-)
-from prefect_governor.blocks.model.library import litellm
-from prefect_governor.blocks.model.prices import PriceOverride
-from prefect_governor.blocks.scope import (
+from prefect_governor.blocks.context.scope import (
     NotKept,
     Scope,
     current_scope,
@@ -34,6 +17,18 @@ from prefect_governor.blocks.scope import (
     one_answer,
     scope,
 )
+from prefect_governor.blocks.errors import ConfigurationError, NotBounded, NotGoverned, OverBudget
+from prefect_governor.blocks.models import clients
+from prefect_governor.blocks.models.completion import (
+    LITELLM_CLIENT,
+    OPENAI_CLIENT,
+    acompletion,
+    acompletion_under,
+    completion,
+    completion_under,
+)
+from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.terms.price import PriceOverride
 from tests.unit.fakes import (
     FakeDesk,
     FakeGoverning,

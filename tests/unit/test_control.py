@@ -1,9 +1,9 @@
 """A run that stops itself."""
 
+from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.errors import CallRefused
-from prefect_governor.blocks.ledger.records import Attribution
-from prefect_governor.blocks.scope import Scope, scope
-from prefect_governor.flows.control import Control
+from prefect_governor.blocks.records.calls import Attribution
+from prefect_governor.flows.run.control import Control
 from tests.unit.fakes import FakeGoverning
 from tests.unit.test_failures import Answered
 

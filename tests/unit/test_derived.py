@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.ledger.records import Rate, Usage
 from prefect_governor.blocks.limits.derived import (
     ASSUMED,
     MEMORY_SHARE,
@@ -18,7 +17,9 @@ from prefect_governor.blocks.limits.derived import (
     terms,
     together,
 )
-from prefect_governor.blocks.limits.machine import Group, groups, memory, of_group, of_machine
+from prefect_governor.blocks.limits.resources import Group, groups, memory, of_group, of_machine
+from prefect_governor.blocks.records.calls import Usage
+from prefect_governor.blocks.records.limits import Rate
 
 LLM = Held(
     "llm",

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import NotGoverned
-from prefect_governor.blocks.model.prices import Price, load_price
+from prefect_governor.blocks.prices.prices import Price, load_price
 from prefect_governor.blocks.wire.dialects import dialect_of, is_free
-from prefect_governor.blocks.wire.dialects.anthropic_messages import AnthropicMessages
-from prefect_governor.blocks.wire.plans import Billed, CallPlan
+from prefect_governor.blocks.wire.dialects.anthropic.messages import AnthropicMessages
+from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan
 
 DIALECT = AnthropicMessages()
 CACHED = {"type": "text", "text": "long", "cache_control": {"type": "ephemeral", "ttl": "1h"}}

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import NotBounded
-from prefect_governor.blocks.model.prices import load_price
+from prefect_governor.blocks.prices.prices import load_price
 from prefect_governor.blocks.wire.dialects import dialect_of, is_free
-from prefect_governor.blocks.wire.dialects.gemini import Gemini
+from prefect_governor.blocks.wire.dialects.gemini.generate import Gemini
 from prefect_governor.blocks.wire.dialects.ollama import Ollama
-from prefect_governor.blocks.wire.plans import CallPlan, StreamReader
+from prefect_governor.blocks.wire.requests.plans import CallPlan, StreamReader
 
 PATH = "/v1beta/models/gemini-2.5-flash-lite:generateContent"
 STREAM = "/v1beta/models/gemini-2.5-flash-lite:streamGenerateContent"

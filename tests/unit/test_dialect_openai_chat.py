@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import NotBounded, NotGoverned
-from prefect_governor.blocks.model.prices import Price, load_price
-from prefect_governor.blocks.model.tokens import count_tokens
+from prefect_governor.blocks.prices.prices import Price, load_price
+from prefect_governor.blocks.prices.tokens import count_tokens
 from prefect_governor.blocks.wire.dialects import dialect_of
-from prefect_governor.blocks.wire.dialects.bodies import (
+from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
+from prefect_governor.blocks.wire.requests.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
     REQUEST_OVERHEAD_TOKENS,
     TOOL_OVERHEAD_TOKENS,
 )
-from prefect_governor.blocks.wire.dialects.openai_chat import OpenAIChat
-from prefect_governor.blocks.wire.plans import CallPlan
+from prefect_governor.blocks.wire.requests.plans import CallPlan
 from tests.unit.fakes import chat_events, chat_reply, chat_request
 
 DIALECT = OpenAIChat()

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import NotBounded, NotGoverned
-from prefect_governor.blocks.model.prices import Price, Rates, Tariff, load_price
-from prefect_governor.blocks.model.tokens import count_tokens
+from prefect_governor.blocks.prices.prices import Price, Rates, Tariff, load_price
+from prefect_governor.blocks.prices.tokens import count_tokens
 from prefect_governor.blocks.wire.dialects import DIALECTS, dialect_of
-from prefect_governor.blocks.wire.dialects.openai_embeddings import OpenAIEmbeddings
-from prefect_governor.blocks.wire.plans import CallPlan
+from prefect_governor.blocks.wire.dialects.openai.embeddings import OpenAIEmbeddings
+from prefect_governor.blocks.wire.requests.plans import CallPlan
 
 DIALECT = OpenAIEmbeddings()
 MODEL = "text-embedding-3-small"

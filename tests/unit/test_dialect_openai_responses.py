@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import NotBounded
-from prefect_governor.blocks.model.prices import load_price
-from prefect_governor.blocks.model.tokens import count_tokens
+from prefect_governor.blocks.prices.prices import load_price
+from prefect_governor.blocks.prices.tokens import count_tokens
 from prefect_governor.blocks.wire.dialects import dialect_of
-from prefect_governor.blocks.wire.dialects.openai_responses import OpenAIResponses
-from prefect_governor.blocks.wire.plans import Billed, CallPlan
+from prefect_governor.blocks.wire.dialects.openai.responses import OpenAIResponses
+from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan
 
 DIALECT = OpenAIResponses()
 O200K = "o200k_base"

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from prefect_governor.blocks.errors import NotBounded
-from prefect_governor.blocks.model.prices import load_price
-from prefect_governor.blocks.wire.dialects.anthropic_messages import AnthropicMessages
-from prefect_governor.blocks.wire.dialects.gemini import Gemini
-from prefect_governor.blocks.wire.dialects.images import (
+from prefect_governor.blocks.prices.prices import load_price
+from prefect_governor.blocks.wire.dialects.anthropic.messages import AnthropicMessages
+from prefect_governor.blocks.wire.dialects.gemini.generate import Gemini
+from prefect_governor.blocks.wire.dialects.ollama import MODEL_PROMPT_TOKENS, Ollama
+from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
+from prefect_governor.blocks.wire.requests.images import (
     CLAUDE_HIGH_RESOLUTION_TOKENS,
     CLAUDE_TOKENS,
     claude_image_tokens,
     openai_image_tokens,
 )
-from prefect_governor.blocks.wire.dialects.ollama import MODEL_PROMPT_TOKENS, Ollama
-from prefect_governor.blocks.wire.dialects.openai_chat import OpenAIChat
-from prefect_governor.blocks.wire.plans import CallPlan, Dialect
+from prefect_governor.blocks.wire.requests.plans import CallPlan, Dialect
 
 PNG = "iVBORw0KGgo" * 4000
 TEXT = "What is it?"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from prefect_governor.blocks.ledger import filesystem
 from prefect_governor.blocks.ledger.migration import migrations
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.flows.doctor import Finding, examine, machine
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.machine import filesystem
+from prefect_governor.flows.cli.doctor import Finding, examine, machine
 
 
 def about(findings: list[Finding], word: str) -> Finding:
@@ -31,7 +31,7 @@ def test_fresh_machine_has_no_problem_and_nothing_is_started(home: Path) -> None
 def test_litellm_is_not_imported_for_its_version() -> None:
     program = (
         "import sys\n"
-        "from prefect_governor.flows.doctor.machine import versions\n"
+        "from prefect_governor.flows.cli.doctor.machine import versions\n"
         "assert any('litellm' in each.text for each in versions())\n"
         "sys.exit('litellm' in sys.modules)\n"
     )

@@ -2,8 +2,13 @@
 
 import xml.etree.ElementTree as ET
 
-from prefect_governor.flows.graph.drawing import MOST_DRAWN, as_mermaid, as_svg, as_svg_uri
-from prefect_governor.flows.graph.plan import PlanTask
+from prefect_governor.flows.deep_research.plan.drawing import (
+    MOST_DRAWN,
+    as_mermaid,
+    as_svg,
+    as_svg_uri,
+)
+from prefect_governor.flows.deep_research.plan.plan import PlanTask
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from prefect_governor.blocks.ledger.clock import machine_now
-from prefect_governor.blocks.limits.election import Election
-from prefect_governor.blocks.limits.keeper import Keeper
-from prefect_governor.blocks.limits.lease_keeper import LimitKeeper
+from prefect_governor.blocks.leases.keeper import Keeper
+from prefect_governor.blocks.leases.lease_keeper import LimitKeeper
+from prefect_governor.blocks.machine.clock import machine_now
+from prefect_governor.blocks.machine.election import Election
 
 
 def test_forked_child_does_not_keep_its_dead_parent_elected(tmp_path: Path) -> None:

@@ -9,24 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.model.choice import ModelChoice
-from prefect_governor.blocks.model.prices import Price, PriceOverride
-from prefect_governor.flows.answers import Shape
-from prefect_governor.flows.estimate import (
-    WIDE,
-    Forecast,
-    cost_multiple,
-    prompt_tokens,
-)
-from prefect_governor.flows.estimate import forecast as forecast_in
-from prefect_governor.flows.estimating.asking import ask_person, check_multiple, surely_at_most
-from prefect_governor.flows.estimating.pace import Left
-from prefect_governor.flows.estimating.shown import forecast_lines
-from prefect_governor.flows.estimating.standing import Standing, standing_of
-from prefect_governor.flows.estimating.work import plan_work
-from prefect_governor.flows.job import Request, make_request
-from prefect_governor.flows.parts import parts_of
-from prefect_governor.flows.sources import Item
+from prefect_governor.blocks.models.choice import ModelChoice
+from prefect_governor.blocks.prices.prices import Price
+from prefect_governor.blocks.terms.price import PriceOverride
+from prefect_governor.flows.estimate.asking import ask_person, check_multiple, surely_at_most
+from prefect_governor.flows.estimate.estimate import WIDE, Forecast, cost_multiple, prompt_tokens
+from prefect_governor.flows.estimate.estimate import forecast as forecast_in
+from prefect_governor.flows.estimate.pace import Left
+from prefect_governor.flows.estimate.shown import forecast_lines
+from prefect_governor.flows.estimate.standing import Standing, standing_of
+from prefect_governor.flows.estimate.work import plan_work
+from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.parts import parts_of
+from prefect_governor.flows.run.answers import Shape
+from prefect_governor.flows.run.job import Request, make_request
 
 PRICE = PriceOverride(input_usd_per_million_tokens=1, output_usd_per_million_tokens=4).price()
 MODEL = "openai/gpt-4o-mini"

@@ -6,23 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.ledger.records import (
-    Attribution,
-    Bound,
-    CallRecord,
-    LimitTerms,
-    Rate,
-    Usage,
-)
-from prefect_governor.flows.estimating.covering import at_stake_usd, items_over_budget
-from prefect_governor.flows.estimating.history import summed_up
-from prefect_governor.flows.estimating.pace import (
-    Left,
-    Load,
-    bottleneck,
-    run_seconds,
-    throughputs,
-)
+from prefect_governor.blocks.records.calls import Attribution, Bound, CallRecord, Usage
+from prefect_governor.blocks.records.limits import LimitRecord, Rate
+from prefect_governor.flows.estimate.covering import at_stake_usd, items_over_budget
+from prefect_governor.flows.estimate.history import summed_up
+from prefect_governor.flows.estimate.pace import Left, Load, bottleneck, run_seconds, throughputs
 
 
 def load(calls: int = 100, *, seconds: float = 2.0, chain: int = 1, **fields: int) -> Load:
@@ -39,12 +27,12 @@ def load(calls: int = 100, *, seconds: float = 2.0, chain: int = 1, **fields: in
     )
 
 
-def cap(slots: int) -> LimitTerms:
-    return LimitTerms("llm", "llm", slots)
+def cap(slots: int) -> LimitRecord:
+    return LimitRecord("llm", "llm", slots)
 
 
-def rate(meter: str, amount: int, window: int = 60) -> LimitTerms:
-    return LimitTerms("llm", "llm", None, (Rate(meter, amount, window),))  # type: ignore[arg-type]
+def rate(meter: str, amount: int, window: int = 60) -> LimitRecord:
+    return LimitRecord("llm", "llm", None, (Rate(meter, amount, window),))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +51,7 @@ def rate(meter: str, amount: int, window: int = 60) -> LimitTerms:
     ],
 )
 def test_smallest_throughput_is_the_bottleneck(
-    limits: list[LimitTerms], left: list[Left], name: str, calls_per_second: float
+    limits: list[LimitRecord], left: list[Left], name: str, calls_per_second: float
 ) -> None:
     held = bottleneck(throughputs(load(), limits, left))
     assert held is not None

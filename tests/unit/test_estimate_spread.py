@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.ledger.learned import Learned
-from prefect_governor.blocks.model.prices import Price, PriceOverride, load_price
-from prefect_governor.blocks.model.tariffs import Rates, Tariff
-from prefect_governor.flows.estimating.answers import AnswerLengths, answer_lengths
-from prefect_governor.flows.estimating.history import History
-from prefect_governor.flows.estimating.spread import (
+from prefect_governor.blocks.ledger.decision.learned import Learned
+from prefect_governor.blocks.prices.prices import Price, load_price
+from prefect_governor.blocks.prices.tariffs import Rates, Tariff
+from prefect_governor.blocks.terms.price import PriceOverride
+from prefect_governor.flows.estimate.answers import AnswerLengths, answer_lengths
+from prefect_governor.flows.estimate.history import History
+from prefect_governor.flows.estimate.spread import (
     Expected,
     Spread,
     bound_of,
@@ -20,7 +21,7 @@ from prefect_governor.flows.estimating.spread import (
     spread,
     tokens_of,
 )
-from prefect_governor.flows.estimating.work import PlannedCall
+from prefect_governor.flows.estimate.work import PlannedCall
 
 PRICE = PriceOverride(input_usd_per_million_tokens=1, output_usd_per_million_tokens=4).price()
 TIERED = Price(

@@ -14,7 +14,7 @@ from prefect_governor.blocks.errors import (
     QueueTimeout,
     RunStopped,
 )
-from prefect_governor.flows.failures import (
+from prefect_governor.blocks.models.failures import (
     ends_the_run,
     failure_of,
     spent_quota,

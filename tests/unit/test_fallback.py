@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from prefect_governor.blocks.model.fallback import models_to_ask
-from prefect_governor.blocks.model.tariffs import Price, Rates, Tariff
-from prefect_governor.blocks.scope import Scope, scope
+from prefect_governor.blocks.context.scope import Scope, scope
+from prefect_governor.blocks.models.fallback import models_to_ask
+from prefect_governor.blocks.prices.tariffs import Price, Rates, Tariff
 from tests.unit.fakes import FakeGoverning
 
 NAMES = ("dear", "dearer", "cheap", "mixed", "unpriced", "cheapest")

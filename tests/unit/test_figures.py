@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from prefect_governor.blocks.budget.windows import Window
-from prefect_governor.blocks.figures import (
+from prefect_governor.blocks.context.scope import Scope, scope
+from prefect_governor.blocks.figures.figures import (
     budget_figures,
     current_figures,
     item_figures,
@@ -16,11 +16,12 @@ from prefect_governor.blocks.figures import (
 )
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
-from prefect_governor.blocks.ledger.records import Account, Attribution, Bound, Demand, Usage
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.blocks.limits.limit import Limit
-from prefect_governor.blocks.runtime import GovernedLimit, Runtime
-from prefect_governor.blocks.scope import Scope, scope
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.money.windows import Window
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Attribution, Bound, Demand, Usage
+from prefect_governor.blocks.terms.limit import GovernedLimit, Limit
+from prefect_governor.blocks.work.runtime import Runtime
 
 NANO = 10**9
 

@@ -7,14 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
+from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.errors import OverBudget
-from prefect_governor.blocks.ledger.learned import Learned, edge_of
-from prefect_governor.blocks.ledger.records import Bound, Demand, Facts, Usage
-from prefect_governor.blocks.model.prices import load_price
-from prefect_governor.blocks.scope import Scope, scope
-from prefect_governor.blocks.wire.dialects.openai_chat import OpenAIChat
-from prefect_governor.blocks.wire.fitting import fitted_bound
-from prefect_governor.blocks.wire.plans import CallPlan
+from prefect_governor.blocks.ledger.decision.learned import Learned, edge_of
+from prefect_governor.blocks.prices.prices import load_price
+from prefect_governor.blocks.records.calls import Bound, Demand, Facts, Usage
+from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
+from prefect_governor.blocks.wire.requests.fitting import fitted_bound
+from prefect_governor.blocks.wire.requests.plans import CallPlan
 from tests.unit.fakes import FakeDesk, FakeGoverning, chat_events, chat_request, event_stream
 from tests.unit.test_wire_transport import Wire, ok, wire
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from prefect_governor.blocks.budget.block import Budget
-from prefect_governor.blocks.enforcement import BREAK_GLASS, break_glass, why_off
+from prefect_governor.blocks.budget import Budget
+from prefect_governor.blocks.context.enforcement import BREAK_GLASS, break_glass, why_off
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.governor import Governor
 

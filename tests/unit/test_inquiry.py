@@ -5,20 +5,20 @@ from pathlib import Path
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.model.answering import read_messages
-from prefect_governor.flows.agent.corpus import Extract
-from prefect_governor.flows.graph.plan import PlanTask, check_plan
-from prefect_governor.flows.inquiry.finding import MOST_IN_PROMPT, Finding, Reference
-from prefect_governor.flows.inquiry.lead import composed_answer
-from prefect_governor.flows.inquiry.offline import excerpt_messages, plan_by_rule
-from prefect_governor.flows.inquiry.prompts import (
+from prefect_governor.blocks.offline.answering import read_messages
+from prefect_governor.flows.deep_research.agent.corpus import Extract
+from prefect_governor.flows.deep_research.finding import MOST_IN_PROMPT, Finding, Reference
+from prefect_governor.flows.deep_research.lead import composed_answer
+from prefect_governor.flows.deep_research.offline import excerpt_messages, plan_by_rule
+from prefect_governor.flows.deep_research.plan.plan import PlanTask, check_plan
+from prefect_governor.flows.deep_research.prompts import (
     agent_messages,
     json_of,
     plan_messages,
     synthesis_messages,
 )
-from prefect_governor.flows.inquiry.request import make_inquiry
-from prefect_governor.flows.inquiry.worth import check_worth, expected_multiple
+from prefect_governor.flows.deep_research.request import make_inquiry
+from prefect_governor.flows.deep_research.worth import check_worth, expected_multiple
 
 TASK = PlanTask(id="b", objective="find the river", depends_on=("a",))
 

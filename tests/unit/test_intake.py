@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from prefect_governor.flows.intake import Intake
+from prefect_governor.flows.items.intake import Intake
 
 PATIENCE_SECONDS = 20.0
 

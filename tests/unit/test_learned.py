@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.ledger.learned import EDGES, FEWEST_SAMPLES, Learned, edge_of
-from prefect_governor.blocks.ledger.records import Facts, Usage
+from prefect_governor.blocks.ledger.decision.learned import EDGES, FEWEST_SAMPLES, Learned, edge_of
+from prefect_governor.blocks.records.calls import Facts, Usage
 
 MODEL = "openai/gpt-4o-mini"
 tokens = st.integers(0, 200_000)

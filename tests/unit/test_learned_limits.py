@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.ledger.gate import Gate, rate_wait, slot_wait
-from prefect_governor.blocks.ledger.records import Bound, RateReading, Signals, Usage
+from prefect_governor.blocks.ledger.decision.gate import Gate, rate_wait, slot_wait
 from prefect_governor.blocks.limits.upstream import Upstream
+from prefect_governor.blocks.records.calls import Bound, Usage
+from prefect_governor.blocks.records.limits import RateReading, Signals
 from tests.provider.limits import FixedWindow, Meter, SlidingWindow, TokenBucket
 
 SECOND = 10**9

@@ -9,14 +9,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from prefect_governor.blocks.errors import GovernorError
+from prefect_governor.blocks.leases.lease_keeper import LimitKeeper
+from prefect_governor.blocks.leases.leasing import FORGOTTEN, usable_until
+from prefect_governor.blocks.leases.limit_server import ServerAway
+from prefect_governor.blocks.ledger.decision.store import Lease
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
-from prefect_governor.blocks.ledger.records import LimitTerms
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.blocks.ledger.store import Instant, Lease
-from prefect_governor.blocks.limits.lease_keeper import LimitKeeper
-from prefect_governor.blocks.limits.leasing import FORGOTTEN, usable_until
-from prefect_governor.blocks.limits.limit_server import ServerAway
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.machine.clock import Instant
+from prefect_governor.blocks.records.limits import LimitRecord
 
 SECOND = 10**9
 KEY, NAME = "governor/llm", "governor:team:llm"
@@ -123,7 +124,7 @@ def keeper(desk: LedgerDesk, server: Server, clock: Clock) -> LimitKeeper:
 
 
 def define(desk: LedgerDesk, max_concurrent: int | None) -> None:
-    terms = LimitTerms(KEY, "llm", max_concurrent, (), max_concurrent is not None)
+    terms = LimitRecord(KEY, "llm", max_concurrent, (), max_concurrent is not None)
     desk.write(lambda batch: batch.define(terms)).result(30)
 
 

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.ledger.store import Lease
-from prefect_governor.blocks.limits.leasing import (
+from prefect_governor.blocks.leases.leasing import (
     LEASE_SECONDS,
     LEASES_PER_CAP,
     MARGIN_SECONDS,
     plan,
     usable_until,
 )
+from prefect_governor.blocks.ledger.decision.store import Lease
 
 SECOND = 10**9
 NOW = 10**15

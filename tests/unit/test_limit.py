@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from prefect_governor.blocks.ledger.records import LimitTerms, Rate
-from prefect_governor.blocks.limits.limit import Limit
+from prefect_governor.blocks.records.limits import LimitRecord, Rate
+from prefect_governor.blocks.terms.limit import Limit
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_every_rate_reaches_the_ledger() -> None:
         requests_per_day=5,
         tokens_per_day=6,
     )
-    assert limit.terms("key", leased=True) == LimitTerms(
+    assert limit.terms("key", leased=True) == LimitRecord(
         "key",
         "llm",
         7,

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.budget.money import (
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.money.usd import (
     MAX_NANO,
     NANO,
     parse_usd,
@@ -15,7 +16,6 @@ from prefect_governor.blocks.budget.money import (
     to_nano,
     to_usd,
 )
-from prefect_governor.blocks.errors import ConfigurationError
 
 amounts = st.integers(min_value=0, max_value=MAX_NANO)
 

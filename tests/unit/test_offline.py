@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from prefect_governor.blocks.model.answering import answer, count_messages, read_messages
-from prefect_governor.blocks.model.passages import lines_of, paragraphs_of, passages_of, shape_of
-from prefect_governor.blocks.model.ranking import Ranking
-from prefect_governor.blocks.model.tokens import count_tokens
-from prefect_governor.blocks.model.vocabulary import words
+from prefect_governor.blocks.offline.answering import answer, count_messages, read_messages
+from prefect_governor.blocks.offline.passages import lines_of, paragraphs_of, passages_of, shape_of
+from prefect_governor.blocks.offline.ranking import Ranking
+from prefect_governor.blocks.offline.vocabulary import words
+from prefect_governor.blocks.prices.tokens import count_tokens
 
 FILES = Path(__file__).parent / "files"
 PYTHON = (FILES / "retry.py.txt").read_text(encoding="utf-8")

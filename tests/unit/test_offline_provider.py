@@ -13,12 +13,12 @@ from litellm.exceptions import BadRequestError
 from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler, HTTPHandler
 
 from prefect_governor.blocks.errors import OverBudget, governor_error
-from prefect_governor.blocks.model.answering import answer
-from prefect_governor.blocks.model.offline import (
+from prefect_governor.blocks.offline.answering import answer
+from prefect_governor.blocks.offline.provider import register
+from prefect_governor.blocks.offline.transport import (
     BASE_URL,
     OfflineSyncTransport,
     OfflineTransport,
-    register_offline,
 )
 
 # LiteLLM's own models make pydantic warn.
@@ -67,8 +67,8 @@ class Refusing(httpx.AsyncBaseTransport):
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
     providers = list(litellm.custom_provider_map)
-    register_offline()
-    register_offline()
+    register()
+    register()
     assert [each["provider"] for each in litellm.custom_provider_map].count("offline") == 1
     yield
     litellm.custom_provider_map[:] = providers

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.outfile import OutFile
 from prefect_governor.flows.report.model import ItemReport
+from prefect_governor.flows.run.outfile import OutFile
 
 
 def item(key: str, result: object = "found") -> ItemReport:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.errors import (
     ConfigurationError,
     NotBounded,
@@ -16,24 +17,23 @@ from prefect_governor.blocks.errors import (
     NotPriced,
     OverBudget,
 )
-from prefect_governor.blocks.model import clients
-from prefect_governor.blocks.model.completion import acompletion, completion
-from prefect_governor.blocks.model.embedding import (
+from prefect_governor.blocks.models import clients
+from prefect_governor.blocks.models.completion import acompletion, completion
+from prefect_governor.blocks.models.embedding import (
     aembedding,
     aembedding_under,
     embedding,
     embedding_under,
 )
-from prefect_governor.blocks.model.library import litellm
-from prefect_governor.blocks.model.prices import PriceOverride
-from prefect_governor.blocks.model.providers import EMBEDDING_PROVIDERS, RESPONSES_PROVIDERS
-from prefect_governor.blocks.model.responses import (
+from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.providers import EMBEDDING_PROVIDERS, RESPONSES_PROVIDERS
+from prefect_governor.blocks.models.responses import (
     aresponses,
     aresponses_under,
     responses,
     responses_under,
 )
-from prefect_governor.blocks.scope import Scope, scope
+from prefect_governor.blocks.terms.price import PriceOverride
 from tests.unit.fakes import FakeDesk, FakeGoverning, FakeProvider, chat_reply, event_stream
 
 # LiteLLM's own models warn as pydantic builds them.

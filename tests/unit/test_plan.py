@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.graph.plan import (
+from prefect_governor.flows.deep_research.plan.plan import (
     PlanTask,
     check_plan,
     critical_path,

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.model.prices import (
+from prefect_governor.blocks.prices.prices import (
     Price,
-    PriceOverride,
     Rates,
     Tariff,
     UsageParts,
@@ -17,6 +16,7 @@ from prefect_governor.blocks.model.prices import (
     cost_usd,
     load_price,
 )
+from prefect_governor.blocks.terms.price import PriceOverride
 
 NANO = 10**9
 
@@ -64,7 +64,7 @@ def test_model_whose_cost_tokens_do_not_bound_is_not_priced(name: str) -> None:
 
 def test_prices_are_read_without_importing_litellm() -> None:
     code = (
-        "import sys; from prefect_governor.blocks.model.prices import load_price;"
+        "import sys; from prefect_governor.blocks.prices.prices import load_price;"
         "assert load_price('gpt-4o-mini'); sys.exit('litellm' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -136,7 +136,7 @@ def test_embeddings_cost_their_input_alone(name: str) -> None:
 def test_embedding_model_that_names_no_output_price_is_priced_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from prefect_governor.blocks.model import prices as module
+    from prefect_governor.blocks.prices import prices as module
 
     fields = {"input_cost_per_token": Decimal("0.00000013"), "litellm_provider": "openai"}
     entries = {
@@ -156,7 +156,7 @@ def test_embedding_model_that_names_no_output_price_is_priced_all_the_same(
 
 
 def test_most_shipped_embeddings_and_responses_are_priced() -> None:
-    from prefect_governor.blocks.model.prices import _entries
+    from prefect_governor.blocks.prices.prices import _entries
 
     for mode, least in (("embedding", 130), ("responses", 150)):
         names = [name for name, entry in _entries().items() if entry.get("mode") == mode]
@@ -179,7 +179,7 @@ def test_responses_model_that_always_searches_is_not_priced(name: str) -> None:
 
 
 def test_tiers_by_context_and_service_hold_for_responses_models_too() -> None:
-    from prefect_governor.blocks.model.prices import _entries
+    from prefect_governor.blocks.prices.prices import _entries
 
     checked = 0
     for name, entry in _entries().items():
@@ -263,7 +263,7 @@ def test_no_usage_within_the_bound_costs_more_than_the_bound(
 
 
 def test_every_shipped_price_bounds_what_it_bills() -> None:
-    from prefect_governor.blocks.model.prices import _entries
+    from prefect_governor.blocks.prices.prices import _entries
 
     checked = 0
     for name, entry in _entries().items():

@@ -2,7 +2,11 @@
 
 import json
 
-from prefect_governor.flows.prompt import combining_messages, first_messages, repair_messages
+from prefect_governor.flows.subagent.prompt import (
+    combining_messages,
+    first_messages,
+    repair_messages,
+)
 
 SCHEMA = {"type": "object", "properties": {"b": {}, "a": {}}}
 

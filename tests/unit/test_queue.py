@@ -5,8 +5,8 @@ from concurrent.futures import Future
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.ledger.queue import Queue, Waiter
-from prefect_governor.blocks.ledger.records import Bound, Demand
+from prefect_governor.blocks.ledger.decision.queue import Queue, Waiter
+from prefect_governor.blocks.records.calls import Bound, Demand
 
 LANES = [(("team",), ("llm",)), (("team",), ("llm", "gpu")), (("team",), ()), ((), ("gpu",))]
 

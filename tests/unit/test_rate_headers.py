@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.ledger.records import RateReading
-from prefect_governor.blocks.wire.rate_headers import rate_readings
+from prefect_governor.blocks.records.limits import RateReading
+from prefect_governor.blocks.wire.replies.rate_headers import rate_readings
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.ledger.records import Meter, Rate
 from prefect_governor.blocks.limits.rates import BUCKETS, RateMeter
+from prefect_governor.blocks.records.limits import Meter, Rate
 
 SECOND = 10**9
 windows = st.sampled_from([1, 10, 60, 86_400])

@@ -10,17 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.budget.reconcile import Evidence, Matching, match
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.ledger.records import (
-    Attribution,
-    Bound,
-    CallRecord,
-    CallState,
-    Usage,
-)
-from prefect_governor.blocks.model.prices import load_price
-from prefect_governor.flows.budget.evidence import read_export
+from prefect_governor.blocks.figures.reconcile import Evidence, Matching, match
+from prefect_governor.blocks.prices.prices import load_price
+from prefect_governor.blocks.records.calls import Attribution, Bound, CallRecord, CallState, Usage
+from prefect_governor.flows.cli.budget.evidence import read_export
 
 MODEL = "openai/gpt-4o-mini"
 SECOND = 10**9

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.resuming import PastRun, find_run, held
+from prefect_governor.flows.run.resuming import PastRun, find_run, held
 
 
 @pytest.fixture(autouse=True)

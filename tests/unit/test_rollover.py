@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from prefect_governor.blocks.errors import OverBudget
+from prefect_governor.blocks.ledger.decision.purse import Purse
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
-from prefect_governor.blocks.ledger.purse import Purse
-from prefect_governor.blocks.ledger.records import Account, Admission, Bound, Demand, Usage
-from prefect_governor.blocks.ledger.sqlite import SQLiteStore
-from prefect_governor.blocks.ledger.store import Instant
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.machine.clock import Instant
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Admission, Bound, Demand, Usage
 
 SECOND = 10**9
 BERLIN = ZoneInfo("Europe/Berlin")

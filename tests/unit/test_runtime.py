@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from prefect_governor.blocks.ledger.admission import Purse
+from prefect_governor.blocks.ledger.decision.admission import Purse
+from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.ledger.learned import Learned
-from prefect_governor.blocks.ledger.records import Account
-from prefect_governor.blocks.ledger.store import Instant
-from prefect_governor.blocks.runtime import Runtime
+from prefect_governor.blocks.machine.clock import Instant
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.work.runtime import Runtime
 
 SECOND = 10**9
 

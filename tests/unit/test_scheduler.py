@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect_governor.flows.graph.plan import PlanTask, critical_path
-from prefect_governor.flows.graph.scheduler import Schedule
+from prefect_governor.flows.deep_research.plan.plan import PlanTask, critical_path
+from prefect_governor.flows.deep_research.plan.scheduler import Schedule
 
 
 def task(task_id: str, *depends_on: str, **more: Any) -> PlanTask:

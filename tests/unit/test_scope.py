@@ -11,8 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from prefect_governor.blocks.ledger.records import ReplyKey
-from prefect_governor.blocks.scope import (
+from prefect_governor.blocks.context.scope import (
     Scope,
     attribution,
     current_scope,
@@ -21,6 +20,7 @@ from prefect_governor.blocks.scope import (
     only_kept,
     scope,
 )
+from prefect_governor.blocks.records.calls import ReplyKey
 
 GOVERNOR = cast(Any, object())
 
@@ -151,7 +151,7 @@ def test_reply_outside_an_item_of_a_run_is_not_kept(fields: dict[str, str]) -> N
 def test_script_that_knows_nothing_of_prefect_need_not_import_it() -> None:
     program = (
         "import sys\n"
-        "from prefect_governor.blocks.scope import attribution\n"
+        "from prefect_governor.blocks.context.scope import attribution\n"
         "assert attribution(model='m').flow is None\n"
         "sys.exit('prefect' in sys.modules)\n"
     )
@@ -162,8 +162,8 @@ def test_flow_and_task_of_prefect_are_read_off_its_contexts() -> None:
     from types import SimpleNamespace
     from uuid import UUID
 
-    from prefect_governor.blocks.ledger.records import Attribution
-    from prefect_governor.blocks.scope import _in_prefect
+    from prefect_governor.blocks.context.scope import _in_prefect
+    from prefect_governor.blocks.records.calls import Attribution
 
     run, task_run, deployment = (UUID(int=at) for at in range(3))
     flow = SimpleNamespace(

@@ -11,8 +11,8 @@ import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError, QueueTimeout
 from prefect_governor.blocks.governor import Governor, governed
-from prefect_governor.blocks.limits.limit import Limit
-from prefect_governor.blocks.registry import stop_all
+from prefect_governor.blocks.terms.limit import Limit
+from prefect_governor.blocks.work.registry import stop_all
 
 pytestmark = pytest.mark.usefixtures("home")
 WAREHOUSE = [Limit(tag="warehouse", max_concurrent=2), Limit(tag="cpu", max_concurrent=1)]

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from prefect_governor.blocks.scope import Scope, scope
+from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.wire.sockets import cut_all
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 from tests.unit.fakes import FakeGoverning, chat_reply, chat_request

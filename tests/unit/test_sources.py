@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.sources import Item, Skipped, items_from, resolve_sources
+from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.sources import Skipped, items_from, resolve_sources
 
 
 @pytest.fixture

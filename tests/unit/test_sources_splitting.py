@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.model.tokens import count_tokens
-from prefect_governor.flows.splitting import split_text
+from prefect_governor.blocks.prices.tokens import count_tokens
+from prefect_governor.flows.items.splitting import split_text
 
 
 def by_tokenizer(text: str) -> int:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import ItemFailed
-from prefect_governor.flows.extraction import decode, looks_binary
-from prefect_governor.flows.sources import Item, read_text
+from prefect_governor.flows.items.extraction import decode, looks_binary
+from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.sources import read_text
 from tests.unit.documents import pdf
 
 TEXT = "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. Ça va très bien, merci.\n"
@@ -119,7 +120,7 @@ def test_a_docx_that_gives_no_text_says_why(
     assert "protected by a password" in failure(write(tmp_path, "a.docx", locked))
     assert "holds no text" in failure(write(tmp_path, "b.docx", docx(paragraph(""))))
     assert "the DOCX cannot be read" in failure(write(tmp_path, "c.docx", b"plain words"))
-    monkeypatch.setattr("prefect_governor.flows.extraction.MAX_UNPACKED_BYTES", 10_000)
+    monkeypatch.setattr("prefect_governor.flows.items.extraction.MAX_UNPACKED_BYTES", 10_000)
     bomb = docx(paragraph("x" * 20_000))
     assert "bytes unpacked, at most 10,000" in failure(write(tmp_path, "d.docx", bomb))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from prefect_governor.blocks.errors import LedgerUnavailable
-from prefect_governor.blocks.ledger.sqlite_turn import Turn
+from prefect_governor.blocks.ledger.sqlite.turn import Turn
 
 
 @pytest.fixture(autouse=True)

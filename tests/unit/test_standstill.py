@@ -5,7 +5,7 @@ import sys
 import textwrap
 import time
 
-from prefect_governor.blocks.wire.standstill import LONGEST_SECONDS, Standstill
+from prefect_governor.blocks.machine.standstill import LONGEST_SECONDS, Standstill
 from tests.talk import Talk
 
 
@@ -34,7 +34,7 @@ def test_a_process_that_is_stopped_by_a_signal_stood_still() -> None:
     program = textwrap.dedent(
         """
         import sys
-        from prefect_governor.blocks.wire.standstill import standstill
+        from prefect_governor.blocks.machine.standstill import standstill
         from tests.talk import tell
         before = standstill.watch()
         for _ in sys.stdin:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import contextvars
 
-from prefect_governor.blocks.stopwatch import Stopwatch, current_stopwatch, in_flight, queueing
+from prefect_governor.blocks.context.stopwatch import (
+    Stopwatch,
+    current_stopwatch,
+    in_flight,
+    queueing,
+)
 
 
 class Time:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from prefect_governor.flows.cli.terminal.terminal import ProgressLine, print_report
 from prefect_governor.flows.report.model import BudgetReport, ItemReport, LimitsReport, Report
 from prefect_governor.flows.report.progress import Progress
-from prefect_governor.flows.terminal import ProgressLine, print_report
 
 LEAD = "From {}, offline extract (no model was called):\n"
 

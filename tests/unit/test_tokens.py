@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.model.tokens import SLICE_CHARACTERS, count_tokens, encoding_of
+from prefect_governor.blocks.prices.tokens import SLICE_CHARACTERS, count_tokens, encoding_of
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_hostile_text_is_counted_in_time_linear_in_its_length(text: str) -> None
 
 def test_environment_is_left_as_it_was_and_a_users_cache_is_not_written(tmp_path: object) -> None:
     code = (
-        "import os; from prefect_governor.blocks.model.tokens import count_tokens;"
+        "import os; from prefect_governor.blocks.prices.tokens import count_tokens;"
         "count_tokens('hello', 'cl100k_base');"
         f"assert os.environ['TIKTOKEN_CACHE_DIR'] == {str(tmp_path)!r};"
         f"assert os.listdir({str(tmp_path)!r}) == []"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.flows.window import SPARE, UNCAPPED, Window
+from prefect_governor.flows.run.window import SPARE, UNCAPPED, Window
 
 
 class Future:
@@ -105,7 +105,7 @@ def test_aborted_run_names_what_was_running_too() -> None:
 def test_waiting_for_nothing_that_ends_returns_to_look_whether_the_run_was_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("prefect_governor.flows.underway.LOOK_SECONDS", 0.001)
+    monkeypatch.setattr("prefect_governor.flows.run.underway.LOOK_SECONDS", 0.001)
     window = Window(range(3), cap=1)
     start(window)
     assert window.wait() == []
@@ -114,8 +114,8 @@ def test_waiting_for_nothing_that_ends_returns_to_look_whether_the_run_was_stopp
 def test_cancelled_window_has_what_ended_and_gives_up_on_what_did_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("prefect_governor.flows.underway.LOOK_SECONDS", 0.001)
-    monkeypatch.setattr("prefect_governor.flows.underway.ABORT_SECONDS", 0.01)
+    monkeypatch.setattr("prefect_governor.flows.run.underway.LOOK_SECONDS", 0.001)
+    monkeypatch.setattr("prefect_governor.flows.run.underway.ABORT_SECONDS", 0.01)
     window = Window(range(3), cap=None)
     under_way = start(window)
     for position in (2, 0):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.budget.windows import Window, latest_label, window_label
+from prefect_governor.blocks.money.windows import Window, latest_label, window_label
 
 CALENDAR: tuple[Window, ...] = ("hour", "day", "week", "month")
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia")

@@ -9,8 +9,8 @@ import httpx
 import openai
 import pytest
 
-from prefect_governor.blocks.model.prices import PriceOverride
-from prefect_governor.blocks.scope import Scope, scope
+from prefect_governor.blocks.context.scope import Scope, scope
+from prefect_governor.blocks.terms.price import PriceOverride
 from prefect_governor.blocks.wire import retries
 from prefect_governor.blocks.wire.retries import RetryWatch, retry_notes
 from prefect_governor.blocks.wire.transport import GovernedTransport

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.scope import Scope, scope
-from prefect_governor.blocks.wire.secrets import REDACTED, Secrets
+from prefect_governor.blocks.context.scope import Scope, scope
+from prefect_governor.blocks.wire.replies.secrets import REDACTED, Secrets
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 from tests.unit.fakes import FakeGoverning, FakeProvider, chat_events, chat_request, event_stream
 

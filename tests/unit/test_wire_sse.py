@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.wire.sse import Event, EventSplitter
+from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
 
 lines = st.lists(
     st.sampled_from([b"data: {}", b"data:[DONE]", b"data", b": ping", b"event: x", b"", b"id: 1"]),

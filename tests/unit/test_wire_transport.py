@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from prefect_governor.blocks.context.scope import NotKept, Scope, kept_only, one_answer, scope
 from prefect_governor.blocks.errors import (
     NotBounded,
     NotGoverned,
@@ -21,9 +22,8 @@ from prefect_governor.blocks.errors import (
     OverBudget,
     RunStopped,
 )
-from prefect_governor.blocks.ledger.records import Admission, Demand, Usage
-from prefect_governor.blocks.model.prices import UsageParts, cost, load_price
-from prefect_governor.blocks.scope import NotKept, Scope, kept_only, one_answer, scope
+from prefect_governor.blocks.prices.prices import UsageParts, cost, load_price
+from prefect_governor.blocks.records.calls import Admission, Demand, Usage
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 from tests.unit.fakes import (
     FakeDesk,

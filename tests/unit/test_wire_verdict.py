@@ -3,7 +3,7 @@ from datetime import datetime, timezone
 import httpx
 import pytest
 
-from prefect_governor.blocks.wire.verdict import (
+from prefect_governor.blocks.wire.replies.verdict import (
     LONGEST_HOLD_SECONDS,
     duration_seconds,
     hold_seconds,

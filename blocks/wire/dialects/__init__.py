@@ -1,13 +1,19 @@
-"""The dialects that the wire speaks, one file a family."""
+"""The APIs that the wire speaks, a room a family: from a request what it may cost, from a reply
+what was billed. Pure.
+
+May import: errors, prices, wire.dialects.anthropic, wire.dialects.gemini, wire.dialects.openai,
+wire.requests.
+Begin with: this file's list; openai/chat.py is the one to read first.
+"""
 
 from prefect_governor.blocks.errors import NotGoverned
-from prefect_governor.blocks.wire.dialects.anthropic_messages import AnthropicMessages
-from prefect_governor.blocks.wire.dialects.gemini import Gemini
+from prefect_governor.blocks.wire.dialects.anthropic.messages import AnthropicMessages
+from prefect_governor.blocks.wire.dialects.gemini.generate import Gemini
 from prefect_governor.blocks.wire.dialects.ollama import Ollama
-from prefect_governor.blocks.wire.dialects.openai_chat import OpenAIChat
-from prefect_governor.blocks.wire.dialects.openai_embeddings import OpenAIEmbeddings
-from prefect_governor.blocks.wire.dialects.openai_responses import OpenAIResponses
-from prefect_governor.blocks.wire.plans import Dialect
+from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
+from prefect_governor.blocks.wire.dialects.openai.embeddings import OpenAIEmbeddings
+from prefect_governor.blocks.wire.dialects.openai.responses import OpenAIResponses
+from prefect_governor.blocks.wire.requests.plans import Dialect
 
 # In this order: the first that knows a path has it.
 DIALECTS: tuple[Dialect, ...] = (

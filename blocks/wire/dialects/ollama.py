@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from prefect_governor.blocks.errors import NotBounded
-from prefect_governor.blocks.model.tariffs import Price, UsageParts
-from prefect_governor.blocks.wire.dialects.bodies import (
+from prefect_governor.blocks.prices.tariffs import Price, UsageParts
+from prefect_governor.blocks.wire.requests.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
     REQUEST_OVERHEAD_TOKENS,
     TOOL_OVERHEAD_TOKENS,
@@ -21,7 +21,7 @@ from prefect_governor.blocks.wire.dialects.bodies import (
     whole_number,
     write,
 )
-from prefect_governor.blocks.wire.plans import Billed, CallPlan, CallRequest, Dialect
+from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
 
 PATHS = ("/api/chat", "/api/generate")
 FIELDS = frozenset(

@@ -1,1 +1,0 @@
-"""Ceilings: money, windows, the Budget block."""

@@ -1,0 +1,124 @@
+"""The calls that a governor offers of its own: LiteLLM's pairs, and clients for SDKs on httpx."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import httpx
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.models.clients import async_pool, blocking_pool
+from prefect_governor.blocks.models.completion import acompletion_under, completion_under
+from prefect_governor.blocks.models.embedding import Input as EmbeddingInput
+from prefect_governor.blocks.models.embedding import aembedding_under, embedding_under
+from prefect_governor.blocks.models.responses import Input as ResponsesInput
+from prefect_governor.blocks.models.responses import aresponses_under, responses_under
+from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
+from prefect_governor.blocks.work.runtime import Runtime
+
+if TYPE_CHECKING:
+    import httpx2
+
+Library = Literal["httpx", "httpx2"]
+
+
+class Calls(ABC):
+    """Made under the governor that has them, whatever the context's is. Part of `Governor`."""
+
+    @property
+    @abstractmethod
+    def runtime(self) -> Runtime:
+        """The governor at work in this process."""
+
+    @overload
+    def http_client(
+        self, library: Literal["httpx"] = "httpx", *, tags: tuple[str, ...] = ()
+    ) -> httpx.Client: ...
+    @overload
+    def http_client(
+        self, library: Literal["httpx2"], *, tags: tuple[str, ...] = ()
+    ) -> "httpx2.Client": ...
+    def http_client(self, library: Library = "httpx", *, tags: tuple[str, ...] = ()) -> Any:
+        """A client for any SDK on httpx, whose calls are governed wherever they are made:
+        `OpenAI(http_client=governor.http_client(), max_retries=0)`; for an SDK on httpx2
+        `Anthropic(http_client=governor.http_client("httpx2"), max_retries=0)`.
+
+        It has a pool of its own, and httpx's default timeouts, in place of which an SDK sets its
+        own; time in the queue does not count against them. Leave retries to the governor. Its calls
+        raise what `wire.exchange` raises, wrapped as the SDK wraps errors of its transport.
+
+        Raises what `runtime` raises; ConfigurationError where httpx2 is asked for and missing.
+        """
+        transport = GovernedTransport(blocking_pool(), self.runtime, tags=tags)
+        if library == "httpx":
+            return httpx.Client(transport=transport, follow_redirects=True)
+        httpx2, bridge = _httpx2(library)
+        return httpx2.Client(transport=bridge.Bridge(transport), follow_redirects=True)
+
+    @overload
+    def async_http_client(
+        self, library: Literal["httpx"] = "httpx", *, tags: tuple[str, ...] = ()
+    ) -> httpx.AsyncClient: ...
+    @overload
+    def async_http_client(
+        self, library: Literal["httpx2"], *, tags: tuple[str, ...] = ()
+    ) -> "httpx2.AsyncClient": ...
+    def async_http_client(self, library: Library = "httpx", *, tags: tuple[str, ...] = ()) -> Any:
+        """`http_client` for asynchronous code."""
+        transport = GovernedAsyncTransport(async_pool(), self.runtime, tags=tags)
+        if library == "httpx":
+            return httpx.AsyncClient(transport=transport, follow_redirects=True)
+        httpx2, bridge = _httpx2(library)
+        return httpx2.AsyncClient(transport=bridge.AsyncBridge(transport), follow_redirects=True)
+
+    def completion(
+        self, model: str, messages: Sequence[Any], *, tags: tuple[str, ...] = (), **kwargs: Any
+    ) -> Any:
+        """`prefect_governor.completion` under this governor, whatever the context's is."""
+        return completion_under(self.runtime, model, messages, tags=tags, **kwargs)
+
+    async def acompletion(
+        self, model: str, messages: Sequence[Any], *, tags: tuple[str, ...] = (), **kwargs: Any
+    ) -> Any:
+        """`prefect_governor.acompletion` under this governor, whatever the context's is."""
+        return await acompletion_under(self.runtime, model, messages, tags=tags, **kwargs)
+
+    def embedding(
+        self, model: str, input: EmbeddingInput, *, tags: tuple[str, ...] = (), **kwargs: Any
+    ) -> Any:
+        """`prefect_governor.embedding` under this governor, whatever the context's is."""
+        return embedding_under(self.runtime, model, input, tags=tags, **kwargs)
+
+    async def aembedding(
+        self, model: str, input: EmbeddingInput, *, tags: tuple[str, ...] = (), **kwargs: Any
+    ) -> Any:
+        """`prefect_governor.aembedding` under this governor, whatever the context's is."""
+        return await aembedding_under(self.runtime, model, input, tags=tags, **kwargs)
+
+    def responses(
+        self, input: ResponsesInput, model: str, *, tags: tuple[str, ...] = (), **kwargs: Any
+    ) -> Any:
+        """`prefect_governor.responses` under this governor, whatever the context's is."""
+        return responses_under(self.runtime, input, model, tags=tags, **kwargs)
+
+    async def aresponses(
+        self, input: ResponsesInput, model: str, *, tags: tuple[str, ...] = (), **kwargs: Any
+    ) -> Any:
+        """`prefect_governor.aresponses` under this governor, whatever the context's is."""
+        return await aresponses_under(self.runtime, input, model, tags=tags, **kwargs)
+
+
+def _httpx2(library: str) -> tuple[Any, Any]:
+    """The library that was asked for, and what joins it to ours."""
+    if library != "httpx2":
+        raise ConfigurationError(f"library={library!r}: it is 'httpx' or 'httpx2'")
+    try:
+        import httpx2
+    except ImportError as error:
+        raise ConfigurationError(
+            "httpx2 is not installed; an SDK that stands on it brings it, and for one on httpx"
+            " http_client() is the client"
+        ) from error
+    from prefect_governor.blocks.wire import httpx2_bridge
+
+    return httpx2, httpx2_bridge

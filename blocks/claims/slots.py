@@ -1,0 +1,210 @@
+"""Slots outside of calls: the right to have one piece of work under way under a limit, or alone."""
+
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextvars import ContextVar
+from dataclasses import replace
+from types import TracebackType
+
+from typing_extensions import Self
+
+from prefect_governor.blocks.context.scope import attribution, current_scope
+from prefect_governor.blocks.context.stopwatch import queueing
+from prefect_governor.blocks.context.waits import wait_async, wait_blocking
+from prefect_governor.blocks.errors import CallRefused, ConfigurationError, GovernorError
+from prefect_governor.blocks.records.calls import Admission, Bound, Demand
+from prefect_governor.blocks.work.runtime import Runtime
+
+_FREE = Bound(0, 0, 0)
+
+
+class Claim:
+    """Slots under limits, all at once, that may be asked for and given back again and again.
+
+    Args:
+        label: what the ledger keeps it under while it is asked for and held.
+        observe: never held back, only counted.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        keys: tuple[str, ...],
+        *,
+        label: str,
+        tags: tuple[str, ...] = (),
+        queue_timeout_seconds: float | None = None,
+        observe: bool = False,
+    ) -> None:
+        self.runtime, self.keys = runtime, keys
+        self._label, self._tags, self._observe = label, tags, observe
+        self._timeout = queue_timeout_seconds or runtime.queue_timeout_seconds
+        self._call_id: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it is asked for or held now."""
+        return self._call_id is not None
+
+    def ask(self) -> "Future[Admission]":
+        """Raises through the future: QueueTimeout, LedgerUnavailable, CallRefused."""
+        who = replace(attribution(model="", tags=self._tags), model=None, label=self._label)
+        here = current_scope.get()
+        self._call_id = uuid.uuid4().hex
+        demand = Demand(
+            self._call_id, (), self.keys, _FREE, who, observe=self._observe,
+            priority=0 if here is None else here.priority,
+        )  # fmt: skip
+        return self.runtime.desk.admit(demand, queue_timeout_seconds=self._timeout)
+
+    def give_back(self) -> "Future[None] | None":
+        """Give back what is held, or ask for it no longer. None where there is nothing to give."""
+        call_id, self._call_id = self._call_id, None
+        if call_id is None:
+            return None
+        try:
+            return self.runtime.desk.abandon(call_id)
+        except CallRefused:
+            # A desk that is closed has given everything back; in a forked child it is the parent's.
+            return None
+
+
+_holding: ContextVar[tuple[Claim, ...]] = ContextVar("prefect_governor_holding", default=())
+
+
+class Slot:
+    """See `Governor.slot` and `Governor.exclusive`. Entered once, with `with` or `async with`."""
+
+    def __init__(self, claim: Callable[[], tuple[Claim, int | None, str]]) -> None:
+        self._make = claim
+        self._claim: Claim | None = None
+
+    @classmethod
+    def of_limit(
+        cls,
+        runtime: Callable[[], Runtime],
+        name: str,
+        *,
+        tags: tuple[str, ...] = (),
+        queue_timeout_seconds: float | None = None,
+    ) -> Self:
+        """A slot of the limit called `name`."""
+
+        def claim() -> tuple[Claim, int | None, str]:
+            found = runtime()
+            limit = found.limit_named(name)
+            made = Claim(
+                found,
+                (limit.key,),
+                label=f"slot {name}",
+                tags=tags,
+                queue_timeout_seconds=queue_timeout_seconds,
+                observe=found.observe,
+            )
+            return made, limit.limit.max_concurrent, f"all slots of limit {name!r}"
+
+        return cls(claim)
+
+    @classmethod
+    def of_keys(
+        cls,
+        runtime: Callable[[], Runtime],
+        keys: Iterable[str],
+        *,
+        tags: tuple[str, ...] = (),
+        queue_timeout_seconds: float | None = None,
+    ) -> Self:
+        """All of `keys`, alone, at once or not at all."""
+        names = tuple(sorted(set(keys)))
+
+        def claim() -> tuple[Claim, int | None, str]:
+            if not all(names):
+                raise ConfigurationError("exclusive(key) needs a key that is not empty")
+            found = runtime()
+            if found.closed is not None:
+                raise CallRefused(found.closed)
+            made = Claim(
+                found,
+                tuple(found.exclusive(name) for name in names),
+                label=f"exclusive {', '.join(names)}",
+                tags=tags,
+                queue_timeout_seconds=queue_timeout_seconds,
+            )
+            return made, 1, " or ".join(f"exclusive key {name!r}" for name in names)
+
+        return cls(claim)
+
+    def __enter__(self) -> Self:
+        claim, future = self._ask()
+        try:
+            with queueing():
+                wait_blocking(future)
+        except BaseException:
+            claim.give_back()
+            raise
+        self._hold(claim)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        given = self._leave()
+        if given is not None and (error is None or isinstance(error, Exception)):
+            # The ledger has it in hand; the work inside is done whatever becomes of that.
+            with suppress(GovernorError):
+                wait_blocking(given)
+
+    async def __aenter__(self) -> Self:
+        claim, future = self._ask()
+        try:
+            with queueing():
+                await wait_async(future)
+        except BaseException:
+            claim.give_back()
+            raise
+        self._hold(claim)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        given = self._leave()
+        if given is not None and (error is None or isinstance(error, Exception)):
+            with suppress(GovernorError):
+                await wait_async(given)
+
+    def _ask(self) -> "tuple[Claim, Future[Admission]]":
+        if self._claim is not None:
+            raise ConfigurationError("this slot was entered before; make another one")
+        claim, most, what = self._make()
+        self._claim = claim
+        mine = sum(1 for each in _holding.get() if each.active and {*each.keys} & {*claim.keys})
+        if most is not None and mine >= most:
+            raise ConfigurationError(
+                f"deadlock: the code here runs inside a block that holds {what} already, so it"
+                " would wait for itself for ever; take it once, around all that needs it"
+            )
+        return claim, claim.ask()
+
+    def _hold(self, claim: Claim) -> None:
+        _holding.set((*_holding.get(), claim))
+
+    def _leave(self) -> "Future[None] | None":
+        claim = self._claim
+        assert claim is not None
+        _holding.set(tuple(each for each in _holding.get() if each is not claim))
+        return claim.give_back()
+
+
+def alone(runtime: Runtime, keys: Iterable[str]) -> AbstractAsyncContextManager[object]:
+    """`Governor.exclusive` under a governor at work; nothing where there are no keys."""
+    keys = tuple(keys)
+    return Slot.of_keys(lambda: runtime, keys) if keys else nullcontext()

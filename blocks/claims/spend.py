@@ -1,0 +1,160 @@
+"""Money for what is no model call, reserved before it is spent and settled after."""
+
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from types import TracebackType
+
+from typing_extensions import Self
+
+from prefect_governor.blocks.context.scope import attribution, current_scope
+from prefect_governor.blocks.context.stopwatch import queueing
+from prefect_governor.blocks.context.waits import wait_async, wait_blocking
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.money.usd import Money, show_usd, to_nano
+from prefect_governor.blocks.records.calls import Admission, Bound, Demand, Usage
+from prefect_governor.blocks.work.runtime import Runtime
+
+_UNSETTLED = "it was left without being settled"
+
+
+class Spend:
+    """A reservation in USD; see `Governor.reserve`. Entered once, with `with` or `async with`.
+
+    Attributes:
+        call_id: names it in the ledger, once it is entered.
+    """
+
+    def __init__(
+        self,
+        governor: Callable[[], Runtime],
+        max_usd: Money,
+        *,
+        label: str | None = None,
+        tags: tuple[str, ...] = (),
+    ) -> None:
+        self.call_id: str | None = None
+        self._governor = governor
+        self._bound = Bound(to_nano(max_usd, name="max_usd"), 0, 0)
+        self._label = label
+        self._tags = tags
+        self._runtime: Runtime | None = None
+        self._outcome: str | None = None
+        self._resolved: Future[None] | None = None
+        self._awaited = False
+
+    def settle(self, usd: Money) -> None:
+        """What it came to, more than was reserved too: that is recorded as it is, and told as an
+        event. Durable when it returns; under `async with`, when that is left.
+
+        Saying the same again does nothing.
+
+        Raises:
+            ConfigurationError: `usd` is no amount in whole nano-dollars (the reservation stands),
+                or it was settled or voided differently before.
+            LedgerUnavailable: it could not be written; it is charged in full until it can be.
+        """
+        nano = to_nano(usd, name="usd")
+        runtime, call_id = self._entered()
+        self._resolve(
+            f"settled at {show_usd(nano)}",
+            lambda: runtime.desk.settle(call_id, Usage(nano, 0, 0)),
+        )
+
+    def void(self, reason: str) -> None:
+        """It was provably not spent: the money goes back. Otherwise as `settle`."""
+        runtime, call_id = self._entered()
+        self._resolve(f"voided ({reason})", lambda: runtime.desk.void(call_id, reason))
+
+    def __enter__(self) -> Self:
+        runtime, call_id, future = self._ask()
+        try:
+            with queueing():
+                wait_blocking(future)
+        except BaseException:
+            self._abandon(runtime, call_id, future)
+            raise
+        self._runtime, self.call_id = runtime, call_id
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._outcome is None:
+            wait_blocking(self._unconfirm(error))
+
+    async def __aenter__(self) -> Self:
+        self._awaited = True
+        runtime, call_id, future = self._ask()
+        try:
+            with queueing():
+                await wait_async(future)
+        except BaseException:
+            self._abandon(runtime, call_id, future)
+            raise
+        self._runtime, self.call_id = runtime, call_id
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        resolved = self._unconfirm(error) if self._outcome is None else self._resolved
+        # Whoever is cancelled does not wait; the ledger has it in hand.
+        if resolved is not None and (error is None or isinstance(error, Exception)):
+            await wait_async(resolved)
+
+    def _ask(self) -> "tuple[Runtime, str, Future[Admission]]":
+        if self._outcome is not None or self.call_id is not None:
+            raise ConfigurationError("this reservation was entered before; make another one")
+        runtime = self._governor()
+        who = replace(attribution(model="", tags=self._tags), model=None, label=self._label)
+        here = current_scope.get()
+        accounts = runtime.accounts(who)
+        if here is not None and here.allocation is not None:
+            accounts = (here.allocation, *accounts)
+        call_id = uuid.uuid4().hex
+        demand = Demand(
+            call_id, accounts, (), self._bound, attribution=who, observe=runtime.observe,
+            priority=0 if here is None else here.priority,
+        )  # fmt: skip
+        future = runtime.desk.admit(
+            demand,
+            queue_timeout_seconds=runtime.queue_timeout_seconds,
+            pause_seconds=runtime.pause_seconds,
+        )
+        return runtime, call_id, future
+
+    def _abandon(self, runtime: Runtime, call_id: str, future: "Future[Admission]") -> None:
+        if not future.done() or future.cancelled() or future.exception() is None:
+            runtime.desk.abandon(call_id)
+
+    def _entered(self) -> tuple[Runtime, str]:
+        if self._runtime is None or self.call_id is None:
+            raise ConfigurationError(
+                "nothing is reserved yet: settle inside `with governor.reserve(…) as spend:`"
+            )
+        return self._runtime, self.call_id
+
+    def _resolve(self, outcome: str, work: "Callable[[], Future[None]]") -> None:
+        if self._outcome is not None:
+            if outcome != self._outcome:
+                raise ConfigurationError(f"it was {self._outcome} before, and is not {outcome}")
+            return
+        self._outcome = outcome
+        self._resolved = work()
+        if not self._awaited:
+            wait_blocking(self._resolved)
+
+    def _unconfirm(self, error: BaseException | None) -> "Future[None]":
+        runtime, call_id = self._entered()
+        reason = _UNSETTLED if error is None else f"{_UNSETTLED}: {type(error).__name__}"
+        self._outcome = "left unconfirmed"
+        self._resolved = runtime.desk.unconfirm(call_id, reason)
+        return self._resolved

@@ -1,0 +1,120 @@
+"""What the wire needs of a governor and of its ledger: two protocols, no implementation."""
+
+from concurrent.futures import Future
+from typing import Protocol
+
+from prefect_governor.blocks.ledger.decision.learned import Learned
+from prefect_governor.blocks.prices.prices import Price
+from prefect_governor.blocks.records.calls import (
+    Admission,
+    Attribution,
+    Demand,
+    Facts,
+    Reply,
+    ReplyKey,
+    Usage,
+)
+from prefect_governor.blocks.records.limits import Signals
+
+
+class Desk(Protocol):
+    """The process's one door to the ledger. Every future resolves after a durable commit."""
+
+    def admit(
+        self,
+        demand: Demand,
+        *,
+        queue_timeout_seconds: float | None = None,
+        pause_seconds: float = 0.0,
+    ) -> "Future[Admission]":
+        """Queue for admission. A call that is over budget waits up to `pause_seconds` for a raise,
+        holding nothing. Raises through the future: OverBudget, QueueTimeout, LedgerUnavailable."""
+
+    def is_stale(self, admission: Admission) -> bool:
+        """Whether a call was admitted too long ago to be sent now: this process stood still since,
+        and others may have taken what it held."""
+
+    def age_seconds(self, admission: Admission) -> float:
+        """How long ago a call was admitted."""
+
+    def abandon(self, call_id: str) -> "Future[None]":
+        """The caller no longer wants it: leaves the queue, or is voided if just admitted."""
+
+    def settle(
+        self,
+        call_id: str,
+        usage: Usage,
+        reply: Reply | None = None,
+        *,
+        facts: Facts | None = None,
+        signals: Signals | None = None,
+    ) -> "Future[None]":
+        """What the provider billed; with the reply and what it teaches, in one transaction."""
+
+    def void(self, call_id: str, reason: str, *, signals: Signals | None = None) -> "Future[None]":
+        """Provably not billed: the money, the slot and the rate's tokens go back. The request
+        stays counted: providers count those that they refuse."""
+
+    def unconfirm(
+        self, call_id: str, reason: str, *, signals: Signals | None = None
+    ) -> "Future[None]":
+        """Nobody knows: it stays charged at its bound, the slot is free."""
+
+    def throttled(self, limits: tuple[str, ...], retry_after_seconds: float) -> "Future[None]":
+        """The provider said 429: everyone under these limits holds for this long."""
+
+    def reply(self, key: ReplyKey) -> Reply | None:
+        """A reply kept earlier for the same call of the same item, if there is one."""
+
+
+class Governing(Protocol):
+    """The running side of a governor."""
+
+    @property
+    def desk(self) -> Desk: ...
+
+    @property
+    def queue_timeout_seconds(self) -> float | None: ...
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long a call that is over budget waits for a raise before it is refused."""
+
+    @property
+    def observe(self) -> bool:
+        """Calls are recorded and never held back."""
+
+    @property
+    def fit(self) -> bool:
+        """Whether an answer's `max_tokens` may be fitted as money runs low."""
+
+    @property
+    def output_floor_tokens(self) -> int:
+        """What no answer's `max_tokens` is fitted below."""
+
+    @property
+    def fallback_share(self) -> float | None:
+        """The spent share from which on cheaper models are asked; None for never."""
+
+    def spent_share(self, run_id: str | None = None) -> float:
+        """The largest share of a ceiling that is spent or unconfirmed, a moment old at most. Of
+        budgets with a ceiling a run, the run's."""
+
+    def learned(self, model: str) -> Learned | None:
+        """What settled calls have taught of a model, a moment old at most."""
+
+    def price_of(self, model: str, *, host: str) -> Price | None:
+        """The price of a model as LiteLLM names it (`provider/model` or bare)."""
+
+    def accounts(self, who: Attribution) -> tuple[str, ...]:
+        """Keys of the accounts that a call draws on, leaf first."""
+
+    def limits(
+        self, *, tags: tuple[str, ...], model: str, host: str, credential: str = ""
+    ) -> tuple[str, ...]:
+        """Keys of every limit that applies to a call. `credential` is a short hash of its API key:
+        the provider counts each by itself."""
+
+    def throttle_keys(self, limits: tuple[str, ...]) -> tuple[str, ...]:
+        """Of a call's limits, those that stand for its model: what a provider's 429 is about. A
+        limit of a tag or of everything holds other models too, which the provider may serve."""

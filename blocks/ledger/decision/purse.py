@@ -1,0 +1,250 @@
+"""A budget in one window, and what may be taken of it. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from prefect_governor.blocks.money.usd import show_usd
+from prefect_governor.blocks.records.calls import Bound
+
+ReservationState = Literal["reserved", "spent", "released", "unconfirmed"]
+PurseKey = tuple[str, str]
+
+# The keys of allocations begin so, and of nothing else: whoever sees one knows what it is.
+ALLOCATION_PREFIX = "alloc/"
+# The one window of an allocation's purse.
+WHOLE = "total"
+# A bound above this share of the money that is free, one in fifty, is a large one.
+_SMALL_PARTS = 50
+
+
+def is_allocation(account: str) -> bool:
+    """Whether an account's key is an allocation's."""
+    return account.startswith(ALLOCATION_PREFIX)
+
+
+def purse_of(allocation: str) -> PurseKey:
+    """The key of an allocation's purse."""
+    return (allocation, WHOLE)
+
+
+@dataclass
+class Purse:
+    """A budget in one window: an account's balance, with what is held of it.
+
+    `allocated_*` is what is set aside in it: the sum of the rests of the open allocations whose
+    `within` names it. spent + unconfirmed + reserved + allocated never exceeds the ceiling by an
+    admission or an allocation; a bill above its bound or a lowered ceiling may leave it exceeded.
+    """
+
+    account: str
+    label: str
+    name: str
+    ceiling_nano: int | None = None
+    ceiling_tokens: int | None = None
+    spent_nano: int = 0
+    unconfirmed_nano: int = 0
+    reserved_nano: int = 0
+    spent_tokens: int = 0
+    unconfirmed_tokens: int = 0
+    reserved_tokens: int = 0
+    allocated_nano: int = 0
+    allocated_tokens: int = 0
+
+    @property
+    def key(self) -> PurseKey:
+        return (self.account, self.label)
+
+    @property
+    def gone_nano(self) -> int:
+        return self.spent_nano + self.unconfirmed_nano
+
+    @property
+    def gone_tokens(self) -> int:
+        return self.spent_tokens + self.unconfirmed_tokens
+
+    def reserve(self, bound: Bound) -> None:
+        self.reserved_nano += bound.nano
+        self.reserved_tokens += bound.tokens
+
+    def release(self, bound: Bound, state: ReservationState) -> None:
+        """Take a bound out of where `state` keeps it."""
+        if state == "reserved":
+            self.reserved_nano -= bound.nano
+            self.reserved_tokens -= bound.tokens
+        else:
+            self.unconfirmed_nano -= bound.nano
+            self.unconfirmed_tokens -= bound.tokens
+        assert min(self.reserved_nano, self.reserved_tokens) >= 0, self
+        assert min(self.unconfirmed_nano, self.unconfirmed_tokens) >= 0, self
+
+    def room(self) -> tuple[int | None, int | None]:
+        """What is neither gone, reserved nor set aside, in nano-dollars and tokens; None where
+        there is no ceiling, negative where it is exceeded."""
+        nano = tokens = None
+        if self.ceiling_nano is not None:
+            nano = self.ceiling_nano - self.gone_nano - self.reserved_nano - self.allocated_nano
+        if self.ceiling_tokens is not None:
+            tokens = (
+                self.ceiling_tokens
+                - self.gone_tokens
+                - self.reserved_tokens
+                - self.allocated_tokens
+            )
+        return nano, tokens
+
+    def rest(self) -> tuple[int, int]:
+        """What is left of an allocation's purse, in nano-dollars and tokens; 0 of what it has no
+        ceiling in: of that, nothing is set aside."""
+        nano, tokens = self.room()
+        return max(0, nano or 0), max(0, tokens or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The call waits, holding nothing.
+
+    Attributes:
+        resource: what is short; calls behind it that need the same wait too.
+        bottleneck: the same in the report's words, such as "requests_per_minute".
+        why: one line for people, with the numbers.
+        until: the first instant at which asking again can help, None for "when something ends".
+        full: nobody who comes after gets any of it, however little.
+        also: what else is short.
+    """
+
+    resource: str
+    bottleneck: str
+    why: str
+    until: int | None = None
+    full: bool = False
+    also: tuple["Wait", ...] = ()
+
+    @property
+    def all(self) -> tuple["Wait", ...]:
+        """A wait for each thing that is short."""
+        return (self, *self.also)
+
+    @property
+    def short(self) -> tuple[str, ...]:
+        """All that is short."""
+        return tuple(wait.resource for wait in self.all)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Whatever ends, this call cannot be paid for. `purse` is the one that cannot."""
+
+    why: str
+    purse: PurseKey | None = None
+
+
+def money_is_low(free: int, bound: int) -> bool:
+    """Whether a bound is more than 2% of the money that is free: time to ask for less."""
+    return bound * _SMALL_PARTS > free
+
+
+def low_on(purse: Purse, bound: Bound, own: tuple[int, int]) -> bool:
+    """Whether money is low in a purse, of which `own` is set aside for the caller itself."""
+    nano, tokens = purse.room()
+    return (nano is not None and money_is_low(nano + own[0], bound.nano)) or (
+        tokens is not None and money_is_low(tokens + own[1], bound.tokens)
+    )
+
+
+def judge(
+    purse: Purse, bound: Bound, own: tuple[int, int], kept: tuple[int, int] = (0, 0)
+) -> Wait | Refused | None:
+    """P4: over budget only when what is gone, what is set aside for others and this bound exceed
+    the ceiling; what is merely reserved is waited for. `own` is what is set aside for the caller,
+    `kept` what is left to calls that have waited longer: whoever has enough of its own set aside
+    need leave nothing.
+    """
+    gone, others = purse.gone_nano, purse.allocated_nano - own[0]
+    ceiling, held = purse.ceiling_nano, purse.reserved_nano
+    if own[0] < bound.nano:
+        held += kept[0]
+    if ceiling is not None and gone + held + others + bound.nano > ceiling:
+        return _short(purse, bound, own, kept, in_tokens=False)
+    gone, others = purse.gone_tokens, purse.allocated_tokens - own[1]
+    ceiling, held = purse.ceiling_tokens, purse.reserved_tokens
+    if own[1] < bound.tokens:
+        held += kept[1]
+    if ceiling is not None and gone + held + others + bound.tokens > ceiling:
+        return _short(purse, bound, own, kept, in_tokens=True)
+    return None
+
+
+def exceeded_by(purse: Purse, bound: Bound) -> str | None:
+    """Why a purse could not pay for a bound by what is gone of it now; None where it could."""
+    if purse.ceiling_nano is not None and purse.gone_nano + bound.nano > purse.ceiling_nano:
+        return _refusal(purse, bound.nano, 0, in_tokens=False)
+    if purse.ceiling_tokens is not None and purse.gone_tokens + bound.tokens > purse.ceiling_tokens:
+        return _refusal(purse, bound.tokens, 0, in_tokens=True)
+    return None
+
+
+def what_holds(purse: Purse, *, in_tokens: bool = False, others: int | None = None) -> str:
+    """What the money of a purse went to, for people: "$1.20 spent, $0.30 unconfirmed"."""
+    if in_tokens:
+        spent, unconfirmed, reserved = (
+            purse.spent_tokens,
+            purse.unconfirmed_tokens,
+            purse.reserved_tokens,
+        )
+        aside = purse.allocated_tokens if others is None else others
+    else:
+        spent, unconfirmed, reserved = purse.spent_nano, purse.unconfirmed_nano, purse.reserved_nano
+        aside = purse.allocated_nano if others is None else others
+    show = show_tokens if in_tokens else show_usd
+    parts = (
+        (spent, "spent"),
+        (unconfirmed, "unconfirmed"),
+        (reserved, "held by reservations"),
+        (aside, "set aside in allocations"),
+    )
+    return ", ".join(f"{show(amount)} {name}" for amount, name in parts if amount)
+
+
+def show_tokens(count: int) -> str:
+    return f"{count:,} tokens"
+
+
+def _short(
+    purse: Purse, bound: Bound, own: tuple[int, int], kept: tuple[int, int], *, in_tokens: bool
+) -> Wait | Refused:
+    if in_tokens:
+        gone, reserved = purse.gone_tokens, purse.reserved_tokens
+        others, need, ceiling = purse.allocated_tokens - own[1], bound.tokens, purse.ceiling_tokens
+    else:
+        gone, reserved = purse.gone_nano, purse.reserved_nano
+        others, need, ceiling = purse.allocated_nano - own[0], bound.nano, purse.ceiling_nano
+    assert ceiling is not None
+    if gone + others + need > ceiling:
+        return Refused(_refusal(purse, need, others, in_tokens=in_tokens), purse.key)
+    show = show_tokens if in_tokens else show_usd
+    left_to = kept[1] if in_tokens else kept[0]
+    others_wait = f", {show(left_to)} kept for calls that have waited longer" if left_to else ""
+    return Wait(
+        f"purse:{purse.account}",
+        "budget_total_tokens" if in_tokens else "budget_usd",
+        f"needs {show(need)}, {show(reserved)} of the {show(ceiling)} ceiling of {_named(purse)} is"
+        f" held by reservations{others_wait}",
+    )
+
+
+def _refusal(purse: Purse, need: int, others: int, *, in_tokens: bool) -> str:
+    show = show_tokens if in_tokens else show_usd
+    ceiling = purse.ceiling_tokens if in_tokens else purse.ceiling_nano
+    assert ceiling is not None
+    gone = purse.gone_tokens if in_tokens else purse.gone_nano
+    left = max(0, ceiling - gone - others)
+    holds = what_holds(purse, in_tokens=in_tokens, others=others)
+    way_on = "allocate more" if is_allocation(purse.account) else "raise the ceiling"
+    return (
+        f"needs {show(need)}, {show(left)} of the {show(ceiling)} ceiling of {_named(purse)} is"
+        f" left (window {purse.label}{': ' if holds else ''}{holds}); {way_on} to go on"
+    )
+
+
+def _named(purse: Purse) -> str:
+    return f"{'allocation' if is_allocation(purse.account) else 'budget'} {purse.name!r}"

@@ -1,0 +1,72 @@
+"""The Model block: a model as LiteLLM names it, with how to reach it and what it costs."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+from prefect.blocks.core import Block
+
+from prefect_governor.blocks.documents.documents import load_block
+from prefect_governor.blocks.models.choice import AUTO, BLOCK, ModelChoice, first_there, named
+from prefect_governor.blocks.prices.prices import load_price
+from prefect_governor.blocks.terms.document import DOCUMENTATION_URL
+from prefect_governor.blocks.terms.model import ModelTerms
+
+
+class Model(ModelTerms, Block):
+    """A model to call through a governor.
+
+    Example:
+        ```python
+        from prefect_governor import Model
+
+        Model(name="openai/gpt-4o-mini", max_output_tokens=400).save("small")
+        ```
+    """
+
+    _block_type_name = ModelTerms.block_type_name
+    _block_type_slug = ModelTerms.block_type_slug
+    _documentation_url = DOCUMENTATION_URL
+    _description: ClassVar[str] = "A language model by its LiteLLM name, its key and its price."
+
+
+def choose(
+    name: str, *, max_output_tokens: int | None = None, timeout_seconds: float | None = None
+) -> ModelChoice:
+    """The model that a name means.
+
+    Args:
+        name: LiteLLM's name of a model, "auto", or "block:NAME" for a saved Model block.
+        max_output_tokens: the most one answer may have; the block's or 1,024 where it is None.
+        timeout_seconds: how long one request may take; the block's or 120 where it is None.
+
+    Raises ConfigurationError: no such block, no key, no price.
+    """
+    if name.startswith(BLOCK):
+        choice = _from_block(name.removeprefix(BLOCK))
+    elif name == AUTO:
+        choice = first_there()
+    else:
+        choice = named(name, "as asked")
+    choice = replace(
+        choice,
+        max_output_tokens=max_output_tokens or choice.max_output_tokens,
+        timeout_seconds=timeout_seconds or choice.timeout_seconds,
+    )
+    choice.check()
+    return choice
+
+
+def _from_block(name: str) -> ModelChoice:
+    block: Model = load_block(Model, name)
+    price = {} if block.price is None else {block.name: block.price.price(load_price(block.name))}
+    return ModelChoice(
+        block.name,
+        f"Model block {name!r}",
+        fallbacks=tuple(block.fallbacks),
+        api_base=block.api_base,
+        api_key=block.api_key,
+        max_output_tokens=block.max_output_tokens,
+        timeout_seconds=block.timeout_seconds,
+        prices=price,
+        allow_untested_provider=block.allow_untested_provider,
+    )

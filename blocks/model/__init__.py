@@ -1,1 +1,0 @@
-"""Models: prices, tokens, completion and its kin, the offline model."""

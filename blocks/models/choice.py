@@ -1,0 +1,145 @@
+"""Which model a run calls: by LiteLLM's name, or the first that is there."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import httpx
+from pydantic import SecretStr
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.models.completion import CHAT_MODES, TESTED_PROVIDERS
+from prefect_governor.blocks.prices.prices import OFFLINE, OFFLINE_PRICE, Price, load_price
+
+AUTO = "auto"
+BLOCK = "block:"
+
+# A model on one's own machine is billed by nobody; the nominal price is the offline model's.
+OLLAMA_PRICE = OFFLINE_PRICE
+
+DEFAULT_MAX_OUTPUT_TOKENS = 1024
+DEFAULT_TIMEOUT_SECONDS = 120.0
+
+# The variable that holds the key of a provider, by the prefix of LiteLLM's model names.
+KEY_VARIABLES = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "gemini": "GEMINI_API_KEY",
+    "openrouter": "OPENROUTER_API_KEY",
+    "together_ai": "TOGETHERAI_API_KEY",
+    "groq": "GROQ_API_KEY",
+    "deepseek": "DEEPSEEK_API_KEY",
+    "mistral": "MISTRAL_API_KEY",
+    "xai": "XAI_API_KEY",
+}
+# What `auto` takes where a provider's key is there, in this order.
+AUTO_MODELS = (
+    ("OPENAI_API_KEY", "openai/gpt-4o-mini"),
+    ("ANTHROPIC_API_KEY", "anthropic/claude-haiku-4-5"),
+    ("GEMINI_API_KEY", "gemini/gemini-2.5-flash-lite"),
+    ("GROQ_API_KEY", "groq/openai/gpt-oss-20b"),
+    ("MISTRAL_API_KEY", "mistral/mistral-small-latest"),
+    ("DEEPSEEK_API_KEY", "deepseek/deepseek-chat"),
+)
+_OLLAMA_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model to call, how to reach it, and what else to try when it fails.
+
+    `why` says in a person's words how it was chosen.
+    """
+
+    name: str
+    why: str
+    fallbacks: tuple[str, ...] = ()
+    api_base: str | None = None
+    api_key: SecretStr | None = None
+    max_output_tokens: int = DEFAULT_MAX_OUTPUT_TOKENS
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    allow_untested_provider: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.fallbacks)
+
+    def price_of(self, name: str) -> Price | None:
+        return self.prices.get(name) or load_price(name)
+
+    def check(self) -> None:
+        """Raises ConfigurationError where a key or a price is missing, or where a call of the
+        model would be refused whatever it says."""
+        for name in self.names:
+            price = self.price_of(name)
+            provider = _provider(name, load_price(name))
+            if provider not in TESTED_PROVIDERS and not self.allow_untested_provider:
+                raise ConfigurationError(
+                    f"{name}: {provider!r} is not one of the providers that are proven to send"
+                    f" through the governor ({', '.join(sorted(TESTED_PROVIDERS))}); reach it"
+                    " through an OpenAI-compatible gateway: openai/MODEL in a Model block with"
+                    f" api_base, named with --model {BLOCK}NAME, where `allow_untested_provider`"
+                    " accepts it all the same"
+                )
+            variable = KEY_VARIABLES.get(provider)
+            keyless = self.api_base or (provider == "openai" and _openai_base())
+            if not (self.api_key or keyless) and variable and not os.environ.get(variable):
+                raise ConfigurationError(
+                    f"no key for {name}: set {variable}, give one in a Model block and name it"
+                    f" with --model {BLOCK}NAME, or use --model {OFFLINE}, which needs none"
+                )
+            if price is None:
+                raise ConfigurationError(
+                    f"no price is known for {name}, so its cost cannot be held under a ceiling:"
+                    " give the price in a Model block (price) and name it with"
+                    f" --model {BLOCK}NAME"
+                )
+            if price.mode not in CHAT_MODES:
+                raise ConfigurationError(
+                    f"{name} is a model for {price.mode}, not for chat: name a chat model"
+                )
+
+
+def _provider(name: str, price: Price | None) -> str:
+    """Whose model a name means, as LiteLLM reads it: the prefix that it knows, else the provider
+    that it has the model's price from, else OpenAI."""
+    prefix, slash, _ = name.partition("/")
+    if slash and prefix in TESTED_PROVIDERS:
+        return prefix
+    if price is not None and price.provider is not None:
+        return price.provider
+    return prefix if slash else "openai"
+
+
+def named(name: str, why: str) -> ModelChoice:
+    """A model by LiteLLM's name. `why` in a person's words."""
+    prices = {OFFLINE: OFFLINE_PRICE} if name == OFFLINE else {}
+    return ModelChoice(name, why, prices=prices)
+
+
+def first_there() -> ModelChoice:
+    """What `auto` means: the first model that is there."""
+    for variable, name in AUTO_MODELS:
+        if os.environ.get(variable):
+            return named(name, f"{variable} is set")
+    base = os.environ.get("OLLAMA_API_BASE", "http://localhost:11434").rstrip("/")
+    local = _ollama_model(base)
+    if local is not None:
+        name = f"ollama/{local}"
+        return ModelChoice(name, f"Ollama runs at {base}", prices={name: OLLAMA_PRICE})
+    return named(OFFLINE, "no key is set and no Ollama runs here")
+
+
+def _openai_base() -> str | None:
+    """An OpenAI-compatible server of one's own may need no key."""
+    return os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE")
+
+
+def _ollama_model(base: str) -> str | None:
+    """The first model that a local Ollama has."""
+    try:
+        found = httpx.get(f"{base}/api/tags", timeout=_OLLAMA_SECONDS).raise_for_status().json()
+        return str(found["models"][0]["name"])
+    except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError):
+        return None

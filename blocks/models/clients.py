@@ -1,0 +1,228 @@
+"""The HTTP clients that LiteLLM is handed: their transport is ours, so nothing is sent beside it.
+
+One pool of connections an event loop (and one for all synchronous code), kept for the life of the
+loop and never closed under a running call.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+from urllib.request import getproxies
+
+import httpx
+
+from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
+
+# Wide enough that the ledger alone decides how many calls are open.
+POOL = httpx.Limits(max_connections=None, max_keepalive_connections=2000, keepalive_expiry=5.0)
+
+# Requests of the running completion that came through here.
+requests_seen: ContextVar[list[str] | None] = ContextVar("requests_seen", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a client is for. `offline`: the model in the package, no network."""
+
+    provider: str
+    api_base: str | None
+    api_key: str | None = field(repr=False)
+    offline: bool = False
+    openai: bool = True
+
+
+@dataclass
+class _Held:
+    inner: Any
+    clients: dict[Wanted, Any] = field(default_factory=dict)
+
+
+_lock = threading.Lock()
+_by_loop: dict[asyncio.AbstractEventLoop, _Held] = {}
+_blocking: list[_Held] = []
+# What a forked child inherits and must neither use nor close: its parent talks over it. (A loop
+# that is collected takes its sockets out of an epoll that both have.)
+_parents: list[object] = []
+
+
+def async_pool() -> httpx.AsyncBaseTransport:
+    """What sends, beneath the governed transport: through the environment's proxies, if any."""
+    return _ProxiedAsync() if getproxies() else httpx.AsyncHTTPTransport(limits=POOL)
+
+
+def blocking_pool() -> httpx.BaseTransport:
+    return _ProxiedBlocking() if getproxies() else httpx.HTTPTransport(limits=POOL)
+
+
+def async_client(wanted: Wanted) -> Any:
+    """The client of the running loop: an `AsyncOpenAI` or LiteLLM's `AsyncHTTPHandler`."""
+    loop = asyncio.get_running_loop()
+    with _lock:
+        held = _by_loop.get(loop)
+        if held is None:
+            # A closed loop's connections died with it.
+            for each in [each for each in _by_loop if each.is_closed()]:
+                del _by_loop[each]
+            held = _by_loop[loop] = _Held(async_pool())
+        return _of(held, wanted, _async_client)
+
+
+def blocking_client(wanted: Wanted) -> Any:
+    """The client of all synchronous code: an `OpenAI` or LiteLLM's `HTTPHandler`."""
+    with _lock:
+        if not _blocking:
+            _blocking.append(_Held(blocking_pool()))
+        return _of(_blocking[0], wanted, _blocking_client)
+
+
+def _after_fork() -> None:
+    global _lock
+    # Somebody may have held it during the fork.
+    _lock = threading.Lock()
+    _parents.extend([*_by_loop.items(), *_blocking])
+    _by_loop.clear()
+    _blocking.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+async def aclose_clients() -> None:
+    """Closes the running loop's connections. For whoever ends a loop and has no call open."""
+    with _lock:
+        held = _by_loop.pop(asyncio.get_running_loop(), None)
+    if held is not None:
+        await held.inner.aclose()
+
+
+def _of(held: _Held, wanted: Wanted, make: Callable[[Any, Wanted], Any]) -> Any:
+    client = held.clients.get(wanted)
+    if client is None:
+        client = held.clients[wanted] = make(held.inner, wanted)
+    return client
+
+
+def _async_client(inner: Any, wanted: Wanted) -> Any:
+    if wanted.offline:
+        from prefect_governor.blocks.offline.transport import OfflineTransport
+
+        inner = OfflineTransport()
+    transport = _SeenAsync(GovernedAsyncTransport(inner, provider=wanted.provider))
+    if wanted.openai:
+        from openai import AsyncOpenAI
+
+        return _once(AsyncOpenAI)(
+            api_key=wanted.api_key,
+            base_url=wanted.api_base,
+            max_retries=0,
+            http_client=httpx.AsyncClient(transport=transport, follow_redirects=True),
+        )
+    return _handler_class()(transport=transport)
+
+
+def _blocking_client(inner: Any, wanted: Wanted) -> Any:
+    if wanted.offline:
+        from prefect_governor.blocks.offline.transport import OfflineSyncTransport
+
+        inner = OfflineSyncTransport()
+    transport = _SeenBlocking(GovernedTransport(inner, provider=wanted.provider))
+    client = httpx.Client(transport=transport, follow_redirects=True)
+    if wanted.openai:
+        from openai import OpenAI
+
+        return _once(OpenAI)(
+            api_key=wanted.api_key, base_url=wanted.api_base, max_retries=0, http_client=client
+        )
+    from litellm.llms.custom_httpx.http_handler import HTTPHandler
+
+    return HTTPHandler(client=client)
+
+
+@lru_cache(maxsize=2)
+def _once(client: Any) -> Any:
+    """A class of OpenAI's clients that never sends again by itself: LiteLLM sets the retries of the
+    client that it is handed, for embeddings to 2 whatever it was told."""
+
+    class Once(client):  # type: ignore[misc]
+        @property
+        def max_retries(self) -> int:
+            return 0
+
+        @max_retries.setter
+        def max_retries(self, value: int) -> None:
+            pass
+
+    Once.__name__ = client.__name__
+    return Once
+
+
+def _handler_class() -> Any:
+    from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
+
+    class GovernedHandler(AsyncHTTPHandler):
+        """LiteLLM's handler sends a request again, through a client of its own, when a connection
+        breaks: the first may have been billed, and the second would pass no governor."""
+
+        def create_client(self, *args: Any, **kwargs: Any) -> httpx.AsyncClient:
+            broken = sys.exc_info()[1]
+            if broken is not None:
+                raise broken
+            return super().create_client(*args, **kwargs)
+
+    return GovernedHandler
+
+
+class _ProxiedAsync(httpx.AsyncBaseTransport):
+    """Sends as an httpx client does, which alone knows HTTPS_PROXY, NO_PROXY and their kin."""
+
+    def __init__(self) -> None:
+        self._client = httpx.AsyncClient(limits=POOL)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._client.send(request, stream=True)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+class _ProxiedBlocking(httpx.BaseTransport):
+    def __init__(self) -> None:
+        self._client = httpx.Client(limits=POOL)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._client.send(request, stream=True)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class _SeenAsync(httpx.AsyncBaseTransport):
+    """Notes that a request came through. The pool beneath is shared, so it is not closed here."""
+
+    def __init__(self, governed: GovernedAsyncTransport) -> None:
+        self._governed = governed
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        _note(request)
+        return await self._governed.handle_async_request(request)
+
+
+class _SeenBlocking(httpx.BaseTransport):
+    def __init__(self, governed: GovernedTransport) -> None:
+        self._governed = governed
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        _note(request)
+        return self._governed.handle_request(request)
+
+
+def _note(request: httpx.Request) -> None:
+    seen = requests_seen.get()
+    if seen is not None:
+        seen.append(request.url.path)

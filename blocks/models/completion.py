@@ -1,0 +1,136 @@
+"""LiteLLM's `completion` and `acompletion` under a governor: its names, arguments and replies.
+
+LiteLLM is handed a client whose transport is ours (`wire.transport`), where the call is admitted
+and settled. What would send beside it is refused, and its own retries are off.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect_governor.blocks.context.governing import Governing
+from prefect_governor.blocks.models.calls import (
+    REFUSED_ARGUMENTS,
+    Prepared,
+    came_through,
+    check_mode,
+    taken,
+    under,
+    unwrapped,
+    watched,
+)
+from prefect_governor.blocks.models.clients import Wanted, async_client, blocking_client
+from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.providers import (
+    LITELLM_CLIENT,
+    OPENAI_CLIENT,
+    TESTED_PROVIDERS,
+    as_openai,
+    for_openai,
+    provider_of,
+)
+
+__all__ = [
+    "CHAT_MODES",
+    "LITELLM_CLIENT",
+    "OPENAI_CLIENT",
+    "REFUSED_ARGUMENTS",
+    "TESTED_PROVIDERS",
+    "acompletion",
+    "acompletion_under",
+    "completion",
+    "completion_under",
+]
+
+CHAT_MODES = (None, "chat", "completion")
+
+
+async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any:
+    """`litellm.acompletion` under the governor of the context.
+
+    `model` is a LiteLLM name whose provider is on the tested list (`TESTED_PROVIDERS`); with
+    `allow_untested_provider=True` any other: what it sends through the governor is governed, and
+    if nothing of it came through, NotGoverned is raised once it has answered. Set `max_tokens`: a
+    call without an upper bound is refused. Returns LiteLLM's own reply, a stream with
+    `stream=True`.
+
+    Raises a CallRefused (NotGoverned, NotPriced, NotBounded, OverBudget, QueueTimeout, RunStopped,
+    LedgerUnavailable) before anything is spent; ConfigurationError for a missing key; LiteLLM's
+    errors for what the provider answers.
+    """
+    call = _prepare(model, kwargs)
+    with watched() as seen, unwrapped():
+        reply = await litellm().acompletion(
+            model=call.model, messages=list(messages), client=async_client(call.wanted),
+            **call.arguments,
+        )  # fmt: skip
+        # Some providers' streams are only asked for when they are first read: here, at once.
+        if not seen and hasattr(reply, "fetch_stream"):
+            await reply.fetch_stream()
+    return came_through(reply, seen, model)
+
+
+def completion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any:
+    """`acompletion` for synchronous code: the calling thread waits."""
+    call = _prepare(model, kwargs)
+    with watched() as seen, unwrapped():
+        reply = litellm().completion(
+            model=call.model, messages=list(messages), client=blocking_client(call.wanted),
+            **call.arguments,
+        )  # fmt: skip
+        if not seen and hasattr(reply, "fetch_sync_stream"):
+            reply.fetch_sync_stream()
+    return came_through(reply, seen, model)
+
+
+async def acompletion_under(
+    governing: Governing,
+    model: str,
+    messages: Sequence[Any],
+    *,
+    tags: Sequence[str] = (),
+    **kwargs: Any,
+) -> Any:
+    """`acompletion` under this governor, whatever the context's is. `tags` are added to those of
+    the context."""
+    with under(governing, tags):
+        return await acompletion(model, messages, **kwargs)
+
+
+def completion_under(
+    governing: Governing,
+    model: str,
+    messages: Sequence[Any],
+    *,
+    tags: Sequence[str] = (),
+    **kwargs: Any,
+) -> Any:
+    """`completion` under this governor, whatever the context's is."""
+    with under(governing, tags):
+        return completion(model, messages, **kwargs)
+
+
+def _prepare(model: str, kwargs: dict[str, Any]) -> Prepared:
+    untested = kwargs.pop("allow_untested_provider", False) is True
+    given = taken(kwargs)
+    provider = provider_of(model, allow_untested=untested)
+    check_mode(
+        model, CHAT_MODES, "not for chat completions; use `responses`, `embedding` or a chat model"
+    )
+    arguments = {
+        **given.arguments,
+        # Both would send to other paths, with clients of LiteLLM's own.
+        "_skip_responses_api_bridge": True,
+        "_skip_mcp_handler": True,
+    }
+    if provider in OPENAI_CLIENT:
+        name, wanted = for_openai(provider, model, given.api_base, given.api_key)
+        return Prepared(name, wanted, arguments)
+    if provider not in TESTED_PROVIDERS and provider in litellm().openai_compatible_providers:
+        name, wanted = as_openai(provider, model, given.api_base, given.api_key)
+        return Prepared(name, wanted, arguments)
+    if given.api_base is not None:
+        arguments["api_base"] = given.api_base
+    if given.api_key is not None:
+        arguments["api_key"] = given.api_key
+    # The key and the base go with each request, so one client serves them all.
+    return Prepared(model, Wanted(provider, None, None, openai=False), arguments)

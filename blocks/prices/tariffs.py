@@ -1,0 +1,218 @@
+"""What a call costs under a price: exact Decimals in USD a token, summed and rounded up once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from prefect_governor.blocks.money.usd import EXACT, round_up
+
+ZERO = Decimal(0)
+
+# Service tiers that cost what the standard one costs, as OpenAI and Groq name them in a reply.
+STANDARD_TIERS = frozenset({"default", "standard", "scale", "on_demand"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """USD a token. `None` where the price names none: cached input then costs what input does,
+    and what is written to a cache for an hour what is written for minutes."""
+
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal | None = None
+    cache_write: Decimal | None = None
+    reasoning_output: Decimal | None = None
+    cache_write_long: Decimal | None = None
+
+    @property
+    def cached(self) -> Decimal:
+        return self.input if self.cached_input is None else self.cached_input
+
+    @property
+    def written(self) -> Decimal:
+        return self.input if self.cache_write is None else max(self.cache_write, self.input)
+
+    @property
+    def written_long(self) -> Decimal:
+        return max(self.cache_write_long or self.written, self.written)
+
+    @property
+    def reasoning(self) -> Decimal:
+        return self.output if self.reasoning_output is None else self.reasoning_output
+
+    def dearest(self, other: "Rates") -> "Rates":
+        """The dearer of both, part by part."""
+        return Rates(
+            input=max(self.input, other.input),
+            output=max(self.output, other.output),
+            cached_input=max(self.cached, other.cached),
+            cache_write=_highest(self.cache_write, other.cache_write),
+            reasoning_output=max(self.reasoning, other.reasoning),
+            cache_write_long=_highest(self.cache_write_long, other.cache_write_long),
+        )
+
+    def times(self, factor: Decimal) -> "Rates":
+        """Every rate multiplied."""
+
+        def scaled(rate: Decimal | None) -> Decimal | None:
+            return None if rate is None else EXACT.multiply(rate, factor)
+
+        return Rates(
+            input=EXACT.multiply(self.input, factor),
+            output=EXACT.multiply(self.output, factor),
+            cached_input=scaled(self.cached_input),
+            cache_write=scaled(self.cache_write),
+            reasoning_output=scaled(self.reasoning_output),
+            cache_write_long=scaled(self.cache_write_long),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """Rates, and others for requests whose input tokens exceed a threshold (ascending)."""
+
+    rates: Rates
+    above: tuple[tuple[int, Rates], ...] = ()
+
+    def at(self, input_tokens: int) -> Rates:
+        """What a request of so many input tokens is billed at."""
+        found = self.rates
+        for threshold, rates in self.above:
+            if input_tokens > threshold:
+                found = rates
+        return found
+
+    def times(self, factor: Decimal) -> "Tariff":
+        """Every rate multiplied."""
+        above = tuple((threshold, rates.times(factor)) for threshold, rates in self.above)
+        return Tariff(self.rates.times(factor), above)
+
+    def up_to(self, input_tokens: int) -> Rates:
+        """The dearest that a request of at most so many input tokens can be billed at."""
+        found = self.rates
+        for threshold, rates in self.above:
+            if input_tokens > threshold:
+                found = found.dearest(rates)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A model's price. `service` holds the tariffs of the service tiers that it names."""
+
+    standard: Tariff
+    service: Mapping[str, Tariff] = field(default_factory=dict)
+    request_fee: Decimal = ZERO
+    provider: str | None = None
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    mode: str | None = None
+
+    @property
+    def input(self) -> Decimal:
+        return self.standard.rates.input
+
+    @property
+    def output(self) -> Decimal:
+        return self.standard.rates.output
+
+    @property
+    def cached_input(self) -> Decimal:
+        return self.standard.rates.cached
+
+    @property
+    def tiers(self) -> tuple[tuple[int, Rates], ...]:
+        return self.standard.above
+
+    def tariffs(self, service_tier: str | None) -> tuple[Tariff, ...]:
+        """Those that a reply's (or a request's) service tier may stand for.
+
+        `None`, "auto" and a tier that the price does not name may be any of them.
+        """
+        if service_tier in STANDARD_TIERS:
+            return (self.standard,)
+        if service_tier is not None and service_tier in self.service:
+            return (self.service[service_tier],)
+        return (self.standard, *self.service.values())
+
+
+@dataclass(frozen=True, slots=True)
+class UsageParts:
+    """What a reply was billed for. Cached and written tokens are parts of `input_tokens`,
+    reasoning tokens of `output_tokens`.
+
+    `cache_write_tokens` are all that were written to a cache, `cache_write_short_tokens` those of
+    them that are known to have been written for minutes; the others are billed as for an hour,
+    where that has a price of its own.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    cache_write_short_tokens: int = 0
+
+
+def cost_usd(price: Price, usage: UsageParts, *, service_tier: str | None = "default") -> Decimal:
+    """The exact cost of a call in USD.
+
+    The billed input tokens choose the context tier. Where the service tier leaves several tariffs
+    open, the dearest total is taken: what was spent is never understated.
+    """
+    return max(
+        _sum(tariff.at(usage.input_tokens), usage, price.request_fee)
+        for tariff in price.tariffs(service_tier)
+    )
+
+
+def cost(price: Price, usage: UsageParts, *, service_tier: str | None = "default") -> int:
+    """The cost of a call in nano-dollars: `cost_usd`, rounded up once."""
+    return round_up(cost_usd(price, usage, service_tier=service_tier))
+
+
+def bound_cost(
+    price: Price,
+    input_tokens: int,
+    output_tokens: int,
+    *,
+    service_tier: str | None = "default",
+    cache_writes: bool = True,
+) -> int:
+    """The most, in nano-dollars, that a call of at most so many tokens can cost.
+
+    The dearest of every context tier that the input can reach, of every tariff that the service
+    tier leaves open, of input that is fresh, cached or (`cache_writes`) written to a cache.
+    """
+    highest = ZERO
+    for tariff in price.tariffs(service_tier):
+        rates = tariff.up_to(input_tokens)
+        inputs = [rates.input, rates.cached]
+        if cache_writes:
+            inputs.append(rates.written_long)
+        total = EXACT.add(
+            EXACT.multiply(Decimal(input_tokens), max(inputs)),
+            EXACT.multiply(Decimal(output_tokens), max(rates.output, rates.reasoning)),
+        )
+        highest = max(highest, EXACT.add(total, price.request_fee))
+    return round_up(highest)
+
+
+def _sum(rates: Rates, usage: UsageParts, fee: Decimal) -> Decimal:
+    fresh = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
+    total = fee
+    for tokens, rate in (
+        (fresh, rates.input),
+        (usage.cached_input_tokens, rates.cached),
+        (usage.cache_write_short_tokens, rates.written),
+        (usage.cache_write_tokens - usage.cache_write_short_tokens, rates.written_long),
+        (usage.output_tokens - usage.reasoning_tokens, rates.output),
+        (usage.reasoning_tokens, rates.reasoning),
+    ):
+        total = EXACT.add(total, EXACT.multiply(Decimal(tokens), rate))
+    return total
+
+
+def _highest(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    known = [each for each in (one, other) if each is not None]
+    return max(known) if known else None

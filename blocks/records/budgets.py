@@ -1,0 +1,67 @@
+"""A budget and its allocations, as the ledger has them. Plain values: no I/O, no clock.
+
+Money is nano-dollars (int), tokens are ints.
+"""
+
+from dataclasses import dataclass
+
+from prefect_governor.blocks.money.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A budget as the ledger knows it. `version` orders the documents it came from."""
+
+    key: str
+    name: str
+    ceiling_nano: int | None
+    ceiling_tokens: int | None
+    window: Window = "total"
+    time_zone: str = "UTC"
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """A part of a chain of budgets, set aside for one consumer.
+
+    Its ceiling and what was spent of it stand in an account and a purse of its own, `key`; what is
+    left of it is held in every purse of `within` (account, window label; nearest first), where it
+    was set aside. Calls under it draw on those very windows, whatever the time is by then.
+
+    Attributes:
+        label: what it is for, in people's words.
+        group: allocations of one group (a run's) give back to and redraw from each other.
+        elastic: it redraws, and others of its group may redraw from it; a fixed one (the closing
+            synthesis) does neither.
+        owner: the process at whose death its rest returns; None where it outlives its maker (a
+            shard on another machine).
+        closed: its rest was given back; calls still in flight settle into it all the same.
+    """
+
+    key: str
+    label: str
+    within: tuple[tuple[str, str], ...]
+    group: str | None = None
+    elastic: bool = False
+    owner: str | None = None
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """An account's figures in its current window."""
+
+    key: str
+    name: str
+    window: str
+    ceiling_nano: int | None
+    ceiling_tokens: int | None
+    spent_nano: int = 0
+    unconfirmed_nano: int = 0
+    reserved_nano: int = 0
+    spent_tokens: int = 0
+    unconfirmed_tokens: int = 0
+    reserved_tokens: int = 0
+    allocated_nano: int = 0
+    allocated_tokens: int = 0

@@ -1,0 +1,87 @@
+"""A governor, as people write it: one budget, limits, and what else holds for its calls."""
+
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict, Field, SecretStr, field_validator
+
+from prefect_governor.blocks.terms.budget import BudgetTerms
+from prefect_governor.blocks.terms.document import DocumentTerms
+from prefect_governor.blocks.terms.form import plain
+from prefect_governor.blocks.terms.limit import Limit
+
+Mode = Literal["enforce", "observe"]
+WhenSpent = Literal["stop", "pause", "fallback"]
+
+
+class GovernorTerms(DocumentTerms):
+    """One budget, and limits on how many at once and how fast."""
+
+    block_type_name: ClassVar[str] = "Governor"
+    block_type_slug: ClassVar[str] = "governor"
+    block_class: ClassVar[str] = "Governor"
+
+    # No message of a value that is not valid may show the secret in ledger_url.
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
+
+    budget: BudgetTerms
+    limits: list[Limit] = Field(
+        default_factory=list,
+        title="Limits",
+        description="How many calls at once and how fast, by tag or model.",
+    )
+    queue_timeout_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        title="Queue timeout in seconds",
+        description="How long a call may wait to be admitted. Empty: as long as it takes.",
+        json_schema_extra=plain,
+    )
+    mode: Mode = Field(
+        default="enforce",
+        title="Mode",
+        description=(
+            "'observe' records every call, holds none back, and says which would have waited or"
+            " been refused."
+        ),
+    )
+    when_spent: WhenSpent = Field(
+        default="stop",
+        title="When spent",
+        description=(
+            "What a call does that the budget cannot pay for: 'stop' refuses it, 'pause' waits for"
+            " a raise, 'fallback' asks the Model's cheaper fallbacks before it comes to that."
+        ),
+    )
+    pause_timeout_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        le=30 * 86_400,
+        title="Pause timeout in seconds",
+        description="How long a call waits for a raise when spent means 'pause'.",
+    )
+    fallback_share: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        title="Fallback share",
+        description="The spent share (0 to 1) from which on 'fallback' asks cheaper models.",
+    )
+    ledger_url: SecretStr | None = Field(
+        default=None,
+        title="Ledger URL",
+        description=(
+            "A PostgreSQL that all machines reach: postgresql://user:password@host/database."
+            " Empty: the ledger of the machine, under PREFECT_HOME."
+        ),
+        json_schema_extra=plain,
+    )
+
+    @field_validator("ledger_url")
+    @classmethod
+    def _on_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None or not url.get_secret_value().strip():
+            # What the form leaves empty.
+            return None
+        if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("begins with postgresql://, as in postgresql://user@host/database")
+        return url

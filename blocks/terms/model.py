@@ -1,0 +1,65 @@
+"""A model, as people write it: LiteLLM's name of it, how it is reached and what it costs."""
+
+from typing import ClassVar
+
+from pydantic import Field, SecretStr
+
+from prefect_governor.blocks.terms.document import DocumentTerms
+from prefect_governor.blocks.terms.form import plain
+from prefect_governor.blocks.terms.price import PriceOverride
+
+
+class ModelTerms(DocumentTerms):
+    """A model to call through a governor."""
+
+    block_type_name: ClassVar[str] = "Governor Model"
+    block_type_slug: ClassVar[str] = "governor-model"
+    block_class: ClassVar[str] = "Model"
+
+    name: str = Field(
+        title="Model name",
+        description="As LiteLLM names it, such as 'openai/gpt-4o-mini'.",
+        min_length=1,
+    )
+    fallbacks: list[str] = Field(
+        default_factory=list,
+        title="Fallbacks",
+        description="Models to try in turn when this one fails, each admitted anew.",
+    )
+    api_base: str | None = Field(
+        default=None,
+        title="API base",
+        description="Base URL of an OpenAI-compatible server or gateway. Empty: the provider's.",
+        json_schema_extra=plain,
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        title="API key",
+        description=(
+            "Empty: the environment variable that LiteLLM knows, such as OPENAI_API_KEY, where the"
+            " flow runs."
+        ),
+        json_schema_extra=plain,
+    )
+    price: PriceOverride | None = Field(
+        default=None,
+        title="Price",
+        description="What it costs, where LiteLLM's price map does not know it or is wrong.",
+    )
+    max_output_tokens: int = Field(
+        default=1024,
+        ge=1,
+        title="Max output tokens",
+        description="The most that one answer may have; a call's bound is taken with it.",
+    )
+    timeout_seconds: float = Field(
+        default=120.0, gt=0, title="Timeout in seconds", description="For one request."
+    )
+    allow_untested_provider: bool = Field(
+        default=False,
+        title="Allow an untested provider",
+        description=(
+            "Call it although it is not proven that every request of its provider passes the"
+            " governor. What does not pass is neither counted nor held back."
+        ),
+    )

@@ -1,0 +1,183 @@
+"""Gemini's own API: `POST …/models/{model}:generateContent` and `:streamGenerateContent`.
+
+What a request may hold is in `gemini_rules`; here is what it may cost. The model stands in the
+path. There is no local tokenizer: a token has at least a byte, which is the bound.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import prefect_governor.blocks.wire.dialects.gemini.rules as rules
+from prefect_governor.blocks.errors import NotBounded
+from prefect_governor.blocks.prices.tariffs import Price
+from prefect_governor.blocks.wire.dialects.gemini.replies import Chunks, GenerateStream
+from prefect_governor.blocks.wire.requests.bodies import (
+    MESSAGE_OVERHEAD_TOKENS,
+    REQUEST_OVERHEAD_TOKENS,
+    TOOL_OVERHEAD_TOKENS,
+    read_fields,
+    whole_number,
+    write,
+)
+from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
+
+_PATH = re.compile(r"/models/(?P<model>[^/:]+):(?P<verb>generateContent|streamGenerateContent)/?$")
+
+
+class Gemini(Dialect):
+    """`POST …/models/{model}:generateContent`, plain, as server-sent events or as a JSON array."""
+
+    name = "Gemini generateContent"
+    provider = "gemini"
+
+    def matches(self, method: str, path: str) -> bool:
+        return method == "POST" and _PATH.search(path) is not None
+
+    def open(self, body: bytes, *, path: str = "") -> CallRequest:
+        """Raises NotBounded where the path names no model or the body is no JSON object."""
+        found = _PATH.search(path)
+        if found is None:
+            raise NotBounded("the request's path names no model, so its cost has no bound")
+        streamed = found["verb"] == "streamGenerateContent"
+        return CallRequest(found["model"], _camel(read_fields(body)), streamed)
+
+    def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
+        """The bound, and the body to send. Raises NotBounded, naming the field, part or tool."""
+        fields = dict(request.fields)
+        _check(fields, rules.FIELDS, rules.REFUSED_FIELDS)
+        config = fields["generationConfig"] = _camel(_object(fields, "generationConfig"))
+        _check(config, rules.CONFIG_FIELDS, rules.REFUSED_CONFIG)
+        if config.get("responseModalities") not in (None, ["TEXT"], ["text"]):
+            raise NotBounded("`responseModalities` other than text have no bound")
+        limit = config.get("maxOutputTokens")
+        if limit is None:
+            raise NotBounded(
+                "the output has no bound: set generationConfig.maxOutputTokens (max_tokens), or "
+                "the Model block's `max_output_tokens`"
+            )
+        output = whole_number(limit, "maxOutputTokens")
+        answers = whole_number(config.get("candidateCount") or 1, "candidateCount")
+        contents, tools = _contents(fields), _tools(fields)
+        body = write(fields)
+        fitted = answers == 1 and not request.streamed
+        return CallPlan(
+            body=body,
+            input_tokens=len(body)
+            + REQUEST_OVERHEAD_TOKENS
+            + MESSAGE_OVERHEAD_TOKENS * contents
+            + TOOL_OVERHEAD_TOKENS * tools,
+            output_tokens=output * answers,
+            streamed=request.streamed,
+            output_limit=output if answers == 1 else None,
+            least_output_tokens=_thinking_tokens(config) + 1 if fitted else None,
+        )
+
+    def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
+        fields = json.loads(plan.body)
+        fields["generationConfig"]["maxOutputTokens"] = output_tokens
+        return replace(
+            plan, body=write(fields), output_tokens=output_tokens, output_limit=output_tokens
+        )
+
+    def read(self, body: bytes) -> Billed | None:
+        """Of a stream that was not asked for as events, the parts come as one JSON array."""
+        try:
+            reply = json.loads(body)
+        except (ValueError, RecursionError):
+            return None
+        chunks = Chunks()
+        for chunk in reply if isinstance(reply, list) else [reply]:
+            chunks.take(chunk)
+        return chunks.billed()
+
+    def stream(self, plan: CallPlan) -> GenerateStream:
+        return GenerateStream()
+
+
+def _camel(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Names as Gemini's JSON has them; it takes `max_output_tokens` for `maxOutputTokens` too.
+
+    Raises NotBounded where one stands twice: nobody knows which is read.
+    """
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        head, *rest = name.split("_")
+        camel = head + "".join(part[:1].upper() + part[1:] for part in rest)
+        if camel in found:
+            raise NotBounded(f"`{camel}` is given twice, so the call has no bound")
+        found[camel] = value
+    return found
+
+
+def _check(fields: Mapping[str, Any], allowed: frozenset[str], refused: Mapping[str, str]) -> None:
+    for name, value in fields.items():
+        if value is None:
+            continue
+        if name in refused:
+            raise NotBounded(f"`{name}` has no bound: {refused[name]}. Leave it out")
+        if name not in allowed:
+            raise NotBounded(
+                f"`{name}` is no field whose cost is known here, so the call has no bound. "
+                "Leave it out of the request"
+            )
+
+
+def _object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = fields.get(name) or {}
+    if not isinstance(value, dict):
+        raise NotBounded(f"`{name}` must be an object")
+    return value
+
+
+def _contents(fields: Mapping[str, Any]) -> int:
+    """Checks every part; returns how many contents there are, the instruction among them."""
+    contents = fields.get("contents")
+    if isinstance(contents, dict):
+        contents = [contents]
+    if not isinstance(contents, list) or not all(isinstance(each, dict) for each in contents):
+        raise NotBounded("`contents` is not a list of contents, so the call has no bound")
+    for content in (*contents, _object(fields, "systemInstruction")):
+        parts = content.get("parts") or []
+        for part in parts if isinstance(parts, list) else [parts]:
+            if not isinstance(part, dict):
+                raise NotBounded("a content's `parts` are not a list of parts")
+            _check_part(_camel(part))
+    return len(contents) + 1
+
+
+def _check_part(part: Mapping[str, Any]) -> None:
+    for name, value in part.items():
+        if name not in rules.BYTE_PARTS | rules.PART_FIELDS:
+            why = rules.REFUSED_PARTS.get(name, "parts of this kind have no rule here")
+            raise NotBounded(f"a part with {name!r} has no bound: {why}. Send its content as text")
+        if name == "functionResponse" and isinstance(value, dict) and value.get("parts"):
+            raise NotBounded(
+                "`parts` of a functionResponse have no bound: they may be images or files. Send "
+                "the response as JSON"
+            )
+
+
+def _tools(fields: Mapping[str, Any]) -> int:
+    """How many functions are declared."""
+    tools = fields.get("tools") or []
+    if not isinstance(tools, list) or not all(isinstance(each, dict) for each in tools):
+        raise NotBounded("`tools` is not a list of tools, so the call has no bound")
+    count = 0
+    for tool in map(_camel, tools):
+        for name, value in tool.items():
+            if name != rules.LOCAL_TOOL:
+                why = rules.REFUSED_TOOLS.get(name, "tools of this kind have no rule here")
+                raise NotBounded(
+                    f"the tool {name!r} has no bound: {why}. Use functions that run on your side"
+                )
+            count += len(value) if isinstance(value, list) else 1
+    return count
+
+
+def _thinking_tokens(config: Mapping[str, Any]) -> int:
+    """The tokens set aside for thoughts; -1 leaves them to the model."""
+    budget = _camel(_object(config, "thinkingConfig")).get("thinkingBudget")
+    return budget if isinstance(budget, int) and budget > 0 else 0

@@ -1,0 +1,89 @@
+"""What a reply of Gemini's `generateContent` says was billed, whole or streamed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from prefect_governor.blocks.prices.tariffs import UsageParts
+from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
+from prefect_governor.blocks.wire.requests.bodies import count_of
+from prefect_governor.blocks.wire.requests.plans import Billed
+
+CUT = "MAX_TOKENS"
+
+
+class GenerateStream:
+    """A streamed reply. There is no terminator: it is complete once the connection has ended in
+    order, each of its candidates has said why it ended, and the last usage can be read."""
+
+    def __init__(self) -> None:
+        self._events = EventSplitter()
+        self._ended = False
+        self._chunks = Chunks()
+
+    def feed(self, data: bytes) -> bytes:
+        for event in self._events.feed(data):
+            self._read(event)
+        return data
+
+    def flush(self) -> bytes:
+        for event in self._events.flush():
+            self._read(event)
+        self._ended = True
+        return b""
+
+    def finished(self) -> Billed | None:
+        return self._chunks.billed() if self._ended else None
+
+    def _read(self, event: Event) -> None:
+        if event.data is None:
+            return
+        try:
+            chunk = json.loads(event.data)
+        except (ValueError, RecursionError):
+            chunk = None
+        self._chunks.take(chunk)
+
+
+class Chunks:
+    """The parts of one reply, in order; a whole reply is one of them."""
+
+    def __init__(self) -> None:
+        self._usage: Any = None
+        self._reasons: dict[Any, str | None] = {}
+        self._blocked = False
+        self._broken = False
+
+    def take(self, chunk: Any) -> None:
+        if not isinstance(chunk, dict) or "error" in chunk:
+            self._broken = True
+            return
+        # Each chunk's usage is the count so far.
+        self._usage = chunk.get("usageMetadata", self._usage)
+        feedback = chunk.get("promptFeedback")
+        self._blocked |= isinstance(feedback, dict) and bool(feedback.get("blockReason"))
+        for candidate in chunk.get("candidates") or ():
+            if isinstance(candidate, dict):
+                # A chunk after the one with the reason says that there was more.
+                self._reasons[candidate.get("index", 0)] = candidate.get("finishReason")
+
+    def billed(self) -> Billed | None:
+        """None where the reply is not whole, or its usage is missing or cannot be."""
+        reasons = self._reasons.values()
+        whole = all(reasons) if reasons else self._blocked
+        if self._broken or not whole or not isinstance(self._usage, dict):
+            return None
+        return _billed(self._usage, cut=CUT in reasons)
+
+
+def _billed(usage: Mapping[str, Any], *, cut: bool) -> Billed | None:
+    inputs = count_of(usage, "promptTokenCount")
+    if not inputs:
+        return None
+    inputs += count_of(usage, "toolUsePromptTokenCount") or 0
+    thought = count_of(usage, "thoughtsTokenCount") or 0
+    outputs = (count_of(usage, "candidatesTokenCount") or 0) + thought
+    # Some models leave their thoughts out of the parts and have them in the total alone.
+    outputs = max(outputs, (count_of(usage, "totalTokenCount") or 0) - inputs)
+    cached = min(count_of(usage, "cachedContentTokenCount") or 0, inputs)
+    return Billed(UsageParts(inputs, outputs, cached, reasoning_tokens=thought), "standard", cut)

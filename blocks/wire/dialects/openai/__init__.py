@@ -1,0 +1,5 @@
+"""OpenAI's APIs, which most others speak too: chat completions, embeddings, responses.
+
+May import: errors, prices, wire.replies, wire.requests.
+Begin with: chat.py.
+"""

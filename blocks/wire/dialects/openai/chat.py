@@ -1,0 +1,278 @@
+"""OpenAI's chat completions, which most gateways speak too: any path that ends so.
+
+What a request may hold is in `chat_rules`; here is what it may cost.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from prefect_governor.blocks.errors import NotBounded
+from prefect_governor.blocks.prices.tariffs import Price
+from prefect_governor.blocks.prices.tokens import count_tokens
+from prefect_governor.blocks.wire.dialects.openai.chat_replies import ChatStream, billed
+from prefect_governor.blocks.wire.dialects.openai.chat_rules import (
+    COUNTED_FIELDS,
+    IMAGE_DETAILS,
+    IMAGE_PART,
+    LOCAL_TOOLS,
+    MAX_TOKENS_FIELDS,
+    PLAIN_FIELDS,
+    REFUSED_FIELDS,
+    REFUSED_PARTS,
+    TEXT_PARTS,
+)
+from prefect_governor.blocks.wire.requests.bodies import (
+    MESSAGE_OVERHEAD_TOKENS,
+    REQUEST_OVERHEAD_TOKENS,
+    TOKENIZER_FACTOR,
+    TOOL_OVERHEAD_TOKENS,
+    compact,
+    read_reply,
+    read_request,
+    service_tier,
+    write,
+)
+from prefect_governor.blocks.wire.requests.images import openai_image_tokens
+from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
+
+
+class OpenAIChat(Dialect):
+    """`POST …/chat/completions`."""
+
+    name = "OpenAI chat completions"
+
+    def matches(self, method: str, path: str) -> bool:
+        return method == "POST" and path.rstrip("/").endswith("/chat/completions")
+
+    def open(self, body: bytes, *, path: str = "") -> CallRequest:
+        """Raises NotBounded where the body is not a JSON object that names a model."""
+        return read_request(body)
+
+    def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
+        """The bound, and the body to send: read here and written again, so that what is sent is
+        what was measured.
+
+        Amended: a stream is asked for its usage, which is then kept from a caller who did not ask,
+        and the service tier is made plain (`service_tier`). Raises NotBounded, naming the field,
+        part or tool.
+        """
+        fields = dict(request.fields)
+        _refuse(fields)
+        messages, tools = _messages(fields), _tools(fields)
+        output = _output_tokens(fields)
+        tier = service_tier(fields, price, request.model)
+        streamed, hide = _ask_for_usage(fields)
+        body = write(fields)
+        overhead = (
+            REQUEST_OVERHEAD_TOKENS
+            + MESSAGE_OVERHEAD_TOKENS * len(messages)
+            + TOOL_OVERHEAD_TOKENS * len(tools)
+        )
+        image_tokens, image_bytes = _images(messages, request.model, price)
+        tokens, local = len(body) - image_bytes, None
+        if encoding is not None:
+            local = sum(count_tokens(text, encoding) for text in _texts(fields, messages))
+            tokens = min(tokens, math.ceil(TOKENIZER_FACTOR * local))
+        return CallPlan(
+            body=body,
+            input_tokens=tokens + image_tokens + overhead,
+            output_tokens=output,
+            streamed=streamed,
+            service_tier=tier,
+            # OpenAI writes its caches unasked; elsewhere a part has to ask for it.
+            cache_writes=price.provider in (None, "openai", "azure") or b"cache_" in body,
+            hide_usage=hide,
+            local_input_tokens=local,
+            output_limit=output if _answers(fields) == 1 else None,
+            least_output_tokens=_least_output_tokens(fields),
+        )
+
+    def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
+        fields = json.loads(plan.body)
+        for name in MAX_TOKENS_FIELDS:
+            if fields.get(name) is not None:
+                fields[name] = min(fields[name], output_tokens)
+        return replace(
+            plan, body=write(fields), output_tokens=output_tokens, output_limit=output_tokens
+        )
+
+    def read(self, body: bytes) -> Billed | None:
+        reply = read_reply(body)
+        return None if reply is None else billed(reply)
+
+    def stream(self, plan: CallPlan) -> ChatStream:
+        return ChatStream(hide_usage=plan.hide_usage)
+
+
+def _refuse(fields: Mapping[str, Any]) -> None:
+    for name, value in fields.items():
+        if value is None:
+            continue
+        if name in REFUSED_FIELDS:
+            raise NotBounded(
+                f"`{name}` has no bound: {REFUSED_FIELDS[name]}. Leave it out of the request"
+            )
+        if name == "modalities" and value != ["text"]:
+            raise NotBounded("`modalities` other than text have no bound. Ask for text alone")
+        if name not in PLAIN_FIELDS | COUNTED_FIELDS and name != "modalities":
+            raise NotBounded(
+                f"`{name}` is no field whose cost is known here, so the call has no bound. "
+                "Leave it out of the request"
+            )
+
+
+def _messages(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+    messages = fields.get("messages")
+    if not isinstance(messages, list) or not all(isinstance(each, dict) for each in messages):
+        raise NotBounded("`messages` is not a list of messages, so the call has no bound")
+    for message in messages:
+        if message.get("audio") is not None:
+            raise NotBounded("`audio` in a message refers to an earlier reply of unknown length")
+        content = message.get("content")
+        if content is None or isinstance(content, str):
+            continue
+        if not isinstance(content, list):
+            raise NotBounded("a message's `content` is neither text nor a list of parts")
+        for part in content:
+            _check_part(part)
+    return messages
+
+
+def _check_part(part: Any) -> None:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind in TEXT_PARTS or kind == IMAGE_PART:
+        return
+    why = REFUSED_PARTS.get(str(kind), "parts of this type have no rule here")
+    raise NotBounded(f"a part of type {kind!r} has no bound: {why}. Send its content as text")
+
+
+def _images(messages: Iterable[Mapping[str, Any]], model: str, price: Price) -> tuple[int, int]:
+    """The most tokens of all images, and the bytes of those in the request, which are no text."""
+    tokens = size = 0
+    for message in messages:
+        content = message.get("content")
+        for part in content if isinstance(content, list) else ():
+            if part["type"] != IMAGE_PART:
+                continue
+            image = part.get("image_url")
+            # Some gateways take the address alone.
+            image = {"url": image} if isinstance(image, str) else image
+            url = image.get("url") if isinstance(image, dict) else None
+            if not isinstance(url, str) or image.get("detail") not in IMAGE_DETAILS:
+                raise NotBounded(
+                    "an image has no bound: `image_url` must hold a `url` and a `detail` that is "
+                    "low, high or auto"
+                )
+            tokens += openai_image_tokens(model, price.provider, image.get("detail"))
+            size += len(url)
+    return tokens, size
+
+
+def _tools(fields: Mapping[str, Any]) -> list[Any]:
+    found: list[Any] = []
+    for name in ("tools", "functions"):
+        tools = fields.get(name) or []
+        if not isinstance(tools, list) or not all(isinstance(each, dict) for each in tools):
+            raise NotBounded(f"`{name}` is not a list of tools, so the call has no bound")
+        for tool in tools:
+            kind = tool.get("type", "function")
+            if name == "tools" and kind not in LOCAL_TOOLS:
+                raise NotBounded(
+                    f"the hosted tool {kind!r} has no bound: the provider runs it and bills what "
+                    "it reads. Use function tools that run on your side"
+                )
+        found += tools
+    return found
+
+
+def _output_tokens(fields: Mapping[str, Any]) -> int:
+    """The most output tokens: `max_completion_tokens` or `max_tokens`, for each of `n`.
+
+    Where both are given, the larger: a provider may know only one of them.
+    """
+    limits = [fields[name] for name in MAX_TOKENS_FIELDS if fields.get(name) is not None]
+    if not limits:
+        raise NotBounded(
+            "the output has no bound: set max_tokens (or max_completion_tokens) in the request, "
+            "or the Model block's `max_output_tokens`"
+        )
+    for limit in limits:
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise NotBounded("max_tokens must be a whole number of at least 1")
+    return int(max(limits)) * _answers(fields)
+
+
+def _answers(fields: Mapping[str, Any]) -> int:
+    return max(_times(fields, "n"), _times(fields, "best_of"))
+
+
+def _least_output_tokens(fields: Mapping[str, Any]) -> int | None:
+    """What `max_tokens` may be fitted down to, None where it is not fitted: several answers, one
+    that was told never to end by itself, and a stream, for what was passed on of an answer cannot
+    be taken back and asked for again."""
+    if _answers(fields) > 1 or fields.get("stream") or fields.get("ignore_eos"):
+        return None
+    least = 1
+    # What must be written, and what is thought before a word of the answer is.
+    for name, budget in (("thinking", "budget_tokens"), ("reasoning", "max_tokens")):
+        thought = fields.get(name)
+        if isinstance(thought, dict) and thought.get(budget) is not None:
+            if not isinstance(thought[budget], int):
+                return None
+            least = max(least, thought[budget] + 1)
+    written = fields.get("min_tokens")
+    if written is not None:
+        if not isinstance(written, int):
+            return None
+        least = max(least, written)
+    return least
+
+
+def _times(fields: Mapping[str, Any], name: str) -> int:
+    value = fields.get(name)
+    if value is None:
+        return 1
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise NotBounded(f"`{name}` must be a whole number of at least 1")
+    return value
+
+
+def _ask_for_usage(fields: dict[str, Any]) -> tuple[bool, bool]:
+    """Whether the reply is streamed, and whether its usage is our own wish only."""
+    if not fields.get("stream"):
+        return False, False
+    options = fields.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        raise NotBounded("`stream_options` must be an object")
+    if options and options.get("include_usage") is True:
+        return True, False
+    fields["stream_options"] = {**(options or {}), "include_usage": True}
+    return True, True
+
+
+def _texts(fields: Mapping[str, Any], messages: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    """Every text of a request that may be counted as input."""
+    for message in messages:
+        content = message.get("content")
+        rest = {key: value for key, value in message.items() if key not in ("role", "content")}
+        if isinstance(content, str):
+            yield content
+        elif content is not None:
+            for part in content:
+                if part["type"] == IMAGE_PART:
+                    continue
+                # Apart from the text, whose escapes in JSON would count as tokens that are none.
+                field = TEXT_PARTS[part["type"]]
+                if isinstance(part.get(field), str):
+                    yield part[field]
+                    part = {key: value for key, value in part.items() if key != field}
+                if len(part) > 1:
+                    yield compact(part)
+        if rest:
+            yield compact(rest)
+    for name in COUNTED_FIELDS:
+        if fields.get(name):
+            yield compact(fields[name])

@@ -1,0 +1,92 @@
+"""What a chat completion's reply says was billed, whole or streamed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from prefect_governor.blocks.prices.tariffs import UsageParts
+from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
+from prefect_governor.blocks.wire.requests.bodies import count_of
+from prefect_governor.blocks.wire.requests.plans import Billed
+
+
+class ChatStream:
+    """A streamed reply. Complete once `[DONE]` and a usage were both seen."""
+
+    def __init__(self, *, hide_usage: bool) -> None:
+        self._hide_usage = hide_usage
+        self._events = EventSplitter()
+        self._billed: Billed | None = None
+        self._tier: str | None = None
+        self._cut = False
+        self._done = False
+
+    def feed(self, data: bytes) -> bytes:
+        return b"".join(self._shown(event) for event in self._events.feed(data))
+
+    def flush(self) -> bytes:
+        return b"".join(self._shown(event) for event in self._events.flush())
+
+    def finished(self) -> Billed | None:
+        if not self._done or self._billed is None:
+            return None
+        return Billed(self._billed.parts, self._tier, self._cut)
+
+    def _shown(self, event: Event) -> bytes:
+        if event.data is None:
+            return event.raw
+        if event.data.strip() == b"[DONE]":
+            self._done = True
+            return event.raw
+        try:
+            chunk = json.loads(event.data)
+        except (ValueError, RecursionError):
+            return event.raw
+        if not isinstance(chunk, dict):
+            return event.raw
+        if isinstance(chunk.get("service_tier"), str):
+            self._tier = chunk["service_tier"]
+        self._cut = self._cut or _was_cut(chunk)
+        if chunk.get("usage") is None:
+            return event.raw
+        # A usage that cannot be read makes the earlier ones (running counts) untrue too.
+        self._billed = billed(chunk)
+        only_usage = not chunk.get("choices")
+        return b"" if self._hide_usage and only_usage else event.raw
+
+
+def billed(reply: Mapping[str, Any]) -> Billed | None:
+    """The usage of a reply. None where it is missing or cannot be: no request has no input."""
+    usage = reply.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    inputs, outputs = count_of(usage, "prompt_tokens"), count_of(usage, "completion_tokens")
+    if not inputs or outputs is None:
+        return None
+    total = count_of(usage, "total_tokens")
+    if total is not None:
+        # Some providers leave reasoning out of the completion and have it in the total alone.
+        outputs = max(outputs, total - inputs)
+    details = usage.get("prompt_tokens_details")
+    cached = count_of(details, "cached_tokens") or count_of(usage, "prompt_cache_hit_tokens") or 0
+    written = (
+        count_of(details, "cache_write_tokens") or count_of(details, "cache_creation_tokens") or 0
+    )
+    thought = count_of(usage.get("completion_tokens_details"), "reasoning_tokens") or 0
+    if cached + written > inputs:
+        # Nonsense in the details: all of it is billed as fresh input.
+        cached = written = 0
+    tier = reply.get("service_tier")
+    return Billed(
+        UsageParts(inputs, outputs, cached, written, min(thought, outputs)),
+        tier if isinstance(tier, str) else None,
+        _was_cut(reply),
+    )
+
+
+def _was_cut(reply: Mapping[str, Any]) -> bool:
+    """Whether any of the answers stopped at a limit."""
+    choices = reply.get("choices")
+    return isinstance(choices, list) and any(
+        isinstance(each, dict) and each.get("finish_reason") == "length" for each in choices
+    )

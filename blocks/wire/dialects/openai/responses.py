@@ -1,0 +1,264 @@
+"""OpenAI's Responses API, which some gateways speak too: any path that ends so.
+
+What a request may hold is in `responses_rules`; here is what it may cost.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from prefect_governor.blocks.errors import NotBounded
+from prefect_governor.blocks.prices.tariffs import Price
+from prefect_governor.blocks.prices.tokens import count_tokens
+from prefect_governor.blocks.wire.dialects.openai.chat_rules import IMAGE_DETAILS
+from prefect_governor.blocks.wire.dialects.openai.responses_replies import ResponseStream, billed
+from prefect_governor.blocks.wire.dialects.openai.responses_rules import (
+    COUNTED_FIELDS,
+    IMAGE_PART,
+    LOCAL_TOOLS,
+    MAX_TOKENS_FIELD,
+    PART_ITEMS,
+    PLAIN_FIELDS,
+    REFUSED_FIELDS,
+    REFUSED_ITEMS,
+    REFUSED_PARTS,
+    TEXT_ITEMS,
+    TEXT_PARTS,
+)
+from prefect_governor.blocks.wire.requests.bodies import (
+    MESSAGE_OVERHEAD_TOKENS,
+    REQUEST_OVERHEAD_TOKENS,
+    TOKENIZER_FACTOR,
+    TOOL_OVERHEAD_TOKENS,
+    compact,
+    read_reply,
+    read_request,
+    service_tier,
+    write,
+)
+from prefect_governor.blocks.wire.requests.images import openai_image_tokens
+from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
+
+Item = Mapping[str, Any]
+
+# OpenAI takes no smaller `max_output_tokens`.
+LEAST_OUTPUT_TOKENS = 16
+
+
+class OpenAIResponses(Dialect):
+    """`POST …/responses`."""
+
+    name = "OpenAI responses"
+
+    def matches(self, method: str, path: str) -> bool:
+        return method == "POST" and path.rstrip("/").endswith("/responses")
+
+    def open(self, body: bytes, *, path: str = "") -> CallRequest:
+        """Raises NotBounded where the body is not a JSON object that names a model."""
+        return read_request(body)
+
+    def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
+        """The bound, and the body to send, with its service tier made plain (`service_tier`).
+
+        Raises NotBounded, naming the field, item, part or tool.
+        """
+        fields = dict(request.fields)
+        _refuse(fields)
+        items, tools, output = _items(fields), _tools(fields), _output_tokens(fields)
+        tier = service_tier(fields, price, request.model)
+        body = write(fields)
+        overhead = (
+            REQUEST_OVERHEAD_TOKENS
+            + MESSAGE_OVERHEAD_TOKENS * (len(items) + 1)
+            + TOOL_OVERHEAD_TOKENS * len(tools)
+        )
+        image_tokens, image_bytes = _images(items, request.model, price)
+        tokens, sealed, local = len(body) - image_bytes, _sealed_bytes(items), None
+        if encoding is not None:
+            local = sum(count_tokens(text, encoding) for text in _texts(fields, items))
+            tokens = min(tokens, math.ceil(TOKENIZER_FACTOR * local) + sealed)
+        streamed = bool(fields.get("stream"))
+        return CallPlan(
+            body=body,
+            input_tokens=tokens + image_tokens + overhead,
+            output_tokens=output,
+            streamed=streamed,
+            service_tier=tier,
+            cache_writes=True,
+            # What only the provider can read says nothing of how it counts.
+            local_input_tokens=None if sealed else local,
+            output_limit=output,
+            # What was passed on of a stream cannot be taken back and asked for again.
+            least_output_tokens=None if streamed else LEAST_OUTPUT_TOKENS,
+        )
+
+    def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
+        fields = {**json.loads(plan.body), MAX_TOKENS_FIELD: output_tokens}
+        return replace(
+            plan, body=write(fields), output_tokens=output_tokens, output_limit=output_tokens
+        )
+
+    def read(self, body: bytes) -> Billed | None:
+        reply = read_reply(body)
+        return None if reply is None else billed(reply)
+
+    def stream(self, plan: CallPlan) -> ResponseStream:
+        return ResponseStream()
+
+
+def _refuse(fields: Mapping[str, Any]) -> None:
+    for name, value in fields.items():
+        if value is None:
+            continue
+        if name in REFUSED_FIELDS:
+            raise NotBounded(f"`{name}` has no bound: {REFUSED_FIELDS[name]}")
+        if name == "background":
+            if value is not False:
+                raise NotBounded(
+                    "`background` has no bound: what it costs is in no reply to this request. "
+                    "Leave it out and wait for the answer, or stream it"
+                )
+        elif name not in PLAIN_FIELDS | COUNTED_FIELDS:
+            raise NotBounded(
+                f"`{name}` is no field whose cost is known here, so the call has no bound. "
+                "Leave it out of the request"
+            )
+
+
+def _items(fields: Mapping[str, Any]) -> list[Item]:
+    """The input as items; a text is one message."""
+    given = fields.get("input")
+    if isinstance(given, str):
+        return [{"type": "message", "content": given}]
+    if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+        raise NotBounded("`input` is neither text nor a list of items, so the call has no bound")
+    for item in given:
+        _check_item(item)
+    return given
+
+
+def _kind(item: Item) -> str:
+    # A message need not say that it is one.
+    return str(item.get("type") or ("message" if "role" in item else None))
+
+
+def _check_item(item: Item) -> None:
+    kind = _kind(item)
+    if kind in TEXT_ITEMS:
+        return
+    if kind not in PART_ITEMS:
+        why = REFUSED_ITEMS.get(kind, "items of this type have no rule here")
+        raise NotBounded(f"an input item of type {kind!r} has no bound: {why}")
+    if kind == "reasoning" and item.get("encrypted_content") is None:
+        # Its text stands at the provider; what is here is a name for it.
+        raise NotBounded(
+            "an input item of type 'reasoning' without `encrypted_content` has no bound: it refers "
+            "to earlier thoughts of unknown length. Ask for include=['reasoning.encrypted_content']"
+            " with store=False, or leave the item out"
+        )
+    for name in PART_ITEMS[kind]:
+        content = item.get(name)
+        if content is None or isinstance(content, str):
+            continue
+        if not isinstance(content, list):
+            raise NotBounded(f"an item's `{name}` is neither text nor a list of parts")
+        for part in content:
+            _check_part(part)
+
+
+def _check_part(part: Any) -> None:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind in TEXT_PARTS or kind == IMAGE_PART:
+        return
+    why = REFUSED_PARTS.get(str(kind), "parts of this type have no rule here")
+    raise NotBounded(f"a part of type {kind!r} has no bound: {why}. Send its content as text")
+
+
+def _images(items: Iterable[Item], model: str, price: Price) -> tuple[int, int]:
+    """The most tokens of all images, and the bytes of those in the request, which are no text."""
+    tokens = size = 0
+    for item in items:
+        for name in PART_ITEMS.get(_kind(item), ()):
+            content = item.get(name)
+            for part in content if isinstance(content, list) else ():
+                if part["type"] != IMAGE_PART:
+                    continue
+                url, detail = part.get("image_url"), part.get("detail")
+                if not isinstance(url, str) or detail not in IMAGE_DETAILS:
+                    raise NotBounded(
+                        "an image has no bound: `input_image` must hold an `image_url` and a "
+                        "`detail` that is low, high or auto"
+                    )
+                tokens += openai_image_tokens(model, price.provider, detail)
+                size += len(url)
+    return tokens, size
+
+
+def _tools(fields: Mapping[str, Any]) -> list[Any]:
+    tools = fields.get("tools") or []
+    if not isinstance(tools, list) or not all(isinstance(each, dict) for each in tools):
+        raise NotBounded("`tools` is not a list of tools, so the call has no bound")
+    for tool in tools:
+        kind = tool.get("type", "function")
+        if kind not in LOCAL_TOOLS:
+            raise NotBounded(
+                f"the hosted tool {kind!r} has no bound: the provider runs it and bills what it "
+                "does and reads. Use function tools that run on your side"
+            )
+    return tools
+
+
+def _output_tokens(fields: Mapping[str, Any]) -> int:
+    """The most output tokens, a reasoning model's thoughts among them."""
+    limit = fields.get(MAX_TOKENS_FIELD)
+    if limit is None:
+        raise NotBounded(
+            f"the output has no bound: set {MAX_TOKENS_FIELD} in the request, or the Model block's "
+            "`max_output_tokens`"
+        )
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise NotBounded(f"{MAX_TOKENS_FIELD} must be a whole number of at least 1")
+    return limit
+
+
+def _texts(fields: Mapping[str, Any], items: Iterable[Item]) -> Iterable[str]:
+    """Every text of a request that may be counted as input, but for sealed thoughts."""
+    for item in items:
+        names = PART_ITEMS.get(_kind(item)) or TEXT_ITEMS[_kind(item)]
+        for name in names:
+            content = item.get(name)
+            if isinstance(content, str):
+                yield content
+            elif isinstance(content, list):
+                yield from _texts_of_parts(content)
+            elif content is not None:
+                yield compact(content)
+        left_out = {*names, "role", "type", "encrypted_content"}
+        rest = {key: value for key, value in item.items() if key not in left_out}
+        if rest:
+            yield compact(rest)
+    for name in COUNTED_FIELDS:
+        value = fields.get(name)
+        if value:
+            # Apart from JSON, whose escapes would count as tokens that are none.
+            yield value if isinstance(value, str) else compact(value)
+
+
+def _texts_of_parts(parts: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for part in parts:
+        if part["type"] == IMAGE_PART:
+            continue
+        field = TEXT_PARTS[part["type"]]
+        if isinstance(part.get(field), str):
+            yield part[field]
+            part = {key: value for key, value in part.items() if key != field}
+        if len(part) > 1:
+            yield compact(part)
+
+
+def _sealed_bytes(items: Iterable[Item]) -> int:
+    """Of thoughts that only the provider can read, a byte is taken for a token."""
+    return sum(len(compact(item["encrypted_content"]).encode()) for item in items
+               if item.get("encrypted_content") is not None)  # fmt: skip

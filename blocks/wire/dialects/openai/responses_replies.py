@@ -1,0 +1,77 @@
+"""What a response of OpenAI's Responses API says was billed, whole or streamed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prefect_governor.blocks.prices.tariffs import UsageParts
+from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
+from prefect_governor.blocks.wire.requests.bodies import count_of, read_reply
+from prefect_governor.blocks.wire.requests.plans import Billed
+
+# The events that end a response. Each holds the response, with its usage where anything was billed.
+TERMINAL_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+TERMINAL_STATES = frozenset({"completed", "incomplete", "failed", "cancelled"})
+
+
+class ResponseStream:
+    """A streamed response. Complete once an event that ends it was seen with a usage."""
+
+    def __init__(self) -> None:
+        self._events = EventSplitter()
+        self._billed: Billed | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        return b"".join(self._shown(event) for event in self._events.feed(data))
+
+    def flush(self) -> bytes:
+        return b"".join(self._shown(event) for event in self._events.flush())
+
+    def finished(self) -> Billed | None:
+        return self._billed
+
+    def _shown(self, event: Event) -> bytes:
+        # Only the last events of many can end it; the others are not parsed.
+        if event.data is not None and b'"response.' in event.data and self._billed is None:
+            self._read(event.data)
+        return event.raw
+
+    def _read(self, data: bytes) -> None:
+        if not any(name.encode() in data for name in TERMINAL_EVENTS):
+            return
+        event = read_reply(data)
+        if event is None or event.get("type") not in TERMINAL_EVENTS:
+            return
+        response = event.get("response")
+        self._billed = billed(response) if isinstance(response, dict) else None
+
+
+def billed(response: Mapping[str, Any]) -> Billed | None:
+    """The usage of a response that has ended. None where there is none that can be trusted: no
+    request has no input, and a response that still runs has not been billed to its end."""
+    if response.get("status", "completed") not in TERMINAL_STATES:
+        return None
+    usage = response.get("usage")
+    inputs, outputs = count_of(usage, "input_tokens"), count_of(usage, "output_tokens")
+    if not isinstance(usage, dict) or not inputs or outputs is None:
+        return None
+    total = count_of(usage, "total_tokens")
+    if total is not None:
+        outputs = max(outputs, total - inputs)
+    details = usage.get("input_tokens_details")
+    cached = count_of(details, "cached_tokens") or 0
+    written = count_of(details, "cache_write_tokens") or 0
+    if cached + written > inputs:
+        # Nonsense in the details: all of it is billed as fresh input.
+        cached = written = 0
+    thought = count_of(usage.get("output_tokens_details"), "reasoning_tokens") or 0
+    tier = response.get("service_tier")
+    return Billed(
+        UsageParts(inputs, outputs, cached, written, min(thought, outputs)),
+        tier if isinstance(tier, str) else None,
+        _was_cut(response),
+    )
+
+
+def _was_cut(response: Mapping[str, Any]) -> bool:
+    details = response.get("incomplete_details")
+    return isinstance(details, dict) and details.get("reason") == "max_output_tokens"

@@ -1,0 +1,102 @@
+"""A request's JSON body, read once and written again, and what all of OpenAI's APIs have in common
+in it."""
+
+import json
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from prefect_governor.blocks.errors import NotBounded
+from prefect_governor.blocks.prices.tariffs import STANDARD_TIERS, Price
+from prefect_governor.blocks.wire.requests.plans import CallRequest
+
+# The premise of promise P1: a provider counts at most 1.5 times the local tokenizer's tokens, and
+# no more than the body's bytes plus a fixed overhead a message and a tool.
+TOKENIZER_FACTOR = Fraction(3, 2)
+MESSAGE_OVERHEAD_TOKENS = 16
+TOOL_OVERHEAD_TOKENS = 16
+REQUEST_OVERHEAD_TOKENS = 16
+
+
+def read_fields(body: bytes) -> dict[str, Any]:
+    """Raises NotBounded where the body is not a JSON object."""
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        raise NotBounded(
+            "the request's body is not JSON, so its cost has no bound; it was not sent"
+        ) from None
+    if not isinstance(fields, dict):
+        raise NotBounded("the request's body is no JSON object, so its cost has no bound")
+    return fields
+
+
+def read_request(body: bytes) -> CallRequest:
+    """Raises NotBounded where the body is not a JSON object that names a model."""
+    fields = read_fields(body)
+    model = fields.get("model")
+    if not isinstance(model, str) or not model:
+        raise NotBounded("the request names no model, so its cost has no bound; set `model`")
+    return CallRequest(model, fields)
+
+
+def read_reply(body: bytes) -> dict[str, Any] | None:
+    """A reply's JSON object; None where it is none."""
+    try:
+        reply = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return reply if isinstance(reply, dict) else None
+
+
+def compact(value: Any) -> str:
+    """A part of a request as it is sent."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def write(fields: Mapping[str, Any]) -> bytes:
+    """A body to send. What is sent is thus what was measured: a key that stands twice in a body is
+    read differently elsewhere."""
+    try:
+        return compact(fields).encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair has no UTF-8; as an escape it is sent as it came.
+        return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def service_tier(fields: dict[str, Any], price: Price, model: str) -> str:
+    """The service tier asked for.
+
+    A request that names none, for a model that has dearer ones, is amended to ask for "default":
+    the account's own setting could otherwise make it a dear one. "auto" stays what it is, at the
+    dearest tier that the price names. Raises NotBounded for a tier without a known price.
+    """
+    tier = fields.get("service_tier")
+    if tier is None:
+        if price.service:
+            fields["service_tier"] = "default"
+        return "default"
+    if not isinstance(tier, str):
+        raise NotBounded("`service_tier` must be a name")
+    if tier == "auto" or tier in STANDARD_TIERS or tier in price.service:
+        return tier
+    known = ", ".join(["default", *sorted(price.service)])
+    raise NotBounded(
+        f"the service tier {tier!r} of {model!r} has no known price (known: {known}). "
+        "Ask for one of those"
+    )
+
+
+def count_of(values: Any, name: str) -> int | None:
+    """A whole number of a reply's usage; None where it is missing, negative or none."""
+    value = values.get(name) if isinstance(values, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        return None
+    return value
+
+
+def whole_number(value: Any, name: str) -> int:
+    """A number of at least 1. Raises NotBounded, naming the field."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise NotBounded(f"`{name}` must be a whole number of at least 1, so the call has no bound")
+    return value

@@ -1,0 +1,122 @@
+"""What a dialect says about a call: what it may cost, and what its reply did cost. No I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from prefect_governor.blocks.prices.tariffs import Price, UsageParts, bound_cost, cost
+from prefect_governor.blocks.records.calls import Bound, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """A request's body, read once. `streamed` where it is the path that asks for a stream."""
+
+    model: str
+    fields: Mapping[str, Any]
+    streamed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """What is sent, and the most that it can be billed for.
+
+    `service_tier` is what the request asks for, None or "auto" where the provider may choose.
+    `hide_usage` says that the caller did not ask for the stream's usage and is not shown it.
+
+    `local_input_tokens` is the local tokenizer's count without any factor or overhead, None where
+    no tokenizer is known. `output_limit` is the `max_tokens` of its one answer, None where there
+    are several, whose lengths nobody learns from. `least_output_tokens` is what that `max_tokens`
+    may be fitted down to, None where it may not be fitted.
+    """
+
+    body: bytes
+    input_tokens: int
+    output_tokens: int
+    streamed: bool = False
+    service_tier: str | None = "default"
+    cache_writes: bool = False
+    hide_usage: bool = False
+    local_input_tokens: int | None = None
+    output_limit: int | None = None
+    least_output_tokens: int | None = None
+
+    def bound(self, price: Price) -> Bound:
+        nano = bound_cost(
+            price,
+            self.input_tokens,
+            self.output_tokens,
+            service_tier=self.service_tier,
+            cache_writes=self.cache_writes,
+        )
+        return Bound(nano, self.input_tokens, self.output_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """What a provider says that it billed. `service_tier` None: it did not say which it was.
+
+    `cut` says that the answer did not end by itself: it stopped at `max_tokens`, or where the
+    context was full.
+    """
+
+    parts: UsageParts
+    service_tier: str | None = None
+    cut: bool = False
+
+    def usage(self, price: Price, plan: CallPlan) -> Usage:
+        tier = plan.service_tier if self.service_tier is None else self.service_tier
+        return Usage(
+            nano=cost(price, self.parts, service_tier=tier),
+            input_tokens=self.parts.input_tokens,
+            output_tokens=self.parts.output_tokens,
+            cached_input_tokens=self.parts.cached_input_tokens,
+        )
+
+
+class StreamReader(Protocol):
+    """Reads a streamed reply as it passes."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes what arrived, returns what the caller is shown of it so far."""
+
+    def flush(self) -> bytes:
+        """The stream has ended: what is left to show."""
+
+    def finished(self) -> Billed | None:
+        """What was billed, once the terminator and the final usage were both seen."""
+
+
+class Dialect(Protocol):
+    """One family of APIs. Pure: bytes in, plans out.
+
+    To be inherited from: what a family need not say has a default here.
+    """
+
+    # Whose prices its models have where neither the transport nor the host says it, as LiteLLM
+    # names it; None where the models' own names must do.
+    provider: str | None = None
+
+    @property
+    def name(self) -> str: ...
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether a request to this path is one of this family's."""
+
+    def open(self, body: bytes, *, path: str = "") -> CallRequest:
+        """Reads a request: its body, and its URL's path where that names the model. Raises
+        NotBounded where it is none of this family's."""
+
+    def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
+        """The bound of a call, and what to send. Raises NotBounded, naming the field or part."""
+
+    def read(self, body: bytes) -> Billed | None:
+        """The usage in a whole reply; None where there is none that can be trusted."""
+
+    def stream(self, plan: CallPlan) -> StreamReader: ...
+
+    def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
+        """The plan with its answer's `max_tokens` at `output_tokens`, between what
+        `plan.least_output_tokens` says and `plan.output_limit`. Asked only where the plan may be
+        fitted, which is where a family sets the former."""
+        raise TypeError(f"{self.name}: a plan that says it may be fitted, and no `refit`")

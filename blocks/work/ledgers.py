@@ -1,0 +1,150 @@
+"""The desks of this process: one for each ledger, made when first asked for."""
+
+import atexit
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from prefect_governor.blocks.ledger.desk import LedgerDesk
+from prefect_governor.blocks.ledger.owner import Owner
+from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
+from prefect_governor.blocks.machine.clock import Instant, machine_now
+from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.records.budgets import Account, AccountState
+
+# The ledger of every governor that names none itself.
+LEDGER_URL = "PREFECT_GOVERNOR_LEDGER_URL"
+
+# This machine's, in the folder of its state.
+LEDGER_FILE = "ledger.sqlite"
+
+_desks: dict[Path | str, LedgerDesk] = {}
+_lock = threading.Lock()
+# What a forked child inherits and must neither use nor close: the parent's connections.
+_inherited: list[LedgerDesk] = []
+
+
+def desk(url: str | None = None) -> LedgerDesk:
+    """The desk of a ledger: of the PostgreSQL database at `url`, by default the one that
+    PREFECT_GOVERNOR_LEDGER_URL names, else of this machine's ledger under `PREFECT_HOME`.
+
+    Raises LedgerUnavailable.
+    """
+    where = _where(url)
+    with _lock:
+        if where not in _desks:
+            _desks[where] = _on_file(where) if isinstance(where, Path) else _on_postgres(where)
+        return _desks[where]
+
+
+def home_of(url: str | None = None) -> str:
+    """Where `desk(url)`'s ledger is, for people: its folder, or its database without a password."""
+    where = _where(url)
+    if isinstance(where, Path):
+        return str(where)
+    parts = urlsplit(where)
+    port = ""
+    with suppress(ValueError):
+        port = f":{parts.port}" if parts.port else ""
+    return f"postgresql://{parts.hostname or 'localhost'}{port}{parts.path}"
+
+
+def close(folder: Path) -> None:
+    """Close the desk of the ledger in a folder, where it was opened. Whoever has it is refused
+    afterwards: governors that spend there are put out of work first."""
+    with _lock:
+        found = _desks.pop(folder, None)
+    if found is not None:
+        found.close()
+
+
+def desk_of_ledger(ledger_id: str) -> LedgerDesk | None:
+    """The desk here of the ledger with an id; None where none was opened yet."""
+    with _lock:
+        return next((each for each in _desks.values() if each.store.ledger_id == ledger_id), None)
+
+
+def account_state(account: Account, *, at: LedgerDesk | None = None) -> AccountState:
+    """An account's live figures in its ledger, by default this machine's; what was never used has
+    spent nothing."""
+    known = (at or desk()).store.read_purse(account.key)
+    if known is None:
+        return AccountState(
+            account.key, account.name, "", account.ceiling_nano, account.ceiling_tokens
+        )
+    applied, purse = known
+    return AccountState(
+        account.key,
+        applied.name,
+        purse.label,
+        purse.ceiling_nano,
+        purse.ceiling_tokens,
+        purse.spent_nano,
+        purse.unconfirmed_nano,
+        purse.reserved_nano,
+        purse.spent_tokens,
+        purse.unconfirmed_tokens,
+        purse.reserved_tokens,
+        purse.allocated_nano,
+        purse.allocated_tokens,
+    )
+
+
+def postgres_url(url: str | None) -> str | None:
+    """The database that `desk(url)` is on; None where it is on this machine's own ledger."""
+    return url or os.environ.get(LEDGER_URL) or None
+
+
+def is_made(url: str | None = None) -> bool:
+    """Whether the ledger of `desk(url)` is there, which the first call would make; of one on
+    PostgreSQL it is not asked."""
+    return postgres_url(url) is not None or (state_folder() / LEDGER_FILE).exists()
+
+
+def _where(url: str | None) -> Path | str:
+    return postgres_url(url) or state_folder()
+
+
+def _on_file(folder: Path) -> LedgerDesk:
+    return LedgerDesk(SQLiteStore(folder / LEDGER_FILE), Owner(folder / "owners"))
+
+
+def _on_postgres(url: str) -> LedgerDesk:
+    # Its driver is an extra, which a ledger in a file does without.
+    from prefect_governor.blocks.ledger.postgres.owner import PostgresOwner
+    from prefect_governor.blocks.ledger.postgres.store import PostgresStore
+
+    store = PostgresStore(url)
+    return LedgerDesk(store, PostgresOwner(url), now=store.now)
+
+
+def clock_of(desk: LedgerDesk) -> Callable[[], Instant]:
+    """The clock of a desk's ledger: leases and rates are compared by it."""
+    clock: Callable[[], Instant] = getattr(desk.store, "now", machine_now)
+    return clock
+
+
+def _close_all() -> None:
+    for each in _desks.values():
+        each.close()
+    _desks.clear()
+
+
+def _after_fork() -> None:
+    """A child spends as itself: its own connection, its own lock, its own thread."""
+    global _lock
+    _lock = threading.Lock()
+    for each in _desks.values():
+        _inherited.append(each)
+        forget: Any = getattr(each.process, "forget", None)
+        if forget is not None:
+            forget()
+    _desks.clear()
+
+
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_after_fork)

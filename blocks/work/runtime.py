@@ -1,0 +1,262 @@
+"""A governor at work: which accounts and limits a call falls under, and what a model costs."""
+
+import weakref
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+from weakref import WeakSet
+
+from prefect_governor.blocks.errors import CallRefused, ConfigurationError
+from prefect_governor.blocks.ledger.decision.batch import Batch, current_label
+from prefect_governor.blocks.ledger.decision.learned import Learned
+from prefect_governor.blocks.ledger.decision.queue import EXCLUSIVE_PREFIX
+from prefect_governor.blocks.ledger.desk import LedgerDesk
+from prefect_governor.blocks.limits.items import item_starts
+from prefect_governor.blocks.machine.clock import Instant, machine_now
+from prefect_governor.blocks.prices.prices import Price, load_price
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.calls import Attribution
+from prefect_governor.blocks.records.limits import LimitRecord
+from prefect_governor.blocks.terms.limit import GovernedLimit
+from prefect_governor.blocks.wire.sockets import cut_all
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+# What a governor says beside its budgets and limits, and holds for the runs under it too.
+_FOLLOWED = ("queue_timeout_seconds", "observe", "pause_seconds", "fallback_share", "off", "closed")
+# No limit of a governor has a key that begins so.
+_UPSTREAM = "upstream/"
+# How old what was read of the ledger may be, in seconds: no read a call.
+LEARNED_SECONDS = 1.0
+SHARE_SECONDS = 0.5
+# What was read under more names than this is forgotten: a process may live for thousands of runs.
+_MOST_NAMES = 256
+
+
+# Desks that were told what to do when this process was frozen or cut off.
+_told: "WeakSet[LedgerDesk]" = WeakSet()
+
+
+def _cut() -> None:
+    cut_all()
+
+
+class _Recent(Generic[K, V]):
+    """What was read under a name, read anew when it is too old. Threads may read one twice."""
+
+    def __init__(self, seconds: float, now: Callable[[], Instant]) -> None:
+        self._life = int(seconds * 1e9)
+        self._now = now
+        self._known: dict[K, tuple[int, V]] = {}
+
+    def get(self, name: K, read: Callable[[], V]) -> V:
+        now = self._now().boot
+        known = self._known.get(name)
+        if known is not None and now - known[0] < self._life:
+            return known[1]
+        value = read()
+        if len(self._known) >= _MOST_NAMES:
+            self._known.clear()
+        self._known[name] = (now, value)
+        return value
+
+
+@dataclass
+class Runtime:
+    """See `context.governing.Governing`.
+
+    `accounts_` are the budgets up the chain, leaf first. `off` says in one line why nothing is held
+    back, None where the ceilings and limits hold; `closed` why no more calls are admitted, None
+    where they are. `now` is the ledger's clock, injected by tests. `key` is what the governor's own
+    keys in the ledger begin with; its name where it is empty.
+    """
+
+    name: str
+    desk: LedgerDesk
+    accounts_: tuple[Account, ...]
+    limits_: tuple[GovernedLimit, ...]
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    queue_timeout_seconds: float | None = None
+    observe: bool = False
+    pause_seconds: float = 0.0
+    fallback_share: float | None = None
+    output_floor_tokens: int = 64
+    fit: bool = True
+    off: str | None = None
+    closed: str | None = None
+    now: Callable[[], Instant] = machine_now
+    key: str = ""
+    _upstreams: set[str] = field(default_factory=set)
+    _keys: set[str] = field(default_factory=set)
+    _learned: "_Recent[str, Learned | None]" = field(init=False, repr=False)
+    _shares: "_Recent[str | None, float]" = field(init=False, repr=False)
+    _own: "tuple[tuple[Account, ...], tuple[GovernedLimit, ...]]" = field(init=False, repr=False)
+    _narrowed: "list[weakref.ref[Runtime]]" = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._learned = _Recent(LEARNED_SECONDS, self.now)
+        self._shares = _Recent(SHARE_SECONDS, self.now)
+        if self.desk not in _told:
+            _told.add(self.desk)
+            self.desk.on_cut_off(_cut)
+        self._own = ((), ())
+        self._narrowed = []
+
+    def apply(self) -> None:
+        """Tell the ledger what the budgets and limits say. Waits for the commit."""
+
+        def work(batch: Batch) -> None:
+            for account in self.accounts_:
+                batch.register(account)
+            for limit in self.limits_:
+                batch.define(limit.terms)
+
+        self.desk.write(work).result()
+        held = [each.limit.memory_mib for each in self.limits_ if each.limit.memory_mib]
+        if held:
+            item_starts().expect(memory_mib=max(held))
+
+    def narrowed(
+        self,
+        *,
+        account: Account | None = None,
+        limits: tuple[GovernedLimit, ...] = (),
+        prices: Mapping[str, Price] | None = None,
+    ) -> "Runtime":
+        """The same governor under one more budget and more limits: it never raises anything, and
+        follows what the governor becomes (`changed`)."""
+        inner = replace(
+            self, prices={**self.prices, **(prices or {})}, _upstreams=set(), _keys=set()
+        )
+        inner._own = ((account,) if account else (), limits)
+        inner._follow(self)
+        self._narrowed = [each for each in self._narrowed if each() is not None]
+        self._narrowed.append(weakref.ref(inner))
+        return inner
+
+    def changed(self) -> None:
+        """Make those that were narrowed from this one what it has become since."""
+        for each in list(self._narrowed):
+            if (inner := each()) is not None:
+                inner._follow(self)
+
+    def _follow(self, base: "Runtime") -> None:
+        accounts, limits = self._own
+        self.accounts_ = (*accounts, *base.accounts_)
+        self.limits_ = (*base.limits_, *limits)
+        for name in _FOLLOWED:
+            setattr(self, name, getattr(base, name))
+        self.changed()
+
+    def price_of(self, model: str, *, host: str) -> Price | None:
+        bare = model.split("/", 1)[-1]
+        return self.prices.get(model) or self.prices.get(bare) or load_price(model)
+
+    def learned(self, model: str) -> Learned | None:
+        return self._learned.get(model, lambda: self.desk.store.read_learned(model))
+
+    def spent_share(self, run_id: str | None = None) -> float:
+        """The largest share of a ceiling that is spent or unconfirmed, over its budgets, in dollars
+        or tokens; 0.0 without a ceiling, at least 1.0 at a ceiling of 0. Half a second old at most.
+
+        What is only reserved does not count: waiting for others' reservations is not the end of the
+        money. `run_id` is whose window a budget a run is read in, by default its latest.
+
+        Raises LedgerUnavailable.
+        """
+        return self._shares.get(run_id, lambda: self._read_share(run_id))
+
+    def _read_share(self, run_id: str | None) -> float:
+        shares = [0.0]
+        for account in self.accounts_:
+            known = self.desk.store.read_purse(account.key)
+            if known is None:
+                continue
+            if run_id is not None and known[0].window == "run":
+                label = current_label(known[0], None, self.now(), run_id=run_id)
+                known = self.desk.store.read_purse(account.key, label) or known
+            applied, purse = known
+            for gone, ceiling in (
+                (purse.spent_nano + purse.unconfirmed_nano, applied.ceiling_nano),
+                (purse.spent_tokens + purse.unconfirmed_tokens, applied.ceiling_tokens),
+            ):
+                if ceiling is not None:
+                    shares.append(gone / ceiling if ceiling else 1.0)
+        return max(shares)
+
+    def accounts(self, who: Attribution) -> tuple[str, ...]:
+        """Raises CallRefused where no more calls are admitted."""
+        if self.closed is not None:
+            raise CallRefused(self.closed)
+        return tuple(account.key for account in self.accounts_)
+
+    def limits(
+        self, *, tags: tuple[str, ...], model: str, host: str, credential: str = ""
+    ) -> tuple[str, ...]:
+        keys = [each.key for each in self.limits_ if each.limit.applies_to(tags=tags, model=model)]
+        return (*keys, self._upstream(host, model, credential))
+
+    def task_limits(self, tags: tuple[str, ...]) -> tuple[str, ...]:
+        """Keys of the limits that a task run with these tags counts under."""
+        return tuple(each.key for each in self.limits_ if each.limit.applies_to_task(tags))
+
+    @property
+    def counts_tasks(self) -> bool:
+        """Whether any limit counts task runs."""
+        return any(each.limit.counts == "tasks" for each in self.limits_)
+
+    def limit_named(self, name: str) -> GovernedLimit:
+        """The limit of a name, or else of a tag.
+
+        Raises ConfigurationError for one that there is not, CallRefused where nothing is admitted.
+        """
+        if self.closed is not None:
+            raise CallRefused(self.closed)
+        for each in self.limits_:
+            if name == each.limit.name:
+                return each
+        for each in self.limits_:
+            if name == each.limit.tag:
+                return each
+        names = ", ".join(sorted(repr(each.limit.name) for each in self.limits_)) or "none"
+        raise ConfigurationError(
+            f"governor {self.name!r} has no limit {name!r}; its limits are: {names}. Add"
+            f" Limit(tag={name!r}, max_concurrent=…) to it"
+        )
+
+    def exclusive(self, key: str) -> str:
+        """The key of a limit that lets one in at a time, defined where it is not there yet."""
+        limit = f"{EXCLUSIVE_PREFIX}{self.key or self.name}/{key}"
+        if limit not in self._keys:
+            self._define(LimitRecord(limit, f"exclusive {key}", 1), self._keys)
+        return limit
+
+    def _define(self, terms: LimitRecord, known: set[str]) -> None:
+        """Define a limit before whatever is asked for next; `known` has it once it is."""
+
+        def defined(future: "Future[None]") -> None:
+            # One that failed is defined again by the next call.
+            if future.exception() is None:
+                known.add(terms.key)
+
+        self.desk.write(lambda batch: batch.define(terms)).add_done_callback(defined)
+
+    def throttle_keys(self, limits: tuple[str, ...]) -> tuple[str, ...]:
+        of_models = {each.key for each in self.limits_ if each.limit.model is not None}
+        return tuple(key for key in limits if key in of_models or key.startswith(_UPSTREAM))
+
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        """Keys of the providers' own limits that were met here."""
+        return tuple(sorted(self._upstreams))
+
+    def _upstream(self, host: str, model: str, credential: str) -> str:
+        """The provider's own limit on a model, for each API key, unknown until the provider teaches
+        it: what holds everybody who calls it."""
+        key = f"{_UPSTREAM}{host}/{model}" + (f"/{credential}" if credential else "")
+        if key not in self._upstreams:
+            terms = LimitRecord(key, f"{model} at {host}", adaptive=True)
+            self._define(terms, self._upstreams)
+        return key

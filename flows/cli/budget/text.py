@@ -1,0 +1,234 @@
+"""A budget's figures as a person reads them. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from prefect_governor.blocks.money.usd import show_usd
+from prefect_governor.blocks.records.budgets import AccountState
+from prefect_governor.blocks.records.calls import CallRecord
+from prefect_governor.blocks.records.notices import Audit
+from prefect_governor.flows.cli.budget.view import (
+    AllocationView,
+    BudgetView,
+    Holder,
+    View,
+    left,
+    left_nano,
+    left_tokens,
+    of_wall,
+)
+
+MONEY = ("spent", "unconfirmed", "reserved", "allocated")
+# Of the calls that hold money, so many are listed, the oldest first; JSON has all.
+_MOST = 10
+# A call's id is told from others by so much of it.
+ID_LENGTH = 8
+_AGES = ((86_400, "d"), (3600, "h"), (60, "min"))
+
+
+def show_view(view: View) -> str:
+    """All of a view: the budgets, what holds them, what waits, who spent, what people changed."""
+    lines: list[str] = []
+    for at, budget in enumerate(view.chain):
+        head = f"{view.kind} {view.name!r}" if at == 0 else f"under Budget {budget.state.name!r}"
+        if at == 0 and view.kind == "Governor" and budget.state.name != view.name:
+            head += f", on Budget {budget.state.name!r}"
+        lines.append(f"{head}, {_window(budget.window, budget.state.window)}")
+        lines += [f"  {name:<12} {value}" for name, value in figures(budget.state)]
+    lines += _held(view.chain[0], view.at)
+    lines += _holders(view.holders, view.at)
+    for each in view.waiting:
+        more = f", at least {each.calls} in line" if each.calls > 1 else ""
+        lines.append(f"waiting for {each.what}: the first call since {age(each.seconds)}{more}")
+    if view.by is not None:
+        since = "in this window" if view.since is None else f"since {view.since:%Y-%m-%d %H:%M %Z}"
+        lines += ["", f"spent {since}, by {view.by}:", *_breakdown(view)]
+    if view.audit is not None:
+        lines += ["", "changed by hand or by evidence:", *_audit(view.audit)]
+    return "\n".join(lines)
+
+
+def figures(state: AccountState) -> Iterator[tuple[str, str]]:
+    """A budget's figures, a name and a text each. What was never set aside is left out."""
+    yield "ceiling", show_ceiling(state.ceiling_nano, state.ceiling_tokens)
+    for name in MONEY:
+        nano, tokens = getattr(state, f"{name}_nano"), getattr(state, f"{name}_tokens")
+        if nano or tokens or name != "allocated":
+            yield name, f"{show_usd(nano)} ({tokens:,} tokens)"
+    nano_left, tokens_left = left_nano(state), left_tokens(state)
+    parts = [] if nano_left is None else [show_usd(nano_left)]
+    parts += [] if tokens_left is None else [f"{tokens_left:,} tokens"]
+    yield "left", " and ".join(parts) or "no ceiling"
+
+
+def show_ceiling(nano: int | None, tokens: int | None) -> str:
+    """A ceiling in USD, in tokens, or both: "$5.00 and 1,000 tokens"."""
+    parts = [] if nano is None else [show_usd(nano)]
+    parts += [] if tokens is None else [f"{tokens:,} tokens"]
+    return " and ".join(parts) or "none"
+
+
+def who(call: CallRecord) -> str:
+    """Whom a call is for: its flow, task, item, label and user, as far as they are known."""
+    known = call.attribution
+    parts = [known.flow, known.task, known.item, known.label, known.user]
+    return " / ".join(part for part in parts if part) or "(nobody named)"
+
+
+def count_calls(count: int) -> str:
+    """So many calls, in words: "1 call", "2,000 calls"."""
+    return f"{count:,} call{'' if count == 1 else 's'}"
+
+
+def age(seconds: float) -> str:
+    """A length of time for people: "12 s", "5 min", "3 h", "2 d"."""
+    for size, unit in _AGES:
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def table(rows: Sequence[Sequence[str]], *, numbers: frozenset[int]) -> Iterator[str]:
+    """Rows under each other, their columns aligned; those of `numbers` to the right."""
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    for row in rows:
+        cells = (
+            f"{cell:>{width}}" if at in numbers else f"{cell:<{width}}"
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield ("  " + "  ".join(cells)).rstrip()
+
+
+def unconfirmed_lines(calls: Sequence[CallRecord], *, most: int | None = None) -> Iterator[str]:
+    """A line a call that nobody confirmed: which, since when, how much, for whom, why."""
+    shown = calls[:most]
+    rows = [("call", "admitted", "at most", "model", "for", "why")]
+    rows += [
+        (
+            call.call_id[:ID_LENGTH],
+            f"{of_wall(call.created_wall):%Y-%m-%d %H:%M:%S}",
+            show_usd(call.bound.nano),
+            call.attribution.model or "",
+            who(call),
+            call.reason or "",
+        )
+        for call in shown
+    ]
+    yield from table(rows, numbers=frozenset({2}))
+    if len(shown) < len(calls):
+        yield f"  ... and {len(calls) - len(shown):,} more"
+
+
+def _window(window: str, label: str) -> str:
+    if window == "total":
+        return "counted for ever"
+    # Nothing was spent yet, so there is no window either.
+    return f"per {window}" + (f", now {label}" if label else "")
+
+
+def _held(budget: BudgetView, now: datetime) -> Iterator[str]:
+    """What holds money that is neither spent nor left."""
+    if budget.reserved:
+        yield f"reserved by {count_calls(len(budget.reserved))} in flight:"
+        rows = [("since", "at most", "pid", "model", "for")]
+        rows += [
+            (
+                age((now - of_wall(call.created_wall)).total_seconds()),
+                show_usd(call.bound.nano),
+                str(call.pid or "?"),
+                call.attribution.model or "",
+                who(call),
+            )
+            for call in budget.reserved[:_MOST]
+        ]
+        yield from table(rows, numbers=frozenset({0, 1, 2}))
+        if len(budget.reserved) > _MOST:
+            yield f"  ... and {len(budget.reserved) - _MOST:,} more"
+    if budget.unconfirmed:
+        calls = count_calls(len(budget.unconfirmed))
+        yield f"unconfirmed, {calls} (`budget reconcile` resolves them):"
+        yield from unconfirmed_lines(budget.unconfirmed, most=_MOST)
+    if budget.allocations:
+        yield "allocated:"
+        parts = [("for", "set aside", "gone", "left")]
+        parts += [(each.allocation.label, *_allocated(each)) for each in budget.allocations]
+        yield from table(parts, numbers=frozenset({1, 2, 3}))
+
+
+def _holders(holders: Sequence[Holder], now: datetime) -> Iterator[str]:
+    """Whose work, beside model calls, is in slots now."""
+    if not holders:
+        return
+    yield "slots held by work that is no model call:"
+    rows = [("since", "pid", "what", "for")]
+    rows += [
+        (
+            age((now - of_wall(each.call.created_wall)).total_seconds()),
+            str(each.call.pid or "?"),
+            ", ".join(each.what),
+            who(each.call),
+        )
+        for each in holders[:_MOST]
+    ]
+    yield from table(rows, numbers=frozenset({0, 1}))
+    if len(holders) > _MOST:
+        yield f"  ... and {len(holders) - _MOST:,} more"
+
+
+def _allocated(each: AllocationView) -> tuple[str, str, str]:
+    purse = each.purse
+    gone = purse.spent_nano + purse.unconfirmed_nano + purse.reserved_nano
+    gone_tokens = purse.spent_tokens + purse.unconfirmed_tokens + purse.reserved_tokens
+    rest = left(each.account.ceiling_nano, gone)
+    rest_tokens = left(each.account.ceiling_tokens, gone_tokens)
+    return (
+        show_ceiling(each.account.ceiling_nano, each.account.ceiling_tokens),
+        show_usd(gone),
+        show_ceiling(rest, rest_tokens),
+    )
+
+
+def _breakdown(view: View) -> Iterable[str]:
+    if not view.spends:
+        yield "  nothing"
+        return
+    rows = [
+        (str(view.by), "calls", "spent", "unconfirmed", "reserved", "tokens in", "tokens out")
+    ] + [
+        (
+            name,
+            f"{spend.calls:,}",
+            show_usd(spend.spent_nano),
+            show_usd(spend.unconfirmed_nano),
+            show_usd(spend.reserved_nano),
+            f"{spend.input_tokens:,}",
+            f"{spend.output_tokens:,}",
+        )
+        for name, spend in view.spends
+    ]
+    yield from table(rows, numbers=frozenset(range(1, 7)))
+    if view.by == "tag":
+        yield "  (a call counts under each of its tags)"
+
+
+def _audit(audit: Sequence[Audit]) -> Iterator[str]:
+    if not audit:
+        yield "  nothing"
+        return
+    rows = [("when", "by", "what", "before", "after", "why", "evidence")]
+    rows += [
+        (
+            f"{of_wall(row.wall):%Y-%m-%d %H:%M:%S}",
+            row.by,
+            # A call by the start of its id, the budget by what was done to it.
+            f"{row.action} call {row.subject[:ID_LENGTH]}"
+            if row.action in ("settled", "voided")
+            else row.action,
+            row.before,
+            row.after,
+            row.reason,
+            row.evidence or "",
+        )
+        for row in audit
+    ]
+    yield from table(rows, numbers=frozenset())

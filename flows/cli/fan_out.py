@@ -1,0 +1,138 @@
+"""`prefect-governor fan-out`, once its arguments are parsed."""
+
+import os
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.money.usd import parse_usd
+from prefect_governor.flows.cli.terminal.session import run_command, set_quiet
+from prefect_governor.flows.items.spool import spool
+
+if TYPE_CHECKING:
+    from prefect_governor.flows.cli.terminal.options import Told
+    from prefect_governor.flows.estimate.estimate import Forecast
+    from prefect_governor.flows.run.job import Request
+
+COMMAND = "fan-out"
+
+
+def run_fan_out(sources: list[str], told: "Told") -> int:
+    """Run a fan-out and print what came of it; with `dry_run`, what would. Returns the exit status.
+
+    A run that may well cost more than `ask_above_usd` asks the person first, unless `yes`; one that
+    is turned down is a usage error, as is everything else that ends before anything starts.
+
+    Raises ConfigurationError for anything wrong with what was given, before anything starts.
+    """
+    set_quiet()
+    from prefect_governor.flows.estimate.shown import print_forecast
+    from prefect_governor.flows.run.answers import read_schema
+    from prefect_governor.flows.run.job import check_most_multiple, make_request
+
+    parameters = {
+        "sources": [_spooled() if source == "-" else source for source in sources],
+        "folder": os.getcwd(),
+        **told.parameters,
+    }
+    # What is checked here, once, is no matter of the run's.
+    most = parameters.pop("max_cost_multiple")
+    check_most_multiple(most, name="--max-cost-multiple")
+    if parameters["schema"] is not None:
+        parameters["schema"] = read_schema(parameters["schema"])
+    above = _ask_above(told.ask_above_usd)
+
+    def make(**parameters: Any) -> "Request":
+        request = make_request(**parameters)
+        if told.out is not None:
+            files = [str(item.source) for item in request.items if item.source]
+            _check_apart(told.out, [*parameters["sources"], *files])
+        return request
+
+    def flow() -> Any:
+        from prefect_governor.flows.fan_out_flow import fan_out
+
+        return fan_out
+
+    return run_command(
+        COMMAND,
+        parameters,
+        told,
+        make=make,
+        show=lambda request: print_forecast(_expected(request, most), as_json=told.as_json),
+        may_start=lambda request: _may_start(
+            request,
+            max_cost_multiple=most,
+            above=None if told.yes else above,
+            stdin_is_read="-" in sources,
+        ),
+        flow=flow,
+    )
+
+
+def _ask_above(given: str | None) -> Decimal:
+    """The amount from which on a run asks first. Raises ConfigurationError."""
+    from prefect_governor.flows.estimate.asking import ASK_ABOVE_USD
+
+    return ASK_ABOVE_USD if given is None else parse_usd(given, name="--ask-above-usd")
+
+
+def _expected(request: "Request", max_cost_multiple: float | None) -> "Forecast":
+    """What a run would come to. Raises ConfigurationError over `max_cost_multiple`."""
+    from prefect_governor.flows.estimate.asking import check_multiple
+    from prefect_governor.flows.estimate.estimate import forecast
+    from prefect_governor.flows.estimate.standing import standing_of
+
+    expected = forecast(request, standing_of(request))
+    check_multiple(expected, max_cost_multiple, name="--max-cost-multiple")
+    return expected
+
+
+def _may_start(
+    request: "Request",
+    *,
+    max_cost_multiple: float | None,
+    above: Decimal | None,
+    stdin_is_read: bool,
+) -> bool:
+    """Whether a run is worth its cost and, where it may well cost more than `above` (None: ask
+    nothing), a person says yes. Raises ConfigurationError."""
+    from prefect_governor.flows.estimate.asking import ask_person, surely_at_most
+    from prefect_governor.flows.estimate.standing import standing_of
+
+    if above is not None and surely_at_most(request, standing_of(request), above):
+        above = None
+    if above is None and max_cost_multiple is None:
+        return True
+    expected = _expected(request, max_cost_multiple)
+    if above is None or expected.at_stake_usd <= above:
+        return True
+    return ask_person(expected, above, stdin_is_read=stdin_is_read)
+
+
+def _spooled() -> str:
+    """Stdin as a file of rows, so that the run's parameters stay small and a worker can read it
+    again."""
+    try:
+        lines = sys.stdin.read().splitlines() if sys.stdin else []
+        rows = [
+            {"key": f"line-{at:0{len(str(len(lines)))}d}", "text": line}
+            for at, line in enumerate(lines, start=1)
+            if line.strip() and line.encode()
+        ]
+    except UnicodeError:
+        raise ConfigurationError("stdin ('-') is not UTF-8 text: convert it first") from None
+    if not rows:
+        raise ConfigurationError("stdin ('-') holds no lines: pipe in one item a line")
+    return str(spool(rows))
+
+
+def _check_apart(out: Path, sources: list[str]) -> None:
+    """What is asked about must not be what is written."""
+    if out.resolve() in {Path(source).resolve() for source in sources}:
+        raise ConfigurationError(
+            f"--out {out} is one of the sources and would be overwritten: write to another file, or"
+            " name sources without it"
+        )

@@ -1,0 +1,159 @@
+"""The command line: thin. It parses, calls a flow, prints. Heavy imports wait until they are
+needed, so that `--help` answers at once."""
+
+import sys
+from typing import Any
+
+import click
+
+from prefect_governor.flows.cli.budget.commands import budget
+from prefect_governor.flows.cli.research.commands import research_command
+from prefect_governor.flows.cli.terminal.command_line import (
+    CONTEXT,
+    FAILED,
+    Teaching,
+    UsageProblem,
+    promise,
+)
+from prefect_governor.flows.cli.terminal.options import FAN_OUT, RUN, Told, run_options
+
+
+@click.group(cls=Teaching, context_settings=CONTEXT)
+@click.version_option(package_name="prefect-governor")
+def main() -> None:
+    """Run many LLM sub-agents at once on Prefect, under one hard budget.
+
+    As much at once as the system can take, and not one unit more: every model call passes one
+    admission for money, slots and rates, shared by all processes.
+
+    \b
+    Examples:
+      prefect-governor fan-out docs/*.md --ask "What should a reader know first?"
+      prefect-governor fan-out tickets.csv --ask "Which team?" --schema team.json --max-usd 2
+      prefect-governor research "How are retries decided?" --corpus docs --corpus src
+      prefect-governor estimate reports --ask "Key risks?"
+      prefect-governor budget show llm-team --by model
+      prefect-governor server status
+      prefect-governor doctor
+    """
+
+
+@main.command("fan-out", context_settings=CONTEXT)
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@run_options(FAN_OUT[:2], RUN, FAN_OUT[2:])
+def fan_out_command(sources: tuple[str, ...], **options: Any) -> None:
+    """Ask the same question about each of many items, a sub-agent each.
+
+    SOURCE is a file, a folder, a glob, '-' (a line of stdin an item), or a .jsonl, .csv or .yaml
+    file (a row an item; `key` names it). Text of any encoding, PDF, DOCX and HTML are read.
+
+    \b
+    Examples:
+      prefect-governor fan-out src --ask "What does this module do?"
+      prefect-governor fan-out 'reports/**/*.pdf' --ask "Key risks?" --max-usd 2 --out risks.jsonl
+      prefect-governor fan-out --resume last --max-usd 5
+      cat urls.txt | prefect-governor fan-out - --ask "Which product is this about?" --json
+
+    \b
+    Exit status: 0 complete, 3 partial, 1 failed, 2 usage.
+    Ctrl-C once stops starting and finishes what is in flight; twice cancels that too.
+    """
+    _fan_out(list(sources), options)
+
+
+@main.command("estimate", context_settings=CONTEXT)
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@run_options(FAN_OUT[:2], RUN, FAN_OUT[2:])
+def estimate_command(sources: tuple[str, ...], **options: Any) -> None:
+    """Say what a fan-out would do, cost and take. Makes no call and spends nothing.
+
+    The same arguments as `fan-out`. Calls, tokens, p50 and p95 of cost and of wall-clock, the cost
+    multiple and the bottleneck, from the real inputs, prices and limits and from what past runs of
+    the same question cost. A first run of a question is a wide guess, and said to be.
+
+    \b
+    Examples:
+      prefect-governor estimate src --ask "What does this module do?"
+      prefect-governor estimate tickets.csv --ask "Which team?" --schema team.json --rpm 60 --json
+
+    \b
+    Exit status: 0, 2 usage.
+    """
+    _fan_out(list(sources), options | {"dry_run": True})
+
+
+def _fan_out(sources: list[str], options: dict[str, Any]) -> None:
+    from prefect_governor.flows.cli.fan_out import run_fan_out
+
+    if not options["resume"]:
+        if not options["ask"]:
+            raise UsageProblem('say what to ask: --ask "What should a reader know first?"')
+        if not sources:
+            raise UsageProblem(
+                "name at least one SOURCE: a file, a folder, a glob, or '-' for stdin"
+            )
+    sys.exit(run_fan_out(sources, Told.of(options)))
+
+
+@main.group(context_settings=CONTEXT)
+def server() -> None:
+    """The background server that is used where no Prefect server is configured."""
+
+
+@server.command("start")
+def server_start() -> None:
+    """Find a Prefect server, or start one in the background for this user."""
+    from prefect_governor.flows.server.server import ensure_server
+
+    info = ensure_server(on_progress=_say)
+    click.echo(f"{'started' if info.started else 'running'}: {info.ui_url}")
+
+
+@server.command("stop")
+def server_stop() -> None:
+    """Stop the background server. A server that you started is left alone."""
+    from prefect_governor.flows.server.server import stop_server
+
+    stopped = stop_server()
+    click.echo("there was none" if stopped is None else f"stopped: {stopped.ui_url}")
+
+
+@server.command("status")
+def server_status() -> None:
+    """Say which server is used, and whether it answers. Starts nothing."""
+    from prefect_governor.flows.server.server import status
+
+    found = status()
+    if found.configured_url:
+        click.echo(f"configured: {found.configured_url} (PREFECT_API_URL)")
+    if found.server is None:
+        click.echo("background server: none; the next command starts one")
+        return
+    answers = "answers" if found.responding else "does not answer"
+    click.echo(f"background server: {found.server.ui_url}, pid {found.server.pid}, {answers}")
+    click.echo(f"log: {found.log}")
+
+
+@main.command("doctor", context_settings=CONTEXT)
+def doctor_command() -> None:
+    """Say what is installed, reachable and configured, and what to do next.
+
+    Starts nothing, spends nothing. Exit status: 0 if nothing is a problem, else 1.
+    """
+    from prefect_governor.flows.cli.doctor import examine
+
+    problems = 0
+    for finding in examine():
+        click.echo(finding)
+        problems += finding.mark == "problem"
+    if problems:
+        sys.exit(FAILED)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+promise(main, "uninstall", "delete the block types in the UI and the limits with `prefect gcl`")
+main.add_command(research_command)
+main.add_command(budget)

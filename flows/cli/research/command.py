@@ -1,0 +1,59 @@
+"""`prefect-governor research`, once its arguments are parsed."""
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from prefect_governor.blocks.money.usd import parse_usd
+from prefect_governor.flows.cli.terminal.session import run_command, set_quiet
+
+if TYPE_CHECKING:
+    from prefect_governor.flows.cli.terminal.options import Told
+    from prefect_governor.flows.deep_research.request import Inquiry
+
+COMMAND = "research"
+
+
+def run_research(question: str | None, told: "Told") -> int:
+    """Run a research and print its answer; with `dry_run`, what it would be. Returns the exit
+    status.
+
+    Raises ConfigurationError for anything wrong with what was given, before anything starts.
+    """
+    set_quiet()
+    from prefect_governor.flows.deep_research.forecast import forecast, may_start, print_forecast
+    from prefect_governor.flows.deep_research.request import (
+        DEFAULT_MAX_ROUNDS,
+        DEFAULT_MAX_TASKS,
+        make_inquiry,
+    )
+
+    parameters: dict[str, Any] = {"question": question, "folder": os.getcwd(), **told.parameters}
+    parameters["corpus"] = list(parameters["corpus"])
+    plan = parameters["plan"]
+    parameters["plan"] = None if plan is None else str(plan)
+    for name, default in (("max_tasks", DEFAULT_MAX_TASKS), ("max_rounds", DEFAULT_MAX_ROUNDS)):
+        if parameters[name] is None:
+            parameters[name] = default
+    above = None
+    if told.ask_above_usd is not None:
+        above = parse_usd(told.ask_above_usd, name="--ask-above-usd")
+
+    def show(inquiry: "Inquiry") -> None:
+        expected = forecast(inquiry)
+        print(json.dumps(expected.to_json())) if told.as_json else print_forecast(expected)
+
+    def flow() -> Any:
+        from prefect_governor.flows.research_flow import research
+
+        return research
+
+    return run_command(
+        COMMAND,
+        parameters,
+        told,
+        make=make_inquiry,
+        show=show,
+        may_start=lambda inquiry: told.yes or may_start(forecast(inquiry), above),
+        flow=flow,
+    )

@@ -1,0 +1,73 @@
+"""`prefect-governor research`: its arguments, what is checked first, and the run."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from prefect_governor.flows.cli.terminal.command_line import CONTEXT, UsageProblem, option
+from prefect_governor.flows.cli.terminal.options import RUN, Told, run_options
+
+COMMAND = "research"
+_RESEARCH = (
+    option(
+        "--corpus",
+        multiple=True,
+        metavar="DIR|GLOB",
+        help="Files, folders and globs that the agents search and read. May be given often.",
+    ),
+    option(
+        "--plan",
+        type=click.Path(path_type=Path),
+        metavar="plan.yaml",
+        help="A plan in place of the lead's: tasks: [{id, objective, depends_on: [], writes: []}]",
+    ),
+    option("--max-tasks", type=int, metavar="N", help="The most sub-questions. [default: 20]"),
+    option(
+        "--max-rounds",
+        type=int,
+        metavar="N",
+        help="How often the lead may change the plan while it runs. [default: 2]",
+    ),
+)
+_OUT = (
+    option(
+        "--out",
+        type=click.Path(path_type=Path),
+        metavar="report.md",
+        help="Where the answer goes. [default: beside the run's results]",
+    ),
+)
+
+
+@click.command(COMMAND, context_settings=CONTEXT)
+@click.argument("question", required=False)
+@run_options(_RESEARCH, RUN, _OUT)
+def research_command(question: str | None, **options: Any) -> None:
+    """Answer a question from a corpus: sub-questions in parallel, an answer with its sources.
+
+    A lead agent cuts the question into sub-questions. Those that depend on nothing run at once,
+    the others as soon as what they need is there; agents search and read the corpus; the answer
+    cites the lines that hold it and names what could not be found.
+
+    Without a key and without a local Ollama the offline model plans by rule: the question is cut
+    where it is cut already (at a '?', a ';', a new line), each part is asked of the files that a
+    search finds, and the answers are quotes.
+
+    \b
+    Examples:
+      prefect-governor research "How are retries decided?" --corpus docs --corpus src
+      prefect-governor research "Who pays what?" --corpus 'contracts/**/*.pdf' --max-usd 2
+      prefect-governor research "What changed?" --plan plan.yaml --corpus notes --out report.md
+      prefect-governor research --resume last
+
+    \b
+    Exit status: 0 complete, 3 partial, 1 failed, 2 usage.
+    Ctrl-C once stops starting and finishes what is in flight; twice cancels that too.
+    """
+    from prefect_governor.flows.cli.research.command import run_research
+
+    if not question and not options["resume"]:
+        raise UsageProblem('say what is to be found out: research "How are retries decided?"')
+    sys.exit(run_research(question, Told.of(options)))

@@ -1,0 +1,156 @@
+"""The options of the commands that run something: one place, so that they are the same."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from prefect_governor.flows.cli.terminal.command_line import F, option
+
+Option = Callable[[Any], Any]
+
+# Options that are called otherwise as parameters of the flows.
+_PARAMETERS = {"rpm": "requests_per_minute", "tpm": "tokens_per_minute"}
+# What is said of the command and not of the run.
+_NOT_PARAMETERS = frozenset({"as_json", "out", "yes", "resume", "dry_run", "ask_above_usd"})
+
+RUN = (
+    option("--governor", help="A saved Governor block to run under.", metavar="NAME"),
+    option(
+        "--model",
+        default="auto",
+        show_default=True,
+        metavar="M",
+        help="LiteLLM's name, block:NAME for a Model block, or auto: the first of a provider's"
+        " key, a local Ollama, the offline extractive model.",
+    ),
+    option(
+        "--max-usd",
+        metavar="X",
+        help="Ceiling of this run in USD. [default without a governor: 1.00]",
+    ),
+    option("--max-total-tokens", type=int, metavar="N", help="Ceiling of this run in tokens."),
+    option(
+        "--max-output-tokens",
+        type=int,
+        metavar="N",
+        help="The most one answer may have. [default: 1024]",
+    ),
+    option(
+        "--max-concurrent",
+        type=int,
+        metavar="N",
+        help="Calls in flight at once. [default without a governor: 20]",
+    ),
+    option("--rpm", type=int, metavar="N", help="Requests in any minute."),
+    option("--tpm", type=int, metavar="N", help="Tokens in any minute."),
+    option(
+        "--timeout-seconds",
+        type=float,
+        metavar="S",
+        help="How long one request may take once it was sent. [default: 120]",
+    ),
+    option(
+        "--min-success",
+        type=float,
+        default=0.0,
+        show_default=True,
+        metavar="F",
+        help="Share of items that must succeed for the run not to fail.",
+    ),
+    option(
+        "--max-cost-multiple",
+        type=float,
+        metavar="F",
+        help="Refuse if it would cost more than F times one agent reading all in one go.",
+    ),
+    option(
+        "--dry-run",
+        is_flag=True,
+        help="Say what it would do, cost and take, as `estimate` does; call nothing.",
+    ),
+    option(
+        "--ask-above-usd",
+        metavar="X",
+        help="Ask first where it may well cost more. [default: 5.00]",
+    ),
+    option("--yes", is_flag=True, help="Never ask."),
+    option(
+        "--resume",
+        metavar="RUN",
+        help="Go on with an earlier run, by its id or 'last': pays only for what is missing. Other"
+        " options change what it was asked.",
+    ),
+    option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table."),
+)
+
+FAN_OUT = (
+    option("--ask", help="What each sub-agent answers about its item.", metavar="TEXT"),
+    option(
+        "--schema",
+        help="A JSON schema that each answer must validate against.",
+        type=click.Path(path_type=Path),
+        metavar="FILE.json",
+    ),
+    option(
+        "--out",
+        type=click.Path(path_type=Path),
+        metavar="FILE.jsonl",
+        help="An item a line as each finishes, in input order at the end.",
+    ),
+)
+
+
+def run_options(*options: Sequence[Option]) -> Callable[[F], F]:
+    """Put these on a command, in their order."""
+
+    def decorate(command: F) -> F:
+        for each in reversed([each for some in options for each in some]):
+            command = each(command)
+        return command
+
+    return decorate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a command was told: `parameters` of its flow, by the flow's names, `given` the names of
+    those that a person gave; the rest is said of the command."""
+
+    parameters: Mapping[str, Any]
+    given: frozenset[str]
+    as_json: bool
+    out: Path | None
+    yes: bool
+    resume: str | None
+    dry_run: bool
+    ask_above_usd: str | None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Told":
+        """From the running command's options, by their own names."""
+        return cls(
+            parameters={
+                _PARAMETERS.get(name, name): value
+                for name, value in options.items()
+                if name not in _NOT_PARAMETERS
+            },
+            given=_given_parameters(),
+            **{name: options[name] for name in _NOT_PARAMETERS},
+        )
+
+
+def _given_parameters() -> frozenset[str]:
+    """Names, as the flows have them, of the parameters that the running command was given."""
+    context = click.get_current_context()
+    default = click.core.ParameterSource.DEFAULT
+    given = {
+        _PARAMETERS.get(name, name)
+        for name, value in context.params.items()
+        if name not in _NOT_PARAMETERS
+        and context.get_parameter_source(name) is not default
+        and value not in (None, ())
+    }
+    return frozenset(given | ({"folder"} if {"sources", "corpus", "plan"} & given else set()))

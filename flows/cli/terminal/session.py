@@ -1,0 +1,253 @@
+"""One run of the command line, from its first line to its exit status."""
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from prefect_governor.blocks.errors import ConfigurationError, RunFailed
+from prefect_governor.blocks.money.usd import show_usd, to_nano
+from prefect_governor.flows.cli.terminal.terminal import ProgressLine, print_report, say
+from prefect_governor.flows.run.resuming import PastRun, find_run, held
+from prefect_governor.flows.server.server import ensure_server, run_url, use_server
+
+if TYPE_CHECKING:
+    from prefect_governor.flows.cli.terminal.options import Told
+    from prefect_governor.flows.run.job import Terms
+
+T = TypeVar("T", bound="Terms")
+
+INTERRUPTED = 3
+# Nothing was started, as after a usage error.
+TURNED_DOWN = 2
+_QUIET_LEVEL = "WARNING"
+
+
+def run_command(
+    command: str,
+    parameters: Mapping[str, Any],
+    told: "Told",
+    *,
+    make: Callable[..., T],
+    show: Callable[[T], None],
+    may_start: Callable[[T], bool],
+    flow: Callable[[], Callable[..., Any]],
+) -> int:
+    """Check what a command was asked for, and run its flow; with `dry_run`, only `show` what it
+    would come to. Returns the exit status.
+
+    Args:
+        parameters: the flow's. With `resume` the run goes on with an earlier one: those that were
+            given are new, all others are what they were.
+        make: checks them all, before anything starts.
+        may_start: whether the run is worth it, and a person who must be asked says yes; a run that
+            is turned down is a usage error.
+        flow: the flow, imported when it is called.
+
+    Raises ConfigurationError for anything wrong with what was given, before anything starts.
+    """
+    from prefect_governor.blocks.models.choice import BLOCK
+    from prefect_governor.blocks.prices.prices import OFFLINE
+
+    past = None if told.resume is None else find_run(told.resume, command=command)
+    if past is not None:
+        parameters = past.gone_on_with(parameters, told.given, say=say)
+    by_block = parameters["model"].startswith(BLOCK)
+    # Blocks live on the server: what can be checked without it is, before it is started.
+    request = make(**{**parameters, **({"model": OFFLINE} if by_block else {})})
+    if told.out is not None:
+        check_writable(told.out)
+    info = None
+    if parameters["governor"] is not None or by_block:
+        info = ensure_server(on_progress=say)
+        use_server(info)
+        request = make(**parameters)
+    if parameters["governor"] is not None:
+        check_governor(parameters["governor"], starts=not told.dry_run)
+    if told.dry_run:
+        show(request)
+        return 0
+    if not may_start(request):
+        say("not started; nothing was spent")
+        return TURNED_DOWN
+    say(f"model: {request.model.name} ({request.model.why})")
+    say(f"ceiling: {ceiling_text(request)}")
+    if info is None:
+        info = ensure_server(on_progress=say)
+        use_server(info)
+    return run_flow(
+        flow(),
+        parameters,
+        command=command,
+        ui_url=info.ui_url,
+        out=told.out,
+        as_json=told.as_json,
+        kept_as=None if past is None else past.kept_as,
+    )
+
+
+def run_flow(
+    flow: Callable[..., Any],
+    parameters: Mapping[str, Any],
+    *,
+    command: str,
+    ui_url: str,
+    out: Path | None,
+    as_json: bool,
+    kept_as: str | None = None,
+) -> int:
+    """Run a ready flow and print what came of it. Returns the exit status.
+
+    `kept_as` names the run that this one goes on with. Only one process does, and this one alone
+    does with its own while it lasts.
+
+    Raises ConfigurationError before anything starts.
+    """
+    from prefect_governor.flows.run.control import Control, current_control
+
+    with ExitStack() as stack:
+        if kept_as is not None:
+            stack.enter_context(held(kept_as))
+
+        def started(run_id: str) -> None:
+            if kept_as is None:
+                stack.enter_context(held(run_id))
+            PastRun(run_id, kept_as or run_id, command, parameters).save()
+            if out is not None:
+                out.with_name(f"{out.name}.run").write_text(f"{run_id}\n", encoding="utf-8")
+            say(f"run: {run_id}")
+            say(f"page: {run_url(ui_url, run_id)}")
+
+        line = stack.enter_context(ProgressLine())
+        control = Control(
+            watch=line.show, started=started, out=out and out.absolute(), kept_as=kept_as
+        )
+        token = current_control.set(control)
+        try:
+            with _interruptible(control), _hushed():
+                flow(**parameters)
+        except RunFailed:
+            # The report says it.
+            pass
+        except Exception as error:
+            # A server that goes away at the end must not take the answers with it.
+            if control.report is None:
+                raise
+            say(f"the end of the run did not reach Prefect: {type(error).__name__}: {error}")
+        finally:
+            current_control.reset(token)
+    report = control.report
+    assert report is not None, "a run that ended has its report"
+    print_report(report, ui_url=run_url(ui_url, report.run_id), as_json=as_json)
+    if control.interrupted:
+        say(f"interrupted; what finished is in {report.files[0]}")
+    if report.outcome != "complete":
+        say(
+            f"to go on: prefect-governor {command} --resume {report.run_id}"
+            "  (pays only for what is missing)"
+        )
+    return INTERRUPTED if control.interrupted else int(report.exit_status)
+
+
+def check_governor(name: str, *, starts: bool) -> None:
+    """Raises ConfigurationError for a governor, a budget above it or a limit that is not valid."""
+    from prefect_governor.blocks.documents.documents import accounts_of
+    from prefect_governor.blocks.governor import resolve
+
+    governor = resolve(name)
+    accounts_of(name)
+    if starts:
+        _ = governor.runtime
+
+
+def ceiling_text(request: "Terms") -> str:
+    """What the run may cost, in a person's words."""
+    parts = []
+    if request.ceiling_usd is not None:
+        parts.append(show_usd(to_nano(request.ceiling_usd)))
+    if request.max_total_tokens is not None:
+        parts.append(f"{request.max_total_tokens:,} tokens")
+    own = f"{' and '.join(parts)} for this run" if parts else ""
+    above = "" if request.governor is None else f"what governor {request.governor!r} has left"
+    return ", within ".join(part for part in (own, above) if part)
+
+
+def check_writable(out: Path) -> None:
+    """Raises ConfigurationError where a results file cannot be written."""
+    was_there = out.exists()
+    if was_there and not out.is_dir() and not out.is_file():
+        # It is written beside and then put in its place, which would replace a device.
+        raise ConfigurationError(f"{out} is no plain file: choose another one with --out")
+    try:
+        with out.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write {out}: {error.strerror}; choose another file with --out"
+        ) from None
+    if not was_there:
+        out.unlink()
+
+
+def set_quiet() -> None:
+    """Before Prefect is imported, which reads it once. A person who wants its log lines sets the
+    level; in the UI are those of failures in any case."""
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", _QUIET_LEVEL)
+    os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep Prefect's lines about each failed task run out of the progress: the report has them."""
+    if os.environ["PREFECT_LOGGING_LEVEL"] != _QUIET_LEVEL:
+        yield
+        return
+    handlers = list(logging.getLogger().handlers)
+    raising = logging.raiseExceptions
+    # Else what Prefect's server was too busy to take is printed, a batch of log lines each.
+    logging.raiseExceptions = False
+    for handler in handlers:
+        handler.addFilter(_is_for_the_person)
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = raising
+        for handler in handlers:
+            handler.removeFilter(_is_for_the_person)
+
+
+def _is_for_the_person(record: logging.LogRecord) -> bool:
+    """Whatever is not Prefect's own, such as our own warnings."""
+    room, _, name = record.name.partition(".")
+    return (
+        room != "prefect"
+        or name.startswith("prefect_governor")
+        or record.levelno >= logging.CRITICAL
+    )
+
+
+@contextmanager
+def _interruptible(control: Any) -> Iterator[None]:
+    """Ctrl-C once stops starting, twice cancels what is in flight, a third time is Python's."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        if control.abort.is_set():
+            raise KeyboardInterrupt
+        if control.stop.is_set():
+            control.abort.set()
+            say("cancelling what is in flight; it stays charged as unconfirmed")
+            return
+        control.interrupted = True
+        control.stop.set()
+        say("starting nothing more; finishing what is in flight (Ctrl-C again cancels it)")
+
+    before: Callable[..., Any] | int | None = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

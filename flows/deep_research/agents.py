@@ -1,0 +1,167 @@
+"""The sub-agent of a research run: one task of the plan, one finding."""
+
+import asyncio
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import task as prefect_task
+
+from prefect_governor.blocks.claims.slots import alone
+from prefect_governor.blocks.errors import ItemFailed, RunStopped
+from prefect_governor.flows.deep_research.agent.evidence import Evidence, check_citations, merged
+from prefect_governor.flows.deep_research.agent.loop import Message, Trace, Turn, run_agent
+from prefect_governor.flows.deep_research.agent.tools import Tool, corpus_tools, tool_of, tools_of
+from prefect_governor.flows.deep_research.clients import TaskGovernor
+from prefect_governor.flows.deep_research.finding import Finding, Reference
+from prefect_governor.flows.deep_research.offline import MOST_PASSAGES, excerpt_messages, is_offline
+from prefect_governor.flows.deep_research.plan.plan import PlanTask
+from prefect_governor.flows.deep_research.prompts import agent_messages
+from prefect_governor.flows.deep_research.request import BOUNDS
+from prefect_governor.flows.deep_research.study import Study, current_study
+from prefect_governor.flows.report.model import json_value
+from prefect_governor.flows.run.job import TAG
+from prefect_governor.flows.subagent.asking import ask_model
+from prefect_governor.flows.subagent.retrying import RETRYING
+
+
+@prefect_task(name="research-agent", task_run_name="{key}", tags=[TAG], **RETRYING)
+async def research_agent(key: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Answer one task of the plan. `inputs` are references to what it depends on.
+
+    Returns a reference to its finding. Raises ItemFailed for an answer that is none; CallRefused
+    and the provider's own errors as they come.
+    """
+    study = current_study.get()
+    assert study is not None, "research_agent runs in a research run only"
+    plan_task = study.tasks[key]
+    with study.at_work(key):
+        if study.control.stop.is_set():
+            raise RunStopped(study.control.reason or "the run was stopped before this task began")
+        given = {name: await asyncio.to_thread(_read, ref) for name, ref in inputs.items()}
+        # Other runs may write the same; within this one the schedule sees to it.
+        async with alone(study.runtime, plan_task.writes):
+            finding = await _find(study, plan_task, given)
+            await study.keep(key, study.input_hash(plan_task, given), finding.to_record())
+    return (await asyncio.to_thread(Reference.to, finding, study.folder)).to_json()
+
+
+async def _find(study: Study, task: PlanTask, inputs: Mapping[str, Finding]) -> Finding:
+    evidence = merged(finding.shown for finding in inputs.values())
+    notes: list[str] = []
+    if study.inquiry.agent is not None:
+        answer = await _by_own_agent(study, task, inputs, evidence)
+    elif is_offline(study.inquiry.model.name):
+        answer = await _by_rule(study, task, evidence)
+    else:
+        answer = await _by_agent(study, task, inputs, evidence, notes)
+    checked = check_citations(answer, evidence)
+    if checked.removed:
+        notes.append(
+            "citations of what was never retrieved were removed: " + ", ".join(checked.removed[:5])
+        )
+    study.notes[task.id] = notes
+    return Finding(task.id, checked.text, evidence.to_json(), tuple(notes))
+
+
+async def _by_agent(
+    study: Study,
+    task: PlanTask,
+    inputs: Mapping[str, Finding],
+    evidence: Evidence,
+    notes: list[str],
+) -> str:
+    tools = tools_of(_tools(study, task, inputs, evidence))
+    trace = Trace()
+    answer = await run_agent(
+        agent_messages(study.inquiry.question, task, inputs),
+        tools,
+        _ask(study),
+        bounds=BOUNDS[task.effort],
+        trace=trace,
+    )
+    if trace.stopped_by is not None:
+        notes.append(f"it had to answer at the bound of its {trace.stopped_by}")
+    return answer
+
+
+def _tools(
+    study: Study, task: PlanTask, inputs: Mapping[str, Finding], evidence: Evidence
+) -> list[Tool]:
+    tools = corpus_tools(study.corpus, evidence, within=task.sources) if len(study.corpus) else []
+    if inputs:
+
+        def read_result(task: str) -> str:
+            """The whole result of a task that yours depends on."""
+            if task not in inputs:
+                raise LookupError(f"your task depends on: {', '.join(inputs)}")
+            return inputs[task].answer
+
+        tools.append(tool_of(read_result))
+    return [*tools, *(tool.under(study.slot) for tool in study.inquiry.tools)]
+
+
+def _ask(study: Study) -> Any:
+    model = study.inquiry.model
+
+    async def ask(
+        messages: Sequence[Message], schemas: Sequence[Mapping[str, Any]], must_answer: bool
+    ) -> Turn:
+        options: dict[str, Any] = {"tools": list(schemas)} if schemas else {}
+        if schemas and must_answer:
+            # Those who hold tool calls in their messages want to be told of the tools all the same.
+            options["tool_choice"] = "none"
+        reply = await ask_model(model, messages, **options)
+        message = reply.choices[0].message
+        calls = tuple(
+            (call.id, call.function.name, call.function.arguments)
+            for call in message.tool_calls or ()
+        )
+        usage = getattr(reply, "usage", None)
+        return Turn(message.content or "", calls, getattr(usage, "total_tokens", 0) or 0)
+
+    return ask
+
+
+async def _by_rule(study: Study, task: PlanTask, evidence: Evidence) -> str:
+    # The first search indexes the corpus.
+    found = await asyncio.to_thread(
+        study.corpus.search, task.objective, within=task.sources, most=MOST_PASSAGES, around=0
+    )
+    if not found:
+        raise ItemFailed("nothing in the corpus shares a word with the question")
+    for each in found:
+        evidence.add(each.source, each.first, each.last)
+    reply = await ask_model(study.inquiry.model, excerpt_messages(task.objective, found))
+    return str(reply.choices[0].message.content or "")
+
+
+async def _by_own_agent(
+    study: Study, task: PlanTask, inputs: Mapping[str, Finding], evidence: Evidence
+) -> str:
+    """An agent of the user's own. The lines that it may cite are those that the inputs cite, those
+    that its governor's tools showed it, and those it names itself:
+    `{"answer": …, "evidence": {source: [[first, last]]}}`."""
+    agent = study.inquiry.agent
+    assert agent is not None
+    answers = {name: finding.answer for name, finding in inputs.items()}
+    tools = tools_of(_tools(study, task, inputs, evidence)).values()
+    governor = TaskGovernor([tool.function for tool in tools])
+    if inspect.iscoroutinefunction(agent):
+        result = await agent(task, answers, governor)
+    else:
+        result = await asyncio.to_thread(agent, task, answers, governor)
+        if inspect.isawaitable(result):
+            result = await result
+    if isinstance(result, Mapping) and "answer" in result:
+        evidence.update(Evidence.of_json(result.get("evidence") or {}))
+        result = result["answer"]
+    text = result if isinstance(result, str) else str(json_value(result))
+    if not text.strip():
+        raise ItemFailed("the agent answered with nothing")
+    return text
+
+
+def _read(reference: Mapping[str, Any]) -> Finding:
+    return Finding.of_record(Path(reference["file"]).read_text(encoding="utf-8"))

@@ -1,0 +1,271 @@
+"""Runs a plan: starts what may start, keeps what ended, and lets the lead change the rest."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from prefect.futures import PrefectFuture
+from prefect.utilities.asyncutils import run_coro_as_sync
+
+from prefect_governor.blocks.errors import RunStopped
+from prefect_governor.blocks.figures.figures import item_figures, limit_figures
+from prefect_governor.flows.deep_research.agents import research_agent
+from prefect_governor.flows.deep_research.finding import Finding, Reference
+from prefect_governor.flows.deep_research.lead import lead_round
+from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask
+from prefect_governor.flows.deep_research.plan.scheduler import End, Ended, Schedule
+from prefect_governor.flows.deep_research.study import Study, hash_of
+from prefect_governor.flows.report.states import Ending, read_endings
+from prefect_governor.flows.run.job import TAG
+from prefect_governor.flows.run.underway import CANCELLED, UnderWay
+from prefect_governor.flows.run.window import room_for
+
+# The lead's round among the tasks that are under way.
+_ROUND = ""
+
+
+class Conductor:
+    """One plan under way.
+
+    `told` is called for each task that has its outcome, with whether it succeeded. After `conduct`,
+    `schedule.ended` holds the outcome of every task, `findings` those that
+    succeeded, and `notes` what the lead changed or could not.
+    """
+
+    def __init__(
+        self, study: Study, plan: Plan, *, told: Callable[[bool], None] = lambda succeeded: None
+    ) -> None:
+        self.study = study
+        self._told_of_end = told
+        self.schedule = Schedule()
+        self.findings: dict[str, Finding] = {}
+        self.notes: list[str] = []
+        self.seconds: dict[str, float] = {}
+        self._results: dict[str, Any] = {}
+        self._under_way: UnderWay[str] = UnderWay()
+        self._round: int | None = None
+        self._rounds = 0
+        self._seen: set[str] = set()
+        self._size = self._room()
+        self._add(plan.tasks)
+        self._replay_rounds()
+
+    def conduct(self) -> None:
+        """Until every task has its outcome."""
+        control = self.study.control
+        while True:
+            if control.stop.is_set():
+                self._stop()
+            self._start()
+            self._consult()
+            if self.schedule.over and self._round is None:
+                return
+            self._take(self._under_way.wait())
+            if control.abort.is_set():
+                self._abort()
+                return
+
+    # Starting
+
+    def _add(self, tasks: Sequence[PlanTask]) -> None:
+        self.study.tasks.update({task.id: task for task in tasks})
+        self.schedule.add(tasks)
+
+    def _room(self) -> int:
+        limits = limit_figures(
+            self.study.runtime,
+            self.study.kept_as,
+            tags=(TAG,),
+            models=self.study.inquiry.model.names,
+        )
+        return room_for(limits.cap)
+
+    def _start(self) -> None:
+        for task_id in self.schedule.ready():
+            if len(self._under_way) >= self._size:
+                return
+            task = self.schedule.start(task_id)
+            inputs = {name: self.findings[name] for name in self.schedule.inputs(task_id)}
+            record = self.study.kept(task_id, self.study.input_hash(task, inputs))
+            if record is not None:
+                self._succeeded(task_id, Finding.of_record(record))
+                continue
+            # Futures, not their results, are passed where they are there: the UI draws the arrows.
+            given = {name: self._results[name] for name in inputs}
+            self._under_way.add(task_id, research_agent.submit(key=task_id, inputs=given))
+
+    def _succeeded(self, task_id: str, finding: Finding, future: Any = None) -> None:
+        self.findings[task_id] = finding
+        if future is None:
+            future = Reference.to(finding, self.study.folder).to_json()
+        self._results[task_id] = future
+        self._ended(task_id, "succeeded")
+
+    # Ending
+
+    def _take(self, ended: "list[tuple[str, PrefectFuture[Any]]]") -> None:
+        endings = _endings([future for _, future in ended])
+        for (task_id, future), ending in zip(ended, endings, strict=True):
+            if task_id == _ROUND:
+                self._round_ended(ending)
+                continue
+            self._time(task_id)
+            if ending.state == "succeeded":
+                with open(ending.result["file"], encoding="utf-8") as file:
+                    self._succeeded(task_id, Finding.of_record(file.read()), future)
+            elif self.study.control.abort.is_set():
+                self._ended(task_id, *self._aborted(task_id))
+            else:
+                self._ended(task_id, ending.state, ending.reason)
+
+    def _ended(self, task_id: str, state: End, reason: str | None = None) -> None:
+        skipped = self.schedule.finish(task_id, state, reason)
+        self.study.give_back(task_id)
+        self._told_of_end(state == "succeeded")
+        for name in skipped:
+            self.study.give_back(name)
+            self._told_of_end(False)
+
+    def _time(self, task_id: str) -> None:
+        """How long a task took, without its time in the queue."""
+        began = self.study.began.get(task_id)
+        if began is not None:
+            worked = time.monotonic() - began - self.study.waited.get(task_id, 0.0)
+            self.seconds[task_id] = round(max(0.0, worked), 3)
+
+    def _stop(self) -> None:
+        """Nothing more starts; calls that are not admitted yet are refused."""
+        self.schedule.stop(self._stop_reason())
+        refused = RunStopped(self._stop_reason())
+        self.study.runtime.desk.refuse_waiting(self.study.kept_as, refused).result()
+
+    def _stop_reason(self) -> str:
+        return self.study.control.reason or "the run was stopped before this task began"
+
+    def _abort(self) -> None:
+        self._take(self._under_way.cancel())
+        for task_id in self._under_way:
+            if task_id != _ROUND:
+                self._ended(task_id, "failed", CANCELLED)
+        self._stop()
+        self._round = None
+
+    def _aborted(self, task_id: str) -> tuple[End, str]:
+        """What became of a task that was cancelled: one that called nothing did not start."""
+        of_run = {"run_id": self.study.kept_as}
+        if item_figures(self.study.runtime, "item", of_run, [task_id]):
+            return "failed", CANCELLED
+        return "not_started", self._stop_reason()
+
+    # The lead, while others work
+
+    def _consult(self) -> None:
+        """Show the lead what has ended since it last looked; others go on meanwhile."""
+        inquiry = self.study.inquiry
+        ended = [task_id for task_id in self.schedule.tasks_ended() if task_id not in self._seen]
+        if (
+            self._round is not None
+            or not ended
+            or self._rounds >= inquiry.max_rounds
+            or self.study.control.stop.is_set()
+            or len(self.schedule.tasks) == 1
+        ):
+            return
+        snapshot = self._asked_before(self._rounds + 1)
+        if snapshot is None:
+            snapshot = self.schedule.tasks_ended()
+        elif not (self.schedule.over or all(name in self.schedule.ended for name in snapshot)):
+            # The same is shown again, so that a reply that was paid for answers it.
+            return
+        snapshot = [name for name in snapshot if name in self.schedule.ended]
+        self._seen.update(ended)
+        self._rounds += 1
+        self.study.keep_now(f"lead:asked-{self._rounds}", "", json.dumps(snapshot))
+        future = lead_round.submit(
+            number=self._rounds,
+            tasks=[task.model_dump(mode="json") for task in self.schedule.tasks],
+            ended={task_id: self._told(task_id) for task_id in snapshot},
+            most=max(0, inquiry.max_tasks - len(self.schedule.tasks)),
+        )
+        self._round = self._rounds
+        self._under_way.add(_ROUND, future)
+
+    def _told(self, task_id: str) -> list[str]:
+        ended = self.schedule.ended[task_id]
+        finding = self.findings.get(task_id)
+        return [ended.state, (finding.answer if finding else ended.reason) or ""]
+
+    def _round_ended(self, ending: Ending) -> None:
+        assert self._round is not None
+        number, self._round = self._round, None
+        if ending.state != "succeeded":
+            self.notes.append(f"the lead's round {number} changed nothing: {ending.reason}")
+            changes: dict[str, Any] = {"add": [], "cancel": []}
+        else:
+            changes = cast("dict[str, Any]", ending.result)
+            self.study.keep_now(f"lead:round-{number}", "", json.dumps(changes))
+        self._change(number, changes)
+
+    def _change(self, number: int, changes: dict[str, Any]) -> None:
+        added = [PlanTask.model_validate(each) for each in changes["add"]]
+        self._add(added)
+        if added:
+            names = ", ".join(task.id for task in added)
+            self.notes.append(f"the lead's round {number} added: {names}")
+        for task_id in changes["cancel"]:
+            if task_id not in self.schedule.ended and task_id in self.study.tasks:
+                try:
+                    self.schedule.cancel(task_id, f"the lead cancelled it in round {number}")
+                except ValueError:
+                    # It runs: what it finds is paid for, and may still be of use.
+                    continue
+                self.notes.append(f"the lead's round {number} cancelled: {task_id}")
+
+    def _replay_rounds(self) -> None:
+        """Changes that an earlier attempt of this run has paid for are made at once."""
+        while (record := self.study.kept(f"lead:round-{self._rounds + 1}", "")) is not None:
+            self._rounds += 1
+            self._seen.update(self._asked_before(self._rounds) or [])
+            self._change(self._rounds, json.loads(record))
+
+    def _asked_before(self, number: int) -> list[str] | None:
+        """What had ended when an earlier attempt asked for a round; None where it did not."""
+        record = self.study.kept(f"lead:asked-{number}", "")
+        if record is None:
+            return None
+        snapshot: list[str] = json.loads(record)
+        return snapshot
+
+
+def plan_hash(study: Study) -> str:
+    """Names what the lead's plan depends on."""
+    inquiry = study.inquiry
+    return hash_of(
+        inquiry.question,
+        list(study.corpus.names),
+        list(inquiry.model.names),
+        inquiry.max_tasks,
+    )
+
+
+def not_succeeded(ended: dict[str, Ended]) -> dict[str, str]:
+    """Why a task has no finding, by task."""
+    return {
+        name: each.reason or each.state.replace("_", " ")
+        for name, each in ended.items()
+        if each.state != "succeeded"
+    }
+
+
+def ending_of(future: "PrefectFuture[Any]") -> Ending:
+    """What became of a task; waits for it."""
+    future.wait()
+    return _endings([future])[0]
+
+
+def _endings(futures: Sequence["PrefectFuture[Any]"]) -> list[Ending]:
+    if not futures:
+        return []
+    states = [future.state for future in futures]
+    return cast("list[Ending]", run_coro_as_sync(read_endings(states)))

@@ -1,0 +1,164 @@
+"""The lead of a research run: its plan, its changes on the way, and the synthesis."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prefect import task as prefect_task
+from pydantic import TypeAdapter, ValidationError
+
+from prefect_governor.blocks.errors import ConfigurationError, ItemFailed, OverBudget
+from prefect_governor.flows.deep_research.agent.evidence import check_citations, merged
+from prefect_governor.flows.deep_research.finding import Finding
+from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask, check_plan
+from prefect_governor.flows.deep_research.prompts import (
+    Message,
+    json_of,
+    plan_messages,
+    repair_messages,
+    round_messages,
+    synthesis_messages,
+)
+from prefect_governor.flows.deep_research.study import PLAN, SYNTHESIS, Study, current_study
+from prefect_governor.flows.run.job import TAG
+from prefect_governor.flows.subagent.asking import ask_model
+from prefect_governor.flows.subagent.retrying import RETRYING
+
+_IDS = TypeAdapter(list[str])
+_JSON = {"type": "json_object"}
+
+
+def _study() -> Study:
+    study = current_study.get()
+    assert study is not None, "the lead works in a research run only"
+    return study
+
+
+@prefect_task(name="lead", task_run_name="lead: plan", tags=[TAG], **RETRYING)
+async def lead_plan() -> list[dict[str, Any]]:
+    """The tasks of the lead's plan. Raises ItemFailed where it cannot run, after one repair."""
+    study = _study()
+    inquiry = study.inquiry
+    messages = plan_messages(inquiry.question, names=study.corpus.names, most=inquiry.max_tasks)
+
+    def read(answer: str) -> Plan:
+        plan = check_plan(json_of(answer))
+        if len(plan.tasks) > inquiry.max_tasks:
+            raise ConfigurationError(
+                f"it has {len(plan.tasks)} tasks, {inquiry.max_tasks} are the most"
+            )
+        return plan
+
+    with study.at_work(PLAN):
+        plan = await _read_or_repair(study, messages, read)
+    return [_dumped(task) for task in plan.tasks]
+
+
+@prefect_task(name="lead", task_run_name="lead: round {number}", tags=[TAG], **RETRYING)
+async def lead_round(
+    number: int, tasks: list[dict[str, Any]], ended: dict[str, list[str]], most: int
+) -> dict[str, Any]:
+    """What the lead changes, having seen what ended: {"add": [tasks], "cancel": [ids]}.
+
+    Raises ItemFailed where it cannot be done, after one repair.
+    """
+    study = _study()
+    known = [PlanTask.model_validate(each) for each in tasks]
+    seen = {name: (state, text) for name, (state, text) in ended.items()}
+
+    def read(answer: str) -> dict[str, Any]:
+        data = json_of(answer)
+        if not isinstance(data, dict):
+            raise ValueError("it is no object")
+        added = data.get("add") or []
+        plan = check_plan({"tasks": added}, known=known) if added else Plan(tasks=())
+        if len(plan.tasks) > most:
+            raise ConfigurationError(f"it adds {len(plan.tasks)} tasks, {most} more are the most")
+        cancel = _IDS.validate_python(data.get("cancel") or [])
+        return {"add": [_dumped(each) for each in plan.tasks], "cancel": cancel}
+
+    with study.at_work(f"lead:round-{number}"):
+        messages = round_messages(study.inquiry.question, known, seen, most=most)
+        changes: dict[str, Any] = await _read_or_repair(study, messages, read)
+        return changes
+
+
+@prefect_task(name="synthesis", task_run_name="synthesis", tags=[TAG], **RETRYING)
+async def synthesis(
+    tasks: list[dict[str, Any]], findings: dict[str, str], missing: dict[str, str]
+) -> dict[str, Any]:
+    """The answer, written from the findings: {"answer", "citations", "removed"}.
+
+    `findings` are records by task, `missing` the reasons of the tasks without one.
+    """
+    study = _study()
+    found = {name: Finding.of_record(record) for name, record in findings.items()}
+    known = [PlanTask.model_validate(each) for each in tasks]
+    messages = synthesis_messages(study.inquiry.question, known, found, missing)
+    reply = None
+    try:
+        # What is set aside is the call's whole bound: nothing is saved by asking for less.
+        with study.at_work(SYNTHESIS, fit=SYNTHESIS not in study.allocations):
+            reply = await ask_model(study.inquiry.model, messages)
+    except OverBudget:
+        if SYNTHESIS not in study.allocations:
+            raise
+    if reply is None:
+        # An attempt that failed stays charged to what was set aside. Its rest goes back, and the
+        # run's own money pays, as far as it goes. Not in the handler: an error of this call would
+        # have the refusal for its context, and be taken for one.
+        await study.agive_back(SYNTHESIS)
+        with study.at_work(SYNTHESIS):
+            reply = await ask_model(study.inquiry.model, messages)
+    text = reply.choices[0].message.content or ""
+    if not text.strip():
+        raise ItemFailed("the synthesis is empty")
+    return checked_answer(text, list(found.values()))
+
+
+def checked_answer(text: str, findings: Sequence[Finding]) -> dict[str, Any]:
+    """An answer without the citations that match nothing that was retrieved."""
+    checked = check_citations(text, merged(each.shown for each in findings))
+    return {
+        "answer": checked.text,
+        "citations": [str(each) for each in checked.kept],
+        "removed": list(checked.removed),
+    }
+
+
+def composed_answer(
+    tasks: Sequence[PlanTask], findings: Mapping[str, Finding], missing: Mapping[str, str]
+) -> str:
+    """The findings one below the other, for where nobody writes the synthesis."""
+    parts = [
+        f"## {task.objective}\n\n{findings[task.id].answer}"
+        for task in tasks
+        if task.id in findings
+    ]
+    if missing:
+        objectives = {task.id: task.objective for task in tasks}
+        lines = [f"- {objectives[name]} ({name}): {why}" for name, why in missing.items()]
+        parts.append("## Not answered\n\n" + "\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _dumped(task: PlanTask) -> dict[str, Any]:
+    """A task of the lead's, who has no money to give away."""
+    return task.model_dump(mode="json", exclude={"max_usd"})
+
+
+async def _read_or_repair(study: Study, messages: list[Message], read: Any) -> Any:
+    """What the lead says, read; once more where it cannot be."""
+    answer = await _say(study, messages)
+    try:
+        return read(answer)
+    except (ValueError, ValidationError, ConfigurationError) as problems:
+        repair = repair_messages(messages, answer, str(problems))
+    try:
+        return read(await _say(study, repair))
+    except (ValueError, ValidationError, ConfigurationError) as problems:
+        raise ItemFailed(f"what the lead said cannot run, after a repair: {problems}") from None
+
+
+async def _say(study: Study, messages: list[Message]) -> str:
+    reply = await ask_model(study.inquiry.model, messages, response_format=_JSON)
+    return str(reply.choices[0].message.content or "")

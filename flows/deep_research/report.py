@@ -1,0 +1,147 @@
+"""The report of a research run, its plan's artifact and its answer's file."""
+
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.logging import get_logger
+from prefect.utilities.asyncutils import run_coro_as_sync
+from pydantic import Field
+
+from prefect_governor.flows.deep_research.plan.drawing import as_mermaid, as_svg_uri
+from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask
+from prefect_governor.flows.deep_research.study import Study
+from prefect_governor.flows.report.keys import artifact_key
+from prefect_governor.flows.report.markdown import escape
+from prefect_governor.flows.report.model import Report
+from prefect_governor.flows.report.table import storable
+
+T = TypeVar("T")
+
+_logger = get_logger("prefect_governor.report")
+
+
+class ResearchReport(Report):
+    """A report whose items are the plan's tasks, with the answer and what it cites.
+
+    `plan` holds the tasks as they ran, those that the lead added last; `wall_seconds` how long the
+    run took, plan and synthesis included.
+    """
+
+    question: str
+    answer: str | None = None
+    citations: list[str] = Field(default_factory=list)
+    plan: list[dict[str, Any]] = Field(default_factory=list)
+    wall_seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's object, with `question`, `answer`, `citations` and `plan`."""
+        return super().to_json() | {
+            "question": self.question,
+            "answer": self.answer,
+            "citations": list(self.citations),
+            "plan": list(self.plan),
+        }
+
+
+def publish_plan(study: Study, plan: Plan, expected_multiple: float) -> UUID | None:
+    """Keep the plan as artifacts of the run before it runs: a list with its graph, and a picture,
+    whose id is returned.
+
+    An API that refuses or does not answer costs a warning in the log, never the run.
+    """
+    listed = ArtifactCreate(
+        type="markdown",
+        key=artifact_key("research", "plan"),
+        description=f"{len(plan.tasks)} tasks",
+        data=storable(plan_text(study.inquiry.question, plan, expected_multiple)),
+        flow_run_id=UUID(study.run_id),
+    )
+    graph = _graph(study, plan.tasks, {})
+
+    async def create() -> UUID:
+        async with get_client() as client:
+            await client.create_artifact(listed)
+            return (await client.create_artifact(graph)).id
+
+    return _published(create)
+
+
+def publish_answer(
+    study: Study,
+    answer: str,
+    graph: UUID | None,
+    tasks: Sequence[PlanTask],
+    states: Mapping[str, str],
+) -> None:
+    """Keep the answer as an artifact of the run, and draw the picture of `publish_plan` again as
+    the graph ran: with what the lead added, each task in the colour of its outcome. What goes wrong
+    is treated as there."""
+    drawn = _graph(study, tasks, states)
+    text = ArtifactCreate(
+        type="markdown",
+        key=artifact_key("research", "answer"),
+        description=escape(study.inquiry.question),
+        data=storable(answer),
+        flow_run_id=UUID(study.run_id),
+    )
+
+    async def update() -> None:
+        async with get_client() as client:
+            await client.create_artifact(text)
+            if graph is None:
+                await client.create_artifact(drawn)
+                return
+            changes = ArtifactUpdate(data=drawn.data, description=drawn.description)
+            await client.update_artifact(graph, changes)
+
+    _published(update)
+
+
+def _graph(study: Study, tasks: Sequence[PlanTask], states: Mapping[str, str]) -> ArtifactCreate:
+    counts = Counter(states.values())
+    told = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
+    return ArtifactCreate(
+        type="image",
+        key=artifact_key("research", "graph"),
+        description=f"What waited for what: {told}" if told else "What waits for what",
+        data=as_svg_uri(tasks, states),
+        flow_run_id=UUID(study.run_id),
+    )
+
+
+def _published(publish: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+    """None where it could not be."""
+    try:
+        return cast("T", run_coro_as_sync(publish()))
+    except Exception as error:
+        _logger.warning("the plan or the answer could not be published: %r", error)
+        return None
+
+
+def plan_text(question: str, plan: Plan, expected_multiple: float) -> str:
+    """The plan in Markdown."""
+    lines = [
+        f"# Plan: {escape(question)}",
+        f"{len(plan.tasks)} tasks; about {expected_multiple:.1f} times the calls of one agent.",
+        "| task | objective | after | writes |\n| --- | --- | --- | --- |\n"
+        + "\n".join(
+            f"| {escape(task.id)} | {escape(task.objective)}"
+            f" | {escape(', '.join(task.depends_on))} | {escape(', '.join(task.writes))} |"
+            for task in plan.tasks
+        ),
+        f"```mermaid\n{as_mermaid(plan.tasks)}\n```",
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def write_answer(path: Path, text: str) -> None:
+    """The answer's file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = path.with_name(f".{path.name}.whole")
+    whole.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
+    whole.replace(path)

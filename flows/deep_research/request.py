@@ -1,0 +1,154 @@
+"""What a research run was asked for, checked: nothing is started or spent yet."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.model import choose
+from prefect_governor.blocks.money.usd import Money, parse_usd
+from prefect_governor.flows.deep_research.agent.loop import Bounds
+from prefect_governor.flows.deep_research.agent.tools import Tool, tools_of
+from prefect_governor.flows.deep_research.offline import is_offline
+from prefect_governor.flows.deep_research.plan.plan import (
+    MOST_TASKS,
+    Effort,
+    Plan,
+    check_plan,
+    load_plan,
+)
+from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.sources import resolve_sources
+from prefect_governor.flows.report.model import check_min_success
+from prefect_governor.flows.run.job import Terms, check_most_multiple, check_numbers, run_limit
+
+# What a look at a question is worth, by its effort: a fact is 3 to 10 calls of one agent.
+BOUNDS: dict[Effort, Bounds] = {
+    "fact": Bounds(turns=6, tool_calls=10),
+    "comparison": Bounds(turns=10, tool_calls=20),
+    "investigation": Bounds(turns=16, tool_calls=40),
+}
+DEFAULT_MAX_TASKS = 20
+DEFAULT_MAX_ROUNDS = 2
+
+# An agent of the user's own: gets the task, its inputs by task id, and the governor's clients.
+Agent = Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inquiry(Terms):
+    """A question, its corpus, and how much it may take.
+
+    `plan` is given, or made by the lead. `agent` stands in for ours. `max_tasks` bounds the plan
+    with all that the lead adds; `max_rounds` how often the lead may change it, 0 for never.
+    """
+
+    question: str
+    corpus: tuple[Item, ...] = ()
+    plan: Plan | None = None
+    tools: tuple[Tool, ...] = ()
+    agent: Agent | None = None
+    max_tasks: int = DEFAULT_MAX_TASKS
+    max_rounds: int = DEFAULT_MAX_ROUNDS
+    max_cost_multiple: float | None = None
+
+
+def make_inquiry(
+    question: str,
+    *,
+    plan: Any = None,
+    corpus: Sequence[str] | None = None,
+    folder: str | None = None,
+    tools: Sequence[Any] = (),
+    agent: Any = None,
+    governor: str | None = None,
+    model: str = "auto",
+    max_usd: Money | None = None,
+    max_total_tokens: int | None = None,
+    max_output_tokens: int | None = None,
+    max_concurrent: int | None = None,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    timeout_seconds: float | None = None,
+    min_success: float = 0.0,
+    max_tasks: int = DEFAULT_MAX_TASKS,
+    max_rounds: int = DEFAULT_MAX_ROUNDS,
+    max_cost_multiple: float | None = None,
+) -> Inquiry:
+    """Check everything that can be checked before anything starts. See `research`.
+
+    Raises ConfigurationError.
+    """
+    if not question or not question.strip():
+        raise ConfigurationError("the question is empty: say what is to be found out")
+    check_numbers(
+        max_total_tokens=max_total_tokens,
+        max_output_tokens=max_output_tokens,
+        max_concurrent=max_concurrent,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        timeout_seconds=timeout_seconds,
+    )
+    for name, value, least in (("max_tasks", max_tasks, 1), ("max_rounds", max_rounds, 0)):
+        if isinstance(value, bool) or not least <= value <= MOST_TASKS:
+            raise ConfigurationError(
+                f"{name} must be from {least} to {MOST_TASKS:,}, not {value!r}"
+            )
+    check_most_multiple(max_cost_multiple)
+    made = _plan(plan, folder)
+    if made is not None and len(made.tasks) > max_tasks:
+        max_tasks = len(made.tasks)
+    base = Path(folder) if folder else Path.cwd()
+    chosen = choose(model, max_output_tokens=max_output_tokens, timeout_seconds=timeout_seconds)
+    return Inquiry(
+        model=chosen,
+        governor=governor,
+        max_usd=None if max_usd is None else parse_usd(max_usd, name="max_usd"),
+        max_total_tokens=max_total_tokens,
+        limit=run_limit(
+            governor,
+            max_concurrent=max_concurrent,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+        ),
+        min_success=check_min_success(min_success),
+        question=question.strip(),
+        corpus=tuple(resolve_sources(list(corpus), cwd=base)) if corpus else (),
+        plan=made,
+        tools=tuple(tools_of([_imported(each, "tool") for each in tools]).values()),
+        agent=None if agent is None else _imported(agent, "agent"),
+        max_tasks=max_tasks,
+        # The offline model is no lead.
+        max_rounds=0 if is_offline(chosen.name) else max_rounds,
+        max_cost_multiple=max_cost_multiple,
+    )
+
+
+def _plan(plan: Any, folder: str | None) -> Plan | None:
+    if plan is None or isinstance(plan, Plan):
+        return plan
+    if isinstance(plan, (str, Path)):
+        return load_plan((Path(folder) if folder else Path.cwd()) / plan)
+    return check_plan(plan)
+
+
+def _imported(given: Any, what: str) -> Any:
+    """A callable, or the one that "package.module:name" names: a deployed run's parameters are
+    JSON."""
+    if isinstance(given, Tool) or callable(given):
+        return given
+    if not isinstance(given, str) or given.count(":") != 1:
+        raise ConfigurationError(
+            f"a {what} is a function, or names one as 'package.module:name', not {given!r}"
+        )
+    module, name = given.split(":")
+    try:
+        found = inspect.getattr_static(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"the {what} {given!r} cannot be imported: {error}") from None
+    if not (isinstance(found, Tool) or callable(found)):
+        raise ConfigurationError(f"the {what} {given!r} is no function")
+    return found

@@ -1,0 +1,140 @@
+"""A research run at work: what its tasks share. The findings are the only memory between agents."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prefect.context import TaskRunContext
+
+from prefect_governor.blocks.claims.slots import Slot
+from prefect_governor.blocks.context.scope import Scope, scope
+from prefect_governor.blocks.context.waits import wait_async
+from prefect_governor.blocks.work.runtime import Runtime
+from prefect_governor.flows.deep_research.agent.corpus import Corpus
+from prefect_governor.flows.deep_research.finding import Finding
+from prefect_governor.flows.deep_research.plan.plan import PlanTask
+from prefect_governor.flows.deep_research.request import Inquiry
+from prefect_governor.flows.run.control import Control
+from prefect_governor.flows.run.job import TAG
+
+# Names of what the lead does, in the ledger's items. A task's id holds no colon.
+PLAN = "lead:plan"
+SYNTHESIS = "lead:synthesis"
+
+
+@dataclass
+class Study:
+    """An inquiry in one flow run.
+
+    `kept_as` names the run in the ledger, where it outlives a flow run; `folder` is where findings
+    stand as files. `attempts`, `began` (monotonic seconds), `waited` (seconds in the queue),
+    `notes` and `allocations` (their keys in the ledger, the synthesis's among them) are by task.
+    """
+
+    inquiry: Inquiry
+    run_id: str
+    kept_as: str
+    runtime: Runtime
+    control: Control
+    corpus: Corpus
+    folder: Path
+    tasks: dict[str, PlanTask] = field(default_factory=dict)
+    allocations: dict[str, str] = field(default_factory=dict)
+    records: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    began: dict[str, float] = field(default_factory=dict)
+    waited: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return len(self.tasks)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return self.inquiry.model.names
+
+    @contextmanager
+    def at_work(self, key: str, *, fit: bool = True) -> Iterator[Scope]:
+        """The scope of a task's calls, which draw on what is set aside for it; an error that ends
+        the run stops it."""
+        context = TaskRunContext.get()
+        self.attempts[key] = context.task_run.run_count if context else 1
+        self.began.setdefault(key, time.monotonic())
+        here = Scope(
+            governor=self.runtime,
+            tags=(TAG,),
+            run_id=self.kept_as,
+            item=key,
+            stop=self.control.stop,
+            allocation=self.allocations.get(key),
+            fit=fit,
+        )
+        with scope(here):
+            try:
+                yield here
+            except Exception as error:
+                self.control.heed(error)
+                raise
+            finally:
+                self.waited[key] = self.waited.get(key, 0.0) + here.spent.waited_seconds
+
+    def give_back(self, key: str) -> None:
+        """What is left of the money that was set aside for a task is anybody's again."""
+        if (allocation := self.allocations.pop(key, None)) is not None:
+            self.runtime.desk.give_back(allocation).result()
+
+    async def agive_back(self, key: str) -> None:
+        """`give_back` for a task itself."""
+        if (allocation := self.allocations.pop(key, None)) is not None:
+            await wait_async(self.runtime.desk.give_back(allocation))
+
+    def slot(self, limit: str) -> Slot:
+        """A place under one of the run's limits, for a tool."""
+        return Slot.of_limit(lambda: self.runtime, limit, tags=(TAG,))
+
+    async def keep(self, key: str, input_hash: str, record: str) -> None:
+        """Keep what is finished, durably, so that it is never paid for again."""
+        await wait_async(
+            self.runtime.desk.write(
+                lambda batch: batch.rows.put_item(self.kept_as, key, input_hash, record)
+            )
+        )
+
+    def keep_now(self, key: str, input_hash: str, record: str) -> None:
+        """`keep` for the run's own thread."""
+        self.runtime.desk.write(
+            lambda batch: batch.rows.put_item(self.kept_as, key, input_hash, record)
+        ).result()
+
+    def kept(self, key: str, input_hash: str) -> str | None:
+        """What an earlier attempt of this run finished, if its inputs are the same."""
+        return self.records.get((key, input_hash))
+
+    def input_hash(self, task: PlanTask, inputs: Mapping[str, Finding]) -> str:
+        """Names all that a task's finding depends on."""
+        inquiry = self.inquiry
+        return hash_of(
+            inquiry.question,
+            # More money for a task is no other task.
+            task.model_dump(mode="json", exclude={"max_usd"}),
+            {name: finding.answer for name, finding in inputs.items()},
+            list(inquiry.model.names),
+            inquiry.model.max_output_tokens,
+            [tool.name for tool in inquiry.tools],
+            getattr(inquiry.agent, "__qualname__", None),
+            self.corpus.digest,
+        )
+
+
+def hash_of(*parts: object) -> str:
+    """A name for JSON values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+current_study: ContextVar[Study | None] = ContextVar("prefect_governor_study", default=None)

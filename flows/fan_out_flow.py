@@ -1,0 +1,294 @@
+"""`fan_out`: a sub-agent for each item, as many at once as the governor lets through."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, cast
+
+from prefect.utilities.asyncutils import run_coro_as_sync
+
+from prefect_governor.blocks.errors import ConfigurationError, RunStopped
+from prefect_governor.blocks.figures.figures import (
+    LimitFigures,
+    RunFigures,
+    at_once_notes,
+    budget_figures,
+    learned_notes,
+    limit_figures,
+)
+from prefect_governor.blocks.figures.observing import enforcement_notes
+from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.money.usd import Money
+from prefect_governor.blocks.wire.retries import retry_notes
+from prefect_governor.flows.estimate.approval import checked_bars, turned_down
+from prefect_governor.flows.estimate.estimate import cost_multiple, prompt_tokens
+from prefect_governor.flows.estimate.history import question_key
+from prefect_governor.flows.items.intake import Intake
+from prefect_governor.flows.items.sources import items_from
+from prefect_governor.flows.report.model import ItemReport, Report
+from prefect_governor.flows.report.publish import finish, make_report
+from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
+from prefect_governor.flows.run.job import (
+    NO_ITEMS,
+    TAG,
+    Job,
+    current_job,
+    make_request,
+    runtime_for,
+)
+from prefect_governor.flows.run.outcomes import Past, item_reports, not_started, stop_reason
+from prefect_governor.flows.run.outfile import OutFile
+from prefect_governor.flows.run.watch import Watch
+from prefect_governor.flows.run.window import Window, room_for
+from prefect_governor.flows.runner import GovernedTaskRunner
+from prefect_governor.flows.subagent.subagent import sub_agent
+
+
+@ready_flow(
+    name="fan-out",
+    task_runner=GovernedTaskRunner(),
+    # Prefect refuses to retry a completed run whose result is persisted; a partial one must be
+    # retryable from the UI. What finished is kept by the ledger.
+    persist_result=False,
+    # `make_request` checks all of them, with messages that say what to do.
+    validate_parameters=False,
+)
+def fan_out(
+    items: Iterable[Any] | None = None,
+    *,
+    ask: str,
+    sources: list[str] | None = None,
+    folder: str | None = None,
+    schema: Any = None,
+    governor: str | None = None,
+    model: str = "auto",
+    max_usd: Money | None = None,
+    max_total_tokens: int | None = None,
+    max_output_tokens: int | None = None,
+    max_concurrent: int | None = None,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    timeout_seconds: float | None = None,
+    min_success: float = 0.0,
+    max_cost_multiple: float | None = None,
+    ask_above_usd: Money | None = None,
+) -> Report:
+    """Ask a sub-agent the same question about each item, under one budget and its limits.
+
+    Args:
+        items: texts, or objects with `key` and `text`; in Python also `pathlib.Path`s of files. An
+            iterator is read as the run gets to its items, a few ahead, and once: what it gave is
+            held while the item is under way, and such a run cannot be taken up again. With a bar on
+            the cost it is read whole first.
+        ask: what each sub-agent is to answer about its item.
+        sources: files, folders and globs to read items from; rows of .jsonl, .csv and .yaml files
+            are an item each.
+        folder: what `sources` are relative to. Defaults to the working directory.
+        schema: a JSON schema that each answer must validate against; in Python also a pydantic
+            model.
+        governor: name of a saved Governor block. Without one the run has a ceiling of its own.
+        model: LiteLLM's name, "block:NAME" for a Model block, or "auto".
+        max_usd: ceiling of this run, under the governor's; $1.00 where there is no governor.
+        max_total_tokens: ceiling of this run in tokens, input and output together.
+        max_output_tokens: the most one answer may have. Defaults to the Model block's, or 1,024.
+        max_concurrent: calls in flight at once in this run; 20 where there is no governor.
+        requests_per_minute: requests of this run in any minute.
+        tokens_per_minute: tokens of this run in any minute.
+        timeout_seconds: how long one request may take, once it was sent. Defaults to the Model
+            block's, or 120.
+        min_success: the share of items (0 to 1) that must succeed for the run not to fail.
+        max_cost_multiple: refuse to start where the estimate is more than so many times what one
+            agent costs that reads all of it in one go.
+        ask_above_usd: a deployed run whose estimate (its p95, under what its budgets leave) is more
+            than so much waits for a person to start it, up to a day. Never where it is None.
+
+    Returns:
+        Called, the `Report` of the run, complete or partial.
+
+    Raises:
+        ConfigurationError: before anything is spent; over `max_cost_multiple`, too, and over
+            `ask_above_usd` in a run without a deployment, where nobody can be asked.
+        RunFailed: nothing succeeded, or less than `min_success`; its `report` holds all of it.
+    """
+    most_multiple, ask_above = checked_bars(max_cost_multiple, ask_above_usd)
+    request = make_request(
+        items,
+        ask=ask,
+        sources=sources,
+        folder=folder,
+        schema=schema,
+        governor=governor,
+        model=model,
+        max_usd=max_usd,
+        max_total_tokens=max_total_tokens,
+        max_output_tokens=max_output_tokens,
+        max_concurrent=max_concurrent,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        timeout_seconds=timeout_seconds,
+        min_success=min_success,
+    )
+    if request.more is not None and (most_multiple is not None or ask_above is not None):
+        request = replace(request, items=(*request.items, *items_from(request.more)), more=None)
+    here = this_run("fan_out")
+    runtime = runtime_for(request, here.kept_as)
+    refused = turned_down(
+        request,
+        runtime,
+        here.flow_run,
+        kept_as=here.kept_as,
+        max_cost_multiple=most_multiple,
+        ask_above_usd=ask_above,
+    )
+    if refused is not None:
+        return cast(Report, refused)
+    # For the estimates of runs that ask the same.
+    asked = question_key(request)
+    runtime.desk.write(lambda batch: batch.rows.put_item(asked, here.kept_as, "", "{}"))
+    job = Job(request, here.id, here.kept_as, runtime, here.control)
+    here.started()
+    token = current_job.set(job)
+    try:
+        with OutFile(
+            here.control.out or state_folder() / "runs" / here.id / "results.jsonl"
+        ) as out:
+            report = here.control.report = _run(job, out)
+    finally:
+        current_job.reset(token)
+    # Prefect gives the report of the state to whoever calls the flow.
+    return cast(Report, run_coro_as_sync(finish(report)))
+
+
+afan_out = in_thread(fan_out)
+
+
+def _run(job: Job, out: OutFile) -> Report:
+    """Map the sub-agent over the items, a window at a time, and report."""
+    reports: dict[int, ItemReport] = {}
+
+    def keep(ended: Mapping[int, ItemReport]) -> None:
+        if not ended:
+            return
+        reports.update(ended)
+        out.add(*ended.values())
+        for position, report in ended.items():
+            watch.count(report.state == "succeeded")
+            job.forget(position)
+
+    with Watch(job, key_prefix="fan-out") as watch:
+        past = Past(job)
+        cap = _limits(job).cap
+        known = range(job.total)
+        keep(kept := past.finished(known))
+        missing = [at for at in known if at not in kept]
+        job.first = min(cap or 0, len(missing))
+        window = Window(missing, cap=cap)
+        with _taking_in(job, most=room_for(cap)) as intake:
+            stopped = False
+            while True:
+                if not stopped and job.control.stop.is_set():
+                    stopped = True
+                    _refuse_waiting(job)
+                if intake is not None and not stopped:
+                    came = job.take(intake, window.room)
+                    keep(kept := past.finished(came))
+                    window.add(at for at in came if at not in kept)
+                if batch := window.next_batch(stopped=stopped):
+                    _start(batch, job, window)
+                if not window.running and (stopped or intake is None or intake.ended):
+                    break
+                keep(item_reports(job, window.wait()))
+                if job.control.abort.is_set():
+                    keep(item_reports(job, window.cancel()))
+                    break
+            keep({at: not_started(job, at) for at in window.rest()})
+    if not reports:
+        raise ConfigurationError((intake and intake.problem) or NO_ITEMS)
+    items = [reports[at] for at in sorted(reports)]
+    out.finish(items)
+    picture = watch.keep_picture(state_folder() / "runs" / job.run_id)
+    unread = None if intake is None or intake.exhausted else intake.problem or stop_reason(job)
+    limits = _limits(job)
+    report = make_report(
+        items,
+        run_id=job.run_id,
+        min_success=job.request.min_success,
+        stopped=job.control.interrupted,
+        figures=RunFigures(
+            {},
+            budget_figures(job.runtime, job.kept_as),
+            limits,
+            (
+                *at_once_notes(limits),
+                *enforcement_notes(job.runtime, job.kept_as),
+                *retry_notes(job.kept_as),
+                *learned_notes(job.runtime),
+            ),
+        ),
+        cost_multiple=_cost_multiple(job, items),
+        notes=_notes(job),
+        files=[str(out.path), *([picture] if picture else [])],
+        # What an iterator gave is gone.
+        resumable=job.request.more is None,
+        picture=picture,
+    )
+    if unread is None:
+        return report
+    reason = f"the items were read up to the {len(items):,}th: {unread}"
+    if report.outcome == "complete":
+        report = report.model_copy(update={"outcome": "partial", "reason": reason})
+    return report.model_copy(update={"notes": [*report.notes, reason]})
+
+
+def _notes(job: Job) -> list[str]:
+    share = job.runtime.fallback_share
+    if not job.fell_back or share is None:
+        return []
+    calls = "1 call was" if job.fell_back == 1 else f"{job.fell_back:,} calls were"
+    return [
+        f"{calls} answered by a cheaper model than {job.request.model.name}: the budget was spent"
+        f" to {share:.0%} and more"
+    ]
+
+
+def _limits(job: Job) -> LimitFigures:
+    return limit_figures(job.runtime, job.kept_as, tags=(TAG,), models=job.request.model.names)
+
+
+def _cost_multiple(job: Job, items: list[ItemReport]) -> float | None:
+    """What was spent, as a multiple of one agent reading the same in one go."""
+    price = job.request.model.price_of(job.request.model.name)
+    calls = sum(item.calls for item in items)
+    if price is None or not calls:
+        return None
+    return cost_multiple(
+        price,
+        input_tokens=sum(item.tokens.input for item in items),
+        output_tokens=sum(item.tokens.output for item in items),
+        calls=calls,
+        prompt_tokens=prompt_tokens(job.request),
+    )
+
+
+def _refuse_waiting(job: Job) -> None:
+    """Calls that are not admitted yet have not started: a stop is for them too."""
+    job.runtime.desk.refuse_waiting(job.kept_as, RunStopped(stop_reason(job))).result()
+
+
+def _start(batch: list[int], job: Job, window: Window) -> None:
+    futures = sub_agent.map(key=[job.items[position].key for position in batch], position=batch)
+    for position, future in zip(batch, futures, strict=True):
+        window.started(position, future)
+
+
+@contextmanager
+def _taking_in(job: Job, *, most: int) -> Iterator[Intake | None]:
+    """What reads the items that come one by one, until it is left; None where all are known."""
+    if job.request.more is None:
+        yield None
+        return
+    job.intake = Intake(job.request.more, known=[item.key for item in job.items], most=most)
+    try:
+        yield job.intake
+    finally:
+        job.intake.close()

@@ -1,0 +1,100 @@
+"""Items that come one by one: read from an iterator as the run gets to them, a few ahead."""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from contextvars import copy_context
+from typing import Any
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.sources import items_of_value
+
+# How often a reader that is ahead looks whether the run has ended, in seconds.
+_LOOK_SECONDS = 0.2
+
+
+class Intake:
+    """Reads an iterator in a thread of its own, so that one that takes its time holds nobody up.
+
+    Args:
+        values: as in a list of items. What has no key gets `item-0001` and so on, by its place.
+        known: keys that are taken.
+        most: read at most so many that nobody has taken yet.
+    """
+
+    def __init__(self, values: Iterator[Any], *, known: Iterable[str] = (), most: int) -> None:
+        self._values = values
+        self._read: queue.Queue[Item] = queue.Queue(maxsize=max(1, most))
+        self._seen = set(known)
+        self._exhausted = False
+        self._closed = threading.Event()
+        self._over = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(
+            target=copy_context().run,
+            args=(self._read_on,),
+            name="prefect-governor-intake",
+            # An iterator may hang for ever; the run does not.
+            daemon=True,
+        )
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to take, now or later."""
+        return self._over.is_set() and self._read.empty()
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the iterator was read to its end and all of it was taken."""
+        return self._exhausted and self.ended
+
+    @property
+    def problem(self) -> str | None:
+        """Why it ended before the iterator did, in a person's words."""
+        if self._error is None:
+            return None
+        if isinstance(self._error, ConfigurationError):
+            return str(self._error)
+        return f"their iterator failed: {type(self._error).__name__}: {self._error}"
+
+    def take(self, most: int) -> list[Item]:
+        """Up to so many, those that are there now."""
+        taken: list[Item] = []
+        while len(taken) < most:
+            try:
+                taken.append(self._read.get_nowait())
+            except queue.Empty:
+                break
+        return taken
+
+    def close(self) -> None:
+        """Read no further."""
+        self._closed.set()
+
+    def _read_on(self) -> None:
+        try:
+            for at, value in enumerate(self._values, 1):
+                for item in items_of_value(value, f"item-{at:04d}", at):
+                    if item.key in self._seen:
+                        raise ConfigurationError(
+                            f"two items have the key {item.key!r}: keys must be unique"
+                        )
+                    self._seen.add(item.key)
+                    if not self._put(item):
+                        return
+            self._exhausted = True
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._over.set()
+
+    def _put(self, item: Item) -> bool:
+        while not self._closed.is_set():
+            try:
+                self._read.put(item, timeout=_LOOK_SECONDS)
+                return True
+            except queue.Full:
+                continue
+        return False

@@ -1,0 +1,208 @@
+"""Sources into items: files, folders, globs, lines of standard input, rows of data files.
+
+Only names are collected here, and the rows of data files read. The text of a file is read when its
+item starts, so that ten thousand files are not held at once.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.flows.items.extraction import Document, Kind, decode, read_text
+from prefect_governor.flows.items.folders import (
+    Skipped,
+    folder_files,
+    glob_files,
+    has_magic,
+    key_of,
+    named_in_utf8,
+)
+from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.rows import ROW_SUFFIXES, Row, read_rows, row_of
+
+__all__ = [
+    "Document",
+    "Item",
+    "Kind",
+    "Skipped",
+    "decode",
+    "items_from",
+    "items_of_value",
+    "read_text",
+    "resolve_sources",
+]
+
+STDIN = "-"
+
+
+def resolve_sources(
+    sources: Sequence[str],
+    *,
+    stdin: TextIO | None = None,
+    cwd: Path | str | None = None,
+    skipped: list[Skipped] | None = None,
+) -> list[Item]:
+    """The items of `sources`, in their order; within a folder or glob sorted by path.
+
+    A source is a file, a folder (read recursively), a glob (`**` goes any depth), `-` (a line of
+    `stdin` an item), or a `.jsonl`, `.csv`, `.yaml` or `.yml` file (a row an item), named or by a
+    glob that ends so. A file's key is its path relative to `cwd` (default: the working directory),
+    absolute outside it; a row's its `key`, else its `id`, else `file:line`; a line's `stdin:line`.
+
+    Folders and globs leave out hidden and binary files, empty ones, links to folders,
+    `node_modules` and `__pycache__`; `skipped` is told of each, hidden ones aside. A file that is
+    named is an item whatever it holds, and fails by name when it is read.
+
+    Raises ConfigurationError, in one line that says what to do, for a source that is missing, empty
+    or unreadable, and for two items of one key.
+    """
+    base = Path(cwd) if cwd is not None else Path.cwd()
+    base = Path(os.path.abspath(base))
+    if not sources:
+        raise ConfigurationError(
+            "no source was given: name files, folders, globs or a .jsonl, .csv or .yaml file"
+        )
+    left_out: list[Skipped] = [] if skipped is None else skipped
+    places: dict[str, str] = {}
+    found: list[Item] = []
+    for source in sources:
+        for item, place in _items_of(source, base, stdin, left_out):
+            _claim(places, item.key, place)
+            found.append(item)
+    return found
+
+
+def items_from(values: Iterable[Any]) -> list[Item]:
+    """Items of Python values: a str is a text, a Path a file (a folder: its files), a mapping a row
+    (`key` or `id`, and `text` or `content`, else its fields), an Item itself.
+
+    What has no key gets `item-0001` and so on, by its place. Raises ConfigurationError for no
+    values, for a value of another type, and for two items of one key.
+    """
+    if isinstance(values, (str, bytes, Mapping, Path)):
+        raise ConfigurationError(
+            f"items must be a list of items, not one {type(values).__name__}: put it in [...]"
+        )
+    given = list(values)
+    if not given:
+        raise ConfigurationError("there are no items: give at least one")
+    width = max(4, len(str(len(given))))
+    places: dict[str, str] = {}
+    found: list[Item] = []
+    for at, value in enumerate(given, 1):
+        for item in items_of_value(value, f"item-{at:0{width}d}", at):
+            _claim(places, item.key, f"item {at}")
+            found.append(item)
+    return found
+
+
+def items_of_value(value: Any, name: str, at: int) -> list[Item]:
+    """The items of one Python value, the `at`th of all, called `name` where it has no key; several
+    of a folder. Raises ConfigurationError for a value of another type."""
+    if isinstance(value, Item):
+        return [value]
+    if isinstance(value, os.PathLike):
+        base = Path.cwd()
+        path = base / Path(value)
+        if os.path.isdir(path):
+            return [_file_item(each, base) for each in folder_files(path, str(value), base, [])]
+        if not _is_there(path):
+            raise ConfigurationError(f"item {at}: there is no file {os.fspath(value)}")
+        return [_file_item(path, base)]
+    if isinstance(value, (str, Mapping)):
+        try:
+            return [_row_item(row_of(value, at), name)]
+        except ValueError as error:
+            raise ConfigurationError(f"item {at}: {error}") from None
+    raise ConfigurationError(
+        f"item {at} is a {type(value).__name__}: give a str (a text), a Path (a file),"
+        " a mapping (a row) or an Item"
+    )
+
+
+def _claim(places: dict[str, str], key: str, place: str) -> None:
+    if key in places:
+        where = f"by {places[key]} and by {place}" if places[key] != place else f"twice by {place}"
+        raise ConfigurationError(
+            f"two items have the key {key!r}, given {where}: keys tell results apart, so give each"
+            " item once, or a key of its own"
+        )
+    places[key] = place
+
+
+def _items_of(
+    source: str, base: Path, stdin: TextIO | None, skipped: list[Skipped]
+) -> Iterator[tuple[Item, str]]:
+    """The items of one source, each with the place that gave it."""
+    if source == STDIN:
+        yield from _lines(stdin)
+        return
+    if not source.strip() or "\0" in source:
+        raise ConfigurationError(f"{source!r} names no source: give a file, a folder or a glob")
+    path = base / os.path.expanduser(source)
+    if not named_in_utf8(path):
+        raise ConfigurationError(f"the name of {key_of(path, base)!r} is not UTF-8: rename it")
+    if os.path.isdir(path):
+        paths = folder_files(path, source, base, skipped)
+    elif _is_there(path):
+        paths = [path]
+    elif has_magic(source):
+        paths = glob_files(source, base, skipped)
+    else:
+        raise ConfigurationError(
+            f"there is no file or folder {source!r} (looked in {base}): check its name"
+        )
+    as_rows = Path(source).suffix.lower() in ROW_SUFFIXES and not os.path.isdir(path)
+    for each in paths:
+        if as_rows:
+            name = key_of(each, base)
+            for row in read_rows(each, name):
+                yield _row_item(row, f"{name}:{row.line}"), f"{name}:{row.line}"
+        else:
+            yield _file_item(each, base), repr(source)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something has this name: a link that leads nowhere, or a file in a closed folder,
+    is there, and fails by name when it is read."""
+    try:
+        path.lstat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _lines(stdin: TextIO | None) -> Iterator[tuple[Item, str]]:
+    if stdin is None:
+        raise ConfigurationError("'-' reads lines from standard input, and there is none here")
+    number = 0
+    count = 0
+    try:
+        for number, line in enumerate(stdin, 1):
+            text = line.strip()
+            # In the C locale a byte that is not UTF-8 comes as half a character.
+            text.encode()
+            if text:
+                count += 1
+                yield Item(key=f"stdin:{number}", text=text), f"line {number} of standard input"
+    except UnicodeError:
+        raise ConfigurationError(
+            f"standard input is not UTF-8 text at or after line {max(number, 1)}: convert it first"
+        ) from None
+    if not count:
+        raise ConfigurationError(
+            "standard input is empty: '-' takes a line an item (was it read before, with '-' named"
+            " twice?)"
+        )
+
+
+def _file_item(path: Path, base: Path) -> Item:
+    return Item(key=key_of(path, base), source=os.path.normpath(path))
+
+
+def _row_item(row: Row, name: str) -> Item:
+    return Item(key=row.key or name, text=row.text, data=row.data)

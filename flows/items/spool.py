@@ -1,0 +1,19 @@
+"""Items that are too many to be a flow run's parameters, as a file of rows that a worker can read
+again."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from prefect_governor.blocks.machine.home import state_folder
+
+
+def spool(rows: Iterable[Mapping[str, str]]) -> Path:
+    """Write rows of `key` and `text` to a JSON Lines file named by its content."""
+    text = "".join(json.dumps(dict(row)) + "\n" for row in rows)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    path = state_folder() / "inputs" / f"{digest}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path

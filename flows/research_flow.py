@@ -1,0 +1,297 @@
+"""`research`: a question, a plan, its sub-agents, and an answer with the lines that hold it."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+from prefect.utilities.asyncutils import run_coro_as_sync
+
+from prefect_governor.blocks.figures.figures import (
+    RunFigures,
+    at_once_notes,
+    budget_figures,
+    item_figures,
+    learned_notes,
+    limit_figures,
+)
+from prefect_governor.blocks.figures.observing import enforcement_notes
+from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.money.usd import Money, to_usd
+from prefect_governor.blocks.wire.retries import retry_notes
+from prefect_governor.flows.deep_research.agent.corpus import Corpus
+from prefect_governor.flows.deep_research.answer import answer_of
+from prefect_governor.flows.deep_research.conductor import (
+    Conductor,
+    ending_of,
+    not_succeeded,
+    plan_hash,
+)
+from prefect_governor.flows.deep_research.lead import lead_plan
+from prefect_governor.flows.deep_research.offline import BY_RULE, is_offline, plan_by_rule
+from prefect_governor.flows.deep_research.plan.plan import Plan, check_plan
+from prefect_governor.flows.deep_research.report import (
+    ResearchReport,
+    publish_answer,
+    publish_plan,
+    write_answer,
+)
+from prefect_governor.flows.deep_research.request import (
+    DEFAULT_MAX_ROUNDS,
+    DEFAULT_MAX_TASKS,
+    make_inquiry,
+)
+from prefect_governor.flows.deep_research.setting_aside import set_aside
+from prefect_governor.flows.deep_research.study import PLAN, Study, current_study
+from prefect_governor.flows.deep_research.worth import check_worth, cost_multiple
+from prefect_governor.flows.report.model import ItemReport, Tokens
+from prefect_governor.flows.report.publish import finish, make_report
+from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
+from prefect_governor.flows.run.job import TAG, runtime_for
+from prefect_governor.flows.run.outfile import OutFile
+from prefect_governor.flows.run.watch import Watch
+from prefect_governor.flows.runner import GovernedTaskRunner
+
+
+@ready_flow(
+    name="research",
+    task_runner=GovernedTaskRunner(),
+    # As in `fan_out`: a partial run must be retryable; what finished is kept by the ledger.
+    persist_result=False,
+    validate_parameters=False,
+)
+def research(
+    question: str,
+    *,
+    corpus: list[str] | None = None,
+    plan: Any = None,
+    folder: str | None = None,
+    tools: list[Any] | None = None,
+    agent: Any = None,
+    governor: str | None = None,
+    model: str = "auto",
+    max_usd: Money | None = None,
+    max_total_tokens: int | None = None,
+    max_output_tokens: int | None = None,
+    max_concurrent: int | None = None,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    timeout_seconds: float | None = None,
+    min_success: float = 0.0,
+    max_tasks: int = DEFAULT_MAX_TASKS,
+    max_rounds: int = DEFAULT_MAX_ROUNDS,
+    max_cost_multiple: float | None = None,
+) -> ResearchReport:
+    """Answer a question from a corpus: a plan of sub-questions, an agent each, and a synthesis.
+
+    Args:
+        question: what is to be found out.
+        corpus: files, folders and globs that the agents may search and read.
+        plan: a plan in place of the lead's: `{"tasks": [{"id", "objective", "depends_on", …}]}`, or
+            the path of a YAML file.
+        folder: what `corpus` and `plan` are relative to. Defaults to the working directory.
+        tools: functions with type hints and a docstring (or "package.module:name"), beside
+            `search_corpus` and `read`.
+        agent: a callable in place of our agent (or "package.module:name"): it gets the task, its
+            inputs by task id, and the governor's clients, and returns its answer.
+        governor: name of a saved Governor block. Without one the run has a ceiling of its own.
+        model: LiteLLM's name, "block:NAME" for a Model block, or "auto".
+        max_usd: ceiling of this run, under the governor's; $1.00 where there is no governor.
+        max_total_tokens: ceiling of this run in tokens, input and output together.
+        max_output_tokens: the most one reply may have. Defaults to the Model block's, or 1,024.
+        max_concurrent: calls in flight at once in this run; 20 where there is no governor.
+        requests_per_minute: requests of this run in any minute.
+        tokens_per_minute: tokens of this run in any minute.
+        timeout_seconds: how long one request may take, once it was sent.
+        min_success: the share of tasks (0 to 1) that must succeed for the run not to fail.
+        max_tasks: the most tasks, those that the lead adds included.
+        max_rounds: how often the lead may change the plan while it runs; 0 for never.
+        max_cost_multiple: refuse a plan that would cost more than so many times what one agent
+            doing all of it would.
+
+    Returns:
+        Called, the `ResearchReport` of the run, complete or partial.
+
+    Raises:
+        ConfigurationError: before anything is spent.
+        RunFailed: nothing succeeded, or less than `min_success`; its `report` holds all of it.
+    """
+    inquiry = make_inquiry(
+        question,
+        plan=plan,
+        corpus=corpus,
+        folder=folder,
+        tools=tools or (),
+        agent=agent,
+        governor=governor,
+        model=model,
+        max_usd=max_usd,
+        max_total_tokens=max_total_tokens,
+        max_output_tokens=max_output_tokens,
+        max_concurrent=max_concurrent,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        timeout_seconds=timeout_seconds,
+        min_success=min_success,
+        max_tasks=max_tasks,
+        max_rounds=max_rounds,
+        max_cost_multiple=max_cost_multiple,
+    )
+    here = this_run("research")
+    runtime = runtime_for(inquiry, here.kept_as)
+    for tool in inquiry.tools:
+        if tool.limit is not None:
+            # Refused here by name, before anything is spent, where there is none.
+            runtime.limit_named(tool.limit)
+    files = state_folder() / "runs" / here.id
+    study = Study(
+        inquiry,
+        here.id,
+        here.kept_as,
+        runtime,
+        here.control,
+        Corpus(inquiry.corpus),
+        files / "findings",
+        records=runtime.desk.store.read_items(here.kept_as),
+    )
+    here.started()
+    token = current_study.set(study)
+    try:
+        with OutFile(files / "results.jsonl") as out:
+            report = here.control.report = _run(study, out, here.control.out or files / "report.md")
+    finally:
+        current_study.reset(token)
+    return cast(ResearchReport, run_coro_as_sync(finish(report)))
+
+
+aresearch = in_thread(research)
+
+
+def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
+    began = time.monotonic()
+    notes = [f"{name} was left out: {why}" for name, why in study.corpus.unreadable.items()]
+    if is_offline(study.inquiry.model.name):
+        notes.append(BY_RULE)
+    made, problem = _planned(study)
+    if made is None:
+        return _failed(study, out, f"no plan: {problem}", notes)
+    expected = check_worth(study.inquiry, made)
+    graph = publish_plan(study, made, expected)
+    with set_aside(study, made) as refused, Watch(study, key_prefix="research") as watch:
+        if refused is not None:
+            return _failed(study, out, refused, notes)
+        conductor = Conductor(study, made, told=watch.count)
+        conductor.conduct()
+        notes += conductor.notes
+        missing = not_succeeded(conductor.schedule.ended)
+        tasks = conductor.schedule.tasks
+        written = answer_of(study, tasks, conductor.findings, missing)
+    ended = conductor.schedule.ended
+    states = {task.id: ended[task.id].state for task in tasks}
+    publish_answer(study, written.text, graph, tasks, states)
+    notes += written.notes
+    items = _items(study, conductor)
+    for item in items:
+        out.add(item)
+    out.finish(items)
+    write_answer(answer_file, written.text)
+    picture = watch.keep_picture(state_folder() / "runs" / study.run_id)
+    base = make_report(
+        items,
+        run_id=study.run_id,
+        min_success=study.inquiry.min_success,
+        stopped=study.control.interrupted,
+        figures=_figures(study),
+        cost_multiple=cost_multiple(study, conductor.findings, written.text),
+        notes=notes,
+        files=[str(answer_file), str(out.path), *([picture] if picture else [])],
+        resumable=True,
+        picture=picture,
+    )
+    return ResearchReport(
+        **dict(base),
+        question=study.inquiry.question,
+        answer=written.text,
+        citations=list(written.citations),
+        plan=[task.model_dump(mode="json") for task in tasks],
+        wall_seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _planned(study: Study) -> tuple[Plan | None, str | None]:
+    """The plan that was given, kept, or made; or why there is none."""
+    inquiry = study.inquiry
+    if inquiry.plan is not None:
+        return inquiry.plan, None
+    if is_offline(inquiry.model.name):
+        return plan_by_rule(inquiry.question), None
+    name = plan_hash(study)
+    record = study.kept(PLAN, name)
+    if record is None:
+        ending = ending_of(lead_plan.submit())
+        if ending.state != "succeeded":
+            # Where the run was stopped for it, that says what to do.
+            return None, study.control.reason or ending.reason
+        record = json.dumps(ending.result)
+        study.keep_now(PLAN, name, record)
+    return check_plan({"tasks": json.loads(record)}), None
+
+
+def _failed(study: Study, out: OutFile, reason: str, notes: Sequence[str]) -> ResearchReport:
+    """A run that ended before its first sub-agent."""
+    out.finish([])
+    base = make_report([], run_id=study.run_id, figures=_figures(study), notes=notes)
+    return ResearchReport(
+        **{**dict(base), "outcome": "failed", "reason": reason, "resumable": True},
+        question=study.inquiry.question,
+    )
+
+
+def _items(study: Study, conductor: Conductor) -> list[ItemReport]:
+    """The outcome of each task, in the plan's order."""
+    spent = item_figures(study.runtime, "item", {"run_id": study.kept_as})
+    found = []
+    for task in conductor.schedule.tasks:
+        ended = conductor.schedule.ended[task.id]
+        finding = conductor.findings.get(task.id)
+        figures = spent.get(task.id)
+        seconds = conductor.seconds.get(task.id)
+        found.append(
+            ItemReport(
+                key=task.id,
+                state=ended.state,
+                reason=ended.reason or ("; ".join(finding.notes) or None if finding else None),
+                result=None if finding is None else _result(finding.answer, finding.evidence),
+                usd=to_usd(figures.usd_nano) if figures else Decimal(0),
+                tokens=Tokens(input=figures.input_tokens, output=figures.output_tokens)
+                if figures
+                else Tokens(),
+                calls=figures.calls if figures else 0,
+                attempts=study.attempts.get(task.id, 1 if finding else 0),
+                seconds=seconds,
+            )
+        )
+    return found
+
+
+def _result(answer: str, evidence: Mapping[str, Any]) -> dict[str, Any]:
+    return {"answer": answer, "retrieved": dict(evidence)}
+
+
+def _figures(study: Study) -> RunFigures:
+    limits = limit_figures(
+        study.runtime, study.kept_as, tags=(TAG,), models=study.inquiry.model.names
+    )
+    return RunFigures(
+        {},
+        budget_figures(study.runtime, study.kept_as),
+        limits,
+        (
+            *at_once_notes(limits),
+            *enforcement_notes(study.runtime, study.kept_as),
+            *retry_notes(study.kept_as),
+            *learned_notes(study.runtime),
+        ),
+    )

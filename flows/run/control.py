@@ -1,0 +1,65 @@
+"""What whoever starts a run may hold on to: stop it, and watch it."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prefect_governor.blocks.context.scope import attribution, current_scope
+from prefect_governor.blocks.errors import CallRefused
+from prefect_governor.blocks.models.failures import ends_the_run
+from prefect_governor.flows.report.model import Report
+from prefect_governor.flows.report.progress import Progress
+
+
+@dataclass
+class Control:
+    """The hold on a run.
+
+    Attributes:
+        stop: set to start nothing more; what is in flight finishes and settles.
+        abort: set to cancel what is in flight as well; it stays charged as unconfirmed.
+        watch: called a few times a second, in a thread of its own, with where the run is.
+        started: called once with the run's id.
+        out: where the results go.
+        reason: why the run stopped itself, in a person's words.
+        interrupted: a person stopped it.
+        kept_as: name in the ledger of the run that this one goes on with, None for a new one.
+        report: what came of it, as soon as that is known, whatever becomes of the flow run's state.
+    """
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    abort: threading.Event = field(default_factory=threading.Event)
+    watch: Callable[[Progress], None] | None = None
+    started: Callable[[str], None] | None = None
+    out: Path | None = None
+    reason: str | None = None
+    interrupted: bool = False
+    kept_as: str | None = None
+    report: Report | None = None
+
+    def heed(self, error: BaseException) -> None:
+        """Stop the run where an error says that no other item can do better."""
+        reason = ends_the_run(error)
+        if reason is not None and not self.stop.is_set():
+            self.reason = reason
+            self.stop.set()
+            _tell(reason)
+
+
+def _tell(reason: str) -> None:
+    # Prefect's events, which the command line does not load to show its help.
+    from prefect_governor.blocks.documents.notices import tell_circuit_opened
+
+    here = current_scope.get()
+    accounts: tuple[str, ...] = ()
+    # A governor whose document is nonsense by now names no budget.
+    with suppress(CallRefused):
+        if here is not None:
+            accounts = here.governor.accounts(attribution(model=""))
+    tell_circuit_opened(reason, accounts)
+
+
+current_control: ContextVar[Control | None] = ContextVar("prefect_governor_control", default=None)

@@ -1,0 +1,114 @@
+"""The kind of flow that the ready flows are."""
+
+import asyncio
+import functools
+import json
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar, cast
+
+from prefect import Flow
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+from prefect.settings import PREFECT_API_URL
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.flows.items.sources import items_from
+from prefect_governor.flows.items.spool import spool
+from prefect_governor.flows.report.model import Report
+from prefect_governor.flows.run.control import Control, current_control
+from prefect_governor.flows.server.server import ensure_server, use_server
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Prefect's server refuses parameters of 512 KiB and more.
+MOST_PARAMETER_BYTES = 400 * 1024
+
+
+class ReadyFlow(Flow[P, R]):
+    """A flow that finds or starts a server where none is configured, and whose `items` may be many.
+
+    Prefect would start a server for each process that calls a flow without one.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not PREFECT_API_URL.value():
+            use_server(ensure_server())
+        return super().__call__(*args, **kwargs)
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """What the run keeps as its parameters: texts that are too many stand in a file, and those
+        of an iterator are not known yet."""
+        if isinstance(parameters.get("items"), Iterator):
+            # They are read as the run gets to them, and once.
+            parameters = {**parameters, "items": None}
+        kept = super().serialize_parameters(parameters)
+        if len(json.dumps(kept)) < MOST_PARAMETER_BYTES or not parameters.get("items"):
+            return kept
+        items = items_from(parameters["items"])
+        texts = [{"key": item.key, "text": item.text} for item in items if item.text is not None]
+        files = [str(item.source) for item in items if item.text is None]
+        sources = [str(spool(texts)), *files, *(parameters.get("sources") or [])]
+        return {**kept, "items": None, "sources": sources}
+
+
+@dataclass(frozen=True)
+class ThisRun:
+    """The flow run that a ready flow is in. `kept_as` names it in the ledger, where what finished
+    outlives a flow run: it is found there by the run that goes on with this one."""
+
+    flow_run: FlowRun
+    control: Control
+    kept_as: str
+
+    @property
+    def id(self) -> str:
+        return str(self.flow_run.id)
+
+    def started(self) -> None:
+        """Tell whoever started it."""
+        if self.control.started is not None:
+            self.control.started(self.id)
+
+
+def this_run(name: str) -> ThisRun:
+    """Raises ConfigurationError outside of a flow run."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise ConfigurationError(f"{name} is a flow: call it, not its function")
+    flow_run = context.flow_run
+    control = current_control.get() or Control()
+    # A flow that is run again makes its subflows anew, under the same task runs of its own: what
+    # these paid for is kept under that name.
+    kept_as = control.kept_as or str(flow_run.parent_task_run_id or flow_run.id)
+    return ThisRun(flow_run, control, kept_as)
+
+
+def in_thread(function: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Report]]:
+    """A ready flow for async code: it runs in a thread, and is told to stop where its caller is
+    cancelled."""
+
+    @functools.wraps(function)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> Report:
+        control = current_control.get() or Control()
+        token = current_control.set(control)
+        try:
+            return cast(Report, await asyncio.to_thread(function, *args, **kwargs))
+        except asyncio.CancelledError:
+            # The thread goes on until what is in flight has ended; it starts nothing more.
+            control.stop.set()
+            raise
+        finally:
+            current_control.reset(token)
+
+    return call
+
+
+def ready_flow(**options: Any) -> "Callable[[Callable[P, R]], ReadyFlow[P, R]]":
+    """`prefect.flow`, for a `ReadyFlow`."""
+
+    def decorate(function: Callable[P, R]) -> ReadyFlow[P, R]:
+        return ReadyFlow(function, **options)
+
+    return decorate

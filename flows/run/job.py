@@ -1,0 +1,273 @@
+"""A fan-out that is ready to run: what to ask, of which items, of which model, under what."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from prefect_governor.blocks.context.enforcement import why_off
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.model import choose
+from prefect_governor.blocks.models.choice import ModelChoice
+from prefect_governor.blocks.money.usd import Money, parse_usd, to_nano
+from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.terms.limit import GovernedLimit, Limit
+from prefect_governor.blocks.work.runtime import Runtime
+from prefect_governor.flows.items.intake import Intake
+from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.sources import items_from, resolve_sources
+from prefect_governor.flows.report.model import check_min_success
+from prefect_governor.flows.run.answers import Shape, shape_of
+from prefect_governor.flows.run.control import Control
+
+# Without a ceiling from anybody there is one all the same.
+DEFAULT_MAX_USD = Decimal(1)
+# Calls at once where nobody said: what most providers' smallest plans bear.
+DEFAULT_MAX_CONCURRENT = 20
+# The tag of the sub-agents' task runs, for limits to name.
+TAG = "llm"
+NO_ITEMS = "there are no items: give some, or sources to read them from"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a run is under: a model, and money and limits of its own beside a governor's."""
+
+    model: ModelChoice
+    governor: str | None = None
+    max_usd: Decimal | None = None
+    max_total_tokens: int | None = None
+    limit: Limit | None = None
+    min_success: float = 0.0
+
+    @property
+    def ceiling_usd(self) -> Decimal | None:
+        """The run's own ceiling: what was given, or $1.00 where no governor has one."""
+        if self.max_usd is None and self.governor is None and self.max_total_tokens is None:
+            return DEFAULT_MAX_USD
+        return self.max_usd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Terms):
+    """A fan-out that was asked for, checked: nothing is started or spent yet. `more` are items
+    after those, that are read as the run gets to them."""
+
+    ask: str
+    items: tuple[Item, ...]
+    more: Iterator[Any] | None = None
+    shape: Shape | None = None
+
+
+def run_limit(
+    governor: str | None,
+    *,
+    max_concurrent: int | None,
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+) -> Limit | None:
+    """A run's own limit, None where it has none: without a governor there is a cap all the same."""
+    if governor is not None and not any((max_concurrent, requests_per_minute, tokens_per_minute)):
+        return None
+    if governor is None and max_concurrent is None:
+        max_concurrent = DEFAULT_MAX_CONCURRENT
+    return Limit(
+        max_concurrent=max_concurrent,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+    )
+
+
+def check_most_multiple(most: float | None, *, name: str = "max_cost_multiple") -> None:
+    """Raises ConfigurationError for what is no multiple."""
+    if most is not None and not 0 < most < float("inf"):
+        raise ConfigurationError(f"{name} must be a number above 0, not {most:g}")
+
+
+def check_numbers(*, timeout_seconds: float | None, **counts: int | None) -> None:
+    """Whole numbers of at least 1, and a time. Raises ConfigurationError by name."""
+    for name, value in counts.items():
+        if value is not None and (isinstance(value, bool) or value < 1):
+            raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
+    if timeout_seconds is not None and not 0 < timeout_seconds < float("inf"):
+        raise ConfigurationError(f"timeout_seconds must be more than 0, not {timeout_seconds!r}")
+
+
+def make_request(
+    items: Any = None,
+    *,
+    ask: str,
+    sources: list[str] | None = None,
+    folder: str | None = None,
+    schema: Any = None,
+    governor: str | None = None,
+    model: str = "auto",
+    max_usd: Money | None = None,
+    max_total_tokens: int | None = None,
+    max_output_tokens: int | None = None,
+    max_concurrent: int | None = None,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    timeout_seconds: float | None = None,
+    min_success: float = 0.0,
+) -> Request:
+    """Check everything that can be checked before anything starts. See `fan_out`.
+
+    Raises ConfigurationError.
+    """
+    if not ask or not ask.strip():
+        raise ConfigurationError("ask is empty: say what each sub-agent is to answer")
+    check_numbers(
+        max_total_tokens=max_total_tokens,
+        max_output_tokens=max_output_tokens,
+        max_concurrent=max_concurrent,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        timeout_seconds=timeout_seconds,
+    )
+    more = items if isinstance(items, Iterator) else None
+    given = items_from(items) if items is not None and more is None else []
+    if sources:
+        base = Path(folder) if folder else Path.cwd()
+        given += resolve_sources(sources, stdin=None, cwd=base)
+    if not given and more is None:
+        raise ConfigurationError(NO_ITEMS)
+    _check_keys(given)
+    return Request(
+        ask=ask.strip(),
+        items=tuple(given),
+        more=more,
+        model=choose(model, max_output_tokens=max_output_tokens, timeout_seconds=timeout_seconds),
+        shape=shape_of(schema),
+        governor=governor,
+        max_usd=None if max_usd is None else parse_usd(max_usd, name="max_usd"),
+        max_total_tokens=max_total_tokens,
+        limit=run_limit(
+            governor,
+            max_concurrent=max_concurrent,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+        ),
+        min_success=check_min_success(min_success),
+    )
+
+
+@dataclass
+class Job:
+    """A request at work in one flow run.
+
+    `kept_as` names the run in the ledger, where it outlives a flow run. `items` are those that are
+    known so far, `intake` reads what else there is. `attempts`, `began`
+    (monotonic seconds), `waited` (seconds in the queue) and `notes` are by item.
+    """
+
+    request: Request
+    run_id: str
+    kept_as: str
+    runtime: Runtime
+    control: Control
+    attempts: dict[str, int] = field(default_factory=dict)
+    began: dict[str, float] = field(default_factory=dict)
+    waited: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    # Calls that a cheaper model answered, because money ran low.
+    fell_back: int = 0
+    items: list[Item] = field(default_factory=list)
+    intake: Intake | None = None
+    # How many items begin before the first of them calls: those that fill the cap. Beginning one
+    # takes longer than sending its call, so the calls of the first leave together.
+    first: int = 0
+    filled: "Future[None]" = field(default_factory=Future)
+
+    def __post_init__(self) -> None:
+        self.items.extend(self.request.items)
+
+    @property
+    def total(self) -> int:
+        """How many items are known."""
+        return len(self.items)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return self.request.model.names
+
+    def take(self, intake: Intake, most: int) -> range:
+        """Know up to `most` items more, those that have come; their positions."""
+        first = len(self.items)
+        self.items.extend(intake.take(most))
+        return range(first, len(self.items))
+
+    def forget(self, position: int) -> None:
+        """An item has its outcome: of one that came by itself nothing but its key is needed."""
+        if self.intake is not None:
+            self.items[position] = Item(key=self.items[position].key)
+
+    def input_hash(self, text: str) -> str:
+        """Names all that an item's answer depends on."""
+        request = self.request
+        parts = [
+            text,
+            request.ask,
+            request.shape.schema if request.shape else None,
+            list(request.model.names),
+            request.model.max_output_tokens,
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+current_job: ContextVar[Job | None] = ContextVar("prefect_governor_job", default=None)
+
+
+def runtime_for(request: Terms, run_id: str) -> Runtime:
+    """The governor that a run is under: the one that was named, narrowed by what was asked for
+    this run alone, or one of the run's own.
+
+    Raises ConfigurationError, LedgerUnavailable.
+    """
+    from prefect_governor.blocks.governor import resolve
+    from prefect_governor.blocks.work.ledgers import desk
+
+    if request.governor is not None:
+        base = resolve(request.governor).runtime
+    else:
+        off = why_off("enforce", governor="fan-out")
+        base = Runtime(
+            name="fan-out",
+            desk=desk(),
+            accounts_=(),
+            limits_=(),
+            off=off,
+            observe=off is not None,
+        )
+    key = f"run/{run_id}"
+    ceiling = request.ceiling_usd
+    account = None
+    if ceiling is not None or request.max_total_tokens is not None:
+        account = Account(
+            key=key,
+            name="this run",
+            ceiling_nano=None if ceiling is None else to_nano(ceiling, name="max_usd"),
+            ceiling_tokens=request.max_total_tokens,
+            # A run that is gone on with may have another ceiling than it had; the latest counts.
+            version=f"{time.time_ns():020d}",
+        )
+    limits: tuple[GovernedLimit, ...] = ()
+    if request.limit is not None:
+        limits = (GovernedLimit(request.limit, f"{key}/{request.limit.name}", False),)
+    runtime = base.narrowed(account=account, limits=limits, prices=request.model.prices)
+    runtime.apply()
+    return runtime
+
+
+def _check_keys(items: list[Item]) -> None:
+    seen: set[str] = set()
+    for item in items:
+        if item.key in seen:
+            raise ConfigurationError(f"two items have the key {item.key!r}: keys must be unique")
+        seen.add(item.key)

@@ -1,0 +1,119 @@
+"""What became of the items of a fan-out: now, and in an earlier attempt of the same run."""
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any, cast
+
+from prefect.futures import PrefectFuture
+from prefect.utilities.asyncutils import run_coro_as_sync
+
+from prefect_governor.blocks.errors import ItemFailed
+from prefect_governor.blocks.figures.figures import ItemFigures, item_figures
+from prefect_governor.blocks.money.usd import to_usd
+from prefect_governor.flows.items.sources import read_text
+from prefect_governor.flows.report.model import ItemReport, Tokens
+from prefect_governor.flows.report.states import Ending, read_endings
+from prefect_governor.flows.run.job import Job
+from prefect_governor.flows.run.underway import CANCELLED
+
+
+def stop_reason(job: Job) -> str:
+    """Why items of a run that was stopped did not begin."""
+    return job.control.reason or "the run was stopped before this item began"
+
+
+def item_reports(
+    job: Job, ended: "Sequence[tuple[int, PrefectFuture[Any]]]"
+) -> dict[int, ItemReport]:
+    """What became of items that ended, read together."""
+    if not ended:
+        return {}
+    states = [future.state for _, future in ended]
+    endings = cast("list[Ending]", run_coro_as_sync(read_endings(states)))
+    keys = [job.items[position].key for position, _ in ended]
+    figures = item_figures(job.runtime, "item", {"run_id": job.kept_as}, keys)
+    return {
+        position: _item_report(job, position, ending, figures.get(key))
+        for (position, _), ending, key in zip(ended, endings, keys, strict=True)
+    }
+
+
+def _item_report(
+    job: Job, position: int, ending: Ending, figures: ItemFigures | None
+) -> ItemReport:
+    key = job.items[position].key
+    began = job.began.get(key)
+    reason = ending.reason or job.notes.get(key)
+    if job.control.abort.is_set() and ending.state != "succeeded":
+        if figures is None:
+            return not_started(job, position)
+        reason = CANCELLED
+    return ItemReport(
+        key=key,
+        state=ending.state if ending.state != "not_started" or figures is None else "failed",
+        reason=reason,
+        result=ending.result,
+        **_spent(figures),
+        attempts=job.attempts.get(key, 0),
+        seconds=None if began is None else _seconds(job, key, began),
+    )
+
+
+def _seconds(job: Job, key: str, began: float) -> float:
+    """How long an item took, without its time in the queue."""
+    return round(max(0.0, time.monotonic() - began - job.waited.get(key, 0.0)), 3)
+
+
+class Past:
+    """Items that an earlier attempt of this run has paid for."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._records = job.runtime.desk.store.read_items(job.kept_as)
+        self._known = {key for key, _ in self._records}
+
+    def finished(self, positions: Iterable[int]) -> dict[int, ItemReport]:
+        """Those that it has finished, if their inputs are the same."""
+        job = self._job
+        found: dict[int, dict[str, Any]] = {}
+        for position in positions if self._known else ():
+            item = job.items[position]
+            if item.key not in self._known:
+                continue
+            try:
+                record = self._records.get((item.key, job.input_hash(read_text(item).text)))
+            except ItemFailed:
+                continue
+            if record is not None:
+                found[position] = json.loads(record)
+        keys = [job.items[position].key for position in found]
+        spent = item_figures(job.runtime, "item", {"run_id": job.kept_as}, keys) if keys else {}
+        return {
+            position: ItemReport(
+                key=key,
+                state="succeeded",
+                reason=record["note"],
+                result=record["result"],
+                **_spent(spent.get(key)),
+                attempts=1,
+            )
+            for (position, record), key in zip(found.items(), keys, strict=True)
+        }
+
+
+def not_started(job: Job, position: int) -> ItemReport:
+    """The outcome of an item that never began."""
+    key = job.items[position].key
+    return ItemReport(key=key, state="not_started", reason=stop_reason(job))
+
+
+def _spent(figures: ItemFigures | None) -> dict[str, Any]:
+    if figures is None:
+        return {"usd": Decimal(0), "tokens": Tokens(), "calls": 0}
+    return {
+        "usd": to_usd(figures.usd_nano),
+        "tokens": Tokens(input=figures.input_tokens, output=figures.output_tokens),
+        "calls": figures.calls,
+    }

@@ -1,0 +1,115 @@
+"""A run that is gone on with: what it was asked, where it is kept, and that only one does."""
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.machine.home import state_folder
+
+LAST = "last"
+_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run of the command line.
+
+    `kept_as` names it in the ledger, with all runs that went on with it; `command` is "fan-out" or
+    "research", `parameters` the flow's.
+    """
+
+    run_id: str
+    kept_as: str
+    command: str
+    parameters: Mapping[str, Any]
+
+    def save(self) -> None:
+        """Beside the run's results."""
+        folder = _folder() / self.run_id
+        folder.mkdir(parents=True, exist_ok=True)
+        data = {
+            "run_id": self.run_id,
+            "kept_as": self.kept_as,
+            "command": self.command,
+            "parameters": dict(self.parameters),
+        }
+        (folder / _FILE).write_text(json.dumps(data, default=str), encoding="utf-8")
+
+    def gone_on_with(
+        self, parameters: Mapping[str, Any], given: Collection[str], *, say: Callable[[str], None]
+    ) -> dict[str, Any]:
+        """The parameters of a run that goes on with this one: what was given anew, else what it
+        was. What changed is said: answers that depend on it are asked, and paid for, again."""
+        merged = {**self.parameters, **{name: parameters[name] for name in given}}
+        plain = json.loads(json.dumps(merged, default=str))
+        changed = [name for name in given if plain.get(name) != self.parameters.get(name)]
+        say(f"going on with run {self.run_id}")
+        if changed:
+            say(f"changed since: {', '.join(sorted(changed))}; what depends on it is paid for anew")
+        return merged
+
+
+def find_run(run: str, *, command: str) -> PastRun:
+    """A run by its id, the beginning of it, or "last".
+
+    Raises ConfigurationError where there is none, several, or one of another command.
+    """
+    files = sorted(_folder().glob(f"*/{_FILE}"), key=lambda path: path.stat().st_mtime_ns)
+    found = [_read(path) for path in files]
+    if run == LAST:
+        of_command = [each for each in found if each.command == command]
+        if not of_command:
+            raise ConfigurationError(f"there is no earlier run of `{command}` to resume here")
+        return of_command[-1]
+    matching = [each for each in found if each.run_id.startswith(run)]
+    if len(matching) != 1 or not run:
+        what = "no run" if not matching else f"{len(matching)} runs"
+        raise ConfigurationError(
+            f"--resume {run}: {what} of that id under {_folder()}; the id is printed as a run"
+            f" starts, and '{LAST}' is the latest"
+        )
+    if matching[0].command != command:
+        raise ConfigurationError(
+            f"--resume {run}: it is a run of `{matching[0].command}`, not of `{command}`"
+        )
+    return matching[0]
+
+
+@contextmanager
+def held(kept_as: str) -> Iterator[None]:
+    """This process alone goes on with a run: two at once would both pay for what is missing.
+
+    Raises ConfigurationError where another one is at it.
+    """
+    folder = _folder() / kept_as
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / "resume.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(lock, 32, 0).decode(errors="replace").strip()
+            raise ConfigurationError(
+                f"run {kept_as} is under way in another process (pid {pid or 'unknown'}): wait for"
+                " it, or stop it first"
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _folder() -> Path:
+    return state_folder() / "runs"
+
+
+def _read(path: Path) -> PastRun:
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return PastRun(data["run_id"], data["kept_as"], data["command"], data["parameters"])

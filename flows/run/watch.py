@@ -1,0 +1,125 @@
+"""Watches a run from a thread of its own: progress artifact, picture, and whoever else looks on."""
+
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+from uuid import UUID
+
+from prefect.logging import get_logger
+from typing_extensions import Self
+
+from prefect_governor.blocks.figures.figures import budget_figures, limit_figures
+from prefect_governor.blocks.work.runtime import Runtime
+from prefect_governor.flows.report.picture import as_svg
+from prefect_governor.flows.report.progress import ApiWriter, Progress, RunProgress
+from prefect_governor.flows.report.samples import Samples
+from prefect_governor.flows.run.control import Control
+from prefect_governor.flows.run.job import TAG
+
+# How often whoever looks on is told, in seconds. The artifact has a slower pace of its own.
+LOOK_SECONDS = 0.25
+
+_logger = get_logger("prefect_governor.flows")
+
+
+class Watched(Protocol):
+    """A run to be watched. `total` is how many items it has, `models` what it may call."""
+
+    run_id: str
+    kept_as: str
+    runtime: Runtime
+    control: Control
+
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def models(self) -> tuple[str, ...]: ...
+
+
+class Watch:
+    """Tells where a run is until it is left, and once more then."""
+
+    def __init__(self, run: Watched, *, key_prefix: str) -> None:
+        self._run = run
+        self._done = 0
+        self._failed = 0
+        self._began = time.monotonic()
+        self._samples = Samples()
+        self._budget = ""
+        self._key_prefix = key_prefix
+        self._over = threading.Event()
+        self._artifact = RunProgress(ApiWriter(UUID(run.run_id)), key_prefix=key_prefix)
+        self._thread = threading.Thread(target=self._look_on, name="prefect-governor-watch")
+
+    def __enter__(self) -> Self:
+        self._began = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def count(self, succeeded: bool) -> None:
+        """Count an item that has its outcome."""
+        self._done += 1
+        self._failed += not succeeded
+
+    def progress(self) -> Progress:
+        """Where the run is now."""
+        run = self._run
+        budget = budget_figures(run.runtime, run.kept_as)
+        limits = limit_figures(run.runtime, run.kept_as, tags=(TAG,), models=run.models)
+        total = run.total
+        return Progress(
+            total=total,
+            done=self._done,
+            failed=self._failed,
+            queued=max(0, total - self._done - limits.in_flight),
+            in_flight=limits.in_flight,
+            cap=limits.cap,
+            spent_usd=budget.spent_usd + budget.unconfirmed_usd,
+            ceiling_usd=budget.ceiling_usd,
+            bottleneck=limits.waiting_for,
+            calls=limits.calls,
+            rate=limits.rate,
+            budget=budget.name,
+            at_once=", ".join(term.short for term in limits.at_once),
+        )
+
+    def keep_picture(self, folder: Path) -> str | None:
+        """Write an SVG of the run until it was left; its path, None where it cannot be written."""
+        title = f"{self._key_prefix}: {self._run.total:,} items"
+        path = folder / "picture.svg"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(
+                as_svg(self._samples.kept, title=title, budget=self._budget), encoding="utf-8"
+            )
+        except OSError as error:
+            _logger.warning("the picture of the run cannot be written: %s", error)
+            return None
+        return str(path)
+
+    def _look_on(self) -> None:
+        last = False
+        while not last:
+            last = self._over.wait(LOOK_SECONDS)
+            try:
+                now = self.progress()
+                self._samples.add(time.monotonic() - self._began, now)
+                self._budget = now.budget
+                if self._run.control.watch is not None:
+                    self._run.control.watch(now)
+                self._artifact.update(now, final=last)
+            except Exception as error:
+                # Looking on must never end what it looks at.
+                _logger.warning("the progress of the run cannot be shown: %s", error)

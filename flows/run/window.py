@@ -1,0 +1,74 @@
+"""The items of a run that are under way: enough to fill the cap, few enough to hold in memory."""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from prefect.futures import PrefectFuture
+
+from prefect_governor.flows.run.underway import UnderWay
+
+# Where nothing caps the calls, this many items are under way at once.
+UNCAPPED = 256
+# Items beyond the cap that are read and wait at its door, so that a slot that comes free is taken
+# at once; and at least this many.
+SPARE = 8
+
+
+def room_for(cap: int | None) -> int:
+    """How many may be under way at once."""
+    return 2 * cap + SPARE if cap is not None else UNCAPPED
+
+
+class Window:
+    """Which items to start next, and which of those that were started have ended.
+
+    Args:
+        positions: the items that are to run, in order.
+        cap: calls that may be in flight at once, None for no such limit.
+    """
+
+    def __init__(self, positions: Iterable[int], *, cap: int | None) -> None:
+        self._waiting = deque(positions)
+        self._under_way: UnderWay[int] = UnderWay()
+        self._size = room_for(cap)
+        # Refilled in steps of a quarter: a `.map` call for each item would cost more.
+        self._step = max(1, self._size // 4)
+
+    @property
+    def room(self) -> int:
+        """How many more may be waiting or running."""
+        return max(0, self._size - len(self._under_way) - len(self._waiting))
+
+    def add(self, positions: Iterable[int]) -> None:
+        """More items to run, after the others."""
+        self._waiting.extend(positions)
+
+    @property
+    def running(self) -> int:
+        """How many items were started and have not ended."""
+        return len(self._under_way)
+
+    def next_batch(self, *, stopped: bool) -> list[int]:
+        """Items to start now; none where the window is full enough, or the run was stopped."""
+        if stopped:
+            return []
+        room = self._size - len(self._under_way)
+        if room < min(self._step, len(self._waiting)):
+            return []
+        return [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
+
+    def started(self, position: int, future: "PrefectFuture[Any]") -> None:
+        self._under_way.add(position, future)
+
+    def wait(self) -> "list[tuple[int, PrefectFuture[Any]]]":
+        """Items that ended since; waits a moment for the first, none if none did."""
+        return self._under_way.wait()
+
+    def cancel(self) -> "list[tuple[int, PrefectFuture[Any]]]":
+        """Cancel what is in flight, and give what ends soon."""
+        return self._under_way.cancel()
+
+    def rest(self) -> list[int]:
+        """Items that were never started, or were still running when the run was aborted."""
+        return sorted([*self._under_way, *self._waiting])

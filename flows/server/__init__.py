@@ -1,0 +1,5 @@
+"""A Prefect server when there is none: found, or started once in the background and reused.
+
+May import: blocks.
+Begin with: server.py; background.py for the process.
+"""

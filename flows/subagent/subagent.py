@@ -1,0 +1,141 @@
+"""The sub-agent that a fan-out maps over its items: one document, one answer."""
+
+import asyncio
+import json
+import time
+from contextlib import suppress
+from typing import Any
+
+from prefect import task
+from prefect.context import TaskRunContext
+
+from prefect_governor.blocks.context.scope import Scope, scope
+from prefect_governor.blocks.context.waits import wait_async
+from prefect_governor.blocks.errors import ItemFailed, RunStopped
+from prefect_governor.flows.items.parts import parts_of
+from prefect_governor.flows.items.sources import read_text
+from prefect_governor.flows.run.job import TAG, Job, current_job
+from prefect_governor.flows.subagent.asking import ask_model
+from prefect_governor.flows.subagent.prompt import (
+    Message,
+    combining_messages,
+    first_messages,
+    repair_messages,
+)
+from prefect_governor.flows.subagent.retrying import RETRYING
+
+# How long the first calls wait for each other at the most, in seconds.
+FILL_SECONDS = 3.0
+
+
+@task(name="sub-agent", task_run_name="{key}", tags=[TAG], **RETRYING)
+async def sub_agent(key: str, position: int) -> Any:
+    """Answer the run's question about one item.
+
+    Raises ItemFailed for an item that cannot be read, is too long, or whose answer does not
+    validate; CallRefused and the provider's own errors as they come.
+    """
+    job = current_job.get()
+    assert job is not None, "sub_agent runs in a fan-out only"
+    _note_attempt(job, key)
+    here = Scope(
+        governor=job.runtime, tags=(TAG,), run_id=job.kept_as, item=key, stop=job.control.stop
+    )
+    with scope(here):
+        try:
+            return await _answer_and_keep(job, position)
+        except Exception as error:
+            job.control.heed(error)
+            raise
+        finally:
+            job.waited[key] = job.waited.get(key, 0.0) + here.spent.waited_seconds
+
+
+async def _answer_and_keep(job: Job, position: int) -> Any:
+    item = job.items[position]
+    key = item.key
+    if job.control.stop.is_set():
+        raise RunStopped(job.control.reason or "the run was stopped before this item began")
+    # A file is read, and perhaps parsed, beside the loop; a text is there.
+    document = (
+        read_text(item) if item.text is not None else await asyncio.to_thread(read_text, item)
+    )
+    if not job.filled.done():
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(wait_async(job.filled), FILL_SECONDS)
+    result = await _answer(job, key, document.text)
+    record = json.dumps({"result": result, "note": job.notes.get(key)})
+    input_hash = job.input_hash(document.text)
+    await wait_async(
+        job.runtime.desk.write(
+            lambda batch: batch.rows.put_item(job.kept_as, key, input_hash, record)
+        )
+    )
+    return result
+
+
+async def _answer(job: Job, key: str, text: str) -> Any:
+    request = job.request
+    schema = request.shape.schema if request.shape else None
+    parts = parts_of(request.model, text)
+    if len(parts) == 1:
+        return await _ask(job, key, first_messages(request.ask, key=key, text=text, schema=schema))
+    answers = []
+    for at, part in enumerate(parts, start=1):
+        named = f"part {at} of {len(parts)}"
+        answer = await _ask(
+            job, key, first_messages(request.ask, key=key, text=part, schema=schema, part=named)
+        )
+        answers.append(answer if isinstance(answer, str) else json.dumps(answer))
+    return await _ask(
+        job, key, combining_messages(request.ask, key=key, answers=answers, schema=schema)
+    )
+
+
+async def _ask(job: Job, key: str, messages: list[Message]) -> Any:
+    """One answer, read by the run's schema if it has one, with one repair turn."""
+    shape = job.request.shape
+    answer = await _call(job, key, messages)
+    if shape is None:
+        return answer
+    try:
+        return shape.read(answer)
+    except ValueError as problems:
+        repair = repair_messages(messages, answer, str(problems))
+    try:
+        return shape.read(await _call(job, key, repair))
+    except ValueError as problems:
+        raise ItemFailed(f"the answer does not validate, after a repair: {problems}") from None
+
+
+async def _call(job: Job, key: str, messages: list[Message]) -> str:
+    """One answer in words."""
+    shape = job.request.shape
+    options: dict[str, Any] = {} if shape is None else {"response_format": shape.response_format}
+
+    def fell_back() -> None:
+        job.fell_back += 1
+
+    reply = await ask_model(job.request.model, messages, fell_back=fell_back, **options)
+    return _text(job, key, reply)
+
+
+def _text(job: Job, key: str, reply: Any) -> str:
+    choice = reply.choices[0]
+    text = choice.message.content or ""
+    if choice.finish_reason == "length":
+        job.notes[key] = (
+            f"the answer was cut at {job.request.model.max_output_tokens:,} output tokens:"
+            " raise --max-output-tokens for the whole of it"
+        )
+    if not text.strip():
+        raise ItemFailed("the model answered with nothing")
+    return str(text)
+
+
+def _note_attempt(job: Job, key: str) -> None:
+    context = TaskRunContext.get()
+    job.attempts[key] = context.task_run.run_count if context else 1
+    job.began.setdefault(key, time.monotonic())
+    if len(job.began) >= job.first and not job.filled.done():
+        job.filled.set_result(None)
