@@ -11,7 +11,8 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 PACKAGES = {
     "api": "prefect_governor",
     "blocks": "prefect_governor.blocks",
@@ -204,15 +205,22 @@ def docstring(module: Module) -> str:
 
 
 def may_import(package: Module) -> set[str]:
-    """The rooms that a room's docstring names, whole."""
+    """The rooms that a room's docstring names."""
     told = re.search(r"^May import: (.*?)\.\n", docstring(package), re.DOTALL | re.MULTILINE)
     assert told, f"{package.shown} does not say what it may import"
-    if told[1].startswith("nothing"):
-        return set()
+    names = {*told[1].replace("\n", " ").split(", ")}
+    return names - {"nothing of the package"}
+
+
+def does_import(package: Module) -> set[str]:
+    """The rooms that it imports, as docstrings name them: those beside it without the folder that
+    both are in, and all of `blocks` by that name from `flows`."""
     top = package.room.partition(".")[0]
-    rooms = {module.room for module in modules()}
-    names = told[1].replace("\n", " ").split(", ")
-    return {f"{top}.{name}" if f"{top}.{name}" in rooms else name for name in names}
+    others = {*arrows()[package.room]} - {"lazy"}
+    return {
+        each.removeprefix(f"{top}.") if within(each, top) else each.partition(".")[0]
+        for each in others
+    }
 
 
 # The drawing: rooms at the top of a folder with what is inside them, and only those arrows that do

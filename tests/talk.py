@@ -9,15 +9,14 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from typing_extensions import Self
 
+from tests import ROOT
 from tests.waiting import readable
 
-ROOT = Path(__file__).parents[1]
 _PIPE = "PREFECT_GOVERNOR_TESTS_PIPE"
 
 

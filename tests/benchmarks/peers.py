@@ -32,11 +32,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tests import ROOT
 from tests.benchmarks.contestants.contest import KEY, MESSAGES, MODEL, Work
 from tests.benchmarks.harness import server
 from tests.provider.process import ProviderProcess
 
-ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = ("cap", "rate", "budget")
 CAP, PER_SECOND, LATENCY_SECONDS = 20, 10, 0.2
 OUTPUT_TOKENS, MAX_TOKENS = 20, 24

@@ -20,8 +20,8 @@ from prefect.states import Crashed, Pending
 from prefect_governor.blocks.work.ledgers import desk
 from prefect_governor.flows.research_flow import research
 from prefect_governor.flows.server.background import ServerInfo
+from tests.provider.answers.riddles import make_world
 from tests.provider.process import ProviderProcess
-from tests.provider.riddles import make_world
 from tests.talk import Talk
 
 MODEL = "openai/gpt-4o-mini"

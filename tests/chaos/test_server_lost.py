@@ -17,7 +17,7 @@ from prefect.client.orchestration import get_client
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.flows.server.background import BackgroundServer
 from tests.postgres import free_port, shared_server
-from tests.provider.log import in_flight_seconds, utilization
+from tests.provider.books.log import in_flight_seconds, utilization
 from tests.provider.process import ProviderProcess
 from tests.waiting import until
 

@@ -31,7 +31,7 @@ from tests.chaos.crew import Crew, CrewOrder
 from tests.chaos.processes import fork, kill
 from tests.chaos.storm import Hand
 from tests.postgres import shared_server
-from tests.provider.log import in_flight_seconds
+from tests.provider.books.log import in_flight_seconds
 from tests.provider.process import ProviderProcess
 from tests.talk import Talk
 from tests.waiting import until

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from prefect_governor import Report
 from prefect_governor.flows.cli.main import main
+from tests import ROOT
 from tests.provider.process import ProviderProcess
 from tests.unit.documents import pdf
 
-ROOT = Path(__file__).parents[2]
 # Its examples need packages that are not installed by default: `tests/recipes` runs them.
 ELSEWHERE = {"agents-of-your-own.md"}
 PAGES = sorted(

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
+
 FOLDERS = {"api": "", "blocks": "blocks/", "flows": "flows/"}
 BUILD = """
 import sys

@@ -16,7 +16,7 @@ In a test (fixtures in `tests/provider/fixtures.py`):
 In code: `with ProviderProcess(**config) as provider:` (`tests.provider.process`), with `.url`,
 `.api_base`, `.pid`, `.stats()`, `.settled_stats()`, `.log()`, `.configure(**changes)`, `.reset()`,
 `.renew(**config)` (as if started anew, in 1 ms) and `.stop()`. `log_path=PATH` also appends to
-a file (`tests.provider.log.read_log` reads it), `port=N` fixes the port. From a shell:
+a file (`tests.provider.books.log.read_log` reads it), `port=N` fixes the port. From a shell:
 `python -m tests.provider --port 0 --config '{…}' --log PATH` prints `{"url": "http://127.0.0.1:N"}`
 when it listens (`--config @FILE` reads a file).
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tests.provider.app import Provider
+from tests.provider.books.tokens import encoding
 from tests.provider.config import Config
-from tests.provider.tokens import encoding
 from tests.provider.wire import Connection
 
 BACKLOG = 4096

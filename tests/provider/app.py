@@ -13,16 +13,16 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from tests.provider.anthropic import MESSAGES
-from tests.provider.chat import ApiError
+from tests.provider.books.export import export
+from tests.provider.books.log import Book, Record
 from tests.provider.config import Config
-from tests.provider.embeddings import EMBEDDINGS
-from tests.provider.export import export
-from tests.provider.family import OPENAI_CHAT, Family
-from tests.provider.gemini import GEMINI
-from tests.provider.log import Book, Record
-from tests.provider.ollama import OLLAMA_CHAT, OLLAMA_GENERATE
-from tests.provider.responses import RESPONSES
+from tests.provider.families.anthropic import MESSAGES
+from tests.provider.families.chat import ApiError
+from tests.provider.families.embeddings import EMBEDDINGS
+from tests.provider.families.family import OPENAI_CHAT, Family
+from tests.provider.families.gemini import GEMINI
+from tests.provider.families.ollama import OLLAMA_CHAT, OLLAMA_GENERATE
+from tests.provider.families.responses import RESPONSES
 from tests.provider.service import Service
 from tests.provider.wire import Exchange
 

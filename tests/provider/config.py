@@ -4,7 +4,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, model_validator
 
-from tests.provider.bill import DEFAULT_PRICES, Price
+from tests.provider.books.bill import DEFAULT_PRICES, Price
 
 FaultKind = Literal[
     "error_429",

@@ -13,9 +13,8 @@ from typing import Any, Literal
 
 import httpx
 
+from tests import ROOT
 from tests.waiting import readable
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class ProviderError(RuntimeError):
@@ -96,8 +95,8 @@ class ProviderProcess:
         return records
 
     def usage_export(self, format: Literal["csv", "jsonl"] = "csv") -> str:
-        """What was billed, as the provider's own usage export (`tests.provider.export.COLUMNS`):
-        what `budget reconcile` reads."""
+        """What was billed, as the provider's own usage export (`books.export.COLUMNS`): what
+        `budget reconcile` reads."""
         reply = self._client.get(f"/_provider/usage.{format}")
         if reply.status_code != 200:
             raise ProviderError(f"usage.{format}: {reply.json()['error']['message']}")

@@ -9,15 +9,15 @@ from typing import Any
 
 import orjson
 
-from tests.provider.bill import Usage, bill_nano
-from tests.provider.chat import ApiError, ChatRequest
+from tests.provider.answers.replies import Answer, Writer
+from tests.provider.books.bill import Usage, bill_nano
+from tests.provider.books.log import Book, Record
 from tests.provider.config import Config, FaultKind, Seconds
-from tests.provider.desk import Desk, Ready
-from tests.provider.family import Family
-from tests.provider.faults import BILLED, HANGS, FaultPlan, unit_draw
-from tests.provider.gate import Gate, Refusal
-from tests.provider.log import Book, Record
-from tests.provider.replies import Answer, Writer
+from tests.provider.families.chat import ApiError, ChatRequest
+from tests.provider.families.family import Family
+from tests.provider.rules.desk import Desk, Ready
+from tests.provider.rules.faults import BILLED, HANGS, FaultPlan, unit_draw
+from tests.provider.rules.gate import Gate, Refusal
 from tests.provider.wire import Exchange
 
 

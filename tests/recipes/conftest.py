@@ -4,7 +4,6 @@ import importlib.util
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +13,13 @@ from prefect_governor.blocks.figures.figures import budget_figures
 from prefect_governor.blocks.governor import resolve
 from prefect_governor.blocks.work.ledgers import desk
 from prefect_governor.flows.server.background import ServerInfo
+from tests import ROOT
 from tests.integration.conftest import provider_process, server, upstream
 from tests.provider.process import ProviderProcess
 
 __all__ = ["provider_process", "server", "upstream"]
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "agents-of-your-own.md"
+PAGE = ROOT / "docs" / "how-to" / "agents-of-your-own.md"
 COMMAND = "./run --group recipes pytest -n 0 -m recipes"
 CAP = 3
 _FENCE = re.compile(r"^```python recipe\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -10,8 +10,8 @@ import pytest
 from prefect_governor import Budget, Governor, Limit
 from prefect_governor.flows.server.background import ServerInfo
 from tests.chaos.crew import TAG, Crew, CrewOrder, Told
+from tests.provider.books.log import first_full, utilization
 from tests.provider.fixtures import MakeProvider
-from tests.provider.log import first_full, utilization
 from tests.provider.process import ProviderProcess
 
 pytestmark = [pytest.mark.scale, pytest.mark.slow]

@@ -31,8 +31,8 @@ from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
 from prefect_governor.blocks.wire.requests.plans import CallPlan
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport
 from prefect_governor.blocks.work.runtime import Runtime
+from tests.provider.books.log import in_flight_seconds
 from tests.provider.fixtures import MakeProvider
-from tests.provider.log import in_flight_seconds
 from tests.provider.process import ProviderProcess
 
 pytestmark = [pytest.mark.scale, pytest.mark.slow]

@@ -12,8 +12,8 @@ from prefect_governor.blocks.errors import RunFailed
 from prefect_governor.flows.deep_research.agent.evidence import citations_in
 from prefect_governor.flows.deep_research.plan.plan import check_plan, critical_path
 from prefect_governor.flows.deep_research.report import ResearchReport
+from tests.provider.answers.riddles import Riddle, World, make_world
 from tests.provider.process import ProviderProcess
-from tests.provider.riddles import Riddle, World, make_world
 
 MODEL = "openai/gpt-4o-mini"
 

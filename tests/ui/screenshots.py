@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from tests import ROOT
 from tests.ui.browser import browser, missing
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, Page
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "images"
 PAGE = ROOT / "docs" / "how-to" / "research.md"
 QUESTION = "What is known of a call's money?"

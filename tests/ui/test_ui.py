@@ -24,10 +24,10 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures.figures import budget_figures
 from prefect_governor.blocks.governor import resolve
 from prefect_governor.flows.server.background import ServerInfo
+from tests import ROOT
 from tests.ui.browser import missing
 from tests.ui.pages import GovernorForm, RunForm, RunPage
 
-ROOT = Path(__file__).parents[2]
 MODEL = "offline/extract"
 TEXTS = [
     {"key": "one", "text": "The ledger is a file. Every call is a row of it."},

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.talk import ROOT, Talk
+from tests import ROOT
+from tests.talk import Talk
 
 # Text without a newline is left in the buffer of standard output, and a child that leaves by
 # `os._exit` never flushes it; its parent's next line is glued to it.

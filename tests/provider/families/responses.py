@@ -1,0 +1,271 @@
+"""OpenAI's Responses API: its requests, replies, streams and usage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from tests.provider.answers.replies import Answer, Choice
+from tests.provider.books.bill import Usage
+from tests.provider.config import Config
+from tests.provider.families.chat import ApiError, ChatRequest, read_json
+
+LEAST_OUTPUT_TOKENS = 16
+# What is served here; what refers to something by its id would need a memory.
+BY_ID = ("previous_response_id", "conversation", "prompt")
+_ROLES = {"developer": "system"}
+
+
+def usage_json(usage: Usage) -> dict[str, Any]:
+    """The usage object: what was billed, and nothing else."""
+    return {
+        "input_tokens": usage.input,
+        "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": 0},
+        "output_tokens": usage.output,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": usage.input + usage.output,
+    }
+
+
+def _parts(content: Any) -> Any:
+    """A content as chat completions have it."""
+    if not isinstance(content, list):
+        return content
+    return [
+        {"type": "image_url"}
+        if part.get("type") == "input_image"
+        else {"type": "text", "text": str(part.get("text", part.get("refusal", "")))}
+        for part in content
+    ]
+
+
+def _message(item: dict[str, Any]) -> dict[str, Any]:
+    """An input item as a message of chat completions. Raises ApiError 400 for another kind."""
+    kind = item.get("type") or ("message" if "role" in item else None)
+    if kind == "message" and isinstance(item.get("role"), str):
+        role = _ROLES.get(item["role"], item["role"])
+        return {"role": role, "content": _parts(item.get("content"))}
+    if kind == "function_call":
+        function = {"name": item.get("name"), "arguments": item.get("arguments")}
+        call = {"id": item.get("call_id"), "type": "function", "function": function}
+        return {"role": "assistant", "content": None, "tool_calls": [call]}
+    if kind == "function_call_output":
+        return {"role": "tool", "content": _parts(item.get("output"))}
+    if kind == "reasoning":
+        return {"role": "assistant", "content": str(item.get("encrypted_content", ""))}
+    raise ApiError(400, f"Invalid value: {kind!r}.", param="input")
+
+
+def _messages(body: dict[str, Any]) -> list[dict[str, Any]]:
+    given = body.get("input")
+    if isinstance(given, str):
+        given = [{"role": "user", "content": given}]
+    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+        raise ApiError(400, "Missing required parameter: 'input'.", param="input")
+    messages = [_message(item) for item in given]
+    if body.get("instructions"):
+        messages.insert(0, {"role": "system", "content": body["instructions"]})
+    return messages
+
+
+def _tools(body: dict[str, Any]) -> list[dict[str, Any]]:
+    tools = body.get("tools") or []
+    for index, tool in enumerate(tools):
+        if tool.get("type") != "function" or not isinstance(tool.get("name"), str):
+            raise ApiError(400, f"Unsupported tool: {tool.get('type')}", param=f"tools[{index}]")
+    return [
+        {
+            "type": "function",
+            "function": {name: tool[name] for name in tool if name not in ("type", "strict")},
+        }
+        for tool in tools
+    ]
+
+
+def _limit(body: dict[str, Any]) -> int | None:
+    limit = body.get("max_output_tokens")
+    if limit is not None and (
+        not isinstance(limit, int) or isinstance(limit, bool) or limit < LEAST_OUTPUT_TOKENS
+    ):
+        raise ApiError(
+            400,
+            f"Invalid 'max_output_tokens': expected a value >= {LEAST_OUTPUT_TOKENS}.",
+            param="max_output_tokens",
+        )
+    return limit
+
+
+class Responses:
+    """`/v1/responses`."""
+
+    content_type = "text/event-stream; charset=utf-8"
+    # The event that ends a stream holds the response, so it is one of the stream's own.
+    done: tuple[bytes, ...] = ()
+
+    def parse(self, raw: bytes, path: str) -> ChatRequest:
+        body = read_json(raw)
+        for name in BY_ID:
+            if body.get(name) is not None:
+                raise ApiError(400, f"Nothing is stored here: '{name}'.", param=name)
+        model = body.get("model")
+        if not isinstance(model, str) or not model:
+            raise ApiError(400, "Missing required parameter: 'model'.", param="model")
+        messages, tools = _messages(body), _tools(body)
+        asked: dict[str, Any] = {"messages": messages, "tools": tools}
+        form = (body.get("text") or {}).get("format") or {}
+        if form.get("type") == "json_schema":
+            schema = {"name": form.get("name"), "schema": form.get("schema", {})}
+            asked["response_format"] = {"type": "json_schema", "json_schema": schema}
+        choice = body.get("tool_choice", "auto")
+        if isinstance(choice, dict):
+            choice = {"type": "function", "function": {"name": choice.get("name")}}
+        asked["tool_choice"] = choice
+        asked["parallel_tool_calls"] = body.get("parallel_tool_calls", True)
+        return ChatRequest(
+            body=asked,
+            model=model,
+            messages=messages,
+            max_output=_limit(body),
+            choices=1,
+            stream=body.get("stream") is True,
+            include_usage=True,
+            service_tier=str(body.get("service_tier") or "auto"),
+            tools=tools,
+        )
+
+    def written(self, request: ChatRequest, fresh: int, config: Config) -> tuple[int, int]:
+        return 0, 0
+
+    def whole(
+        self,
+        answer: Answer,
+        *,
+        reply_id: str,
+        created: int,
+        model: str,
+        tier: str,
+        usage: Usage | None,
+    ) -> dict[str, Any]:
+        """A `response` object; without `usage` the field is null."""
+        (choice,) = answer.choices
+        cut = choice.finish_reason == "length"
+        return {
+            **_frame(reply_id, created, model, tier),
+            "status": "incomplete" if cut else "completed",
+            "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
+            "output": list(_items(reply_id, choice, "incomplete" if cut else "completed")),
+            "usage": None if usage is None else usage_json(usage),
+        }
+
+    def events(
+        self,
+        answer: Answer,
+        *,
+        reply_id: str,
+        created: int,
+        model: str,
+        tier: str,
+        usage: Usage | None,
+        include_usage: bool,
+        chunk_tokens: int,
+    ) -> list[bytes]:
+        """As OpenAI does: the response as it began, its items piece by piece, the response as it
+        ended, which alone has the usage."""
+        end = self.whole(
+            answer, reply_id=reply_id, created=created, model=model, tier=tier, usage=usage
+        )
+        start = {**end, "status": "in_progress", "incomplete_details": None, "output": []}
+        start["usage"] = None
+        told: list[tuple[str, dict[str, Any]]] = [
+            ("response.created", {"response": start}),
+            ("response.in_progress", {"response": start}),
+        ]
+        for index, item in enumerate(end["output"]):
+            told += _told(index, item, chunk_tokens)
+        told.append((f"response.{end['status']}", {"response": end}))
+        return [
+            f"event: {kind}\ndata: ".encode()
+            + orjson.dumps({"type": kind, "sequence_number": at, **fields})
+            + b"\n\n"
+            for at, (kind, fields) in enumerate(told)
+        ]
+
+
+def _frame(reply_id: str, created: int, model: str, tier: str) -> dict[str, Any]:
+    return {
+        "id": reply_id.replace("chatcmpl-", "resp_"),
+        "object": "response",
+        "created_at": created,
+        "model": model,
+        "error": None,
+        "instructions": None,
+        "metadata": {},
+        "parallel_tool_calls": True,
+        "service_tier": tier,
+        "temperature": 1.0,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+    }
+
+
+def _items(reply_id: str, choice: Choice, status: str) -> Iterator[dict[str, Any]]:
+    number = reply_id.rpartition("-")[2]
+    for at, call in enumerate(choice.calls):
+        yield {
+            "id": f"fc_{number}_{at}",
+            "type": "function_call",
+            "status": status,
+            "call_id": call.id,
+            "name": call.name,
+            "arguments": call.arguments,
+        }
+    if choice.text is not None:
+        text = {"type": "output_text", "text": choice.text, "annotations": [], "logprobs": []}
+        yield {
+            "id": f"msg_{number}",
+            "type": "message",
+            "role": "assistant",
+            "status": status,
+            "content": [text],
+        }
+
+
+def _told(index: int, item: dict[str, Any], chunk_tokens: int) -> list[tuple[str, dict[str, Any]]]:
+    """The events that tell of one item."""
+    place: dict[str, Any] = {"item_id": item["id"], "output_index": index}
+    begun = {**item, "status": "in_progress"}
+    if item["type"] == "function_call":
+        made = item["arguments"]
+        middle = [
+            ("response.function_call_arguments.delta", {**place, "delta": made}),
+            (
+                "response.function_call_arguments.done",
+                {**place, "name": item["name"], "arguments": made},
+            ),
+        ]
+        begun["arguments"] = ""
+    else:
+        (part,) = item["content"]
+        place["content_index"] = 0
+        pieces = re.findall(r"\s*\S+|\s+$", part["text"])
+        middle = [("response.content_part.added", {**place, "part": {**part, "text": ""}})]
+        for start in range(0, len(pieces), chunk_tokens):
+            delta = "".join(pieces[start : start + chunk_tokens])
+            middle.append(("response.output_text.delta", {**place, "delta": delta, "logprobs": []}))
+        done = {**place, "text": part["text"], "logprobs": []}
+        middle.append(("response.output_text.done", done))
+        middle.append(("response.content_part.done", {**place, "part": part}))
+        begun["content"] = []
+    return [
+        ("response.output_item.added", {"output_index": index, "item": begun}),
+        *middle,
+        ("response.output_item.done", {"output_index": index, "item": item}),
+    ]
+
+
+RESPONSES = Responses()
