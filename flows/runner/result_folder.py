@@ -3,8 +3,9 @@
 For every task run Prefect's store resolves the paths of the local results folder and of the key in
 it three times, with one `lstat` for each part of each, to look whether a result is kept and to name
 the place of the new one; twice more where the new one is kept. At each of these calls the thread
-gives up the interpreter, so that the three took a quarter of a governed task's time
-(docs/decisions/0009-the-task-runner.md). Where a result is written or read, Prefect's own resolves.
+gives up the interpreter, so that the three took a quarter of a governed task's time, see
+docs/decisions/runs/0009-the-task-runner.md. Where a result is written or read, Prefect's own
+resolves.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What settled calls have taught of a model: how long its answers are, how it counts. Pure.
 
-Nothing here can raise a ceiling: the bound that is hard does not depend on it (see
-`docs/decisions/0012-bounds-are-hard.md`). It only chooses how much of a bound to ask for first
+Nothing here can raise a ceiling: the bound that is hard does not depend on it
+(docs/decisions/money/0012-bounds-are-hard.md). It only chooses how much of a bound to ask for first
 while money is low.
 """
 

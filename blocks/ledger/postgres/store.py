@@ -1,7 +1,7 @@
 """The ledger in a PostgreSQL database: one for all machines.
 
 Every transaction takes one advisory lock, of its ledger alone, before it reads anything; waiters
-get it in the order in which they came. See docs/decisions/0014.
+get it in the order in which they came. See docs/decisions/ledger/0014-a-ledger-on-postgresql.md.
 """
 
 import threading

@@ -37,7 +37,7 @@ QUESTIONS = (
     ),
     Question(
         "Is a call charged that the provider answered with a 500?",
-        "docs/decisions/0003-what-a-status-means-for-money.md",
+        "docs/decisions/money/0003-what-a-status-means-for-money.md",
         "A 5xx stays charged at its bound",
     ),
     Question(
@@ -52,12 +52,12 @@ QUESTIONS = (
     ),
     Question(
         "What happens when a governor is deleted and saved again?",
-        "docs/decisions/0016-documents-and-ledgers.md",
+        "docs/decisions/ledger/0016-documents-and-ledgers.md",
         "another document: spent is 0",
     ),
     Question(
         "Why is the result of a fan-out not persisted?",
-        "docs/decisions/0002-what-makes-a-partial-run-retryable.md",
+        "docs/decisions/runs/0002-what-makes-a-partial-run-retryable.md",
         "Prefect's server refuses to move a completed run back",
     ),
     Question(
@@ -67,12 +67,12 @@ QUESTIONS = (
     ),
     Question(
         "How are rates counted when nobody knows the provider's kind of window?",
-        "docs/decisions/0005-one-window-for-every-rate.md",
+        "docs/decisions/limits/0005-one-window-for-every-rate.md",
         "At most N in any window",
     ),
     Question(
         "Which citations are taken out of an answer?",
-        "docs/decisions/0015-research.md",
+        "docs/decisions/research/0015-research.md",
         "stands only where every one of its lines was shown to an agent",
     ),
 )

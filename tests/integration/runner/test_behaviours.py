@@ -1,6 +1,6 @@
 """Behaves as Prefect's own runner: one table of behaviours, each row seen under both and compared.
 
-The rows are in `runner_rows`. What differs on purpose is in docs/decisions/0009-the-task-runner.md
+The rows are in `rows`. What differs on purpose is in docs/decisions/runs/0009-the-task-runner.md
 and in `test_running.py`.
 """
 
