@@ -254,20 +254,21 @@ class Pieces(httpx.AsyncByteStream, httpx.SyncByteStream):
         self.closed = True
 
 
+_MADE = {"id": "chatcmpl-1", "created": 1, "model": "gpt-4o-mini"}
+
+
+def _usage(prompt: int, completion: int) -> dict[str, int]:
+    total = prompt + completion
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
+
+
 def chat_reply(
     prompt: int = 10, completion: int = 5, *, text: str = "hello", **more: Any
 ) -> dict[str, Any]:
     """A reply of OpenAI's chat completions."""
-    usage = {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-    }
     return {
-        "id": "chatcmpl-1",
+        **_MADE,
         "object": "chat.completion",
-        "created": 1,
-        "model": "gpt-4o-mini",
         "choices": [
             {
                 "index": 0,
@@ -275,7 +276,7 @@ def chat_reply(
                 "finish_reason": "stop",
             }
         ],
-        "usage": usage,
+        "usage": _usage(prompt, completion),
         **more,
     }
 
@@ -284,24 +285,14 @@ def chat_events(
     prompt: int | None = 10, completion: int = 5, *, text: str = "hello there", done: bool = True
 ) -> list[bytes]:
     """The events of a streamed reply: a word each, the usage (unless None), the terminator."""
-    base = {
-        "id": "chatcmpl-1",
-        "object": "chat.completion.chunk",
-        "created": 1,
-        "model": "gpt-4o-mini",
-    }
+    base = {**_MADE, "object": "chat.completion.chunk"}
     chunks: list[dict[str, Any]] = [
         {**base, "choices": [{"index": 0, "delta": {"role": "assistant", "content": f"{word} "}}]}
         for word in text.split()
     ]
     chunks.append({**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     if prompt is not None:
-        usage = {
-            "prompt_tokens": prompt,
-            "completion_tokens": completion,
-            "total_tokens": prompt + completion,
-        }
-        chunks.append({**base, "choices": [], "usage": usage})
+        chunks.append({**base, "choices": [], "usage": _usage(prompt, completion)})
     events = [b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks]
     return [*events, b"data: [DONE]\n\n"] if done else events
 

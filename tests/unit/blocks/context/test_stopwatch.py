@@ -10,29 +10,22 @@ from prefect_governor.blocks.context.stopwatch import (
     in_flight,
     queueing,
 )
+from tests.unit.clocks import Seconds
 
 
-class Time:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def watch(seconds: float, time: Time, outer: Stopwatch | None = None) -> Stopwatch:
+def watch(seconds: float, time: Seconds, outer: Stopwatch | None = None) -> Stopwatch:
     return Stopwatch(seconds, lambda: None, outer=outer, clock=time)
 
 
 def test_time_outside_the_queue_counts() -> None:
-    time = Time()
+    time = Seconds()
     of_task = watch(5, time)
     time.now += 2
     assert of_task.deadline() == 105
 
 
 def test_time_in_the_queue_does_not_count() -> None:
-    time = Time()
+    time = Seconds()
     of_task = watch(5, time)
     time.now += 2
     of_task.wait_begins()
@@ -43,7 +36,7 @@ def test_time_in_the_queue_does_not_count() -> None:
 
 
 def test_it_stands_still_until_the_last_of_several_waits_ends() -> None:
-    time = Time()
+    time = Seconds()
     of_task = watch(5, time)
     of_task.wait_begins()
     of_task.wait_begins()
@@ -55,7 +48,7 @@ def test_it_stands_still_until_the_last_of_several_waits_ends() -> None:
 
 
 def test_a_call_that_hangs_is_ended_though_others_wait_behind_it() -> None:
-    time = Time()
+    time = Seconds()
     of_task = watch(5, time)
     of_task.wait_begins()
     of_task.wait_begins()
@@ -69,7 +62,7 @@ def test_a_call_that_hangs_is_ended_though_others_wait_behind_it() -> None:
 
 
 def test_the_work_that_it_is_part_of_stands_still_too() -> None:
-    time = Time()
+    time = Seconds()
     parent = watch(10, time)
     child = watch(5, time, outer=parent)
     child.wait_begins()
@@ -81,7 +74,7 @@ def test_the_work_that_it_is_part_of_stands_still_too() -> None:
 
 def test_whoever_enforces_hears_of_every_change() -> None:
     heard: list[float | None] = []
-    time = Time()
+    time = Seconds()
     of_task = Stopwatch(5, lambda: heard.append(of_task.deadline()), clock=time)
     of_task.wait_begins()
     lands = of_task.flight()
@@ -94,7 +87,7 @@ def test_whoever_enforces_hears_of_every_change() -> None:
 
 
 def test_waits_find_the_watch_of_their_context() -> None:
-    time = Time()
+    time = Seconds()
     of_task = watch(5, time)
 
     def waits() -> float | None:

@@ -15,30 +15,20 @@ from prefect_governor.blocks.ledger.decision.purse import Purse
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
 from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
-from prefect_governor.blocks.machine.clock import Instant
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Admission, Bound, Demand, Usage
+from tests.unit.clocks import SECOND, Clock
 
-SECOND = 10**9
 BERLIN = ZoneInfo("Europe/Berlin")
 CALLS = 200
 DAY = Account("team/budget", "team", CALLS * 10, None, "day", "Europe/Berlin", "1")
 MONTH = Account("org", "org", CALLS * 25, None, "month", "Europe/Berlin", "1")
 
 
-@dataclass
-class Clock:
+def evening() -> Clock:
     """Two seconds before midnight in Berlin, one hour later than in UTC."""
-
-    boot: int = 10**15
-    wall: int = int(datetime(2026, 11, 24, 23, 59, 58, tzinfo=BERLIN).timestamp()) * SECOND
-
-    def __call__(self) -> Instant:
-        return Instant(self.boot, self.wall)
-
-    def pass_(self, seconds: float) -> None:
-        self.boot += int(seconds * SECOND)
-        self.wall += int(seconds * SECOND)
+    now = datetime(2026, 11, 24, 23, 59, 58, tzinfo=BERLIN)
+    return Clock(wall=int(now.timestamp()) * SECOND)
 
 
 @dataclass
@@ -65,7 +55,7 @@ class Ledger:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    clock = Clock()
+    clock = evening()
     store = SQLiteStore(tmp_path / "ledger.sqlite", now=clock)
     desk = LedgerDesk(store, Owner(tmp_path / "owners"), now=clock, threaded=False)
     made = desk.write(lambda batch: [batch.register(each) for each in (DAY, MONTH)])
@@ -77,7 +67,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def test_clock_stands_where_the_days_differ() -> None:
-    wall = Clock().wall / SECOND
+    wall = evening().wall / SECOND
     assert datetime.fromtimestamp(wall, BERLIN).hour == 23
     assert datetime.fromtimestamp(wall, timezone.utc).hour == 22
 

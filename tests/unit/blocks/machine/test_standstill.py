@@ -7,26 +7,27 @@ import time
 
 from prefect_governor.blocks.machine.standstill import LONGEST_SECONDS, Standstill
 from tests.talk import Talk
+from tests.unit.clocks import Seconds
 
 
 def test_a_long_time_between_two_looks_is_a_standstill_for_those_who_began_before() -> None:
-    now = [100.0]
-    still = Standstill(clock=lambda: now[0])
+    clock = Seconds()
+    still = Standstill(clock=clock)
     before = still.watch()
-    now[0] += LONGEST_SECONDS / 2
+    clock.now += LONGEST_SECONDS / 2
     still.look()
     assert not still.since(before)
-    now[0] += LONGEST_SECONDS * 3
+    clock.now += LONGEST_SECONDS * 3
     still.look()
     assert still.since(before)
     assert not still.since(still.watch())
 
 
 def test_who_goes_on_before_anybody_has_looked_knows_it_too() -> None:
-    now = [100.0]
-    still = Standstill(clock=lambda: now[0])
+    clock = Seconds()
+    still = Standstill(clock=clock)
     before = still.watch()
-    now[0] += LONGEST_SECONDS + 0.1
+    clock.now += LONGEST_SECONDS + 0.1
     assert still.since(before)
 
 

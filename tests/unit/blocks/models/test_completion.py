@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -28,55 +26,27 @@ from prefect_governor.blocks.models.completion import (
     completion_under,
 )
 from prefect_governor.blocks.models.library import litellm
-from prefect_governor.blocks.terms.price import PriceOverride
+from tests.unit.blocks.models.network import ADDRESS, Network, failures, quiet
 from tests.unit.fakes import (
     FakeDesk,
     FakeGoverning,
-    FakeProvider,
     chat_events,
     chat_reply,
     event_stream,
 )
+from tests.unit.prices import PRICE
 
-# LiteLLM's own models warn as pydantic builds them.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Item 'summary' on TypedDict:UserWarning",
-    "ignore:Pydantic serializer warnings:UserWarning",
-    "ignore:Accessing the 'model_:DeprecationWarning",
-)
-
+pytestmark = quiet
 MESSAGES = [{"role": "user", "content": "What is it?"}]
-PRICE = PriceOverride(
-    input_usd_per_million_tokens=Decimal("0.15"), output_usd_per_million_tokens=Decimal("0.6")
-).price()
 # Those of the list that are spoken to in OpenAI's chat dialect.
 ONLINE = sorted((OPENAI_CLIENT | LITELLM_CLIENT) - {"offline"})
 
 
-class Network(FakeProvider):
-    """What every client of ours sends to instead of a network."""
-
-    def __init__(self) -> None:
-        # Groq's client reads the tier without asking whether it is there.
-        reply = chat_reply(service_tier="on_demand")
-        super().__init__([lambda: httpx.Response(200, json=reply)])
-
-
 @pytest.fixture
-def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
-    net = Network()
-    monkeypatch.setattr(clients, "async_pool", lambda: net)
-    monkeypatch.setattr(clients, "blocking_pool", lambda: net)
-    monkeypatch.setattr(clients, "_by_loop", {})
-    monkeypatch.setattr(clients, "_blocking", [])
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "OLLAMA_API_BASE"):
-        monkeypatch.delenv(name, raising=False)
-    yield net
-
-
-@pytest.fixture
-def governing() -> FakeGoverning:
-    return FakeGoverning(price=PRICE)
+def network(network: Network) -> Network:
+    # Groq's client reads the tier without asking whether it is there.
+    network.answer(chat_reply(service_tier="on_demand"))
+    return network
 
 
 def reach(provider: str) -> dict[str, Any]:
@@ -84,8 +54,7 @@ def reach(provider: str) -> dict[str, Any]:
         "model": f"{provider}/some-model",
         "messages": MESSAGES,
         "max_tokens": 20,
-        "api_key": "sk-test",
-        "api_base": "http://gateway.test/v1",
+        **ADDRESS,
     }
 
 
@@ -130,16 +99,7 @@ async def test_streamed_completion_is_one_request_and_settled_by_its_own_usage(
 
 
 @pytest.mark.parametrize("provider", ONLINE)
-@pytest.mark.parametrize(
-    "failure",
-    [
-        httpx.RemoteProtocolError("disconnected"),
-        httpx.ConnectError("refused"),
-        httpx.ReadTimeout("hangs"),
-        httpx.Response(500, json={"error": {"message": "boom"}}),
-    ],
-    ids=["disconnected", "refused", "timeout", "500"],
-)
+@failures
 async def test_client_library_sends_nothing_again_by_itself(
     provider: str, failure: Any, network: Network, governing: FakeGoverning
 ) -> None:

@@ -1,12 +1,8 @@
-"""Each embedding and each response is one request through our transport, with every provider of
-their lists."""
+"""What embeddings and responses have in common: nothing is sent twice, or beside the governor."""
 
-import json
-from collections.abc import Callable, Iterator
-from decimal import Decimal
+from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 
 from prefect_governor.blocks.context.scope import Scope, scope
@@ -17,7 +13,6 @@ from prefect_governor.blocks.errors import (
     NotPriced,
     OverBudget,
 )
-from prefect_governor.blocks.models import clients
 from prefect_governor.blocks.models.completion import acompletion, completion
 from prefect_governor.blocks.models.embedding import (
     aembedding,
@@ -26,228 +21,21 @@ from prefect_governor.blocks.models.embedding import (
     embedding_under,
 )
 from prefect_governor.blocks.models.library import litellm
-from prefect_governor.blocks.models.providers import EMBEDDING_PROVIDERS, RESPONSES_PROVIDERS
 from prefect_governor.blocks.models.responses import (
     aresponses,
     aresponses_under,
     responses,
     responses_under,
 )
-from prefect_governor.blocks.terms.price import PriceOverride
-from tests.unit.fakes import FakeDesk, FakeGoverning, FakeProvider, chat_reply, event_stream
+from tests.unit.blocks.models.network import Network, ask, called, failures, quiet, reach
+from tests.unit.blocks.models.replies import embeddings_reply, response
+from tests.unit.fakes import FakeDesk, FakeGoverning, chat_reply
+from tests.unit.prices import PRICE
 
-# LiteLLM's own models warn as pydantic builds them.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Item 'summary' on TypedDict:UserWarning",
-    "ignore:Pydantic serializer warnings:UserWarning",
-    "ignore:Accessing the 'model_:DeprecationWarning",
-)
-
-PRICE = PriceOverride(
-    input_usd_per_million_tokens=Decimal("0.15"), output_usd_per_million_tokens=Decimal("0.6")
-).price()
-TOOL = {"type": "function", "name": "find", "parameters": {"type": "object"}}
+pytestmark = quiet
 
 
-def embeddings_reply() -> dict[str, Any]:
-    return {
-        "object": "list",
-        "model": "some-model",
-        "data": [{"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}],
-        "usage": {"prompt_tokens": 10, "total_tokens": 10},
-    }
-
-
-def response(status: str = "completed", **fields: Any) -> dict[str, Any]:
-    text = {"type": "output_text", "text": "hello", "annotations": []}
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed"}
-    return {
-        "id": "resp_1",
-        "object": "response",
-        "created_at": 1,
-        "model": "some-model",
-        "status": status,
-        "error": None,
-        "incomplete_details": None,
-        "instructions": None,
-        "metadata": {},
-        "output": [{**message, "content": [text]}],
-        "parallel_tool_calls": True,
-        "temperature": 1.0,
-        "tool_choice": "auto",
-        "tools": [],
-        "top_p": 1.0,
-        "usage": {
-            "input_tokens": 10,
-            "input_tokens_details": {"cached_tokens": 0},
-            "output_tokens": 5,
-            "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": 15,
-        },
-        **fields,
-    }
-
-
-def response_events() -> list[bytes]:
-    started = response("in_progress", output=[], usage=None)
-    delta = {"item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": "hello"}
-    events: list[tuple[str, dict[str, Any]]] = [
-        ("response.created", {"response": started}),
-        ("response.output_text.delta", {**delta, "logprobs": []}),
-        ("response.completed", {"response": response()}),
-    ]
-    return [
-        f"event: {kind}\ndata: ".encode()
-        + json.dumps({"type": kind, "sequence_number": at, **fields}).encode()
-        + b"\n\n"
-        for at, (kind, fields) in enumerate(events)
-    ]
-
-
-class Network(FakeProvider):
-    """What every client of ours sends to instead of a network."""
-
-    def __init__(self) -> None:
-        super().__init__([httpx.Response(500)])
-
-    def answer(self, reply: Any) -> None:
-        self.replies = [lambda: httpx.Response(200, json=reply)]
-
-
-@pytest.fixture
-def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
-    net = Network()
-    monkeypatch.setattr(clients, "async_pool", lambda: net)
-    monkeypatch.setattr(clients, "blocking_pool", lambda: net)
-    monkeypatch.setattr(clients, "_by_loop", {})
-    monkeypatch.setattr(clients, "_blocking", [])
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "OLLAMA_API_BASE"):
-        monkeypatch.delenv(name, raising=False)
-    yield net
-
-
-@pytest.fixture
-def governing() -> FakeGoverning:
-    return FakeGoverning(price=PRICE)
-
-
-def reach(provider: str, **fields: Any) -> dict[str, Any]:
-    address = {"api_key": "sk-test", "api_base": "http://gateway.test/v1"}
-    return {"model": f"{provider}/some-model", "input": "What is it?", **address, **fields}
-
-
-def ask(provider: str, **fields: Any) -> dict[str, Any]:
-    return reach(provider, max_output_tokens=20, **fields)
-
-
-def assert_one_call(
-    network: Network,
-    governing: FakeGoverning,
-    provider: str,
-    path: str,
-    *,
-    model: str = "some-model",
-) -> None:
-    (request,) = network.requests
-    assert len(governing.desk.demands) == 1
-    assert governing.desk.outcomes == ["settle"]
-    assert request.url.host == "gateway.test"
-    assert request.url.path == f"/v1{path}"
-    assert request.headers["authorization"] == "Bearer sk-test"
-    assert governing.asked == [f"{provider}/{model}"]
-
-
-@pytest.mark.parametrize("provider", sorted(EMBEDDING_PROVIDERS))
-async def test_one_embedding_is_one_request_and_one_reservation(
-    provider: str, network: Network, governing: FakeGoverning
-) -> None:
-    network.answer(embeddings_reply())
-    with scope(Scope(governing)):
-        reply = await aembedding(**reach(provider))
-    assert reply.data[0]["embedding"] == [0.5, 0.25]
-    assert_one_call(network, governing, provider, "/embeddings")
-    assert governing.desk.spent == 10 * 150
-
-
-@pytest.mark.parametrize("provider", sorted(EMBEDDING_PROVIDERS))
-def test_synchronous_embedding_is_one_request_and_one_reservation(
-    provider: str, network: Network, governing: FakeGoverning
-) -> None:
-    network.answer(embeddings_reply())
-    with scope(Scope(governing)):
-        more = {} if provider == "openai" else {"dimensions": 2}
-        embedding(**reach(provider, input=["a", "b"], encoding_format="float", **more))
-    assert_one_call(network, governing, provider, "/embeddings")
-    assert network.bodies[0]["input"] == ["a", "b"]
-
-
-@pytest.mark.parametrize("provider", sorted(RESPONSES_PROVIDERS))
-async def test_one_response_is_one_request_and_one_reservation(
-    provider: str, network: Network, governing: FakeGoverning
-) -> None:
-    network.answer(response())
-    with scope(Scope(governing)):
-        reply = await aresponses(**ask(provider))
-    assert reply.output[0].content[0].text == "hello"
-    assert_one_call(network, governing, provider, "/responses")
-    assert governing.desk.spent == 10 * 150 + 5 * 600
-
-
-@pytest.mark.parametrize("provider", sorted(RESPONSES_PROVIDERS))
-def test_synchronous_response_is_one_request_and_one_reservation(
-    provider: str, network: Network, governing: FakeGoverning
-) -> None:
-    network.answer(response())
-    with scope(Scope(governing)):
-        responses(**ask(provider, instructions="Be brief.", tools=[TOOL]))
-    assert_one_call(network, governing, provider, "/responses")
-
-
-async def test_streamed_response_is_settled_by_its_own_usage(
-    network: Network, governing: FakeGoverning
-) -> None:
-    network.replies = [event_stream(response_events())]
-    with scope(Scope(governing)):
-        stream = await aresponses(**{**ask("openai", stream=True), "model": "openai/gpt-4o-mini"})
-        assert governing.desk.outcomes == []
-        kinds = [event.type async for event in stream]
-    assert kinds == ["response.created", "response.output_text.delta", "response.completed"]
-    assert_one_call(network, governing, "openai", "/responses", model="gpt-4o-mini")
-    assert network.bodies[0]["stream"] is True
-    assert governing.desk.spent == 10 * 150 + 5 * 600
-
-
-def test_synchronous_streamed_response_too(network: Network, governing: FakeGoverning) -> None:
-    network.replies = [event_stream(response_events())]
-    with scope(Scope(governing)):
-        stream = responses(**{**ask("openai", stream=True), "model": "openai/gpt-4o-mini"})
-        kinds = [event.type for event in stream]
-    assert kinds[-1] == "response.completed"
-    assert_one_call(network, governing, "openai", "/responses", model="gpt-4o-mini")
-
-
-@pytest.mark.parametrize("provider", sorted(RESPONSES_PROVIDERS))
-async def test_stream_of_a_model_that_litellm_does_not_know_is_one_call_all_the_same(
-    provider: str, network: Network, governing: FakeGoverning
-) -> None:
-    network.answer(response())
-    with scope(Scope(governing)):
-        stream = await aresponses(**ask(provider, stream=True))
-        kinds = [event.type async for event in stream]
-    assert kinds[-1] == "response.completed"
-    assert_one_call(network, governing, provider, "/responses")
-
-
-FAILURES = [
-    httpx.RemoteProtocolError("disconnected"),
-    httpx.ConnectError("refused"),
-    httpx.ReadTimeout("hangs"),
-    httpx.Response(500, json={"error": {"message": "boom"}}),
-]
-NAMES = ["disconnected", "refused", "timeout", "500"]
-
-
-@pytest.mark.parametrize("failure", FAILURES, ids=NAMES)
+@failures
 async def test_client_library_sends_nothing_again_by_itself(
     failure: Any, network: Network, governing: FakeGoverning
 ) -> None:
@@ -262,7 +50,7 @@ async def test_client_library_sends_nothing_again_by_itself(
         assert len(network.requests) == len(governing.desk.demands) == at
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=NAMES)
+@failures
 def test_synchronous_client_sends_nothing_again_by_itself(
     failure: Any, network: Network, governing: FakeGoverning
 ) -> None:
@@ -277,28 +65,9 @@ def test_synchronous_client_sends_nothing_again_by_itself(
         assert len(network.requests) == len(governing.desk.demands) == at
 
 
-def test_embedding_leaves_no_retries_to_the_chat_calls_of_the_same_client(
-    network: Network, governing: FakeGoverning
-) -> None:
-    """LiteLLM sets the retries of the client that it is handed: to 2, for embeddings."""
-    network.answer(embeddings_reply())
-    with scope(Scope(governing)):
-        embedding(**reach("openai"))
-    (held,) = clients._blocking
-    (client,) = held.clients.values()
-    assert client.max_retries == 0
-    client.max_retries = 2
-    assert client.max_retries == 0
-
-
 # Outside of what is governed
 
 PAIRS: list[Callable[..., Any]] = [aembedding, embedding, aresponses, responses]
-
-
-async def called(pair: Callable[..., Any], **fields: Any) -> Any:
-    reply = pair(**fields)
-    return await reply if pair in (aembedding, aresponses) else reply
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -322,18 +91,6 @@ async def test_what_would_pass_by_the_governor_is_refused(
             await called(pair, **reach("cohere"))
         with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
             await called(pair, model="openai/x", input="x")
-    assert not network.requests
-
-
-@pytest.mark.parametrize("pair", [aresponses, responses])
-async def test_response_that_would_become_chat_completions_is_refused(
-    pair: Callable[..., Any], network: Network, governing: FakeGoverning
-) -> None:
-    with scope(Scope(governing)):
-        with pytest.raises(NotGoverned, match="use_chat_completions_api"):
-            await called(pair, **ask("openai"), use_chat_completions_api=True)
-        with pytest.raises(NotGoverned, match="chat completions"):
-            await called(pair, **{**ask("openai"), "model": "openai/chat_completions/gpt-4o"})
     assert not network.requests
 
 

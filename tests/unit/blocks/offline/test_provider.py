@@ -21,12 +21,6 @@ from prefect_governor.blocks.offline.transport import (
     OfflineTransport,
 )
 
-# LiteLLM's own models make pydantic warn.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Item .* on TypedDict class:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning"),
-]
-
 MESSAGES = [
     {"role": "system", "content": "Use only what the document says."},
     {

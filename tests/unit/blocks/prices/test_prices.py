@@ -1,5 +1,5 @@
-import subprocess
-import sys
+"""A price is the list's or a person's, and no bound costs less than a usage within it."""
+
 from decimal import Decimal
 
 import pytest
@@ -17,14 +17,10 @@ from prefect_governor.blocks.prices.prices import (
     load_price,
 )
 from prefect_governor.blocks.terms.price import PriceOverride
+from tests.unit.imports import imported
+from tests.unit.prices import priced
 
 NANO = 10**9
-
-
-def priced(model: str) -> Price:
-    price = load_price(model)
-    assert price is not None
-    return price
 
 
 @pytest.mark.parametrize("name", ["gpt-4o-mini", "openai/gpt-4o-mini"])
@@ -63,11 +59,11 @@ def test_model_whose_cost_tokens_do_not_bound_is_not_priced(name: str) -> None:
 
 
 def test_prices_are_read_without_importing_litellm() -> None:
-    code = (
-        "import sys; from prefect_governor.blocks.prices.prices import load_price;"
-        "assert load_price('gpt-4o-mini'); sys.exit('litellm' in sys.modules)"
+    program = (
+        "from prefect_governor.blocks.prices.prices import load_price\n"
+        "assert load_price('gpt-4o-mini')"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert imported(program, "litellm") == []
 
 
 def test_fraction_of_a_nano_dollar_is_summed_exactly_and_rounded_up_once() -> None:

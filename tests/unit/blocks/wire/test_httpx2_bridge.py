@@ -13,6 +13,7 @@ from prefect_governor import ConfigurationError, Governor
 from prefect_governor.blocks.errors import OverBudget
 from prefect_governor.blocks.wire.httpx2_bridge import AsyncBridge, Bridge
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
+from tests.unit.blocks.wire.transports import URL
 from tests.unit.fakes import (
     FakeGoverning,
     FakeProvider,
@@ -22,8 +23,6 @@ from tests.unit.fakes import (
     chat_request,
     event_stream,
 )
-
-URL = "https://api.openai.com/v1/chat/completions"
 
 
 class Sent:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -10,15 +9,11 @@ import openai
 import pytest
 
 from prefect_governor.blocks.context.scope import Scope, scope
-from prefect_governor.blocks.terms.price import PriceOverride
 from prefect_governor.blocks.wire import retries
 from prefect_governor.blocks.wire.retries import RetryWatch, retry_notes
 from prefect_governor.blocks.wire.transport import GovernedTransport
 from tests.unit.fakes import FakeGoverning, FakeProvider, chat_reply
-
-PRICE = PriceOverride(
-    input_usd_per_million_tokens=Decimal("0.15"), output_usd_per_million_tokens=Decimal("0.6")
-).price()
+from tests.unit.prices import PRICE
 
 
 @pytest.fixture(autouse=True)

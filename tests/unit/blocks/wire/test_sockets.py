@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.wire.sockets import cut_all
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
+from tests.unit.blocks.wire.transports import URL
 from tests.unit.fakes import FakeGoverning, chat_reply, chat_request
 
 SECONDS = 20.0
@@ -216,5 +217,5 @@ def test_transport_without_sockets_is_none_of_its_business() -> None:
     governing = FakeGoverning()
     answered = httpx.MockTransport(lambda request: httpx.Response(200, json=chat_reply()))
     with scope(Scope(governing)), httpx.Client(transport=GovernedTransport(answered)) as client:
-        reply = client.post("https://api.openai.com/v1/chat/completions", json=chat_request())
+        reply = client.post(URL, json=chat_request())
     assert reply.status_code == 200

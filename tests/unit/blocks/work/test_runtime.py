@@ -9,11 +9,9 @@ import pytest
 from prefect_governor.blocks.ledger.decision.admission import Purse
 from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.machine.clock import Instant
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.work.runtime import Runtime
-
-SECOND = 10**9
+from tests.unit.clocks import SECOND, Clock
 
 
 @dataclass
@@ -46,14 +44,6 @@ class Shop:
 
     def on_cut_off(self, callback: Callable[[], None]) -> None:
         self.cuts.append(callback)
-
-
-@dataclass
-class Clock:
-    boot: int = 10**15
-
-    def __call__(self) -> Instant:
-        return Instant(self.boot, 1_795_514_400 * SECOND)
 
 
 def runtime(*accounts: Account, **more: Any) -> tuple[Runtime, Shelf, Clock]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.ledger.decision.learned import Learned
-from prefect_governor.blocks.prices.prices import Price, load_price
+from prefect_governor.blocks.prices.prices import Price
 from prefect_governor.blocks.prices.tariffs import Rates, Tariff
 from prefect_governor.blocks.terms.price import PriceOverride
 from prefect_governor.flows.estimate.answers import AnswerLengths, answer_lengths
@@ -22,6 +22,7 @@ from prefect_governor.flows.estimate.spread import (
     tokens_of,
 )
 from prefect_governor.flows.estimate.work import PlannedCall
+from tests.unit.prices import priced
 
 PRICE = PriceOverride(input_usd_per_million_tokens=1, output_usd_per_million_tokens=4).price()
 TIERED = Price(
@@ -159,8 +160,7 @@ def test_provider_that_counts_more_is_learned_from() -> None:
 
 
 def test_input_that_the_cache_will_serve_is_cheaper_and_p95_does_not_count_on_it() -> None:
-    price = load_price("openai/gpt-4o-mini")
-    assert price is not None
+    price = priced("openai/gpt-4o-mini")
     cold, warm = (
         spread([planned(5000)], price, lengths(10), history=history(cached_share=share))
         for share in (0.0, 0.5)

@@ -8,13 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from prefect_governor.flows.report.progress import Progress, RunProgress
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.unit.clocks import Seconds
 
 
 class Writer:
@@ -56,8 +50,8 @@ def at(done: int) -> Progress:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Seconds:
+    return Seconds(0.0)
 
 
 @pytest.fixture
@@ -66,12 +60,12 @@ def writer() -> Writer:
 
 
 @pytest.fixture
-def progress(writer: Writer, clock: Clock) -> RunProgress:
+def progress(writer: Writer, clock: Seconds) -> RunProgress:
     return RunProgress(writer, key_prefix="My Flow", clock=clock)
 
 
 async def test_ten_thousand_items_are_not_ten_thousand_writes(
-    progress: RunProgress, writer: Writer, clock: Clock
+    progress: RunProgress, writer: Writer, clock: Seconds
 ) -> None:
     for done in range(10):
         clock.now = done * 0.5
@@ -87,7 +81,7 @@ async def test_the_last_word_is_never_dropped(progress: RunProgress, writer: Wri
 
 
 async def test_a_slow_api_makes_one_artifact_and_still_gets_the_last_word(
-    progress: RunProgress, writer: Writer, clock: Clock
+    progress: RunProgress, writer: Writer, clock: Seconds
 ) -> None:
     writer.gate.clear()
     first = asyncio.create_task(progress.aupdate(at(0)))
@@ -101,7 +95,7 @@ async def test_a_slow_api_makes_one_artifact_and_still_gets_the_last_word(
 
 
 async def test_an_api_that_fails_is_one_warning_and_never_raises(
-    progress: RunProgress, writer: Writer, clock: Clock
+    progress: RunProgress, writer: Writer, clock: Seconds
 ) -> None:
     writer.error = OSError("no server")
     said = Said()
@@ -119,7 +113,7 @@ async def test_an_api_that_fails_is_one_warning_and_never_raises(
     assert await progress.aupdate(at(5))
 
 
-def test_code_without_a_loop_may_report_too(clock: Clock) -> None:
+def test_code_without_a_loop_may_report_too(clock: Seconds) -> None:
     writer = Writer()
     assert RunProgress(writer, key_prefix="f", clock=clock).update(at(1))
     assert writer.written == [("f-progress", 10.0)]

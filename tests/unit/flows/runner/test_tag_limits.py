@@ -7,6 +7,7 @@ import logging
 import threading
 
 from prefect_governor.flows.runner.tag_limits import TagLimits
+from tests.unit.clocks import Seconds
 
 WAIT_SECONDS = 10.0
 LOGGER = logging.getLogger("test")
@@ -37,15 +38,7 @@ class Server:
             self.ended.release()
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def limits_of(server: Server, clock: Clock) -> TagLimits:
+def limits_of(server: Server, clock: Seconds) -> TagLimits:
     return TagLimits(server.read, logger=LOGGER, trust_seconds=5, refresh_seconds=2.5, clock=clock)
 
 
@@ -56,19 +49,19 @@ def settled(limits: TagLimits) -> None:
 
 
 def test_a_limit_on_any_of_the_tags_is_seen() -> None:
-    limits = limits_of(Server("solo"), Clock())
+    limits = limits_of(Server("solo"), Seconds())
     assert limits.none_exists(["llm"])
     assert not limits.none_exists(["llm", "solo"])
 
 
 def test_no_tags_need_no_read() -> None:
     server = Server()
-    assert limits_of(server, Clock()).none_exists([])
+    assert limits_of(server, Seconds()).none_exists([])
     assert server.reads == 0
 
 
 def test_a_limit_made_later_is_seen_within_the_trusted_age() -> None:
-    server, clock = Server(), Clock()
+    server, clock = Server(), Seconds()
     limits = limits_of(server, clock)
     assert limits.none_exists(["solo"])
     server.tags = frozenset(["solo"])
@@ -77,7 +70,7 @@ def test_a_limit_made_later_is_seen_within_the_trusted_age() -> None:
 
 
 def test_an_answer_ages_from_the_beginning_of_its_read() -> None:
-    server, clock = Server(), Clock()
+    server, clock = Server(), Seconds()
     limits = limits_of(server, clock)
     server.open.clear()
     answers: list[bool] = []
@@ -91,7 +84,7 @@ def test_an_answer_ages_from_the_beginning_of_its_read() -> None:
 
 
 def test_steady_work_never_waits_for_a_refresh() -> None:
-    server, clock = Server(), Clock()
+    server, clock = Server(), Seconds()
     limits = limits_of(server, clock)
     assert limits.none_exists(["llm"])
     server.open.clear()
@@ -108,7 +101,7 @@ def test_steady_work_never_waits_for_a_refresh() -> None:
 
 
 def test_an_unreadable_list_leaves_the_question_to_the_engine() -> None:
-    server, clock = Server(), Clock()
+    server, clock = Server(), Seconds()
     server.fails = True
     limits = limits_of(server, clock)
     assert not limits.none_exists(["llm"])
@@ -118,7 +111,7 @@ def test_an_unreadable_list_leaves_the_question_to_the_engine() -> None:
 
 async def test_many_askers_share_one_read_and_a_cancelled_one_does_not_end_it() -> None:
     server = Server()
-    limits = limits_of(server, Clock())
+    limits = limits_of(server, Seconds())
     server.open.clear()
     askers = [asyncio.ensure_future(limits.anone_exists(["llm"])) for _ in range(20)]
     await asyncio.to_thread(server.began.acquire, True, WAIT_SECONDS)

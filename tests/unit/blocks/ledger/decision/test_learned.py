@@ -1,3 +1,5 @@
+"""What calls teach of a model: never shorter answers than they were, the same in any order."""
+
 import math
 import random
 from itertools import pairwise

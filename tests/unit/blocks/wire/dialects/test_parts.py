@@ -10,18 +10,13 @@ from typing import Any
 import pytest
 
 from prefect_governor.blocks.errors import NotBounded
-from prefect_governor.blocks.prices.prices import load_price
 from prefect_governor.blocks.wire.dialects.anthropic.messages import AnthropicMessages
 from prefect_governor.blocks.wire.dialects.gemini.generate import Gemini
 from prefect_governor.blocks.wire.dialects.ollama import MODEL_PROMPT_TOKENS, Ollama
 from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
-from prefect_governor.blocks.wire.requests.images import (
-    CLAUDE_HIGH_RESOLUTION_TOKENS,
-    CLAUDE_TOKENS,
-    claude_image_tokens,
-    openai_image_tokens,
-)
-from prefect_governor.blocks.wire.requests.plans import CallPlan, Dialect
+from prefect_governor.blocks.wire.requests.images import CLAUDE_TOKENS
+from prefect_governor.blocks.wire.requests.plans import CallPlan
+from tests.unit.blocks.wire.dialects.exchange import planned
 
 PNG = "iVBORw0KGgo" * 4000
 TEXT = "What is it?"
@@ -30,24 +25,16 @@ TEXT = "What is it?"
 Bound = tuple[int, int] | None
 
 
-def plan(dialect: Dialect, body: dict[str, Any], *, model: str, path: str = "") -> CallPlan:
-    price = load_price(model)
-    assert price is not None
-    return dialect.plan(
-        dialect.open(json.dumps(body).encode(), path=path), price=price, encoding=None
-    )
-
-
 def chat(*parts: Any, model: str = "gpt-4o", **fields: Any) -> CallPlan:
     message = {"role": "user", "content": [{"type": "text", "text": TEXT}, *parts]}
     body = {"model": model, "messages": [message], "max_tokens": 20, **fields}
-    return plan(OpenAIChat(), body, model=model)
+    return planned(OpenAIChat(), body, model=model)
 
 
 def claude(*parts: Any, model: str = "claude-sonnet-4-5", **fields: Any) -> CallPlan:
     message = {"role": "user", "content": [{"type": "text", "text": TEXT}, *parts]}
     body = {"model": model, "messages": [message], "max_tokens": 20, **fields}
-    return plan(AnthropicMessages(), body, model=model)
+    return planned(AnthropicMessages(), body, model=model)
 
 
 def gemini(*parts: Any, config: dict[str, Any] | None = None, **fields: Any) -> CallPlan:
@@ -55,12 +42,12 @@ def gemini(*parts: Any, config: dict[str, Any] | None = None, **fields: Any) -> 
     body = {"contents": [{"role": "user", "parts": [{"text": TEXT}, *parts]}], **fields}
     path = "/v1beta/models/gemini-2.5-flash-lite:generateContent"
     model = "gemini/gemini-2.5-flash-lite"
-    return plan(Gemini(), {"generationConfig": config, **body}, model=model, path=path)
+    return planned(Gemini(), {"generationConfig": config, **body}, model=model, path=path)
 
 
 def ollama(**fields: Any) -> CallPlan:
     body = {"model": "llama3.1", "options": {"num_predict": 20}, **fields}
-    return plan(Ollama(), body, model="ollama/llama3.1")
+    return planned(Ollama(), body, model="ollama/llama3.1")
 
 
 def image(url: str, **more: Any) -> dict[str, Any]:
@@ -255,69 +242,6 @@ def test_field_without_a_rule_is_refused_by_name(
 def test_local_models_own_prompt_is_part_of_its_bound() -> None:
     made = ollama(prompt="x")
     assert made.input_tokens > MODEL_PROMPT_TOKENS + len(made.body)
-
-
-@pytest.mark.parametrize(
-    ("model", "detail", "tokens"),
-    [
-        ("gpt-4o", None, 1445),
-        ("gpt-4o-2024-08-06", "low", 85),
-        ("ft:gpt-4o-2024-08-06:org::id", None, 1445),
-        ("gpt-4o-mini", None, 2833 + 8 * 5667),
-        ("gpt-5", "high", 70 + 8 * 140),
-        ("o3", None, 75 + 8 * 150),
-        ("gpt-4.1-mini", None, 2489),
-        ("gpt-4.1-mini", "low", 2489),
-        ("gpt-5-nano", None, 3779),
-        ("o4-mini-2025-04-16", None, 2642),
-    ],
-)
-def test_image_of_openais_is_bounded_by_its_familys_maximum(
-    model: str, detail: str | None, tokens: int
-) -> None:
-    assert openai_image_tokens(model, "openai", detail) == tokens
-
-
-@pytest.mark.parametrize(
-    ("model", "provider"),
-    [
-        ("gpt-4o-audio-preview", "openai"),
-        ("gpt-9", "openai"),
-        ("o3-mini", "openai"),
-        ("gpt-4o", "mistral"),
-        ("mistral/gpt-4o", "openrouter"),
-        ("pixtral-large", "mistral"),
-    ],
-)
-def test_image_for_a_model_whose_rule_is_not_known_is_refused(model: str, provider: str) -> None:
-    with pytest.raises(NotBounded, match=model):
-        openai_image_tokens(model, provider)
-
-
-def test_image_through_a_gateway_that_names_openai_is_openais() -> None:
-    assert openai_image_tokens("openai/gpt-4o", "openrouter") == 1445
-
-
-@pytest.mark.parametrize(
-    ("model", "tokens"),
-    [
-        ("claude-3-haiku-20240307", CLAUDE_TOKENS),
-        ("claude-3-5-sonnet-latest", CLAUDE_TOKENS),
-        ("claude-opus-4-1-20250805", CLAUDE_TOKENS),
-        ("claude-sonnet-4-20250514", CLAUDE_TOKENS),
-        ("claude-haiku-4-5", CLAUDE_TOKENS),
-        ("claude-opus-4-6", CLAUDE_TOKENS),
-        ("claude-opus-4-7", CLAUDE_HIGH_RESOLUTION_TOKENS),
-        ("claude-next", CLAUDE_HIGH_RESOLUTION_TOKENS),
-    ],
-)
-def test_image_of_anthropics_is_bounded_by_its_resolution(model: str, tokens: int) -> None:
-    assert claude_image_tokens(model) == tokens
-
-
-def test_image_for_a_model_that_is_not_anthropics_is_refused() -> None:
-    with pytest.raises(NotBounded, match="deepseek-chat"):
-        claude_image_tokens("deepseek-chat")
 
 
 def test_image_costs_no_more_however_large_its_bytes_are() -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.wire.replies.secrets import REDACTED, Secrets
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
+from tests.unit.blocks.wire.transports import URL
 from tests.unit.fakes import FakeGoverning, FakeProvider, chat_events, chat_request, event_stream
 
-URL = "https://api.openai.com/v1/chat/completions"
 # Keys that no pattern knows.
 KEY = "abcDEF123"
 HEADERS = [

@@ -1,3 +1,5 @@
+"""Server-sent events are the same however their bytes are cut."""
+
 from itertools import pairwise
 
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""What a failed call is charged, and how long a 429 holds everyone."""
+
 from datetime import datetime, timezone
 
 import httpx

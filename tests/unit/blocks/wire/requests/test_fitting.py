@@ -1,7 +1,6 @@
 """Fitting `max_tokens` as money runs low: what is asked for, what is sent, what a cut means."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -10,25 +9,20 @@ import pytest
 from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.errors import OverBudget
 from prefect_governor.blocks.ledger.decision.learned import Learned, edge_of
-from prefect_governor.blocks.prices.prices import load_price
 from prefect_governor.blocks.records.calls import Bound, Demand, Facts, Usage
 from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
 from prefect_governor.blocks.wire.requests.fitting import fitted_bound
 from prefect_governor.blocks.wire.requests.plans import CallPlan
-from tests.unit.blocks.wire.test_transport import Wire, ok, wire
+from tests.unit.blocks.wire.dialects.exchange import planned
+from tests.unit.blocks.wire.transports import MakeWire, ok
 from tests.unit.fakes import FakeDesk, FakeGoverning, chat_events, chat_request, event_stream
-
-__all__ = ["wire"]
+from tests.unit.prices import priced
 
 MODEL = "openai/gpt-4o-mini"
 LENGTH = 97
 FITTED = 2 * edge_of(LENGTH)
 ASKED = 4000
-_price = load_price(MODEL)
-assert _price is not None
-PRICE = _price
-
-MakeWire = Callable[..., Wire]
+PRICE = priced(MODEL)
 
 
 def taught(*lengths: int) -> Learned:
@@ -39,9 +33,7 @@ def taught(*lengths: int) -> Learned:
 
 
 def plan_of(**fields: Any) -> CallPlan:
-    chat = OpenAIChat()
-    body = json.dumps(chat_request(max_tokens=ASKED, **fields)).encode()
-    return chat.plan(chat.open(body), price=PRICE, encoding=None)
+    return planned(OpenAIChat(), chat_request(max_tokens=ASKED, **fields), model=MODEL)
 
 
 def fitted_output(plan: CallPlan, learned: Learned | None, *, floor: int = 64) -> int | None:

@@ -10,26 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import NotBounded, NotGoverned
-from prefect_governor.blocks.prices.prices import Price, Rates, Tariff, load_price
+from prefect_governor.blocks.prices.prices import Price, Rates, Tariff
 from prefect_governor.blocks.prices.tokens import count_tokens
 from prefect_governor.blocks.wire.dialects import DIALECTS, dialect_of
 from prefect_governor.blocks.wire.dialects.openai.embeddings import OpenAIEmbeddings
 from prefect_governor.blocks.wire.requests.plans import CallPlan
+from tests.unit.blocks.wire.dialects.exchange import planned
+from tests.unit.prices import priced
 
 DIALECT = OpenAIEmbeddings()
 MODEL = "text-embedding-3-small"
 CL100K = "cl100k_base"
 
 
-def price() -> Price:
-    found = load_price(MODEL)
-    assert found is not None
-    return found
-
-
 def plan(*, encoding: str | None = CL100K, **fields: Any) -> CallPlan:
-    body = json.dumps({"model": MODEL, "input": "What is it?", **fields}).encode()
-    return DIALECT.plan(DIALECT.open(body), price=price(), encoding=encoding)
+    body = {"model": MODEL, "input": "What is it?", **fields}
+    return planned(DIALECT, body, model=MODEL, encoding=encoding)
 
 
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/embeddings", "/api/v1/embeddings/"])
@@ -57,7 +53,7 @@ def test_bound_is_of_the_input_alone() -> None:
     local = 2 * count_tokens(text, CL100K)
     assert (made.input_tokens, made.output_tokens) == (math.ceil(1.5 * local) + 16 * 3, 0)
     assert made.local_input_tokens == local
-    assert made.bound(price()).nano == made.input_tokens * 20
+    assert made.bound(priced(MODEL)).nano == made.input_tokens * 20
     # There is no answer to cut.
     assert made.least_output_tokens is None
 
@@ -121,7 +117,7 @@ def test_usage_is_the_larger_count(usage: dict[str, Any], tokens: int) -> None:
     found = DIALECT.read(json.dumps({"data": [], "usage": usage}).encode())
     assert found is not None
     assert (found.parts.input_tokens, found.parts.output_tokens) == (tokens, 0)
-    assert found.usage(price(), plan()).nano == tokens * 20
+    assert found.usage(priced(MODEL), plan()).nano == tokens * 20
 
 
 @pytest.mark.parametrize(

@@ -9,19 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import NotGoverned
-from prefect_governor.blocks.prices.prices import Price, load_price
 from prefect_governor.blocks.wire.dialects import dialect_of, is_free
 from prefect_governor.blocks.wire.dialects.anthropic.messages import AnthropicMessages
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan
+from tests.unit.blocks.wire.dialects.exchange import fed, planned
+from tests.unit.prices import priced
 
 DIALECT = AnthropicMessages()
 CACHED = {"type": "text", "text": "long", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
-
-
-def priced(model: str) -> Price:
-    price = load_price(model)
-    assert price is not None
-    return price
 
 
 def plan(model: str = "claude-sonnet-4-5", **fields: Any) -> CallPlan:
@@ -31,8 +26,7 @@ def plan(model: str = "claude-sonnet-4-5", **fields: Any) -> CallPlan:
         "messages": [{"role": "user", "content": "What is it?"}],
         **fields,
     }
-    asked = DIALECT.open(json.dumps(body).encode())
-    return DIALECT.plan(asked, price=priced(model), encoding=None)
+    return planned(DIALECT, body, model=model)
 
 
 def usage(**counts: Any) -> dict[str, Any]:
@@ -206,12 +200,10 @@ def test_answer_that_stopped_at_its_limit_says_so(reason: str, cut: bool) -> Non
 def test_usage_is_found_wherever_the_stream_is_cut(size: int, crlf: bool) -> None:
     whole = b"".join(events(delta={"output_tokens": 9}))
     whole = whole.replace(b"\n", b"\r\n") if crlf else whole
-    reader, shown = DIALECT.stream(plan(stream=True)), b""
-    for start in range(0, len(whole), size):
-        shown += reader.feed(whole[start : start + size])
-    shown += reader.flush()
+    reader = DIALECT.stream(plan(stream=True))
+    assert fed(reader, whole, size) == whole
     billed = reader.finished()
-    assert billed is not None and shown == whole
+    assert billed is not None
     assert (billed.parts.input_tokens, billed.parts.output_tokens) == (10, 9)
 
 

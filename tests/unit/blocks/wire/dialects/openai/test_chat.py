@@ -1,10 +1,10 @@
+"""The bound of a chat completion is never below what may be billed; what has none is refused."""
+
 import json
 import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import NotBounded, NotGoverned
 from prefect_governor.blocks.prices.prices import Price, load_price
@@ -16,19 +16,13 @@ from prefect_governor.blocks.wire.requests.bodies import (
     REQUEST_OVERHEAD_TOKENS,
     TOOL_OVERHEAD_TOKENS,
 )
-from prefect_governor.blocks.wire.requests.plans import CallPlan
-from tests.unit.fakes import chat_events, chat_reply, chat_request
+from tests.unit.blocks.wire.dialects.openai.plans import O200K, most_counted, whatever_is_asked
+from tests.unit.blocks.wire.dialects.openai.plans import chat_plan as plan
+from tests.unit.fakes import chat_request
+from tests.unit.prices import priced
 
 DIALECT = OpenAIChat()
-O200K = "o200k_base"
 TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
-
-
-def plan(*, model: str = "gpt-4o-mini", encoding: str | None = O200K, **fields: Any) -> CallPlan:
-    price = load_price(model)
-    assert price is not None
-    body = json.dumps(chat_request(model=model, **fields)).encode()
-    return DIALECT.plan(DIALECT.open(body), price=price, encoding=encoding)
 
 
 def refused(message: str, **fields: Any) -> None:
@@ -104,27 +98,14 @@ def test_parts_of_text_are_counted_as_text() -> None:
     )
 
 
-words = st.text(min_size=0, max_size=120)
-
-
-@given(
-    texts=st.lists(words, min_size=1, max_size=5),
-    tools=st.lists(words, max_size=3),
-    factor=st.floats(1.0, 1.5),
-)
+@whatever_is_asked
 def test_no_provider_within_the_premise_counts_more_than_the_bound(
     texts: list[str], tools: list[str], factor: float
 ) -> None:
     messages = [{"role": "user", "content": text} for text in texts]
     declared = [{"type": "function", "function": {"name": "f", "description": t}} for t in tools]
     made = plan(messages=messages, tools=declared or None)
-    # The provider's own arithmetic: 4 a message and 3 a request, the tools as JSON, its factor.
-    count = 3 + sum(4 + count_tokens(text, O200K) for text in texts)
-    if declared:
-        written = json.dumps(declared, ensure_ascii=False, separators=(",", ":"))
-        count += count_tokens(written, O200K)
-    ceiling = len(made.body) + 16 * (len(messages) + len(declared))
-    assert min(math.ceil(count * factor), ceiling) <= made.input_tokens
+    assert most_counted(made, texts, declared, factor) <= made.input_tokens
 
 
 @pytest.mark.parametrize(
@@ -223,8 +204,7 @@ def test_half_of_a_surrogate_pair_is_sent_as_it_came() -> None:
     body = (
         b'{"model":"gpt-4o-mini","max_tokens":5,"messages":[{"role":"user","content":"\\ud83d"}]}'
     )
-    price = load_price("gpt-4o-mini")
-    assert price is not None
+    price = priced("gpt-4o-mini")
     made = DIALECT.plan(DIALECT.open(body), price=price, encoding=O200K)
     assert json.loads(made.body)["messages"][0]["content"] == "\ud83d"
 
@@ -243,8 +223,7 @@ def test_model_without_dearer_tiers_is_sent_as_it_came() -> None:
 
 
 def test_tier_left_to_the_provider_is_bounded_at_the_dearest() -> None:
-    price = load_price("gpt-5")
-    assert price is not None
+    price = priced("gpt-5")
     auto, priority = (
         plan(model="gpt-5", service_tier="auto"),
         plan(model="gpt-5", service_tier="priority"),
@@ -272,138 +251,3 @@ def test_cache_that_is_asked_for_is_bounded_at_its_price() -> None:
     assert DIALECT.plan(DIALECT.open(body), price=written, encoding=None).cache_writes
     plain = json.dumps(chat_request()).encode()
     assert not DIALECT.plan(DIALECT.open(plain), price=written, encoding=None).cache_writes
-
-
-# Replies
-
-
-@pytest.mark.parametrize(
-    ("usage", "parts"),
-    [
-        ({"prompt_tokens": 10, "completion_tokens": 5}, (10, 5, 0, 0)),
-        ({"prompt_tokens": 10, "completion_tokens": 0, "total_tokens": 10}, (10, 0, 0, 0)),
-        ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 40}, (10, 30, 0, 0)),
-        (
-            {
-                "prompt_tokens": 10,
-                "completion_tokens": 5,
-                "prompt_tokens_details": {"cached_tokens": 8},
-                "completion_tokens_details": {"reasoning_tokens": 3},
-            },
-            (10, 5, 8, 3),
-        ),
-        (
-            {
-                "prompt_tokens": 10,
-                "completion_tokens": 5,
-                "prompt_tokens_details": {"cached_tokens": 11},
-            },
-            (10, 5, 0, 0),
-        ),
-        (
-            {"prompt_tokens": 10, "completion_tokens": 5, "prompt_cache_hit_tokens": 4},
-            (10, 5, 4, 0),
-        ),
-    ],
-)
-def test_usage_is_read_as_it_was_billed(
-    usage: dict[str, Any], parts: tuple[int, int, int, int]
-) -> None:
-    billed = DIALECT.read(json.dumps({"usage": usage}).encode())
-    assert billed is not None
-    found = billed.parts
-    assert (
-        found.input_tokens,
-        found.output_tokens,
-        found.cached_input_tokens,
-        found.reasoning_tokens,
-    ) == parts
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        {},
-        {"usage": None},
-        {"usage": []},
-        {"usage": {}},
-        {"usage": {"prompt_tokens": 0, "completion_tokens": 0}},
-        {"usage": {"prompt_tokens": -1, "completion_tokens": 2}},
-        {"usage": {"prompt_tokens": 5}},
-        {"usage": {"prompt_tokens": "5", "completion_tokens": 2}},
-        {"usage": {"prompt_tokens": True, "completion_tokens": 2}},
-        [],
-    ],
-)
-def test_usage_that_cannot_be_is_none_at_all(reply: Any) -> None:
-    assert DIALECT.read(json.dumps(reply).encode()) is None
-
-
-def test_tier_of_the_reply_is_what_is_settled() -> None:
-    price = load_price("gpt-5")
-    assert price is not None
-    asked = plan(model="gpt-5", service_tier="auto")
-    billed = DIALECT.read(json.dumps(chat_reply(1000, 10, service_tier="flex")).encode())
-    silent = DIALECT.read(json.dumps(chat_reply(1000, 10)).encode())
-    assert billed is not None and silent is not None
-    assert billed.usage(price, asked).nano * 4 == silent.usage(price, asked).nano
-
-
-# Streams
-
-
-def test_caller_who_asked_for_the_usage_is_shown_it() -> None:
-    made = plan(stream=True, stream_options={"include_usage": True})
-    assert not made.hide_usage
-    reader = DIALECT.stream(made)
-    events = chat_events()
-    assert b"".join(reader.feed(event) for event in events) == b"".join(events)
-
-
-def test_other_stream_options_are_kept() -> None:
-    made = plan(stream=True, stream_options={"include_obfuscation": False})
-    options = json.loads(made.body)["stream_options"]
-    assert options == {"include_obfuscation": False, "include_usage": True}
-
-
-@given(
-    text=st.text(st.characters(blacklist_categories=["Cs"]), max_size=40),
-    size=st.integers(1, 40),
-    crlf=st.booleans(),
-)
-def test_usage_is_hidden_and_found_wherever_the_stream_is_cut(
-    text: str, size: int, crlf: bool
-) -> None:
-    events = chat_events(11, 4, text=text)
-    if crlf:
-        events = [event.replace(b"\n", b"\r\n") for event in events]
-    whole = b"".join(events)
-    reader = DIALECT.stream(plan(stream=True))
-    shown = b""
-    for start in range(0, len(whole), size):
-        assert reader.finished() is None
-        shown += reader.feed(whole[start : start + size])
-    shown += reader.flush()
-    billed = reader.finished()
-    assert billed is not None
-    assert (billed.parts.input_tokens, billed.parts.output_tokens) == (11, 4)
-    assert shown == b"".join(event for event in events if b"prompt_tokens" not in event)
-
-
-def test_running_counts_are_not_taken_for_the_final_one() -> None:
-    reader = DIALECT.stream(plan(stream=True))
-    for tokens in (1, 2, 9):
-        usage = {"prompt_tokens": 5, "completion_tokens": tokens}
-        chunk = {"choices": [{"delta": {"content": "x"}}], "usage": usage}
-        assert reader.feed(b"data: " + json.dumps(chunk).encode() + b"\n\n")
-        assert reader.finished() is None
-    reader.feed(b"data: [DONE]\n\n")
-    billed = reader.finished()
-    assert billed is not None and billed.parts.output_tokens == 9
-
-
-def test_terminator_alone_confirms_nothing() -> None:
-    reader = DIALECT.stream(plan(stream=True))
-    reader.feed(b"".join(chat_events(prompt=None)))
-    reader.flush()
-    assert reader.finished() is None
