@@ -13,9 +13,7 @@ from prefect_governor.blocks.ledger.desk import (
     SWEEP_SECONDS,
     LedgerDesk,
 )
-from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Usage
-from prefect_governor.blocks.records.limits import LimitRecord
 from tests.contract.conftest import (
     USAGE,
     Clock,
@@ -27,15 +25,7 @@ from tests.contract.conftest import (
     in_flight,
     purse_of,
 )
-
-TEAM = Account("team", "Team", 1000, None, version="1")
-LLM = LimitRecord("llm", "llm", 2)
-
-
-@pytest.fixture
-def desk(office: Office, store: Store) -> LedgerDesk:
-    define(store, TEAM, LLM)
-    return office.desk(store=store)
+from tests.contract.terms import LLM, TEAM
 
 
 @pytest.fixture

@@ -8,20 +8,9 @@ from typing import Any
 import pytest
 
 from prefect_governor.blocks.errors import LedgerUnavailable
-from prefect_governor.blocks.ledger.decision.store import Rows, Store
+from prefect_governor.blocks.ledger.decision.store import Rows
 from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.records.budgets import Account
-from prefect_governor.blocks.records.limits import LimitRecord
-from tests.contract.conftest import USAGE, Office, define, demand, in_flight, purse_of
-
-TEAM = Account("team", "Team", 1000, None, version="1")
-LLM = LimitRecord("llm", "llm", 2)
-
-
-@pytest.fixture
-def desk(office: Office, store: Store) -> LedgerDesk:
-    define(store, TEAM, LLM)
-    return office.desk(store=store)
+from tests.contract.conftest import USAGE, demand, in_flight, purse_of
 
 
 def as_it_waits(
