@@ -104,8 +104,8 @@ class Budget(BudgetTerms, Block):
             outlives_process: it is kept when this process ends, for whoever closes it.
 
         Returns:
-            The allocation: code inside `with allocation:` draws on it first; `close()` gives the
-            rest back.
+            What was set aside. Code inside `with allocation:` draws on it first; `close()` gives
+            the rest back.
 
         Raises:
             ConfigurationError: no amount is given or one is none, or as `state` does.

@@ -1,17 +1,17 @@
-"""The one tree of errors.
+"""The one tree of errors::
 
     GovernorError
-    ├── ConfigurationError        something given to us is wrong; nothing was started or spent
-    └── CallRefused               a call was refused before its bytes left; nothing was spent
-        ├── OverBudget            the ceiling cannot cover it, whatever is still in flight
-        ├── NotPriced             no price is known for the model
-        ├── NotBounded            its output, a part of it or its kind has no upper bound
-        ├── NotGoverned           made outside any governor, or on a path that no dialect knows
-        ├── QueueTimeout          waited longer than `queue_timeout_seconds`
-        ├── RunStopped            the run was told to start nothing more
-        └── LedgerUnavailable     the ledger cannot be read or written
-    ItemFailed                    a sub-agent's own verdict on its item (an invalid answer, ...)
-    RunFailed                     what a failed run raises; carries the report
+    ├── ConfigurationError     something given to us is wrong; nothing was started or spent
+    ├── CallRefused            a call was refused before its bytes left; nothing was spent
+    │   ├── OverBudget         the ceiling cannot cover it, whatever is still in flight
+    │   ├── NotPriced          no price is known for the model
+    │   ├── NotBounded         its output, a part of it or its kind has no upper bound
+    │   ├── NotGoverned        made outside any governor, or on a path that no dialect knows
+    │   ├── QueueTimeout       waited longer than queue_timeout_seconds
+    │   ├── RunStopped         the run was told to start nothing more
+    │   └── LedgerUnavailable  the ledger cannot be read or written
+    ├── ItemFailed             a sub-agent's own verdict on its item: an invalid answer, …
+    └── RunFailed              what a failed run raises; carries the report
 
 Messages carry the numbers and the repair. No message holds a key, a header or a request's body.
 """

@@ -123,6 +123,19 @@ class Governor(GovernorTerms, Block, Calls, Entered):
         Scripts that give the same name share the budget and the limits; the latest definition
         counts.
 
+        Args:
+            name: what it is called; on the command line `local/NAME`.
+            max_usd: the ceiling in US dollars.
+            max_total_tokens: the ceiling in tokens, input and output together.
+            window: what the ceiling is counted over.
+            limits: how many calls at once and how fast. Default: none.
+            queue_timeout_seconds: how long a call may wait. Default: as long as it takes.
+            mode: "observe" records every call and holds none back.
+            when_spent: what a call does that the budget cannot pay for.
+            pause_timeout_seconds: how long a call waits for a raise where that is "pause".
+            fallback_share: the spent share (0 to 1) from which on "fallback" asks cheaper models.
+            ledger_url: a PostgreSQL that all machines reach. Default: this machine's ledger.
+
         Raises:
             ConfigurationError: no ceiling is given, or a value is not valid.
         """
@@ -168,10 +181,14 @@ class Governor(GovernorTerms, Block, Calls, Entered):
     def activate(
         self, *, tags: tuple[str, ...] = (), user: str | None = None, priority: int = 0
     ) -> Iterator[Scope]:
-        """Govern the calls made inside, and in the tasks started there.
+        """Govern the calls made inside, and in the tasks started there: `with governor:` with more
+        to say.
 
-        Of the calls that wait, those with a higher `priority` go first, as long as there are any,
-        in all processes.
+        Args:
+            tags: are added to those of the calls; they choose the limits.
+            user: a label for "who spent what".
+            priority: of the calls that wait, those with a higher one go first, as long as there
+                are any, in all processes.
         """
         value = Scope(self.runtime, tags=tags, user=user, priority=priority)
         token = current_scope.set(value)
@@ -199,7 +216,9 @@ class Governor(GovernorTerms, Block, Calls, Entered):
 
         Raises:
             ConfigurationError: `max_usd` is no amount in whole nano-dollars. Nothing is reserved.
-            OverBudget, QueueTimeout, LedgerUnavailable: when it is entered.
+            OverBudget: when it is entered: the ceiling cannot cover it.
+            QueueTimeout: when it is entered: it waited longer than the governor lets calls wait.
+            LedgerUnavailable: when it is entered: the ledger cannot be read or written.
         """
         return Spend(lambda: self.runtime, max_usd, label=label, tags=tags)
 
@@ -218,10 +237,12 @@ class Governor(GovernorTerms, Block, Calls, Entered):
         and counts as one request under the limit's rates. It is given back when the block is left,
         and when the process dies.
 
-        Raises, when it is entered:
-            ConfigurationError: there is no such limit, or the code inside holds all of its slots
-                already and would wait for itself.
-            QueueTimeout, LedgerUnavailable, CallRefused.
+        Raises:
+            ConfigurationError: when it is entered: there is no such limit, or the code inside holds
+                all of its slots already and would wait for itself.
+            QueueTimeout: when it is entered: it waited longer than `queue_timeout_seconds`.
+            LedgerUnavailable: when it is entered: the ledger cannot be read or written.
+            CallRefused: when it is entered: the governor admits nothing more.
         """
         return Slot.of_limit(
             lambda: self.runtime, name, tags=tags, queue_timeout_seconds=queue_timeout_seconds
@@ -239,10 +260,12 @@ class Governor(GovernorTerms, Block, Calls, Entered):
         In the order of asking; also in observe mode. A process that dies leaves it; one that is
         merely frozen keeps it.
 
-        Raises, when it is entered:
-            ConfigurationError: the code inside a block that holds the key asks for it again, and
-                would wait for itself.
-            QueueTimeout, LedgerUnavailable, CallRefused.
+        Raises:
+            ConfigurationError: when it is entered: the code inside a block that holds the key asks
+                for it again, and would wait for itself.
+            QueueTimeout: when it is entered: it waited longer than `queue_timeout_seconds`.
+            LedgerUnavailable: when it is entered: the ledger cannot be read or written.
+            CallRefused: when it is entered: the governor admits nothing more.
         """
         return Slot.of_keys(
             lambda: self.runtime,
@@ -278,8 +301,12 @@ def governed(
     """Decorate a function, sync or async, so that model calls made in it are governed.
 
     Goes under `@task` or `@flow`, works with any task runner, and loads nothing before the first
-    call. `user` is a label for "who spent what". Where a limit of the governor counts tasks, the
-    function is one for it.
+    call. Where a limit of the governor counts tasks, the function is one for it.
+
+    Args:
+        governor: a `Governor`, or the name of a saved one.
+        tags: are added to those of the calls; they choose the limits.
+        user: a label for "who spent what".
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:

@@ -44,10 +44,16 @@ class Calls(ABC):
         `Anthropic(http_client=governor.http_client("httpx2"), max_retries=0)`.
 
         It has a pool of its own, and httpx's default timeouts, in place of which an SDK sets its
-        own; time in the queue does not count against them. Leave retries to the governor. Its calls
-        raise what `wire.exchange` raises, wrapped as the SDK wraps errors of its transport.
+        own; time in the queue does not count against them. Leave retries to the governor. A call
+        that is refused raises a `CallRefused`, wrapped as the SDK wraps errors of its transport.
 
-        Raises what `runtime` raises; ConfigurationError where httpx2 is asked for and missing.
+        Args:
+            library: whose client it is.
+            tags: are added to those of the calls; they choose the limits.
+
+        Raises:
+            ConfigurationError: httpx2 is asked for and missing, or as `runtime` does.
+            LedgerUnavailable: the ledger cannot be used.
         """
         transport = GovernedTransport(blocking_pool(), self.runtime, tags=tags)
         if library == "httpx":

@@ -47,15 +47,22 @@ CHAT_MODES = (None, "chat", "completion")
 async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any:
     """`litellm.acompletion` under the governor of the context.
 
-    `model` is a LiteLLM name whose provider is on the tested list (`TESTED_PROVIDERS`); with
-    `allow_untested_provider=True` any other: what it sends through the governor is governed, and
-    if nothing of it came through, NotGoverned is raised once it has answered. Set `max_tokens`: a
-    call without an upper bound is refused. Returns LiteLLM's own reply, a stream with
-    `stream=True`.
+    Args:
+        model: a LiteLLM name whose provider is on the tested list.
+        messages: as LiteLLM takes them.
+        **kwargs: LiteLLM's own arguments. Set `max_tokens`: a call without an upper bound is
+            refused. With `allow_untested_provider=True` the provider may be any: what it sends
+            through the governor is governed, and if nothing of it came through, NotGoverned is
+            raised once it has answered.
 
-    Raises a CallRefused (NotGoverned, NotPriced, NotBounded, OverBudget, QueueTimeout, RunStopped,
-    LedgerUnavailable) before anything is spent; ConfigurationError for a missing key; LiteLLM's
-    errors for what the provider answers.
+    Returns:
+        LiteLLM's own reply, a stream with `stream=True`.
+
+    Raises:
+        CallRefused: before anything is spent: `NotGoverned`, `NotPriced`, `NotBounded`,
+            `OverBudget`, `QueueTimeout`, `RunStopped` or `LedgerUnavailable`. What the provider
+            answers is raised as LiteLLM's own error.
+        ConfigurationError: a key is missing.
     """
     call = _prepare(model, kwargs)
     with watched() as seen, unwrapped():

@@ -25,10 +25,15 @@ Input = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]]
 async def aembedding(model: str, input: Input, **kwargs: Any) -> Any:
     """`litellm.aembedding` under the governor of the context.
 
-    `model` is a LiteLLM name whose provider is one of `EMBEDDING_PROVIDERS`; `input` a text, texts,
-    or lists of tokens. A call costs its input alone. Returns LiteLLM's own reply.
+    A call costs its input alone. Raises as `acompletion` does.
 
-    Raises as `acompletion` does.
+    Args:
+        model: a LiteLLM name whose provider is on the tested list for embeddings.
+        input: a text, texts, or lists of tokens.
+        **kwargs: LiteLLM's own arguments.
+
+    Returns:
+        LiteLLM's own reply.
     """
     call = _prepare(model, kwargs)
     with watched() as seen, unwrapped():

@@ -39,13 +39,18 @@ Input = str | Sequence[Any]
 async def aresponses(input: Input, model: str, **kwargs: Any) -> Any:
     """`litellm.aresponses` under the governor of the context.
 
-    `model` is a LiteLLM name whose provider is one of `RESPONSES_PROVIDERS`; `input` a text or
-    items. Set `max_output_tokens`: a call without an upper bound is refused, as is what refers to
-    an earlier response by its id and every tool that the provider runs. Returns LiteLLM's own
-    reply, a stream of events with `stream=True` (which LiteLLM makes of a whole reply where it does
-    not know that the model streams).
+    What refers to an earlier response by its id is refused, as is every tool that the provider
+    runs. Raises as `acompletion` does.
 
-    Raises as `acompletion` does.
+    Args:
+        input: a text or items.
+        model: a LiteLLM name whose provider is on the tested list for responses.
+        **kwargs: LiteLLM's own arguments. Set `max_output_tokens`: a call without an upper bound is
+            refused.
+
+    Returns:
+        LiteLLM's own reply, a stream of events with `stream=True` (which LiteLLM makes of a whole
+        reply where it does not know that the model streams).
     """
     call = _prepare(model, kwargs)
     with watched() as seen, unwrapped():

@@ -50,7 +50,23 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """An account's figures in its current window."""
+    """A budget's figures in its current window: in nano-dollars (1e-9 USD), and in tokens.
+
+    Attributes:
+        key: names it in the ledger.
+        name: what people call it.
+        window: the window's label, such as "2026-11-24"; empty where nothing was spent yet.
+        ceiling_nano: None where there is none in US dollars.
+        ceiling_tokens: None where there is none in tokens.
+        spent_nano: billed.
+        unconfirmed_nano: the bounds of calls whose outcome nobody knows.
+        reserved_nano: the bounds of calls in flight.
+        spent_tokens: as `spent_nano`, input and output together.
+        unconfirmed_tokens: as `unconfirmed_nano`.
+        reserved_tokens: as `reserved_nano`.
+        allocated_nano: set aside in allocations, and not spent yet.
+        allocated_tokens: as `allocated_nano`.
+    """
 
     key: str
     name: str

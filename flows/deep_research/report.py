@@ -28,8 +28,12 @@ _logger = get_logger("prefect_governor.report")
 class ResearchReport(Report):
     """A report whose items are the plan's tasks, with the answer and what it cites.
 
-    `plan` holds the tasks as they ran, those that the lead added last; `wall_seconds` how long the
-    run took, plan and synthesis included.
+    Attributes:
+        question: what was asked.
+        answer: in Markdown; None where the run ended before its first sub-question.
+        citations: what the answer cites, `source:first-last` each.
+        plan: the tasks as they ran, those that the lead added last.
+        wall_seconds: how long the run took, plan and synthesis included.
     """
 
     question: str

@@ -58,7 +58,12 @@ class _Part(BaseModel):
 
 
 class Tokens(_Part):
-    """Tokens billed."""
+    """Tokens billed.
+
+    Attributes:
+        input: cached ones too.
+        output: reasoning too.
+    """
 
     input: int = 0
     output: int = 0
@@ -67,8 +72,16 @@ class Tokens(_Part):
 class ItemReport(_Part):
     """What became of one item.
 
-    `reason` is one line that a person can act on, `None` where there is nothing to say. `seconds`
-    is how long it ran, `None` where nobody knows. `attempts` is 0 for what never started.
+    Attributes:
+        key: the item's own.
+        state: what became of it.
+        reason: one line that a person can act on, None where there is nothing to say.
+        result: its answer, None where there is none.
+        usd: what its calls were billed, in US dollars.
+        tokens: what they were billed in tokens.
+        calls: requests that were billed, or whose bill nobody knows.
+        attempts: how often it was begun; 0 for what never started.
+        seconds: how long it ran, None where nobody knows.
     """
 
     key: str
@@ -87,8 +100,16 @@ class ItemReport(_Part):
 
 
 class BudgetReport(_Part):
-    """The budget's figures in its current window, in USD. `ceiling_usd` is `None` where there is
-    none; `name` is the budget's or governor's name, to raise it by."""
+    """The figures, in US dollars, of the nearest budget that a run drew on, in its current window.
+
+    Attributes:
+        ceiling_usd: None where there is none in US dollars.
+        spent_usd: billed.
+        unconfirmed_usd: the bounds of calls whose outcome nobody knows.
+        reserved_usd: the bounds of calls in flight.
+        name: the budget's or governor's name, to raise it by; None without a governor.
+        window: the window's label, such as "2026-11-24"; None without a governor.
+    """
 
     ceiling_usd: Usd | None = None
     spent_usd: Usd = Decimal(0)
@@ -99,7 +120,14 @@ class BudgetReport(_Part):
 
 
 class LimitsReport(_Part):
-    """The limit that held throughput back, if one did, and what was in flight."""
+    """What held throughput back, and what was in flight.
+
+    Attributes:
+        bottleneck: what calls waited for longest, None where none waited.
+        cap: the fewest calls at once that a limit allowed, None without such a limit.
+        max_in_flight: the most calls in flight at once, in this process.
+        throttled: how often the provider answered with a 429.
+    """
 
     bottleneck: str | None = None
     cap: int | None = None
@@ -108,10 +136,21 @@ class LimitsReport(_Part):
 
 
 class Report(_Part):
-    """The typed result of a run. `items` are in input order.
+    """The typed result of a run.
 
-    `resumable` says that the same run, taken up again, pays only for what is missing. `picture` is
-    the SVG file that shows the run over time, if it was watched.
+    Attributes:
+        run_id: the flow run's id.
+        outcome: complete where every item succeeded, failed where none did or less than the share
+            that must, else partial; a run that a person stopped is never failed.
+        reason: why it is not complete, in one line; None where it is.
+        cost_multiple: of one agent that reads all of it in one go; None where it is not known.
+        items: in input order.
+        budget: the money.
+        limits: what held it back.
+        notes: what else a person should know, a line each.
+        files: where the whole of it is kept.
+        resumable: the same run, taken up again, pays only for what is missing.
+        picture: the SVG file that shows the run over time, if it was watched.
     """
 
     run_id: str

@@ -47,19 +47,25 @@ def publish_report(
 ) -> "State[Any]":
     """Publish what became of every item, and return the state that the flow is to return.
 
-    `states` is whatever `.map(...)` gave: states, futures (waited for), exceptions and values, in
-    lists nested to any depth. `min_success` (0.0 to 1.0, default 0.0) is the share of items that
-    must succeed. `keys` names the items, in order (default `item-0001`, `item-0002`, …).
-    `figures` are the ledger's, by default those of the governor of the context. `files` are
-    where the whole report is kept.
-
-    Returns `Completed` (complete), `Completed` named "Partial", or `Failed`, whose data is a
-    RunFailed with `.report`. Calling a flow that returns it gives the Report, or raises RunFailed.
-    Raises RunFailed itself where a failed run's flow has `retries=` left (see `finish`), and
-    ConfigurationError for a `min_success` outside 0 to 1, before anything is waited for.
-
     Artifacts are made where a flow run is; without one, the state is all. In async code it blocks
-    the loop meanwhile: use `apublish_report` there.
+    the loop meanwhile: use `apublish_report` (of `prefect_governor.flows.report.publish`) there.
+
+    Args:
+        states: whatever `.map(...)` gave: states, futures (waited for), exceptions and values, in
+            lists nested to any depth.
+        min_success: the share of items (0 to 1) that must succeed.
+        keys: names the items, in order. Default: `item-0001`, `item-0002`, …
+        figures: the ledger's. Default: those of the governor of the context.
+        files: where the whole report is kept.
+
+    Returns:
+        `Completed` (complete), `Completed` named "Partial", or `Failed`, whose data is a
+        `RunFailed`. Calling a flow that returns it gives the `Report`, or raises `RunFailed`.
+
+    Raises:
+        ConfigurationError: `min_success` is outside 0 to 1; before anything is waited for.
+        RunFailed: the run failed and its flow has `retries=` left: Prefect retries a flow that
+            raises.
     """
     check_min_success(min_success)
     published = apublish_report(

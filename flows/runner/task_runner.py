@@ -59,7 +59,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
 
     Args:
         governor: A `Governor`, the name of a saved one, or None for none. Nothing is loaded until
-            the flow starts; what `blocks.governor.resolve` raises then fails the flow run.
+            the flow starts; a name that no valid block has then fails the flow run.
         max_threads: How many sync tasks of one level of nesting run at once; those that wait for
             another task's future, or for their retry, do not count. Defaults to
             `PREFECT_TASKS_RUNNER_THREAD_POOL_MAX_WORKERS`, else to 256.
