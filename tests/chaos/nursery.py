@@ -214,7 +214,7 @@ def warm() -> None:
     encoding = encoding_of(MODEL, "openai")
     assert encoding is not None
     count_tokens("warm", encoding)
-    for module in ("sqlite", "postgres", "postgres_owner"):
+    for module in ("sqlite.store", "postgres.store", "postgres.owner"):
         import_module(f"prefect_governor.blocks.ledger.{module}")
     driver()
 

@@ -6,6 +6,11 @@ import time
 import traceback
 from collections.abc import Callable
 
+import pytest
+
+# Forking is the hazard here; newer Pythons warn of it wherever there are threads.
+FORKS = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+
 
 def fork(work: Callable[[], None]) -> int:
     """A child that does `work` and exits 0, or 1 with a traceback; it never outlives its test."""

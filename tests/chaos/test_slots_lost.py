@@ -28,7 +28,7 @@ from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from prefect_governor.blocks.terms.limit import Limit
 from prefect_governor.blocks.work.registry import stop_all
 from tests.chaos.crew import Crew, CrewOrder
-from tests.chaos.processes import fork, kill
+from tests.chaos.processes import FORKS, fork, kill
 from tests.chaos.storm import Hand
 from tests.postgres import shared_server
 from tests.provider.books.log import in_flight_seconds
@@ -218,7 +218,7 @@ def test_slots_of_one_killed_and_of_one_frozen_are_others_within_30_seconds(
     assert killed.status == -signal.SIGKILL
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+@FORKS
 def test_slot_of_a_tool_is_free_within_30_seconds_of_its_holders_death(home: Path) -> None:
     held = home / "held"
     home.mkdir()

@@ -1,6 +1,5 @@
 """Three processes at one ledger: greedy with small calls, in need of two limits, with big ones."""
 
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,19 +8,13 @@ import pytest
 
 from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.decision.turns import AGE_SECONDS
-from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.ledger.owner import Owner
-from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Bound, Demand
 from prefect_governor.blocks.records.limits import LimitRecord
-from tests.chaos.processes import ended_well, fork
+from tests.chaos.ledger.desks import in_threads, open_desk
+from tests.chaos.processes import FORKS, ended_well, fork
 
-# Forking is the hazard here; newer Pythons warn of it wherever there are threads.
-pytestmark = [
-    pytest.mark.chaos,
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded"),
-]
+pytestmark = [pytest.mark.chaos, FORKS]
 
 SECONDS = 30.0
 CALL_SECONDS = 0.2
@@ -35,7 +28,7 @@ def test_none_of_three_processes_waits_longer_than_twice_its_fair_share(tmp_path
 
     Fair: passed for as long as a call may be, and then for the calls that are under way to end.
     """
-    desk = _desk(tmp_path)
+    desk = open_desk(tmp_path)
 
     def define(batch: Batch) -> None:
         batch.register(Account("team", "team", CEILING, None))
@@ -67,16 +60,12 @@ def test_none_of_three_processes_waits_longer_than_twice_its_fair_share(tmp_path
     assert len(waits["big"]) >= SECONDS / (2 * fair) and len(waits["both"]) >= 20
 
 
-def _desk(folder: Path) -> LedgerDesk:
-    return LedgerDesk(SQLiteStore(folder / "ledger.db"), Owner(folder / "owners"))
-
-
 def _work(
     folder: Path, name: str, limits: tuple[str, ...], nano: int, threads: int, late: float
 ) -> None:
     """Ask in so many threads, one call after another; tell what each waited."""
     time.sleep(late)
-    desk = _desk(folder)
+    desk = open_desk(folder)
     end = time.monotonic() + SECONDS - late
     waits: list[float] = []
 
@@ -90,10 +79,6 @@ def _work(
             desk.void(call_id, "over").result()
             at += 1
 
-    workers = [threading.Thread(target=ask, args=(at,)) for at in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    in_threads(ask, threads)
     desk.close()
     (folder / name).write_text("\n".join(str(wait) for wait in waits))

@@ -1,22 +1,16 @@
 """Two processes that both have a queue get their turns, whichever came first."""
 
-import threading
 import time
 from pathlib import Path
 
-import pytest
-
 from prefect_governor.blocks.ledger.decision.batch import Batch
-from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.ledger.owner import Owner
-from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Bound, Demand, Usage
 from prefect_governor.blocks.records.limits import LimitRecord
-from tests.chaos.processes import ended_well, fork
+from tests.chaos.ledger.desks import in_threads, open_desk
+from tests.chaos.processes import FORKS, ended_well, fork
 
-# Forking is the hazard here; newer Pythons warn of it wherever there are threads.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+pytestmark = FORKS
 
 CAP = 5
 THREADS = 20
@@ -24,7 +18,7 @@ CALL_SECONDS = 0.05
 
 
 def test_process_that_comes_late_is_not_starved_by_one_with_a_queue(tmp_path: Path) -> None:
-    desk = _desk(tmp_path)
+    desk = open_desk(tmp_path)
 
     def define(batch: Batch) -> None:
         batch.register(Account("team", "team", 10**15, None))
@@ -41,13 +35,9 @@ def test_process_that_comes_late_is_not_starved_by_one_with_a_queue(tmp_path: Pa
     assert min(found.values()) >= 0.35 * sum(found.values())
 
 
-def _desk(folder: Path) -> LedgerDesk:
-    return LedgerDesk(SQLiteStore(folder / "ledger.db"), Owner(folder / "owners"))
-
-
 def _greedy(folder: Path, name: str, seconds: float) -> None:
     """Ask for more than the cap all the time; tell how many went through at the end."""
-    desk = _desk(folder)
+    desk = open_desk(folder)
     end = time.monotonic() + seconds
     done = []
 
@@ -61,10 +51,6 @@ def _greedy(folder: Path, name: str, seconds: float) -> None:
             done.append(time.monotonic())
             at += 1
 
-    threads = [threading.Thread(target=call, args=(at,)) for at in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(call, THREADS)
     desk.close()
     (folder / name).write_text(str(sum(1 for at in done if end - 1.5 <= at <= end)))
