@@ -43,7 +43,7 @@ class ResearchReport(Report):
     wall_seconds: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The contract's object, with `question`, `answer`, `citations` and `plan`."""
+        """The object that `--json` prints, with `question`, `answer`, `citations` and `plan`."""
         return super().to_json() | {
             "question": self.question,
             "answer": self.answer,

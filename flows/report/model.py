@@ -95,7 +95,7 @@ class ItemReport(_Part):
     seconds: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The item as the contract's JSON has it, and as a line of `--out`."""
+        """The item as `--json` has it, and as a line of `--out`."""
         return self.model_dump(mode="json")
 
 
@@ -166,8 +166,8 @@ class Report(_Part):
     picture: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The contract's one object. `notes` is in it only where there are any; the line of what
-        each limit lets be at once is for people alone."""
+        """The object that `--json` prints. `notes` is in it only where there are any; the line of
+        what each limit lets be at once is for people alone."""
         data: dict[str, Any] = {
             "run_id": self.run_id,
             "outcome": self.outcome,
