@@ -15,8 +15,9 @@ from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.records.budgets import Account, Allocation
 from prefect_governor.blocks.records.calls import Attribution, Bound, Demand, Usage
 from prefect_governor.blocks.records.limits import LimitRecord, Rate
-from tests.contract.conftest import SECOND, Clock, StoreFactory
+from tests.contract.conftest import StoreFactory
 from tests.contract.sums import Call, Model, Shard
+from tests.unit.clocks import SECOND, Clock
 
 DAY = 86_400
 # Allocations: of a chain, whether it is elastic, and the one that it is set aside in, if any.

@@ -15,33 +15,19 @@ from prefect_governor.blocks.ledger.decision.store import Rows, Store
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.postgres.store import PostgresStore
 from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
-from prefect_governor.blocks.machine.clock import Instant
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Attribution, Bound, Demand, Usage
 from prefect_governor.blocks.records.limits import LimitRecord
 from tests.postgres import ledgers
+from tests.unit.clocks import Clock
 
-SECOND = 10**9
-# 2026-11-24 10:00 UTC.
-TUESDAY = 1_795_514_400 * SECOND
+# What fails in these says with what, as a test does.
+pytest.register_assert_rewrite(
+    "tests.contract.acts", "tests.contract.desk.asking", "tests.contract.store.calls"
+)
 
 BOUND = Bound(100, 30, 20)
 USAGE = Usage(40, 25, 5, 10)
-
-
-@dataclass
-class Clock:
-    """Stands still until it is moved; the wall clock may be set back, the boot's cannot."""
-
-    boot: int = 10**15
-    wall: int = TUESDAY
-
-    def __call__(self) -> Instant:
-        return Instant(self.boot, self.wall)
-
-    def pass_(self, seconds: float) -> None:
-        self.boot += int(seconds * SECOND)
-        self.wall += int(seconds * SECOND)
 
 
 OpenStore = Callable[[], Store]

@@ -15,7 +15,7 @@ from prefect_governor.blocks.machine.clock import Instant
 from prefect_governor.blocks.records.budgets import Account, Allocation
 from prefect_governor.blocks.records.limits import LimitRecord
 from prefect_governor.blocks.records.notices import Audit, Notice
-from tests.contract.conftest import Clock
+from tests.unit.clocks import Clock
 
 
 @dataclass

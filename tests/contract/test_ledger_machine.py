@@ -14,8 +14,9 @@ from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Bound, Demand, Usage
 from prefect_governor.blocks.records.notices import Audit
 from tests.contract.acts import DAY, SHARDS, Acts, steps
-from tests.contract.conftest import FACTORIES, SECOND, Clock, StoreFactory
+from tests.contract.conftest import FACTORIES, StoreFactory
 from tests.contract.memory import MemoryStore
+from tests.unit.clocks import SECOND, Clock
 
 OWNERS = ("one", "two", "three")
 CHAINS = (("leaf", "root"), ("root",))

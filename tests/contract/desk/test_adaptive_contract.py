@@ -7,7 +7,8 @@ from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Usage
 from prefect_governor.blocks.records.limits import LimitRecord, RateReading, Signals
-from tests.contract.conftest import Clock, Office, define, demand
+from tests.contract.conftest import Office, define, demand
+from tests.unit.clocks import Clock
 
 KEY = "upstream/api/model/0a1b2c3d"
 TERMS = LimitRecord(KEY, "model at api", adaptive=True)

@@ -7,8 +7,9 @@ from prefect_governor.blocks.errors import ConfigurationError, OverBudget
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.records.budgets import Allocation
 from prefect_governor.blocks.records.calls import Bound, Demand, Usage
-from tests.contract.conftest import Clock, Office, OpenStore
+from tests.contract.conftest import Office, OpenStore
 from tests.contract.desk.asking import call, error_of, goes, spend
+from tests.unit.clocks import Clock
 
 WITHIN = (("team", "total"), ("root", ""))
 

@@ -13,7 +13,6 @@ from prefect_governor.blocks.ledger.desk import SWEEP_SECONDS, LedgerDesk
 from prefect_governor.blocks.records.calls import Bound, Reply, ReplyKey, Usage
 from tests.contract.conftest import (
     USAGE,
-    Clock,
     FakeProcess,
     Flaky,
     Office,
@@ -25,6 +24,7 @@ from tests.contract.conftest import (
 )
 from tests.contract.desk.asking import error_of, went
 from tests.contract.terms import LLM, TEAM
+from tests.unit.clocks import Clock
 
 # Once
 

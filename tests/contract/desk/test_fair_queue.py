@@ -21,8 +21,8 @@ from prefect_governor.blocks.machine.clock import Instant
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Attribution, Bound, Demand
 from prefect_governor.blocks.records.limits import LimitRecord
-from tests.contract.conftest import SECOND, TUESDAY
 from tests.contract.memory import MemoryRows
+from tests.unit.clocks import SECOND, TUESDAY
 
 STEP = SECOND // 10
 CEILING = 1000

@@ -16,7 +16,6 @@ from prefect_governor.blocks.ledger.desk import (
 from prefect_governor.blocks.records.calls import Usage
 from tests.contract.conftest import (
     USAGE,
-    Clock,
     FakeProcess,
     Flaky,
     Office,
@@ -26,6 +25,7 @@ from tests.contract.conftest import (
     purse_of,
 )
 from tests.contract.terms import LLM, TEAM
+from tests.unit.clocks import Clock
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.records.calls import Admission, Bound, Facts, Usage
 from prefect_governor.blocks.records.notices import Audit
-from tests.contract.conftest import USAGE, Clock, Office, demand, in_flight, purse_of
+from tests.contract.conftest import USAGE, Office, demand, in_flight, purse_of
 from tests.contract.desk.asking import call, error_of, goes, raise_to, spend, told
+from tests.unit.clocks import Clock
 
 # Paused
 

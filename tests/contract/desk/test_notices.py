@@ -9,9 +9,10 @@ from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.records.calls import Facts, Usage
 from prefect_governor.blocks.records.limits import Signals
-from tests.contract.conftest import Clock, Office, define, purse_of
+from tests.contract.conftest import Office, define, purse_of
 from tests.contract.desk.asking import call, error_of, raise_to, spend, told
 from tests.contract.terms import TEAM
+from tests.unit.clocks import Clock
 
 
 def test_each_share_of_a_ceiling_is_told_once_whoever_crosses_it(

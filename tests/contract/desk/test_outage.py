@@ -8,7 +8,6 @@ from prefect_governor.blocks.ledger.desk import PATIENCE_SECONDS, LedgerDesk
 from prefect_governor.blocks.records.calls import Bound, Reply, ReplyKey
 from tests.contract.conftest import (
     USAGE,
-    Clock,
     FakeProcess,
     Flaky,
     Office,
@@ -19,6 +18,7 @@ from tests.contract.conftest import (
 )
 from tests.contract.desk.asking import error_of, went
 from tests.contract.terms import GPU, LLM, TEAM
+from tests.unit.clocks import Clock
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Bound, Usage
 from prefect_governor.blocks.records.limits import Rate
-from tests.contract.conftest import USAGE, Clock, Office, define, demand, in_flight, purse_of
+from tests.contract.conftest import USAGE, Office, define, demand, in_flight, purse_of
 from tests.contract.desk.asking import error_of, went
 from tests.contract.terms import LLM, TEAM
+from tests.unit.clocks import Clock
 
 BIG = Bound(600, 1, 1)
 

@@ -6,9 +6,10 @@ from prefect_governor.blocks.ledger.decision.turns import AGE_SECONDS
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.records.calls import Admission, Bound, Usage
 from prefect_governor.blocks.records.limits import LimitRecord
-from tests.contract.conftest import USAGE, Clock, Office, define, demand, in_flight
+from tests.contract.conftest import USAGE, Office, define, demand, in_flight
 from tests.contract.desk.asking import went
 from tests.contract.terms import LLM
+from tests.unit.clocks import Clock
 
 BIG = Bound(600, 1, 1)
 

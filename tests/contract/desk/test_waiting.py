@@ -7,9 +7,10 @@ import pytest
 from prefect_governor.blocks.errors import CallRefused, LedgerUnavailable, OverBudget, QueueTimeout
 from prefect_governor.blocks.ledger.desk import POLL_SECONDS, LedgerDesk
 from prefect_governor.blocks.records.limits import Rate
-from tests.contract.conftest import USAGE, Clock, Flaky, Office, define, demand, in_flight, purse_of
+from tests.contract.conftest import USAGE, Flaky, Office, define, demand, in_flight, purse_of
 from tests.contract.desk.asking import error_of, went
 from tests.contract.terms import LLM, TEAM
+from tests.unit.clocks import Clock
 
 # Until when
 

@@ -20,7 +20,7 @@ from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from prefect_governor.blocks.machine.clock import boot_id
 from prefect_governor.blocks.records.calls import Bound, Demand, ReplyKey, Usage
-from tests.contract.conftest import TUESDAY, Clock
+from tests.unit.clocks import TUESDAY, Clock
 
 FILES = Path(__file__).parent / "files"
 KEPT = json.loads((FILES / "ledger-schema-4.json").read_text())

@@ -10,9 +10,10 @@ from prefect_governor.blocks.ledger.decision.store import Lease, Store
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Attribution
 from prefect_governor.blocks.records.limits import LimitRecord, Rate
-from tests.contract.conftest import SECOND, USAGE, Clock, define, demand, in_flight, purse_of
+from tests.contract.conftest import USAGE, define, demand, in_flight, purse_of
 from tests.contract.store.calls import admit, settle
 from tests.contract.terms import LLM, TEAM
+from tests.unit.clocks import SECOND, Clock
 
 # Rows as they were put
 

@@ -17,9 +17,10 @@ from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from prefect_governor.blocks.records.budgets import Allocation
 from prefect_governor.blocks.records.calls import Bound
 from prefect_governor.blocks.records.limits import LimitRecord, Rate
-from tests.contract.conftest import SECOND, USAGE, Clock, define, in_flight, purse_of
+from tests.contract.conftest import USAGE, define, in_flight, purse_of
 from tests.contract.store.calls import KEY, admit, settle
 from tests.contract.terms import LLM, TEAM
+from tests.unit.clocks import SECOND, Clock
 
 # When it cannot be used
 

@@ -13,19 +13,10 @@ from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from prefect_governor.blocks.records.calls import Bound, Reply, Usage
-from tests.contract.conftest import (
-    BOUND,
-    SECOND,
-    USAGE,
-    Clock,
-    OpenStore,
-    define,
-    demand,
-    in_flight,
-    purse_of,
-)
+from tests.contract.conftest import BOUND, USAGE, OpenStore, define, demand, in_flight, purse_of
 from tests.contract.store.calls import KEY, admit, settle
 from tests.contract.terms import LLM, TEAM
+from tests.unit.clocks import SECOND, Clock
 
 
 class Stopped(Exception):
