@@ -10,10 +10,19 @@ from pathlib import Path
 
 import prefect.context
 import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.logging.configuration import setup_logging
 
 from prefect_governor.flows.server.background import ServerInfo
+from tests.postgres import PostgresServer, shared_server
 from tests.provider.process import ProviderProcess
+
+# What fails in these says with what, as a test does.
+pytest.register_assert_rewrite(
+    "tests.integration.cli.budgets",
+    "tests.integration.ledger.faults",
+    "tests.integration.models.bill",
+)
 
 WORDS = ("budget", "ceiling", "ledger", "slot", "rate", "queue", "reply", "token", "parcel")
 
@@ -73,6 +82,32 @@ def corpus(tmp_path: Path) -> Corpus:
         return paths
 
     return make
+
+
+@pytest.fixture
+def client() -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def postgres_server() -> PostgresServer:
+    return shared_server()
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A name for what one test alone saves."""
+    return f"{request.path.stem.removeprefix('test_').replace('_', '-')}-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def put_out_of_work() -> Iterator[None]:
+    """Nothing of one test keeps asking the server in the next."""
+    from prefect_governor.blocks.work.registry import stop_all
+
+    yield
+    stop_all()
 
 
 @pytest.fixture

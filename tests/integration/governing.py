@@ -8,7 +8,8 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import BlockDocumentUpdate
 
-from prefect_governor.blocks.records.calls import Admission, Attribution, Bound, Demand
+from prefect_governor import Governor
+from prefect_governor.blocks.records.calls import Admission, Attribution, Bound, Demand, Usage
 from prefect_governor.blocks.work.runtime import Runtime
 
 MODEL = "openai/gpt-4o-mini"
@@ -53,3 +54,16 @@ def ask(
         observe=runtime.observe,
     )
     return call_id, runtime.desk.admit(demand, pause_seconds=runtime.pause_seconds)
+
+
+def spend(runtime: Runtime, usd: float) -> None:
+    """As a call does that is billed at its bound."""
+    call_id, admitted = ask(runtime, usd)
+    admitted.result(30)
+    runtime.desk.settle(call_id, Usage(round(usd * NANO), 1, 1)).result(30)
+
+
+def spend_reserved(governor: Governor, usd: str) -> None:
+    """As what is no call does."""
+    with governor.reserve(max_usd=usd) as reserved:
+        reserved.settle(usd)

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -15,26 +14,16 @@ import pytest
 from prefect_governor import Budget, ConfigurationError, Governor, OverBudget, completion
 from prefect_governor.blocks.context.scope import current_scope
 from prefect_governor.blocks.governor import load_governor
-from prefect_governor.blocks.work.registry import stop_all
-from tests.integration.governing import HELLO, MODEL, NANO, loaded_as
+from tests.integration.governing import HELLO, MODEL, NANO, loaded_as, spend_reserved
 from tests.provider.process import ProviderProcess
 from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("put_out_of_work")
 
 
 @pytest.fixture
 def governor() -> Governor:
     return Governor.local(f"allocate-{uuid4().hex[:8]}", max_usd=1)
-
-
-@pytest.fixture(autouse=True)
-def put_out_of_work() -> Iterator[None]:
-    yield
-    stop_all()
-
-
-def spend(governor: Governor, usd: str) -> None:
-    with governor.reserve(max_usd=usd) as spend:
-        spend.settle(usd)
 
 
 def free(governor: Governor) -> int:
@@ -48,11 +37,11 @@ def free(governor: Governor) -> int:
 def test_what_is_set_aside_is_nobody_elses(governor: Governor) -> None:
     allocation = governor.budget.allocate(max_usd="0.4", label="synthesis")
     assert governor.budget.state().allocated_nano == NANO * 4 // 10
-    spend(governor, "0.6")
+    spend_reserved(governor, "0.6")
     with pytest.raises(OverBudget, match=r"synthesis|allocat"):
-        spend(governor, "0.1")
+        spend_reserved(governor, "0.1")
     with allocation:
-        spend(governor, "0.4")
+        spend_reserved(governor, "0.4")
     assert allocation.state().spent_nano == NANO * 4 // 10
     assert free(governor) == 0
 
@@ -60,11 +49,11 @@ def test_what_is_set_aside_is_nobody_elses(governor: Governor) -> None:
 def test_rest_of_an_allocation_goes_back_and_is_spent(governor: Governor) -> None:
     allocation = governor.budget.allocate(max_usd="0.9", label="shard 1")
     with allocation:
-        spend(governor, "0.2")
+        spend_reserved(governor, "0.2")
     allocation.close()
     allocation.close()
     assert free(governor) == NANO * 8 // 10
-    spend(governor, "0.8")
+    spend_reserved(governor, "0.8")
     assert governor.budget.state().spent_nano == NANO
 
 
@@ -83,7 +72,7 @@ def test_part_of_a_part_is_taken_from_it(governor: Governor) -> None:
         with pytest.raises(OverBudget):
             governor.budget.allocate(max_usd="0.2", label="more than is left of it")
         with inner:
-            spend(governor, "0.4")
+            spend_reserved(governor, "0.4")
     assert shard.state().spent_nano == NANO * 4 // 10
     assert free(governor) == NANO * 4 // 10
     inner.close()
@@ -98,7 +87,7 @@ def test_budget_a_run_is_allocated_in_the_runs_own_window() -> None:
             token = current_scope.set(replace(here, run_id=run))
             allocation = governor.budget.allocate(max_usd=1, label=run)
             with allocation:
-                spend(governor, "0.5")
+                spend_reserved(governor, "0.5")
             current_scope.reset(token)
             known = governor.runtime.desk.store.read_purse(
                 governor.runtime.accounts_[0].key, f"run:{run}"
@@ -112,7 +101,7 @@ def test_fixed_allocation_holds_its_own_ceiling(governor: Governor) -> None:
         governor.budget.allocate(max_usd="0.1", label="a small part"),
         pytest.raises(OverBudget, match="a small part"),
     ):
-        spend(governor, "0.2")
+        spend_reserved(governor, "0.2")
 
 
 def test_elastic_allocations_of_a_run_draw_on_each_other(governor: Governor) -> None:
@@ -122,12 +111,12 @@ def test_elastic_allocations_of_a_run_draw_on_each_other(governor: Governor) -> 
             rich = governor.budget.allocate(max_usd="0.6", label="rich", elastic=True)
             poor = governor.budget.allocate(max_usd="0.4", label="poor", elastic=True)
             with poor:
-                spend(governor, "0.7")
+                spend_reserved(governor, "0.7")
             assert governor.budget.state().spent_nano == NANO * 7 // 10
             with rich, pytest.raises(OverBudget):
-                spend(governor, "0.4")
+                spend_reserved(governor, "0.4")
             with rich:
-                spend(governor, "0.3")
+                spend_reserved(governor, "0.3")
         finally:
             current_scope.reset(token)
 
@@ -227,7 +216,7 @@ def test_budget_loaded_by_itself_allocates_for_a_governor_on_it() -> None:
     Governor(budget=Budget(parent=f"{name}-top")).save(name)
     governor = load_governor(name)
     with governor, allocation:
-        spend(governor, "0.3")
+        spend_reserved(governor, "0.3")
     assert allocation.state().spent_nano == NANO * 3 // 10
     allocation.close()
     state = loaded_as(Budget, f"{name}-top").state()

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from prefect_governor import Budget, Governor, Limit, fan_out
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.cli.main import main
+from tests.integration.cli.commands import run
 from tests.integration.conftest import WORDS, Corpus
+from tests.integration.governing import MODEL
 from tests.provider.process import ProviderProcess
 
-MODEL = "openai/gpt-4o-mini"
 SMALL_CONTEXT = "openai/gpt-3.5-turbo"
 SCHEMA = {
     "title": "Finding",
@@ -74,11 +74,6 @@ WORKLOADS = [
     Workload("a question that was asked before, answers near a high limit", 20, 40,
              {"output_tokens": [800, 1024], "token_factor": 1.3}, [], after_a_run=True),
 ]  # fmt: skip
-
-
-def run(*arguments: str, **environment: str) -> Result:
-    """A command in this process, which has imported everything."""
-    return CliRunner(env=environment).invoke(main, list(arguments))
 
 
 def as_json(result: Result) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -28,12 +28,6 @@ from tests.provider.process import ProviderProcess
 MODEL = "openai/gpt-4o-mini"
 
 pytestmark = pytest.mark.usefixtures("server")
-
-
-@pytest.fixture
-def client() -> Iterator[SyncPrefectClient]:
-    with get_client(sync_client=True) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

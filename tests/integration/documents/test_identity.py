@@ -4,13 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import VariableCreate
 from pydantic import SecretStr
 
@@ -22,10 +22,10 @@ from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.work.ledgers import home_of
 from prefect_governor.blocks.work.registry import desk_of_name, stop_all
 from tests.integration.governing import NANO, document_of, edit, loaded_as
-from tests.postgres import PASSWORD, PostgresServer, shared_server
+from tests.postgres import PASSWORD, PostgresServer
 from tests.waiting import until
 
-pytestmark = pytest.mark.usefixtures("server")
+pytestmark = pytest.mark.usefixtures("server", "put_out_of_work")
 
 Machine = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -36,28 +36,6 @@ from prefect_governor.blocks.governor import load_governor
 runtime = load_governor({name!r}).runtime
 print(runtime.desk.store.ledger_id)
 """
-
-
-@pytest.fixture
-def postgres_server() -> PostgresServer:
-    return shared_server()
-
-
-@pytest.fixture
-def name() -> str:
-    return f"identity-{uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def client() -> Iterator[SyncPrefectClient]:
-    with get_client(sync_client=True) as client:
-        yield client
-
-
-@pytest.fixture(autouse=True)
-def put_out_of_work() -> Iterator[None]:
-    yield
-    stop_all()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pytest
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import (
     GlobalConcurrencyLimitCreate,
     GlobalConcurrencyLimitUpdate,
@@ -18,12 +17,6 @@ from tests.integration.leases.load import CAP, Load
 from tests.waiting import until
 
 pytestmark = [pytest.mark.usefixtures("server", "home"), pytest.mark.slow]
-
-
-@pytest.fixture
-def client() -> Iterator[Any]:
-    with get_client(sync_client=True) as made:
-        yield made
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from uuid import uuid4
 import prefect.context
 import pytest
 from prefect import flow
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.events.schemas.events import Event
 from prefect.events.worker import EventsWorker
 
@@ -27,7 +27,7 @@ from prefect_governor.blocks.records.notices import Notice
 from prefect_governor.blocks.work.registry import stop_all
 from prefect_governor.flows.server.background import ServerInfo
 from tests import ROOT
-from tests.integration.governing import NANO, ask, document_of, edit, loaded_as
+from tests.integration.governing import NANO, ask, document_of, edit, loaded_as, spend_reserved
 from tests.postgres import free_port
 from tests.provider.process import ProviderProcess
 from tests.waiting import until
@@ -79,24 +79,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerInfo]:
     vars(prefect.context)["GLOBAL_SETTINGS_CONTEXT"] = settings()
 
 
-pytestmark = pytest.mark.usefixtures("server")
-
-
-@pytest.fixture
-def name() -> str:
-    return f"notices-{uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def client() -> Iterator[SyncPrefectClient]:
-    with get_client(sync_client=True) as client:
-        yield client
-
-
-@pytest.fixture(autouse=True)
-def put_out_of_work() -> Iterator[None]:
-    yield
-    stop_all()
+pytestmark = pytest.mark.usefixtures("server", "put_out_of_work")
 
 
 def events(client: SyncPrefectClient, document: Any, event: str = "prefect-governor.*") -> Any:
@@ -115,11 +98,6 @@ def events(client: SyncPrefectClient, document: Any, event: str = "prefect-gover
     return [Event.model_validate(each) for each in found]
 
 
-def spend(governor: Governor, usd: str) -> None:
-    with governor.reserve(max_usd=usd) as spend:
-        spend.settle(usd)
-
-
 def test_shares_of_a_ceiling_are_told_with_the_budget_as_related_resource(
     name: str, client: SyncPrefectClient
 ) -> None:
@@ -129,7 +107,7 @@ def test_shares_of_a_ceiling_are_told_with_the_budget_as_related_resource(
     document = document_of(loaded_as(Budget, f"{name}-team"))
     share_spent = "prefect-governor.budget.share-spent"
     for usd in ("0.55", "0.3", "0.11", "0.04"):
-        spend(governor, usd)
+        spend_reserved(governor, usd)
     until(lambda: len(events(client, document, share_spent)) >= 4, seconds=PATIENCE_SECONDS)
     told = events(client, document, share_spent)
     shares = [each.resource["prefect-governor.budget.share"] for each in told]
@@ -231,7 +209,7 @@ def test_enforcement_that_is_off_is_told_once_a_process_and_governor(
     for each in ("a", "b"):
         governor = load_governor(f"{name}-{each}")
         for _ in range(3):
-            spend(governor, "0.1")
+            spend_reserved(governor, "0.1")
         document = document_of(governor)
 
         def told(document: Any = document) -> list[Event]:
@@ -363,7 +341,7 @@ def test_automation_pauses_a_deployment_at_80_percent(name: str, client: SyncPre
     pause.save(pause.automation_for(f"{name}-team", f"nightly/{name}"))
 
     governor = load_governor(name)
-    spend(governor, "0.6")
+    spend_reserved(governor, "0.6")
 
     def paused() -> bool:
         return client.read_deployment(deployment_id).paused
@@ -372,8 +350,8 @@ def test_automation_pauses_a_deployment_at_80_percent(name: str, client: SyncPre
     until(lambda: bool(events(client, document)), seconds=PATIENCE_SECONDS)
     assert not paused(), "it acted at 50%"
     with pytest.raises(OverBudget):
-        spend(governor, "0.6")
-    spend(governor, "0.25")
+        spend_reserved(governor, "0.6")
+    spend_reserved(governor, "0.25")
     seconds = until(paused, seconds=PATIENCE_SECONDS)
     print(f"the deployment was paused {seconds:.1f} s after the settle")
 

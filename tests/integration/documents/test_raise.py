@@ -1,9 +1,7 @@
 """Ceilings that are edited while at work (P7): raised, lowered, emptied, edited to nonsense."""
 
 import logging
-from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -12,38 +10,12 @@ from prefect_governor import Budget, CallRefused, ConfigurationError, Governor, 
 from prefect_governor.blocks.documents.documents import define, find_by_id
 from prefect_governor.blocks.governor import load_governor
 from prefect_governor.blocks.records.budgets import Account
-from prefect_governor.blocks.records.calls import Usage
-from prefect_governor.blocks.work.registry import stop_all
-from tests.integration.governing import (
-    NANO,
-    ask,
-    document_of,
-    edit,
-    loaded_as,
-)
+from tests.integration.governing import NANO, ask, document_of, edit, loaded_as, spend
 from tests.waiting import until
 
-pytestmark = pytest.mark.usefixtures("server")
+pytestmark = pytest.mark.usefixtures("server", "put_out_of_work")
 # P7.
 LIVE_SECONDS = 5.0
-
-
-@pytest.fixture
-def name() -> str:
-    return f"raise-{uuid4().hex[:8]}"
-
-
-@pytest.fixture(autouse=True)
-def put_out_of_work() -> Iterator[None]:
-    """Nothing of one test keeps asking the server in the next."""
-    yield
-    stop_all()
-
-
-def spend(runtime: Any, usd: float) -> None:
-    call_id, admitted = ask(runtime, usd)
-    admitted.result(30)
-    runtime.desk.settle(call_id, Usage(round(usd * NANO), 1, 1)).result(30)
 
 
 def refused(runtime: Any, usd: float) -> str:

@@ -34,12 +34,6 @@ MODEL = "openai/gpt-4o-mini"
 pytestmark = pytest.mark.usefixtures("server")
 
 
-@pytest.fixture
-def client() -> Iterator[SyncPrefectClient]:
-    with get_client(sync_client=True) as opened:
-        yield opened
-
-
 @pytest.fixture(scope="module")
 def deployment(server: object) -> UUID:
     """The fan-out's deployment; all of the project's are made by `prefect deploy`."""

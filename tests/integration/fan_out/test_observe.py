@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -13,22 +12,17 @@ from prefect_governor.blocks.context.enforcement import BREAK_GLASS
 from prefect_governor.blocks.figures.figures import current_figures
 from prefect_governor.blocks.figures.observing import Observed, observed_of
 from prefect_governor.blocks.governor import load_governor
-from prefect_governor.blocks.work.registry import stop_all
 from prefect_governor.flows.cli.doctor import examine
 from tests.integration.conftest import Corpus
 from tests.integration.governing import HELLO, MODEL, document_of, edit, loaded_as
 from tests.provider.process import ProviderProcess
 from tests.waiting import until
 
+pytestmark = pytest.mark.usefixtures("put_out_of_work")
+
 CALLS = 120
 # Of the calls, so many can be paid for: what a call is billed is known below.
 AFFORDABLE = 75
-
-
-@pytest.fixture(autouse=True)
-def put_out_of_work() -> Iterator[None]:
-    yield
-    stop_all()
 
 
 async def work(governor: Governor) -> int:

@@ -1,40 +1,27 @@
 """Of several machines on one PostgreSQL ledger, one keeps the leases."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from prefect_governor.blocks.errors import LedgerUnavailable
 from prefect_governor.blocks.leases.shared_election import ASK_SECONDS, SharedElection
-from tests.postgres import PostgresServer, shared_server
-
-
-@dataclass
-class Clock:
-    now: float = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.postgres import PostgresServer
+from tests.unit.clocks import Seconds
 
 
 @pytest.fixture
-def postgres_server() -> PostgresServer:
-    return shared_server()
+def clock() -> Seconds:
+    return Seconds()
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-def machine(folder: Path, name: str, url: str, clock: Clock, key: str = "gov") -> SharedElection:
+def machine(folder: Path, name: str, url: str, clock: Seconds, key: str = "gov") -> SharedElection:
     (folder / name).mkdir(exist_ok=True)
     return SharedElection(folder / name / f"{key}.keeper", url, clock=clock)
 
 
 def test_one_of_two_machines_is_elected_until_it_stands_down(
-    postgres_server: PostgresServer, tmp_path: Path, clock: Clock
+    postgres_server: PostgresServer, tmp_path: Path, clock: Seconds
 ) -> None:
     url = postgres_server.url
     first, second = (machine(tmp_path, name, url, clock) for name in ("a", "b"))
@@ -51,7 +38,7 @@ def test_one_of_two_machines_is_elected_until_it_stands_down(
 
 
 def test_other_governors_elect_apart(
-    postgres_server: PostgresServer, tmp_path: Path, clock: Clock
+    postgres_server: PostgresServer, tmp_path: Path, clock: Seconds
 ) -> None:
     url = postgres_server.url
     one = machine(tmp_path, "a", url, clock, key="one")
@@ -63,7 +50,7 @@ def test_other_governors_elect_apart(
 
 
 def test_of_one_machine_one_process_stands(
-    postgres_server: PostgresServer, tmp_path: Path, clock: Clock
+    postgres_server: PostgresServer, tmp_path: Path, clock: Seconds
 ) -> None:
     first, second = (machine(tmp_path, "a", postgres_server.url, clock) for _ in range(2))
     assert first.won()
@@ -74,7 +61,7 @@ def test_of_one_machine_one_process_stands(
 
 
 def test_session_that_is_lost_is_an_election_that_is_lost(
-    postgres_server: PostgresServer, tmp_path: Path, clock: Clock
+    postgres_server: PostgresServer, tmp_path: Path, clock: Seconds
 ) -> None:
     url = postgres_server.url
     first, second = (machine(tmp_path, name, url, clock) for name in ("a", "b"))
@@ -90,7 +77,7 @@ def test_session_that_is_lost_is_an_election_that_is_lost(
     second.close()
 
 
-def test_server_that_is_away_elects_nobody(tmp_path: Path, clock: Clock) -> None:
+def test_server_that_is_away_elects_nobody(tmp_path: Path, clock: Seconds) -> None:
     away = machine(tmp_path, "a", "postgresql://user:secret-word@127.0.0.1:1/none", clock)
     with pytest.raises(LedgerUnavailable) as error:
         away.won()

@@ -19,6 +19,7 @@ from prefect_governor.blocks.errors import chain, governor_error
 from prefect_governor.blocks.models import clients
 from prefect_governor.blocks.models.clients import Wanted, aclose_clients, blocking_client
 from prefect_governor.blocks.work.ledgers import account_state
+from tests.integration.models.warned import QUIET
 from tests.provider.process import ProviderProcess
 from tests.unit.fakes import chat_reply
 
@@ -27,15 +28,7 @@ HELLO: Any = [{"role": "user", "content": "hello"}]
 # No pattern knows these for keys.
 KEYS = ["test-key-123", "abcDEF123", "sk-proj-abcdEFGH1234567890"]
 
-pytestmark = [
-    pytest.mark.usefixtures("home"),
-    # LiteLLM's own models warn as pydantic builds them.
-    pytest.mark.filterwarnings(
-        "ignore:Item 'summary' on TypedDict:UserWarning",
-        "ignore:Pydantic serializer warnings:UserWarning",
-        "ignore:Accessing the 'model_:DeprecationWarning",
-    ),
-]
+pytestmark = [pytest.mark.usefixtures("home"), QUIET]
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from prefect_governor.blocks.models.clients import aclose_clients
 from prefect_governor.blocks.prices.prices import Price, Rates, Tariff
 from prefect_governor.blocks.records.calls import CallRecord
 from prefect_governor.blocks.work.ledgers import account_state
+from tests.integration.models.warned import QUIET
 from tests.provider.process import ProviderProcess
 from tests.waiting import until
 
@@ -31,15 +32,7 @@ ODD_JSON = {"input": "0.0000000055", "output": "0.00000004998", "cached_input": 
 TEXTS = ["the budget of the team", "a ceiling that holds", "hi"]
 TOOL: Any = {"type": "function", "name": "find", "parameters": {"type": "object"}}
 
-pytestmark = [
-    pytest.mark.usefixtures("home"),
-    # LiteLLM's own models warn as pydantic builds them.
-    pytest.mark.filterwarnings(
-        "ignore:Item 'summary' on TypedDict:UserWarning",
-        "ignore:Pydantic serializer warnings:UserWarning",
-        "ignore:Accessing the 'model_:DeprecationWarning",
-    ),
-]
+pytestmark = [pytest.mark.usefixtures("home"), QUIET]
 
 
 @pytest.fixture

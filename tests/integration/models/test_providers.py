@@ -4,143 +4,24 @@ import asyncio
 import gc
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import anthropic
-import httpx
-import httpx2
 import pytest
 
-from prefect_governor import Governor, NotBounded, NotGoverned
+from prefect_governor import Governor, NotGoverned
 from prefect_governor.blocks.models.clients import aclose_clients
 from prefect_governor.blocks.models.completion import acompletion_under, completion_under
 from prefect_governor.blocks.models.providers import TESTED_PROVIDERS
-from prefect_governor.blocks.prices.prices import Price
-from prefect_governor.blocks.records.budgets import AccountState
-from prefect_governor.blocks.records.calls import CallRecord, CallState
 from prefect_governor.blocks.terms.price import PriceOverride
-from prefect_governor.blocks.wire.httpx2_bridge import Bridge
-from prefect_governor.blocks.wire.transport import GovernedTransport
-from prefect_governor.blocks.work.ledgers import account_state
 from prefect_governor.blocks.work.runtime import Runtime
+from tests.integration.models.bill import assert_spent_is_the_bill, calls, figures
+from tests.integration.models.cases import CASES, HELLO, KEY, PNG, Case, root
+from tests.integration.models.warned import QUIET
 from tests.provider.process import ProviderProcess
-from tests.unit.fakes import FakeGoverning, FakeProvider
 from tests.waiting import until
 
-HELLO: Any = [{"role": "user", "content": "hello there"}]
-KEY = "sk-test-0123456789abcdef"
-CLAUDE = "claude-sonnet-4-5"
-# What its own SDK does not warn of.
-CURRENT = "claude-sonnet-4-6"
-STATES: tuple[CallState, ...] = ("reserved", "spent", "released", "unconfirmed")
-PNG = "iVBORw0KGgo" * 4000
-
-pytestmark = [
-    pytest.mark.usefixtures("home"),
-    # LiteLLM's own models warn as pydantic builds them.
-    pytest.mark.filterwarnings(
-        "ignore:Item 'summary' on TypedDict:UserWarning",
-        "ignore:Pydantic serializer warnings:UserWarning",
-        "ignore:Accessing the 'model_:DeprecationWarning",
-    ),
-]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A provider's model, where its API stands below the provider's root, and what the provider
-    bills for it, in USD a token; `given`: the file has no such price, a person gave it."""
-
-    model: str
-    base: str
-    input: str
-    output: str
-    given: bool = False
-
-    @property
-    def bare(self) -> str:
-        return self.model.partition("/")[2]
-
-
-CASES = {
-    each.model.partition("/")[0]: each
-    for each in (
-        Case("openai/gpt-4o-mini", "/v1", "0.00000015", "0.0000006"),
-        Case("anthropic/claude-sonnet-4-5", "", "0.000003", "0.000015"),
-        Case("gemini/gemini-2.5-flash-lite", "/v1beta", "0.0000001", "0.0000004"),
-        Case("ollama/llama3.1", "", "0", "0"),
-        Case("ollama_chat/gemma-of-mine", "", "0", "0"),
-        Case("groq/openai/gpt-oss-20b", "/v1", "0.000000075", "0.0000003"),
-        Case("mistral/mistral-small-latest", "/v1", "0.00000015", "0.0000006"),
-        Case("deepseek/deepseek-chat", "/v1", "0.00000028", "0.00000042"),
-        Case("together_ai/mistralai/Mixtral-8x7B-Instruct-v0.1", "/v1", "0.0000006", "0.0000006"),
-        Case("openrouter/openai/gpt-4o", "/v1", "0.0000025", "0.00001", given=True),
-        Case("xai/grok-of-mine", "/v1", "0.0000003", "0.0000005", given=True),
-        Case("hosted_vllm/served-of-mine", "/v1", "0.0000055", "0.0000000055", given=True),
-        Case("lm_studio/local-of-mine", "/v1", "0.0000000055", "0.0000001", given=True),
-    )
-}
-
-
-PRICES = {
-    case.bare: {"input": case.input, "output": case.output}
-    for case in CASES.values()
-    if case.bare != CLAUDE
-}
-
-
-@pytest.fixture
-def provider(provider_process: ProviderProcess) -> ProviderProcess:
-    """The provider with the prices of all cases, and nothing on its bill."""
-    provider_process.settled_stats()
-    provider_process.renew(prices=PRICES)
-    return provider_process
-
-
-def root(provider: ProviderProcess) -> str:
-    return provider.api_base.removesuffix("/v1")
-
-
-@pytest.fixture
-def governor() -> Governor:
-    return Governor.local("providers", max_usd=5)
-
-
-@pytest.fixture
-def runtime(governor: Governor) -> Runtime:
-    def price(case: Case) -> Price:
-        million = Decimal(10**6)
-        return PriceOverride(
-            input_usd_per_million_tokens=Decimal(case.input) * million,
-            output_usd_per_million_tokens=Decimal(case.output) * million,
-        ).price()
-
-    given = {case.model: price(case) for case in CASES.values() if case.given}
-    return governor.runtime.narrowed(prices=given)
-
-
-def calls(governor: Governor) -> list[CallRecord]:
-    """Every reservation that was ever made."""
-    runtime = governor.runtime
-    return runtime.desk.store.read_calls(STATES, account=runtime.accounts_[0].key)
-
-
-def figures(governor: Governor) -> AccountState:
-    return account_state(governor.runtime.accounts_[0])
-
-
-def assert_spent_is_the_bill(
-    governor: Governor, provider: ProviderProcess, *, requests: int = 1
-) -> None:
-    stats = provider.settled_stats()
-    assert (stats["requests"], stats["internal_errors"]) == (requests, 0)
-    assert [call.state for call in calls(governor)] == ["spent"] * requests
-    state = figures(governor)
-    assert (state.spent_nano, state.unconfirmed_nano) == (stats["billed_nano"], 0)
-    assert state.spent_tokens == stats["input_tokens"] + stats["output_tokens"] > 0
-    assert state.reserved_nano == 0
+pytestmark = [pytest.mark.usefixtures("home"), QUIET]
 
 
 def ask(runtime: Runtime, case: Case, provider: ProviderProcess, how: str, **more: Any) -> Any:
@@ -223,111 +104,6 @@ def test_throttled_call_waits_and_goes_again_in_one_place(
     assert figures(governor).spent_nano == stats["billed_nano"]
 
 
-# What only Anthropic bills
-
-
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("life", ["5m", "1h"])
-def test_cache_that_is_read_and_written_is_settled_at_its_price(
-    life: str, stream: bool, governor: Governor, provider: ProviderProcess
-) -> None:
-    provider.configure(cached_fraction=0.4, written_fraction=0.5)
-    control = {"type": "ephemeral", "ttl": life}
-    system = [{"type": "text", "text": "Be brief. " * 100, "cache_control": control}]
-    with client(governor, provider) as sdk:
-        told(sdk, system=system, stream=stream)
-    stats = provider.settled_stats()
-    assert stats["cached_tokens"] > 0
-    # More than all of it fresh would have been, less the cache's reads: it was written.
-    fresh = stats["input_tokens"] - stats["cached_tokens"]
-    floor = fresh * 3000 + stats["cached_tokens"] * 300 + stats["output_tokens"] * 15000
-    assert stats["billed_nano"] > floor
-    assert_spent_is_the_bill(governor, provider)
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_dearer_region_that_the_workspace_chose_is_settled_at_its_price(
-    stream: bool, governor: Governor, provider: ProviderProcess
-) -> None:
-    provider.configure(auto_tier="us")
-    with client(governor, provider) as sdk:
-        told(sdk, model="claude-sonnet-4-6", stream=stream)
-        told(sdk, model="claude-sonnet-4-6", stream=stream, extra_body={"inference_geo": "global"})
-    assert_spent_is_the_bill(governor, provider, requests=2)
-
-
-# Anthropic's own SDK
-
-
-def client(governor: Governor, provider: ProviderProcess) -> anthropic.Anthropic:
-    return anthropic.Anthropic(
-        api_key=KEY,
-        base_url=root(provider),
-        http_client=governor.http_client("httpx2"),
-        max_retries=0,
-    )
-
-
-def told(sdk: anthropic.Anthropic, *, stream: bool = False, **more: Any) -> str:
-    asked: Any = {"model": CURRENT, "max_tokens": 30, "messages": HELLO, **more}
-    if stream:
-        with sdk.messages.stream(**asked) as events:
-            return "".join(events.text_stream)
-    return str(sdk.messages.create(**asked).content[0].text)
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_anthropics_sdk_spends_what_is_billed(
-    stream: bool, governor: Governor, provider: ProviderProcess
-) -> None:
-    with client(governor, provider) as sdk:
-        assert all([told(sdk, stream=stream) for _ in range(3)])
-        raw = sdk.messages.create(model=CURRENT, max_tokens=30, messages=HELLO, stream=True)
-        assert [event.type for event in raw][-1] == "message_stop"
-    assert_spent_is_the_bill(governor, provider, requests=4)
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_anthropics_async_sdk_too(
-    stream: bool, governor: Governor, provider: ProviderProcess
-) -> None:
-    async with anthropic.AsyncAnthropic(
-        api_key=KEY,
-        base_url=root(provider),
-        http_client=governor.async_http_client("httpx2"),
-        max_retries=0,
-    ) as sdk:
-
-        async def one() -> str:
-            if not stream:
-                reply = await sdk.messages.create(model=CURRENT, max_tokens=30, messages=HELLO)
-                return str(reply.content[0].text)  # type: ignore[union-attr]
-            async with sdk.messages.stream(model=CURRENT, max_tokens=30, messages=HELLO) as events:
-                return "".join([text async for text in events.text_stream])
-
-        assert all(await asyncio.gather(*(one() for _ in range(5))))
-    assert_spent_is_the_bill(governor, provider, requests=5)
-
-
-def test_image_is_within_its_bound_and_a_pdf_is_refused(
-    governor: Governor, provider: ProviderProcess
-) -> None:
-    provider.configure(image_tokens=1590)
-    picture = {"type": "base64", "media_type": "image/png", "data": PNG}
-    paper = {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}
-    with client(governor, provider) as sdk:
-        parts = [{"type": "image", "source": picture}, {"type": "text", "text": "What is it?"}]
-        told(sdk, messages=[{"role": "user", "content": parts}])
-        with pytest.raises(anthropic.APIConnectionError) as raised:
-            document = [{"type": "document", "source": paper}]
-            told(sdk, messages=[{"role": "user", "content": document}])
-    assert isinstance(raised.value.__cause__, NotBounded)
-    assert_spent_is_the_bill(governor, provider)
-    (call,) = calls(governor)
-    assert call.usage is not None
-    assert 1590 < call.usage.input_tokens <= call.bound.input_tokens < 2000
-
-
 def test_picture_in_a_chat_is_within_its_bound(
     governor: Governor, runtime: Runtime, provider: ProviderProcess
 ) -> None:
@@ -342,16 +118,6 @@ def test_picture_in_a_chat_is_within_its_bound(
     (call,) = calls(governor)
     assert call.usage is not None
     assert 1445 < call.usage.input_tokens <= call.bound.input_tokens < 1700
-
-
-def test_counting_tokens_is_neither_admitted_nor_held_back() -> None:
-    governing = FakeGoverning()
-    upstream = FakeProvider([httpx.Response(200, json={"input_tokens": 9})])
-    http = httpx2.Client(transport=Bridge(GovernedTransport(upstream, governing)))
-    with anthropic.Anthropic(api_key=KEY, http_client=http, max_retries=0) as sdk:
-        counted = sdk.messages.count_tokens(model=CURRENT, messages=HELLO)
-    assert counted.input_tokens == 9
-    assert len(upstream.requests) == 1 and not governing.desk.demands
 
 
 # Ollama's own API

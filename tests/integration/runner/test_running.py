@@ -20,36 +20,20 @@ import httpx
 import pytest
 from prefect import flow, tags, task
 from prefect.futures import as_completed
-from prefect.settings import (
-    PREFECT_API_TLS_INSECURE_SKIP_VERIFY,
-    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-    PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW,
-    temporary_settings,
-)
+from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
 from prefect.utilities.annotations import quote
 
 from prefect_governor.flows.runner import GovernedTaskRunner, LoopWouldBlock
-from prefect_governor.flows.server.background import ServerInfo
 
-# Prefect's own clients and websockets are left to the garbage collector, under either runner.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = [
+    pytest.mark.usefixtures("quick_flows"),
+    # Prefect's own clients and websockets are left to the garbage collector, under either runner.
+    pytest.mark.filterwarnings(
+        "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+    ),
+]
 
 PATIENCE_SECONDS = 90.0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_flows(server: ServerInfo) -> Iterator[None]:
-    with temporary_settings(
-        {
-            # The heartbeat thread of a flow run ends up to a second after the flow.
-            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
-            # A client that reads the certificates of the machine takes a tenth of a second.
-            PREFECT_API_TLS_INSECURE_SKIP_VERIFY: True,
-        }
-    ):
-        yield
 
 
 @task

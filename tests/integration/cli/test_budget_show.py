@@ -1,0 +1,234 @@
+"""`prefect-governor budget show …`: who holds, waits for and has spent the money, as it changes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from datetime import datetime, timezone
+
+import pytest
+
+from prefect_governor import Budget, Governor, Limit, completion
+from prefect_governor.flows.cli.budget.show import watch_budget
+from tests.integration.cli.budgets import refused, shown, spend, told
+from tests.integration.cli.commands import Command, nano, run
+from tests.integration.governing import HELLO, MODEL, ask, loaded_as
+from tests.provider.process import ProviderProcess
+from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("server", "put_out_of_work")
+
+
+def test_show_says_who_holds_what_since_when(name: str, upstream: ProviderProcess) -> None:
+    upstream.configure(latency_seconds=30)
+    Governor(budget=Budget(max_usd=1, window="day")).save(name)
+    governor = loaded_as(Governor, name)
+
+    def call() -> None:
+        with governor.activate(tags=("web",), user="ann"), suppress(Exception):
+            completion(MODEL, HELLO, max_tokens=9, timeout=3)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    until(lambda: bool(shown(name)["reserved_calls"]), seconds=30)
+    found = shown(name)
+    (held,) = found["reserved_calls"]
+    assert held["pid"] == os.getpid()
+    assert (held["user"], held["tags"], held["model"]) == ("ann", ["web"], MODEL)
+    since = datetime.now(timezone.utc) - datetime.fromisoformat(held["since"])
+    assert 0 <= since.total_seconds() < 30
+    assert held["bound_usd"] == found["reserved_usd"] > 0
+    text = told("show", name)
+    assert "reserved by 1 call in flight" in text
+    assert str(os.getpid()) in text
+    thread.join(30)
+    after = shown(name)
+    assert after["reserved_calls"] == []
+    (lost,) = after["unconfirmed_calls"]
+    assert lost["call_id"] == held["call_id"]
+    assert lost["reason"]
+    assert after["unconfirmed_usd"] == lost["bound_usd"]
+    assert lost["call_id"][:8] in told("show", name)
+
+
+def test_show_of_what_was_never_used_has_nothing_that_holds_it(name: str) -> None:
+    Budget(max_usd=3).save(name)
+    found = shown(name, "--audit")
+    assert found["left_usd"] == 3
+    assert found["reserved_calls"] == found["unconfirmed_calls"] == found["allocations"] == []
+    assert found["waiting"] == found["audit"] == []
+
+
+def test_show_has_the_allocations_that_are_open(name: str) -> None:
+    Governor(budget=Budget(max_usd=1)).save(name)
+    governor = loaded_as(Governor, name)
+    spend(name, 0.1)
+    allocation = governor.budget.allocate(max_usd="0.4", label="synthesis")
+    found = shown(name)
+    (aside,) = found["allocations"]
+    assert (aside["label"], aside["ceiling_usd"]) == ("synthesis", 0.4)
+    assert (found["allocated_usd"], found["left_usd"]) == (0.4, 0.5)
+    assert "synthesis" in told("show", name)
+    allocation.close()
+    assert shown(name)["allocations"] == []
+    assert shown(name)["left_usd"] == 0.9
+
+
+def test_watch_shows_what_changes_until_ctrl_c(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Governor(budget=Budget(max_usd=1)).save(name)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+        spend(name, 0.1)
+
+    watch_budget(name, as_json=True, wait=wait)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["spent_usd"] for line in lines] == [0.0, 0.1, 0.2]
+
+
+def test_watch_without_a_terminal_is_plain_and_ctrl_c_ends_it_well(
+    name: str, command: Command
+) -> None:
+    Governor(budget=Budget(max_usd=1)).save(name)
+    process = command("budget", "show", name, "--watch")
+    try:
+        assert process.stdout is not None
+        seen = 0
+        while seen < 2:
+            line = process.stdout.readline()
+            assert line, "it ended by itself"
+            assert "\x1b" not in line
+            seen += line.startswith(f"Governor {name!r}")
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=90)
+    finally:
+        process.kill()
+    assert process.returncode == 0, stderr
+    assert "Traceback" not in stderr
+
+
+def test_show_says_what_waits_for_money_that_calls_in_flight_hold(name: str) -> None:
+    Governor(budget=Budget(max_usd=1)).save(name)
+    runtime = loaded_as(Governor, name).runtime
+    call_id, admitted = ask(runtime, 0.9)
+    admitted.result(30)
+    _, second = ask(runtime, 0.5)
+    until(lambda: bool(shown(name)["waiting"]))
+    assert not second.done()
+    (waiting,) = shown(name)["waiting"]
+    assert waiting["for"] == f"budget {name!r}"
+    assert f"waiting for budget {name!r}: the first call since" in told("show", name)
+    assert f"waiting for budget {name!r}" in told("raise", name, "2")
+    second.result(30)
+    assert shown(name)["waiting"] == []
+    runtime.desk.void(call_id, "never sent").result(30)
+
+
+def test_show_names_whose_work_holds_slots(name: str) -> None:
+    limit = Limit(tag="warehouse", max_concurrent=3)
+    Governor(budget=Budget(max_usd=1), limits=[limit]).save(name)
+    governor = loaded_as(Governor, name)
+    with governor.slot("warehouse"), governor.exclusive("report.md"):
+        held = shown(name)["slots"]
+        assert [each["of"] for each in held] == [["limit 'warehouse'"], ["exclusive 'report.md'"]]
+        assert {each["pid"] for each in held} == {os.getpid()}
+        text = told("show", name)
+        assert "slots held by work that is no model call:" in text
+        assert f"{os.getpid()}  limit 'warehouse'" in text
+    assert shown(name)["slots"] == []
+    assert "slots held" not in told("show", name)
+
+
+# What was spent
+
+
+def test_budget_show_reads_a_saved_budget_with_those_above_it() -> None:
+    above, below = f"above-{os.getpid()}", f"below-{os.getpid()}"
+    Budget(max_usd=9, window="month").save(above)
+    Budget(max_usd="0.5", max_total_tokens=1000, parent=above).save(below)
+    text = run("budget", "show", below).stdout
+    assert f"Budget {below!r}, counted for ever" in text
+    assert f"under Budget {above!r}, per month" in text
+    assert "$0.50 and 1,000 tokens" in text
+    found = json.loads(run("budget", "show", below, "--json").stdout)
+    assert found["left_usd"] == found["ceiling_usd"] == 0.5
+    assert found["tokens"]["left"] == 1000
+    assert [each["name"] for each in found["parents"]] == [above]
+    rows = run("budget", "show", below, "--csv").stdout.splitlines()
+    assert rows[0].startswith("budget,window,ceiling_usd,spent_usd")
+    assert rows[1].startswith(f"{below},")
+
+
+def test_budget_show_breaks_a_local_governors_spend_down(
+    upstream: ProviderProcess,
+) -> None:
+    from prefect_governor import completion
+
+    name = f"show-{os.getpid()}"
+    governor = Governor.local(name, max_usd=1)
+    for user in ("ann", "bob", "ann"):
+        with governor.activate(tags=("web", user), user=user):
+            completion(MODEL, [{"role": "user", "content": "hello"}], max_tokens=9)
+    billed = upstream.settled_stats()["billed_nano"]
+    by_user = json.loads(run("budget", "show", f"local/{name}", "--by", "user", "--json").stdout)
+    assert [each["name"] for each in by_user["spent_by"]] == ["ann", "bob"]
+    assert sum(nano(each["spent_usd"]) for each in by_user["spent_by"]) == billed
+    by_tag = json.loads(run("budget", "show", f"local/{name}", "--by", "tag", "--json").stdout)
+    assert {each["name"]: each["calls"] for each in by_tag["spent_by"]} == {
+        "web": 3,
+        "ann": 2,
+        "bob": 1,
+    }
+    rows = run("budget", "show", f"local/{name}", "--by", "user", "--since", "1h", "--csv").stdout
+    assert rows.splitlines()[0].startswith("user,calls,spent_usd")
+    assert rows.splitlines()[1].startswith("ann,2,0.0000")
+    text = run("budget", "show", f"local/{name}", "--by", "tag").stdout
+    assert "spent in this window, by tag" in text
+    assert "a call counts under each of its tags" in text
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nobody"], "'nobody'"),
+        (["local/nobody"], "Governor.local('nobody'"),
+        (["x", "--json", "--csv"], "--csv"),
+        (["x", "--since", "lately"], "lately"),
+    ],
+)
+def test_budget_show_says_what_is_wrong(arguments: list[str], words: str) -> None:
+    result = run("budget", "show", *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("words", [["raise"], ["lower"], ["reconcile"], ["show"]])
+def test_name_that_nobody_saved_is_one_line(words: list[str], name: str) -> None:
+    amount = ["5"] if words[0] in ("raise", "lower") else []
+    assert repr(name) in refused(*words, name, *amount)
+
+
+@pytest.mark.parametrize("words", [["show", "x"], ["raise", "x", "5"], ["reconcile", "x"]])
+def test_server_that_does_not_answer_is_one_line(words: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect_governor.flows.cli", "budget", *words],
+        env=os.environ | {"PREFECT_API_URL": "http://127.0.0.1:9/api"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "http://127.0.0.1:9/api" in done.stderr
+    assert "Traceback" not in done.stderr
