@@ -1,7 +1,5 @@
 """The Governor block: one budget and a list of limits, for all code that runs under it."""
 
-import functools
-import inspect
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,11 +18,11 @@ from pydantic import (
 from typing_extensions import Self
 
 from prefect_governor.blocks.budget import Budget
+from prefect_governor.blocks.claims.callables import governed_callable
 from prefect_governor.blocks.claims.calls import Calls
 from prefect_governor.blocks.claims.slots import Slot
 from prefect_governor.blocks.claims.spend import Spend
-from prefect_governor.blocks.claims.task_slots import TaskSlot
-from prefect_governor.blocks.context.scope import Entered, Scope, current_scope
+from prefect_governor.blocks.context.scope import Entered, Scope, scope
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import Money, parse_usd
 from prefect_governor.blocks.money.windows import Window
@@ -190,14 +188,8 @@ class Governor(GovernorTerms, Block, Calls, Entered):
             priority: of the calls that wait, those with a higher one go first, as long as there
                 are any, in all processes.
         """
-        value = Scope(self.runtime, tags=tags, user=user, priority=priority)
-        token = current_scope.set(value)
-        try:
-            scope = current_scope.get()
-            assert scope is not None
-            yield scope
-        finally:
-            current_scope.reset(token)
+        with scope(Scope(self.runtime, tags=tags, user=user, priority=priority)) as entered:
+            yield entered
 
     def reserve(
         self,
@@ -298,10 +290,13 @@ def resolve(governor: Governor | str) -> Governor:
 def governed(
     governor: Governor | str, *, tags: tuple[str, ...] = (), user: str | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorate a function, sync or async, so that model calls made in it are governed.
+    """Decorate whatever can be called so that model calls made in it are governed: functions and
+    methods, sync and async, generators of both kinds, class methods, partials, objects with a
+    `__call__`. `inspect` sees it as what it was.
 
     Goes under `@task` or `@flow`, works with any task runner, and loads nothing before the first
-    call. Where a limit of the governor counts tasks, the function is one for it.
+    call. Where a limit of the governor counts tasks, the function is one for it, a generator from
+    one `yield` to the next. Code that iterates over a generator is not governed by it.
 
     Args:
         governor: a `Governor`, or the name of a saved one.
@@ -310,21 +305,10 @@ def governed(
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        if inspect.iscoroutinefunction(function):
+        def make_scope() -> Scope:
+            return Scope(resolve(governor).runtime, tags=tags, user=user)
 
-            @functools.wraps(function)
-            async def governed_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-                with resolve(governor).activate(tags=tags, user=user):
-                    async with TaskSlot.of_function():
-                        return await function(*args, **kwargs)
-
-            return governed_async  # type: ignore[return-value]
-
-        @functools.wraps(function)
-        def governed_sync(*args: P.args, **kwargs: P.kwargs) -> R:
-            with resolve(governor).activate(tags=tags, user=user), TaskSlot.of_function():
-                return function(*args, **kwargs)
-
-        return governed_sync
+        decorated: Callable[P, R] = governed_callable(function, make_scope)
+        return decorated
 
     return decorate
