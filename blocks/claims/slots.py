@@ -14,6 +14,7 @@ from prefect_governor.blocks.context.scope import attribution, current_scope
 from prefect_governor.blocks.context.stopwatch import queueing
 from prefect_governor.blocks.context.waits import wait_async, wait_blocking
 from prefect_governor.blocks.errors import CallRefused, ConfigurationError, GovernorError
+from prefect_governor.blocks.machine.strands import Strand, current_strand
 from prefect_governor.blocks.records.calls import Admission, Bound, Demand
 from prefect_governor.blocks.work.runtime import Runtime
 
@@ -42,6 +43,7 @@ class Claim:
         self._label, self._tags, self._observe = label, tags, observe
         self._timeout = queue_timeout_seconds or runtime.queue_timeout_seconds
         self._call_id: str | None = None
+        self.strand: Strand | None = None
 
     @property
     def active(self) -> bool:
@@ -52,12 +54,16 @@ class Claim:
         """Raises through the future: QueueTimeout, LedgerUnavailable, CallRefused."""
         who = replace(attribution(model="", tags=self._tags), model=None, label=self._label)
         here = current_scope.get()
+        # Who asks again may be whoever ends a wait of its code.
+        self.strand = self.strand or current_strand()
         self._call_id = uuid.uuid4().hex
         demand = Demand(
             self._call_id, (), self.keys, _FREE, who, observe=self._observe,
             priority=0 if here is None else here.priority,
         )  # fmt: skip
-        return self.runtime.desk.admit(demand, queue_timeout_seconds=self._timeout)
+        return self.runtime.desk.admit(
+            demand, queue_timeout_seconds=self._timeout, strand=self.strand
+        )
 
     def give_back(self) -> "Future[None] | None":
         """Give back what is held, or ask for it no longer. None where there is nothing to give."""
@@ -186,7 +192,14 @@ class Slot:
             raise ConfigurationError("this slot was entered before; make another one")
         claim, most, what = self._make()
         self._claim = claim
-        mine = sum(1 for each in _holding.get() if each.active and {*each.keys} & {*claim.keys})
+        # Who inherited the context may go on beside the code that holds them: where that waits all
+        # the same, the ledger finds out.
+        here = current_strand()
+        mine = sum(
+            1
+            for each in _holding.get()
+            if each.active and each.strand == here and {*each.keys} & {*claim.keys}
+        )
         if most is not None and mine >= most:
             raise ConfigurationError(
                 f"deadlock: the code here runs inside a block that holds {what} already, so it"

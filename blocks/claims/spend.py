@@ -12,6 +12,7 @@ from prefect_governor.blocks.context.scope import attribution, current_scope
 from prefect_governor.blocks.context.stopwatch import queueing
 from prefect_governor.blocks.context.waits import wait_async, wait_blocking
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.machine.strands import current_strand
 from prefect_governor.blocks.money.usd import Money, show_usd, to_nano
 from prefect_governor.blocks.records.calls import Admission, Bound, Demand, Usage
 from prefect_governor.blocks.work.runtime import Runtime
@@ -128,6 +129,7 @@ class Spend:
             demand,
             queue_timeout_seconds=runtime.queue_timeout_seconds,
             pause_seconds=runtime.pause_seconds,
+            strand=current_strand(),
         )
         return runtime, call_id, future
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar, Token
@@ -162,11 +162,16 @@ class TaskSlot:
                 self._outer.resume()
 
 
+def _always() -> bool:
+    return True
+
+
 @contextmanager
-def let_go() -> Iterator[None]:
+def let_go(came: Callable[[], bool] = _always) -> Iterator[None]:
     """The code inside only waits for other tasks: the task run that it is part of holds no slot
     meanwhile. On the thread of an event loop its slots are asked for again, and not waited for:
-    who has them may need that loop."""
+    who has them may need that loop. Nor are they where what was waited for has not come (`came`):
+    who waits for so long at most does not wait for longer."""
     slot = _at_work()
     if slot is None:
         yield
@@ -180,14 +185,14 @@ def let_go() -> Iterator[None]:
         raise
     finally:
         future = slot.resume()
-        if future is not None and back and not _on_a_loop():
+        if future is not None and back and came() and not _on_a_loop():
             # Where another part of the task begins to wait meanwhile, it is let go again.
             with queueing(), suppress(CancelledError):
                 wait_blocking(future)
 
 
 @asynccontextmanager
-async def alet_go() -> AsyncIterator[None]:
+async def alet_go(came: Callable[[], bool] = _always) -> AsyncIterator[None]:
     """`let_go` for code that awaits."""
     slot = _at_work()
     if slot is None:
@@ -202,7 +207,7 @@ async def alet_go() -> AsyncIterator[None]:
         raise
     finally:
         future = slot.resume()
-        if future is not None and back:
+        if future is not None and back and came():
             with queueing(), suppress(CancelledError):
                 await wait_async(future)
 

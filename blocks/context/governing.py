@@ -4,6 +4,7 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from prefect_governor.blocks.ledger.decision.learned import Learned
+from prefect_governor.blocks.machine.strands import Strand
 from prefect_governor.blocks.prices.prices import Price
 from prefect_governor.blocks.records.calls import (
     Admission,
@@ -26,9 +27,12 @@ class Desk(Protocol):
         *,
         queue_timeout_seconds: float | None = None,
         pause_seconds: float = 0.0,
+        strand: Strand | None = None,
     ) -> "Future[Admission]":
         """Queue for admission. A call that is over budget waits up to `pause_seconds` for a raise,
-        holding nothing. Raises through the future: OverBudget, QueueTimeout, LedgerUnavailable."""
+        holding nothing. `strand` is who must go on for the call to end, where that is known:
+        whoever waits for himself is refused. Raises through the future: OverBudget, QueueTimeout,
+        LedgerUnavailable, CallRefused."""
 
     def is_stale(self, admission: Admission) -> bool:
         """Whether a call was admitted too long ago to be sent now: this process stood still since,
@@ -62,6 +66,9 @@ class Desk(Protocol):
 
     def throttled(self, limits: tuple[str, ...], retry_after_seconds: float) -> "Future[None]":
         """The provider said 429: everyone under these limits holds for this long."""
+
+    def handed_on(self, call_id: str) -> None:
+        """Whoever runs here reads the reply of an admitted call, and ends it."""
 
     def reply(self, key: ReplyKey) -> Reply | None:
         """A reply kept earlier for the same call of the same item, if there is one."""

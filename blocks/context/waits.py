@@ -5,6 +5,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeVar
 
+from prefect_governor.blocks.machine.strands import awaiting, blocking
+
 T = TypeVar("T")
 
 
@@ -24,10 +26,14 @@ async def wait_async(future: "Future[T]") -> T:
                 loop.call_soon_threadsafe(wake)
 
         future.add_done_callback(done)
-        await waiter
+        with awaiting(future):
+            await waiter
     return future.result()
 
 
 def wait_blocking(future: "Future[T]") -> T:
     """The future's result; the calling thread blocks."""
+    if not future.done():
+        with blocking(future):
+            return future.result()
     return future.result()

@@ -16,6 +16,7 @@ from prefect_governor.blocks.ledger.liveness import (
 )
 from prefect_governor.blocks.ledger.stats import RunStats, run_of
 from prefect_governor.blocks.ledger.writer import PATIENCE_SECONDS, POLL_SECONDS, Writer
+from prefect_governor.blocks.machine.strands import Strand
 from prefect_governor.blocks.records.budgets import Allocation
 from prefect_governor.blocks.records.calls import (
     Admission,
@@ -56,12 +57,16 @@ class LedgerDesk(Writer):
         *,
         queue_timeout_seconds: float | None = None,
         pause_seconds: float = 0.0,
+        strand: Strand | None = None,
     ) -> "Future[Admission]":
         """Queue for admission.
 
         A call that is over budget is refused at once, or, with `pause_seconds`, stands aside for up
         to so long, holding nothing and holding up nobody, and goes on as soon as there is money.
         The time that it is paused does not count towards `queue_timeout_seconds`.
+
+        `strand` is who must go on for the call to end, None where others may end it too. Whoever
+        waits for himself is refused within a second.
 
         Raises through the future: OverBudget, QueueTimeout, LedgerUnavailable, CallRefused for an
         id that was used before.
@@ -70,7 +75,9 @@ class LedgerDesk(Writer):
         until = None
         if queue_timeout_seconds is not None:
             until = since + int(queue_timeout_seconds * 1e9)
-        waiter = Waiter(demand, Future(), since, until, pause=int(pause_seconds * 1e9))
+        waiter = Waiter(
+            demand, Future(), since, until, pause=int(pause_seconds * 1e9), strand=strand
+        )
         self._check_process()
         with self._wake:
             self._check_open()
@@ -95,7 +102,7 @@ class LedgerDesk(Writer):
             waiter = self._queue.remove(call_id)
             if waiter is None or waiter.doubtful:
                 batch.void(call_id, "the caller left before it was sent")
-                self._tally.landed(call_id)
+                self._landed(call_id)
             if waiter is not None:
                 waiter.future.cancel()
 
@@ -152,6 +159,10 @@ class LedgerDesk(Writer):
         """Close an allocation; the nano-dollars that went back. Calls of it that are in flight
         settle into it all the same; new ones are refused. 0 where it was closed before."""
         return self.write(lambda batch: batch.give_back(key))
+
+    def handed_on(self, call_id: str) -> None:
+        """Whoever runs here reads the reply of an admitted call, and ends it."""
+        self._stalls.handed_on(call_id)
 
     def reply(self, key: ReplyKey) -> Reply | None:
         """A reply kept earlier for the same call of the same item, if there is one."""
@@ -216,7 +227,7 @@ class LedgerDesk(Writer):
     def _end(self, call_id: str, work: Callable[[Batch], Any]) -> "Future[None]":
         def resolve(batch: Batch) -> None:
             work(batch)
-            self._tally.landed(call_id)
+            self._landed(call_id)
 
         return self._resolve(call_id, resolve)
 

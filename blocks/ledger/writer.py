@@ -28,6 +28,7 @@ from prefect_governor.blocks.ledger.liveness import SWEEP_SECONDS, Liveness, Pro
 from prefect_governor.blocks.ledger.patience import Patience
 from prefect_governor.blocks.ledger.request import Request, as_unavailable, fail
 from prefect_governor.blocks.ledger.serving import Served, serve
+from prefect_governor.blocks.ledger.stalls import Stalls
 from prefect_governor.blocks.ledger.stats import Tally
 from prefect_governor.blocks.machine.clock import Instant, machine_now
 
@@ -72,6 +73,7 @@ class Writer:
         self._queue = Queue()
         self._unknown: list[Waiter] = []
         self._tally = Tally()
+        self._stalls = Stalls(lambda: now().boot)
         self._turns = Turns(process.id)
         self._patience = Patience()
         self._liveness = Liveness(process, now, threaded=threaded)
@@ -129,6 +131,7 @@ class Writer:
                 if self._somebody_waits():
                     self._turns.hear(rows, self._tally.held)
                     serve(self._queue, batch, self._turns, served)
+                    self._refuse_stalled(batch, served)
                 batch.write()
                 self._turns.say(rows, self._queue)
         except Exception as error:
@@ -143,6 +146,7 @@ class Writer:
         self._patience.tell(self._queue, places, now)
         for waiter, _ in served.grants:
             self._tally.took_off(waiter.demand)
+            self._stalls.took_off(waiter)
         for request in requests:
             request.answer()
         for waiter, admission in served.grants:
@@ -153,6 +157,16 @@ class Writer:
         for waiter, refusal in served.refusals:
             self._refuse(waiter, refusal)
         return self._due(served, now)
+
+    def _refuse_stalled(self, batch: Batch, served: Served) -> None:
+        """Answer those that would wait for themselves for ever."""
+        for waiter, refusal in self._stalls.find(self._queue, batch):
+            self._queue.remove(waiter.demand.call_id)
+            served.refusals.append((waiter, refusal))
+
+    def _landed(self, call_id: str) -> None:
+        self._tally.landed(call_id)
+        self._stalls.landed(call_id)
 
     # What is pending
 
@@ -283,7 +297,7 @@ class Writer:
 
         def void(batch: Batch) -> None:
             batch.void(call_id, "it was admitted and never sent")
-            self._tally.landed(call_id)
+            self._landed(call_id)
 
         self._again.append(Request(void, must_happen=True, call_id=call_id))
 
@@ -300,6 +314,8 @@ class Writer:
         waiting = len(self._queue) > 0
         # A process that waits says so again before it is passed over.
         longest = REPEAT_SECONDS if waiting else SWEEP_SECONDS
+        if (look := self._stalls.seconds(self._queue)) is not None:
+            longest = min(longest, look)
         if self._again and self._failing_since is None:
             longest = 0.0
         limit = longest if pause is None else min(pause, longest)

@@ -16,6 +16,7 @@ import httpx
 from prefect_governor.blocks.context.scope import NotKept, only_kept
 from prefect_governor.blocks.context.stopwatch import queueing
 from prefect_governor.blocks.errors import OverBudget, RunStopped
+from prefect_governor.blocks.machine.strands import current_strand
 from prefect_governor.blocks.records.calls import Admission, Reply
 from prefect_governor.blocks.wire.dialects import dialect_of, is_free
 from prefect_governor.blocks.wire.messages import handed_out, outgoing, replayed
@@ -138,7 +139,12 @@ async def _reserved(
     call_id = uuid.uuid4().hex
     request_id = call.demand.request_id or call_id
     demand = replace(call.demand, call_id=call_id, request_id=request_id)
-    future = call.desk.admit(demand, queue_timeout_seconds=left, pause_seconds=call.pause_seconds)
+    future = call.desk.admit(
+        demand,
+        queue_timeout_seconds=left,
+        pause_seconds=call.pause_seconds,
+        strand=current_strand(),
+    )
     try:
         with queueing():
             admission = await io.wait(future)
@@ -248,6 +254,7 @@ def _streamed(
 
         try:
             async for chunk in io.chunks(response):
+                call.desk.handed_on(reservation.demand.call_id)
                 if data := await show(reader.feed(chunk)):
                     yield data
             rest = await show(reader.flush())

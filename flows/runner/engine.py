@@ -33,6 +33,7 @@ from prefect.task_engine import AsyncTaskRunEngine, SyncTaskRunEngine
 from prefect.tasks import Task
 
 from prefect_governor.blocks.claims.task_slots import TaskSlot
+from prefect_governor.blocks.machine import strands
 from prefect_governor.blocks.models.clients import aclose_clients
 from prefect_governor.flows.runner.pool import only_waiting
 from prefect_governor.flows.runner.result_folder import ResultFolders
@@ -209,6 +210,7 @@ async def settle_async(outcome: concurrent.futures.Future[State[Any]], run: dict
     """`run_async` into `outcome`, whatever it raises."""
     if not outcome.set_running_or_notify_cancel():
         return
+    strands.begin(outcome)
     try:
         state = await run_async(**run)
     except BaseException as exc:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar, cast
@@ -16,9 +17,13 @@ from prefect.utilities.annotations import quote
 from prefect.utilities.collections import StopVisiting, visit_collection
 
 from prefect_governor.blocks.claims.task_slots import alet_go, let_go, waiting_slot
+from prefect_governor.blocks.machine.strands import awaiting, blocking, is_stalled
 from prefect_governor.flows.runner.pool import only_waiting
 
 R = TypeVar("R")
+
+# How often a wait on a loop's own thread looks whether it waits for itself, in seconds.
+LOOK_SECONDS = 0.1
 
 
 class LoopWouldBlock(RuntimeError):
@@ -62,21 +67,24 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until the run is done, or for `timeout` seconds, and then return."""
-        with self._not_on_its_own_loop(timeout):
-            super().wait(timeout)
+        self._block(timeout)
+        super().wait(0)
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         """Block for the task's result; `TimeoutError` after `timeout` seconds."""
-        with self._not_on_its_own_loop(timeout):
-            return super().result(timeout, raise_on_failure)
+        self._block(timeout)
+        if not self._wrapped_future.done():
+            raise self._too_late(timeout)
+        return super().result(0, raise_on_failure)
 
     async def wait_async(self, timeout: float | None = None) -> None:
         """Wait until the run is done, or for `timeout` seconds, and then return."""
         # A cancelled waiter must not cancel the run that others wait for too.
         waiter = asyncio.shield(asyncio.wrap_future(self._wrapped_future))
         try:
-            async with _alet_go(self._wrapped_future):
-                await asyncio.wait_for(waiter, timeout)
+            with awaiting(self._wrapped_future):
+                async with _alet_go(self._wrapped_future):
+                    await asyncio.wait_for(waiter, timeout)
         except asyncio.TimeoutError:
             if not self._wrapped_future.done():
                 return
@@ -86,9 +94,7 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
         """The task's result; `TimeoutError` after `timeout` seconds."""
         await self.wait_async(timeout)
         if not self._wrapped_future.done():
-            raise TimeoutError(
-                f"Task run {self.task_run_id} did not complete within {timeout} seconds"
-            )
+            raise self._too_late(timeout)
         if self._final_state is None:
             return super().result(0, raise_on_failure)
         result: Any = await self._final_state.aresult(raise_on_failure=raise_on_failure)
@@ -108,18 +114,39 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
                 self._wrapped_future.add_done_callback(lambda _: slot.resume())
         super()._add_prefect_done_callback(fn)
 
-    @contextmanager
-    def _not_on_its_own_loop(self, timeout: float | None) -> Iterator[None]:
+    def _too_late(self, timeout: float | None) -> TimeoutError:
+        return TimeoutError(
+            f"Task run {self.task_run_id} did not complete within {timeout} seconds"
+        )
+
+    def _block(self, timeout: float | None) -> None:
+        """Block until the run is done, or for so long."""
         if self._wrapped_future.done() or timeout == 0:
-            yield
             return
+        deadline = None if timeout is None else time.monotonic() + timeout
+        done = [self._wrapped_future]
+        with self._not_on_its_own_loop(), blocking(self._wrapped_future) as strand:
+            while not self._wrapped_future.done():
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return
+                # Only a thread that runs a loop is ever found to wait for itself.
+                most = LOOK_SECONDS if strand.on_loop else None
+                waits = [each for each in (left, most) if each is not None]
+                concurrent.futures.wait(done, min(waits, default=None))
+                if is_stalled(strand) and not self._wrapped_future.done():
+                    raise self._would_block()
+
+    @contextmanager
+    def _not_on_its_own_loop(self) -> Iterator[None]:
         thread = threading.get_ident()
         with _blocked_lock:
             self._check(thread)
             outer = _blocked.get(thread)
             _blocked[thread] = self
         try:
-            with let_go(), only_waiting():
+            # Who waits for so long at most goes on then, and is counted again as soon as it can be.
+            with let_go(self._wrapped_future.done), only_waiting():
                 yield
         finally:
             with _blocked_lock:
@@ -130,16 +157,19 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
 
     def _check(self, thread: int) -> None:
         if _needs(self, thread, set()):
-            raise LoopWouldBlock(
-                f"Waiting here for task run {self.task_run_id} would block the event loop that it"
-                " needs, for ever. In an async task, `await future` (or `asyncio.gather(*futures)`)"
-                " instead of calling result() or wait(); or make the waiting task a sync task;"
-                " or give it a thread of its own: GovernedTaskRunner(..., isolate={'its name'})."
-            )
+            raise self._would_block()
+
+    def _would_block(self) -> LoopWouldBlock:
+        return LoopWouldBlock(
+            f"Waiting here for task run {self.task_run_id} would block the event loop that it"
+            " needs, for ever. In an async task, `await future` (or `asyncio.gather(*futures)`)"
+            " instead of calling result() or wait(); or make the waiting task a sync task;"
+            " or give it a thread of its own: GovernedTaskRunner(..., isolate={'its name'})."
+        )
 
 
-def _alet_go(done: concurrent.futures.Future[Any]) -> AbstractAsyncContextManager[None]:
-    return nullcontext() if done.done() else alet_go()
+def _alet_go(awaited: concurrent.futures.Future[Any]) -> AbstractAsyncContextManager[None]:
+    return nullcontext() if awaited.done() else alet_go(awaited.done)
 
 
 def _needs(future: PrefectFuture[Any], thread: int, seen: set[int]) -> bool:

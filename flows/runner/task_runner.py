@@ -19,8 +19,15 @@ from prefect.task_runners import TaskRunner
 
 from prefect_governor.blocks.figures.at_once import keep_footprint
 from prefect_governor.blocks.limits.items import item_starts
+from prefect_governor.blocks.machine import strands
 from prefect_governor.flows.runner.engine import run_sync, settle_async, settle_isolated
-from prefect_governor.flows.runner.futures import GovernedFuture, pending_futures, when_done
+from prefect_governor.flows.runner.futures import (
+    LOOK_SECONDS,
+    GovernedFuture,
+    LoopWouldBlock,
+    pending_futures,
+    when_done,
+)
 from prefect_governor.flows.runner.lane import Lane
 from prefect_governor.flows.runner.result_folder import ResultFolders
 from prefect_governor.flows.runner.tag_limits import TagLimits
@@ -205,6 +212,12 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         self._expect(outcome)
         upstream = pending_futures(*parameters.values(), wait_for)
         future._upstream = tuple(upstream)
+        strands.expect(
+            outcome,
+            thread=future._loop_thread,
+            after=[each.wrapped_future for each in upstream if isinstance(each, GovernedFuture)],
+        )
+        outcome.add_done_callback(strands.end)
         if depth:
             # A child that waited for memory would keep what its parent holds.
             when_done(upstream, start)
@@ -220,8 +233,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         """
         with self._changed:
             self._cancelled.set()
-            outstanding = list(self._outstanding)
-        for outcome in outstanding:
+        for outcome in self._outstanding_now():
             outcome.cancel()
         for lane in list(self._lanes.values()):
             lane.cancel_coroutines()
@@ -262,8 +274,21 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
                 self._changed.notify_all()
 
     def _drain(self) -> None:
+        """Raises LoopWouldBlock where this thread runs a loop that what is left needs."""
+        with strands.blocking(*self._outstanding_now()) as strand, self._changed:
+            # Only a thread that runs a loop is ever found to wait for itself.
+            most = LOOK_SECONDS if strand.on_loop else None
+            while not self._changed.wait_for(lambda: not self._outstanding, most):
+                if strands.is_stalled(strand):
+                    raise LoopWouldBlock(
+                        f"{len(self._outstanding)} task runs of this flow need what is held by"
+                        " other code on the event loop that it blocks: call the flow in a thread"
+                        " of its own (`await asyncio.to_thread(...)`), or make it async"
+                    )
+
+    def _outstanding_now(self) -> list[concurrent.futures.Future[State[Any]]]:
         with self._changed:
-            self._changed.wait_for(lambda: not self._outstanding)
+            return list(self._outstanding)
 
     def _close(self) -> None:
         self._watchdog.close()
@@ -281,6 +306,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
     ) -> None:
         if not outcome.set_running_or_notify_cancel():
             return
+        strands.begin(outcome)
         try:
             # A sync flow's client is in the context already; an async flow has none for threads.
             if SyncClientContext.get() is None:

@@ -11,6 +11,7 @@ import httpx
 
 from prefect_governor.blocks.errors import OverBudget
 from prefect_governor.blocks.ledger.decision.learned import Learned
+from prefect_governor.blocks.machine.strands import Strand
 from prefect_governor.blocks.prices.prices import Price, load_price
 from prefect_governor.blocks.records.calls import (
     Admission,
@@ -58,6 +59,7 @@ class FakeDesk:
         *,
         queue_timeout_seconds: float | None = None,
         pause_seconds: float = 0.0,
+        strand: Strand | None = None,
     ) -> "Future[Admission]":
         future: Future[Admission] = Future()
         self.pauses.append(pause_seconds)
@@ -108,6 +110,9 @@ class FakeDesk:
         if call_id in self.reserved:
             self.unconfirmed += self.reserved[call_id].bound.nano
         return self._resolve(call_id, "unconfirm", reason)
+
+    def handed_on(self, call_id: str) -> None:
+        """Nobody waits for himself here."""
 
     def throttled(self, limits: tuple[str, ...], retry_after_seconds: float) -> "Future[None]":
         assert self.reserved, "the slot was given away before the hold was told"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from prefect_governor.blocks.ledger.decision.admission import Wait
 from prefect_governor.blocks.ledger.decision.purse import PurseKey, is_allocation
+from prefect_governor.blocks.machine.strands import Strand
 from prefect_governor.blocks.records.calls import Admission, Demand
 
 # Budgets, limits, and whether its calls are only observed.
@@ -36,6 +37,7 @@ class Waiter:
         first_at: since when it is the first of its line; 0 where it never was.
         place: counts those that became first, so that no two have the same turn.
         kept: what its share is kept of for it, as it has been passed for long enough.
+        strand: who asked.
     """
 
     demand: Demand
@@ -52,6 +54,7 @@ class Waiter:
     first_at: int = 0
     place: int = 0
     kept: frozenset[str] = frozenset()
+    strand: Strand | None = None
 
     @property
     def turn(self) -> Turn:
