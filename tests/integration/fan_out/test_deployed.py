@@ -220,8 +220,8 @@ def test_killed_run_that_is_retried_calls_no_finished_item_again(
     )
     assert answer.json()["status"] == "ACCEPT"
     wait_for(lambda: client.read_flow_run(run.id).run_count == 2)
-    ended = wait_for(final_state(client, run.id))
-    assert ended.is_completed(), ended
+    # A worker that is short of time may tell of the crash again after the retry has begun.
+    wait_for(lambda: client.read_flow_run(run.id).state.is_completed())  # type: ignore[union-attr]
     stats = upstream.settled_stats()
     calls = store.read_spend("item", {"run_id": str(run.id)})
     print(
