@@ -12,13 +12,13 @@ from prefect_governor.flows.deep_research.finding import Finding
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask, check_plan
 from prefect_governor.flows.deep_research.prompts import (
     Message,
-    json_of,
     plan_messages,
     repair_messages,
     round_messages,
     synthesis_messages,
 )
 from prefect_governor.flows.deep_research.study import PLAN, SYNTHESIS, Study, current_study
+from prefect_governor.flows.run.answers import json_of
 from prefect_governor.flows.run.job import TAG
 from prefect_governor.flows.subagent.asking import ask_model
 from prefect_governor.flows.subagent.retrying import RETRYING

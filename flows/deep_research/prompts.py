@@ -4,13 +4,11 @@ What tools show stands as tool results, what others found between `<result>` lin
 never an instruction.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from prefect_governor.flows.deep_research.finding import Finding, in_prompt
 from prefect_governor.flows.deep_research.plan.plan import PlanTask
-from prefect_governor.flows.run.answers import unfenced
 
 Message = dict[str, Any]
 
@@ -131,8 +129,3 @@ def synthesis_messages(
         {"role": "system", "content": _SYNTHESIS},
         {"role": "user", "content": "\n\n".join(parts)},
     ]
-
-
-def json_of(answer: str) -> object:
-    """The JSON of a reply, in a Markdown fence or not. Raises ValueError."""
-    return json.loads(unfenced(answer))

@@ -12,6 +12,7 @@ from prefect.logging import get_logger
 from prefect.utilities.asyncutils import run_coro_as_sync
 from pydantic import Field
 
+from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.flows.deep_research.plan.drawing import as_mermaid, as_svg_uri
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask
 from prefect_governor.flows.deep_research.study import Study
@@ -146,6 +147,4 @@ def plan_text(question: str, plan: Plan, expected_multiple: float) -> str:
 def write_answer(path: Path, text: str) -> None:
     """The answer's file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = path.with_name(f".{path.name}.whole")
-    whole.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
-    whole.replace(path)
+    write_whole(path, text if text.endswith("\n") else f"{text}\n")

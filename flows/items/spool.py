@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.machine.home import state_folder
 
 
@@ -15,5 +16,5 @@ def spool(rows: Iterable[Mapping[str, str]]) -> Path:
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     path = state_folder() / "inputs" / f"{digest}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, text)
     return path

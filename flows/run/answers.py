@@ -30,10 +30,7 @@ class Shape:
 
     def read(self, answer: str) -> Any:
         """The answer's value. Raises ValueError that says what is wrong, for the repair turn."""
-        try:
-            value = json.loads(unfenced(answer))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"it is not JSON: {error}") from None
+        value = json_of(answer)
         errors = list(Draft202012Validator(self.schema).iter_errors(value))
         if errors:
             raise ValueError("; ".join(_problem(error) for error in errors[:5]))
@@ -73,6 +70,8 @@ def read_schema(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"--schema {path}: {error.strerror}") from None
     except ValueError as error:
         raise ConfigurationError(f"--schema {path} is not JSON: {error}") from None
+    except RecursionError:
+        raise ConfigurationError(f"--schema {path} is nested too deeply") from None
     if not isinstance(schema, dict):
         raise ConfigurationError(f"--schema {path} must hold a JSON object")
     shape_of(schema)
@@ -87,6 +86,16 @@ def _problem(error: ValidationError) -> str:
     return (
         text if len(text) <= _LONGEST_PROBLEM else f"{text[:60]} … {text[60 - _LONGEST_PROBLEM :]}"
     )
+
+
+def json_of(answer: str) -> Any:
+    """The JSON of a reply, in a Markdown fence or not. Raises ValueError: what is wrong with it."""
+    try:
+        return json.loads(unfenced(answer))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("it is not JSON that can be read: it is nested too deeply") from None
 
 
 def unfenced(answer: str) -> str:

@@ -9,10 +9,8 @@ from types import TracebackType
 from typing_extensions import Self
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.machine.files import ERRORS, whole_file
 from prefect_governor.flows.report.model import ItemReport
-
-# Half a character, which a model's JSON may hold, is written as the escape that JSON has for it.
-_ERRORS = "backslashreplace"
 
 
 class OutFile:
@@ -29,7 +27,7 @@ class OutFile:
             raise ConfigurationError(f"{path} is no plain file: choose another one with --out")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("w", encoding="utf-8", errors=_ERRORS)
+            self._file = path.open("w", encoding="utf-8", errors=ERRORS)
         except OSError as error:
             raise ConfigurationError(
                 f"cannot write {path}: {error.strerror}; choose another file with --out"
@@ -54,14 +52,8 @@ class OutFile:
 
     def finish(self, items: Sequence[ItemReport]) -> None:
         """All items, in input order, in one step: a reader sees the old file or the new one."""
-        # A link goes on leading to the file.
-        target = self.path.resolve()
-        whole = target.with_name(f".{target.name}.whole")
-        with whole.open("w", encoding="utf-8", errors=_ERRORS) as file:
+        with whole_file(self.path) as file:
             file.writelines(_line(item) for item in items)
-            file.flush()
-            os.fsync(file.fileno())
-        whole.replace(target)
 
 
 def _line(item: ItemReport) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.machine.home import state_folder
 
 LAST = "last"
@@ -39,7 +40,7 @@ class PastRun:
             "command": self.command,
             "parameters": dict(self.parameters),
         }
-        (folder / _FILE).write_text(json.dumps(data, default=str), encoding="utf-8")
+        write_whole(folder / _FILE, json.dumps(data, default=str))
 
     def gone_on_with(
         self, parameters: Mapping[str, Any], given: Collection[str], *, say: Callable[[str], None]
@@ -55,13 +56,20 @@ class PastRun:
         return merged
 
 
-def find_run(run: str, *, command: str) -> PastRun:
-    """A run by its id, the beginning of it, or "last".
+def find_run(run: str, *, command: str, say: Callable[[str], None] | None = None) -> PastRun:
+    """A run by its id, the beginning of it, or "last". One whose record cannot be read is passed
+    over; `say` is told of each.
 
     Raises ConfigurationError where there is none, several, or one of another command.
     """
     files = sorted(_folder().glob(f"*/{_FILE}"), key=lambda path: path.stat().st_mtime_ns)
-    found = [_read(path) for path in files]
+    found: list[PastRun] = []
+    for path in files:
+        try:
+            found.append(_read(path))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            if say is not None:
+                say(f"passed over a run that cannot be read: {path} ({type(error).__name__})")
     if run == LAST:
         of_command = [each for each in found if each.command == command]
         if not of_command:
@@ -112,4 +120,8 @@ def _folder() -> Path:
 
 def _read(path: Path) -> PastRun:
     data = json.loads(path.read_text(encoding="utf-8"))
-    return PastRun(data["run_id"], data["kept_as"], data["command"], data["parameters"])
+    if not isinstance(data["parameters"], dict):
+        raise TypeError("its parameters are no object")
+    return PastRun(
+        str(data["run_id"]), str(data["kept_as"]), str(data["command"]), data["parameters"]
+    )

@@ -11,6 +11,7 @@ from prefect.logging import get_logger
 from typing_extensions import Self
 
 from prefect_governor.blocks.figures.figures import budget_figures, limit_figures
+from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.flows.report.picture import as_svg
 from prefect_governor.flows.report.progress import ApiWriter, Progress, RunProgress
@@ -101,9 +102,7 @@ class Watch:
         path = folder / "picture.svg"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path.write_text(
-                as_svg(self._samples.kept, title=title, budget=self._budget), encoding="utf-8"
-            )
+            write_whole(path, as_svg(self._samples.kept, title=title, budget=self._budget))
         except OSError as error:
             _logger.warning("the picture of the run cannot be written: %s", error)
             return None

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.machine.files import write_whole
 
 HOST = "127.0.0.1"
 USUAL_PORT = 4200
@@ -199,9 +200,7 @@ class BackgroundServer:
             return int(probe.getsockname()[1])
 
     def _write_record(self, port: int, *, pid: int | None) -> None:
-        written = self.record.with_suffix(".new")
-        written.write_text(json.dumps({"pid": pid, "port": port}))
-        written.replace(self.record)
+        write_whole(self.record, json.dumps({"pid": pid, "port": port}))
 
     def _recorded(self) -> tuple[int | None, int] | None:
         """(process id, port) as last recorded, the first None for the moment of the start.

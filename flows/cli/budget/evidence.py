@@ -93,7 +93,7 @@ def _objects(text: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
             continue
         try:
             found = json.loads(line, parse_float=Decimal)
-        except ValueError:
+        except (ValueError, RecursionError):
             yield number, "it is not JSON"
             continue
         yield number, _flat(found) if isinstance(found, dict) else "it is not an object"

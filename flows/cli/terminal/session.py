@@ -10,6 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
+from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.money.usd import show_usd, to_nano
 from prefect_governor.flows.cli.terminal.terminal import ProgressLine, print_report, say
 from prefect_governor.flows.run.resuming import PastRun, find_run, held
@@ -53,7 +54,7 @@ def run_command(
     from prefect_governor.blocks.models.choice import BLOCK
     from prefect_governor.blocks.prices.prices import OFFLINE
 
-    past = None if told.resume is None else find_run(told.resume, command=command)
+    past = None if told.resume is None else find_run(told.resume, command=command, say=say)
     if past is not None:
         parameters = past.gone_on_with(parameters, told.given, say=say)
     by_block = parameters["model"].startswith(BLOCK)
@@ -118,7 +119,7 @@ def run_flow(
                 stack.enter_context(held(run_id))
             PastRun(run_id, kept_as or run_id, command, parameters).save()
             if out is not None:
-                out.with_name(f"{out.name}.run").write_text(f"{run_id}\n", encoding="utf-8")
+                write_whole(out.with_name(f"{out.name}.run"), f"{run_id}\n")
             say(f"run: {run_id}")
             say(f"page: {run_url(ui_url, run_id)}")
 

@@ -9,7 +9,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import parse_usd
@@ -20,6 +28,18 @@ Effort = Literal["fact", "comparison", "investigation"]
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # The most tasks that one plan may hold.
 MOST_TASKS = 10_000
+
+
+def _several(value: Any) -> Any:
+    """One name stands for a list of it; a field that is left empty for none."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else value
+
+
+# Text that says something, and a list of such.
+Named = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Names = Annotated[tuple[Named, ...], BeforeValidator(_several)]
 
 
 class PlanTask(BaseModel):
@@ -42,13 +62,13 @@ class PlanTask(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
-    objective: Annotated[str, Field(min_length=1)]
+    objective: Named
     output: str | None = None
-    sources: tuple[str, ...] = ()
+    sources: Names = ()
     boundaries: str | None = None
-    depends_on: tuple[str, ...] = ()
-    allow_partial: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
+    depends_on: Names = ()
+    allow_partial: Names = ()
+    writes: Names = ()
     effort: Effort = "fact"
     max_usd: Annotated[Decimal, Field(gt=0)] | None = None
 
@@ -116,8 +136,11 @@ def load_plan(path: Path) -> Plan:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"the plan {path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
+        # An impossible date, and text that is not UTF-8, are ValueErrors.
         raise ConfigurationError(f"the plan {path} is not YAML: {error}") from None
+    except RecursionError:
+        raise ConfigurationError(f"the plan {path} is not YAML: it is nested too deeply") from None
     try:
         return check_plan(data)
     except ConfigurationError as error:

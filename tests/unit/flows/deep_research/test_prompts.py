@@ -13,12 +13,12 @@ from prefect_governor.flows.deep_research.offline import excerpt_messages, plan_
 from prefect_governor.flows.deep_research.plan.plan import PlanTask, check_plan
 from prefect_governor.flows.deep_research.prompts import (
     agent_messages,
-    json_of,
     plan_messages,
     synthesis_messages,
 )
 from prefect_governor.flows.deep_research.request import make_inquiry
 from prefect_governor.flows.deep_research.worth import check_worth, expected_multiple
+from prefect_governor.flows.run.answers import json_of
 
 TASK = PlanTask(id="b", objective="find the river", depends_on=("a",))
 

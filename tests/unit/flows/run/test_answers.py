@@ -94,3 +94,18 @@ def test_schema_file_that_holds_no_schema_is_refused_by_name(tmp_path: Path, tex
 def test_schema_file_that_is_missing_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"none\.json.*No such file"):
         read_schema(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])
+def test_an_answer_without_a_bottom_is_what_is_wrong_with_it_and_no_crash(text: str) -> None:
+    shape = shape_of({"type": "object"})
+    assert shape is not None
+    with pytest.raises(ValueError, match="nested too deeply"):
+        shape.read(text)
+
+
+def test_a_schema_without_a_bottom_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "schema.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(ConfigurationError, match="nested too deeply"):
+        read_schema(path)

@@ -82,3 +82,34 @@ def test_two_processes_do_not_both_go_on_with_a_run() -> None:
     with held("aa11"):
         assert "another process (pid " in another()
     assert another() == "held"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"run_id": "bb"}', '{"run_id": 1, "parameters": []}', "[" * 100_000]
+)
+def test_a_record_that_cannot_be_read_is_named_and_passed_over(text: str, tmp_path: Path) -> None:
+    past("aa11", ask="one")
+    broken = tmp_path / "governor" / "runs" / "bb22" / "run.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text(text)
+    said: list[str] = []
+    assert find_run("last", command="fan-out", say=said.append).run_id == "aa11"
+    (line,) = said
+    assert str(broken) in line
+
+
+def test_a_record_is_there_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past("aa11", ask="one")
+    kept = tmp_path / "governor" / "runs" / "aa11" / "run.json"
+    before = kept.read_text()
+
+    def fails(_: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.fsync", fails)
+    with pytest.raises(OSError, match="no space"):
+        past("aa11", ask="two")
+    assert kept.read_text() == before
+    assert [each.name for each in kept.parent.iterdir()] == ["run.json"]

@@ -120,3 +120,42 @@ def test_a_long_chain_costs_no_more_than_its_length() -> None:
         {"tasks": [row("t0")] + [row(f"t{at}", f"t{at - 1}") for at in range(1, 5_000)]}
     ).tasks
     assert critical_path(tasks, {each.id: 1.0 for each in tasks}) == 5_000
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("tasks:\n  - {id: a, objective: b, max_usd: 2026-02-31}\n", "day is out of range"),
+        ("[" * 100_000, "nested too deeply"),
+        ("tasks: [\n", "not YAML"),
+        (b"tasks: \xff\xfe\n", "not YAML"),
+    ],
+    ids=["an impossible date", "brackets without a bottom", "an open bracket", "no UTF-8"],
+)
+def test_text_that_is_no_plan_is_one_line_that_says_why(
+    text: str | bytes, why: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigurationError, match=why):
+        load_plan(path)
+
+
+def test_fields_that_are_left_empty_are_as_if_they_were_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(
+        "tasks:\n"
+        "  - id: a\n    objective: find a\n    depends_on:\n    sources:\n    writes:\n"
+        "  - id: b\n    objective: find b\n    depends_on: a\n    writes: report.md\n"
+    )
+    first, second = load_plan(path).tasks
+    assert (first.depends_on, first.sources, first.writes) == ((), (), ())
+    assert (second.depends_on, second.writes) == (("a",), ("report.md",))
+
+
+@pytest.mark.parametrize(
+    "field", [{"objective": " \n"}, {"writes": [""]}, {"depends_on": [" "]}, {"sources": [""]}]
+)
+def test_names_and_objectives_that_say_nothing_are_refused(field: dict[str, object]) -> None:
+    (name,) = field
+    assert f"task 'a': {name}" in refusal({**row("a"), **field})
