@@ -57,10 +57,7 @@ async def _find(study: Study, task: PlanTask, inputs: Mapping[str, Finding]) -> 
     else:
         answer = await _by_agent(study, task, inputs, evidence, notes)
     checked = check_citations(answer, evidence)
-    if checked.removed:
-        notes.append(
-            "citations of what was never retrieved were removed: " + ", ".join(checked.removed[:5])
-        )
+    notes += checked.notes
     study.notes[task.id] = notes
     return Finding(task.id, checked.text, evidence.to_json(), tuple(notes))
 

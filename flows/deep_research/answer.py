@@ -62,6 +62,9 @@ def answer_of(
             "citations of what was never retrieved were removed from the answer: "
             + ", ".join(result["removed"][:5])
         )
+    # An earlier release kept none.
+    if narrowed := result.get("narrowed"):
+        notes.append("citations were narrowed to what was retrieved: " + ", ".join(narrowed[:5]))
     text = _with_missing(result["answer"], tasks, missing)
     return Answer(text, tuple(result["citations"]), tuple(notes))
 

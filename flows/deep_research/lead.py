@@ -86,7 +86,8 @@ async def lead_round(
 async def synthesis(
     tasks: list[dict[str, Any]], findings: dict[str, str], missing: dict[str, str]
 ) -> dict[str, Any]:
-    """The answer, written from the findings: {"answer", "citations", "removed"}.
+    """The answer, written from the findings: {"answer", "citations", "removed",
+    "narrowed"}.
 
     `findings` are records by task, `missing` the reasons of the tasks without one.
     """
@@ -122,6 +123,7 @@ def checked_answer(text: str, findings: Sequence[Finding]) -> dict[str, Any]:
         "answer": checked.text,
         "citations": [str(each) for each in checked.kept],
         "removed": list(checked.removed),
+        "narrowed": list(checked.narrowed),
     }
 
 

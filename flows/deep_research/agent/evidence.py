@@ -1,36 +1,36 @@
-"""What an agent really retrieved, and the citations in an answer that stand on it. Pure.
-
-A citation is written `[source:12-18]`, or `[source:12]` for one line.
-"""
+"""What an agent really retrieved, and the citations in an answer that stand on it. Pure."""
 
 import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-_CITATION = re.compile(r"\[((?=[^\[\]\n]*[^\W\d_])[^\[\]\n]+?):(\d{1,9})(?:\s*[-–]\s*(\d{1,9}))?\]")  # noqa: RUF001
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Citation:
-    """Lines `first` to `last` (from 1, both included) of a source."""
-
-    source: str
-    first: int
-    last: int
-
-    def __str__(self) -> str:
-        lines = f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
-        return f"[{self.source}:{lines}]"
+from prefect_governor.flows.deep_research.agent.citations import Citation, cited_in
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A text with the citations that hold, and those that were taken out of it."""
+    """A text with the citations that hold, those that were taken out of it, as they were written,
+    and those that were narrowed to the lines that were shown."""
 
     text: str
     kept: tuple[Citation, ...]
     removed: tuple[str, ...]
+    narrowed: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to it, in people's words; nothing where all held."""
+        notes = []
+        if self.removed:
+            notes.append(
+                "citations of what was never retrieved were removed: " + ", ".join(self.removed[:5])
+            )
+        if self.narrowed:
+            notes.append(
+                "citations were narrowed to what was retrieved: " + ", ".join(self.narrowed[:5])
+            )
+        return tuple(notes)
 
 
 @dataclass
@@ -67,6 +67,19 @@ class Evidence:
             for first, last in self._ranges.get(citation.source, ())
         )
 
+    def within(self, citation: Citation) -> list[Citation]:
+        """What of a citation was shown: itself, parts of it, or nothing."""
+        return [
+            Citation(citation.source, max(first, citation.first), min(last, citation.last))
+            for first, last in self._ranges.get(citation.source, ())
+            if first <= citation.last and citation.first <= last and citation.first <= citation.last
+        ]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All of which anything was shown."""
+        return tuple(self._ranges)
+
     def to_json(self) -> dict[str, list[list[int]]]:
         """By source, in its order: lists of [first, last]."""
         return {
@@ -83,33 +96,39 @@ class Evidence:
         return found
 
 
-def citations_in(text: str) -> list[Citation]:
-    """Each once, in the order in which they stand."""
-    found = (
-        Citation(match[1].strip(), int(match[2]), int(match[3] or match[2]))
-        for match in _CITATION.finditer(text)
-    )
-    return list(dict.fromkeys(found))
+def citations_in(text: str, known: Collection[str] = ()) -> list[Citation]:
+    """Each once, in the order in which they stand. `known` as `cited_in` has it."""
+    return list(dict.fromkeys(each for place in cited_in(text, known) for each in place.citations))
 
 
 def check_citations(text: str, evidence: Evidence) -> Checked:
-    """Take out of a text each citation that matches nothing that was retrieved."""
+    """Take out of a text each citation that matches nothing that was retrieved, and narrow those
+    that reach beyond what was. What is left is written as it was asked for."""
     kept: dict[Citation, None] = {}
     removed: dict[str, None] = {}
-
-    def judged(match: "re.Match[str]") -> str:
-        citation = Citation(match[1].strip(), int(match[2]), int(match[3] or match[2]))
-        if evidence.holds(citation):
-            kept[citation] = None
-            return str(citation)
-        removed[match[0]] = None
-        return ""
-
-    checked = _CITATION.sub(judged, text)
-    # What a removed one leaves behind: a blank before a mark, two blanks.
-    checked = re.sub(r"[ \t]+([.,;:!?])", r"\1", checked) if removed else checked
-    checked = re.sub(r"(?<=\S)[ \t]{2,}(?=\S)", " ", checked) if removed else checked
-    return Checked(checked, tuple(kept), tuple(removed))
+    narrowed: dict[str, None] = {}
+    parts: list[str] = []
+    at = 0
+    for place in cited_in(text, evidence.sources):
+        held: dict[Citation, None] = {}
+        for citation in place.citations:
+            shown = evidence.within(citation)
+            held.update(dict.fromkeys(shown))
+            if not shown:
+                removed[str(citation) if len(place.citations) > 1 else place.written] = None
+            elif shown != [citation]:
+                narrowed[f"{citation} to {' '.join(str(each) for each in shown)}"] = None
+        if not place.citations:
+            removed[place.written] = None
+        kept.update(held)
+        parts += [text[at : place.start], " ".join(str(each) for each in held)]
+        at = place.end
+    checked = "".join([*parts, text[at:]])
+    if removed:
+        # What a removed one leaves behind: a blank before a mark, two blanks.
+        checked = re.sub(r"[ \t]+([.,;:!?])", r"\1", checked)
+        checked = re.sub(r"(?<=\S)[ \t]{2,}(?=\S)", " ", checked)
+    return Checked(checked, tuple(kept), tuple(removed), tuple(narrowed))
 
 
 def merged(evidences: Iterable[Evidence]) -> Evidence:

@@ -16,6 +16,12 @@ Ask = Callable[[Sequence[Message], Sequence[Mapping[str, Any]], bool], Awaitable
 _ANSWER_NOW = (
     "You have used up your {what}. Answer now, from what you have found, and say what is missing."
 )
+_IN_WORDS = (
+    "No tool can be called any more. Write your answer now, in words, from what stands above, and"
+    " say what is missing."
+)
+# What a tool may take at least, in seconds, however late it is.
+_LEAST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,9 @@ async def run_agent(
     they were asked for, so that the next request does not depend on which came first. Once a bound
     is met the model is asked to answer without tools, once.
 
+    A tool that runs beyond the agent's time is left, and its call says so. A model that calls tools
+    although it was told to answer is asked once more, with no tools at all.
+
     Raises ItemFailed where it answers with nothing; whatever `ask` raises.
     """
     said = list(messages)
@@ -78,7 +87,8 @@ async def run_agent(
     must_answer = not schemas
     began = clock()
     while True:
-        met = _met(bounds, trace, clock() - began)
+        spent = clock() - began
+        met = _met(bounds, trace, spent)
         if met is not None and not must_answer and trace.turns:
             trace.stopped_by = met
             said.append({"role": "user", "content": _ANSWER_NOW.format(what=met)})
@@ -86,14 +96,22 @@ async def run_agent(
         turn = await ask(said, schemas, must_answer)
         trace.turns += 1
         trace.tokens += turn.tokens
-        if not turn.calls or must_answer:
-            if not turn.text.strip():
-                raise ItemFailed("the agent answered with nothing")
+        if turn.text.strip() and (not turn.calls or must_answer):
             return turn.text
+        if not turn.calls or not schemas:
+            raise ItemFailed("the agent answered with nothing")
+        if must_answer:
+            said.append({"role": "user", "content": _IN_WORDS})
+            schemas = []
+            continue
         said.append(_asked(turn))
         left = bounds.tool_calls - trace.tool_calls
+        seconds = max(_LEAST_SECONDS, bounds.seconds - spent)
         said += await asyncio.gather(
-            *(_result(tools, trace, call, spare=at < left) for at, call in enumerate(turn.calls))
+            *(
+                _result(tools, trace, call, spare=at < left, seconds=seconds)
+                for at, call in enumerate(turn.calls)
+            )
         )
 
 
@@ -119,7 +137,12 @@ def _asked(turn: Turn) -> Message:
 
 
 async def _result(
-    tools: Mapping[str, Tool], trace: Trace, call: tuple[str, str, str], *, spare: bool
+    tools: Mapping[str, Tool],
+    trace: Trace,
+    call: tuple[str, str, str],
+    *,
+    spare: bool,
+    seconds: float,
 ) -> Message:
     call_id, name, arguments = call
     tool = tools.get(name)
@@ -130,5 +153,18 @@ async def _result(
     else:
         trace.tool_calls += 1
         trace.tools[name] = trace.tools.get(name, 0) + 1
-        content = await tool.call(arguments)
+        content = await _within(seconds, tool, arguments)
     return {"role": "tool", "tool_call_id": call_id, "content": content}
+
+
+async def _within(seconds: float, tool: Tool, arguments: str) -> str:
+    """What a tool says in time. One that does not end is told to, and not waited for."""
+    called = asyncio.ensure_future(tool.call(arguments))
+    try:
+        await asyncio.wait({called}, timeout=seconds)
+    finally:
+        if not called.done():
+            called.cancel()
+    if called.cancelled() or not called.done():
+        return f"error: {tool.name} was still at it after {seconds:,.0f} s, and was left"
+    return called.result()

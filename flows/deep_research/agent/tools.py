@@ -4,8 +4,11 @@ import asyncio
 import functools
 import inspect
 import json
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any, get_type_hints
 
@@ -88,10 +91,24 @@ class Tool:
 
 
 async def _called(function: Callable[..., Any], *args: Any, **values: Any) -> Any:
-    """What a function gives; one that is not async works in a thread."""
+    """What a function gives; one that is not async works in a thread of its own, which nobody waits
+    for once it is left: it may hang for ever."""
     if inspect.iscoroutinefunction(function):
         return await function(*args, **values)
-    return await asyncio.to_thread(function, *args, **values)
+    done: Future[Any] = Future()
+    done.set_running_or_notify_cancel()
+    context = copy_context()
+
+    def work() -> None:
+        try:
+            result = context.run(function, *args, **values)
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(result)
+
+    threading.Thread(target=work, name="tool", daemon=True).start()
+    return await asyncio.shield(asyncio.wrap_future(done))
 
 
 def tool_of(function: Callable[..., Any], *, limit: str | None = None) -> Tool:

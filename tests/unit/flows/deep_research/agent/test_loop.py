@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError, ItemFailed, OverBudget
+from prefect_governor.flows.deep_research.agent import loop
+from prefect_governor.flows.deep_research.agent.citations import Citation
 from prefect_governor.flows.deep_research.agent.corpus import Corpus
-from prefect_governor.flows.deep_research.agent.evidence import Citation, Evidence
+from prefect_governor.flows.deep_research.agent.evidence import Evidence
 from prefect_governor.flows.deep_research.agent.loop import Bounds, Trace, Turn, run_agent
 from prefect_governor.flows.deep_research.agent.tools import (
     MOST_CHARACTERS,
@@ -35,6 +38,7 @@ class Script:
     def __init__(self, *turns: Turn) -> None:
         self.turns = list(turns)
         self.asked: list[tuple[list[dict[str, Any]], bool]] = []
+        self.tools: list[int] = []
 
     async def __call__(
         self,
@@ -43,6 +47,7 @@ class Script:
         must_answer: bool,
     ) -> Turn:
         self.asked.append((list(messages), must_answer))
+        self.tools.append(len(tools))
         return self.turns.pop(0) if len(self.turns) > 1 else self.turns[0]
 
 
@@ -202,3 +207,47 @@ async def test_what_the_corpus_tools_show_is_evidence_and_nothing_else_is(corpus
     assert not evidence.holds(Citation("docs/cats.md", 1, 1))
     await tools["search_corpus"].call('{"query": "depot port"}')
     assert evidence.holds(Citation("docs/ports.md", 3, 3))
+
+
+def hangs() -> str:
+    """Never ends, and hears nothing."""
+    threading.Event().wait()
+    return ""
+
+
+async def waits() -> str:
+    """Never ends by itself."""
+    await asyncio.Event().wait()
+    return ""
+
+
+@pytest.mark.parametrize("tool", [hangs, waits])
+async def test_a_tool_that_hangs_is_left_when_the_agents_time_is_over(
+    tool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_LEAST_SECONDS", 0.05)
+    script = Script(calls((tool.__name__, {}), ("double", {"number": 4})), Turn("done"))
+    answer = await run_agent(
+        QUESTION, tools_of([tool, double]), script, bounds=Bounds(seconds=0.05)
+    )
+    assert answer == "done"
+    told, doubled = (each["content"] for each in script.asked[1][0] if each["role"] == "tool")
+    assert told.startswith(f"error: {tool.__name__} was still at it") and doubled == "8"
+
+
+async def test_a_model_that_calls_tools_whatever_it_is_told_is_brought_to_an_answer() -> None:
+    deaf = calls(("double", {"number": 1}))
+    script = Script(deaf, deaf, Turn("what I have"))
+    assert await run_agent(QUESTION, tools_of([double]), script, bounds=Bounds(turns=2)) == (
+        "what I have"
+    )
+    assert script.tools == [1, 1, 0]
+    messages, must_answer = script.asked[-1]
+    assert must_answer and "No tool can be called" in messages[-1]["content"]
+
+
+async def test_a_model_that_never_answers_fails_its_item_and_ends() -> None:
+    script = Script(calls(("double", {"number": 1})))
+    with pytest.raises(ItemFailed, match="answered with nothing"):
+        await run_agent(QUESTION, tools_of([double]), script, bounds=Bounds(turns=2))
+    assert len(script.asked) == 3
