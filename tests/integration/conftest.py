@@ -1,7 +1,9 @@
 """One real Prefect server for all tests of a folder, and what they need to run a fan-out."""
 
+import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import uuid
@@ -11,9 +13,11 @@ from pathlib import Path
 import prefect.context
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.events.worker import EventsWorker
 from prefect.logging.configuration import setup_logging
 
-from prefect_governor.flows.server.background import ServerInfo
+from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.flows.server.background import BackgroundServer, ServerInfo
 from tests.postgres import PostgresServer, shared_server
 from tests.provider.process import ProviderProcess
 
@@ -38,16 +42,36 @@ def server() -> Iterator[ServerInfo]:
     # What writes to SQLite beside the flows has them answered 503 and wait for seconds.
     os.environ["PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED"] = "false"
     os.environ["PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED"] = "false"
+    _forget_events_client()
+    _keep_to_a_port_of_its_own()
     info = ensure_server()
     use_server(info)
     # The first flow does so, which would take `caplog`'s handler away from a test under way.
     setup_logging()
     yield info
     stop_all()
+    _forget_events_client()
     stop_server()
     # Other tests are of a machine without a server.
     os.environ.pop("PREFECT_API_URL", None)
     vars(prefect.context)["GLOBAL_SETTINGS_CONTEXT"] = prefect.context.root_settings_context()
+
+
+def _keep_to_a_port_of_its_own() -> None:
+    """Not the usual one, which another worker's server takes while this one is restarted: it would
+    be told of runs that it does not know."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    record = BackgroundServer(state_folder()).record
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps({"pid": None, "port": port}))
+
+
+def _forget_events_client() -> None:
+    """Prefect keeps one for the life of a process, at the server that it first spoke to. Another
+    that has the same port by now would be told of runs that it does not know, again and again."""
+    EventsWorker.drain_all(timeout=5, at_exit=False)
 
 
 @pytest.fixture(scope="session")
