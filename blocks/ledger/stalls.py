@@ -69,8 +69,8 @@ class Stalls:
         self._strands.pop(call_id, None)
 
     def seconds(self, queue: Queue) -> float | None:
-        """In how many seconds it is time to look; None where nobody can be stalled."""
-        return self._every / 1e9 if len(queue) and self._suspicious() else None
+        """In how many seconds it is time to look; None where nobody waits, or nobody holds."""
+        return self._every / 1e9 if len(queue) and self._strands else None
 
     def find(self, queue: Queue, batch: Batch) -> list[tuple[Waiter, CallRefused]]:
         """Whom to refuse now; those that block a loop for a task are told by `strands`."""
@@ -84,7 +84,7 @@ class Stalls:
         known = strands.look()
         waiters: dict[Hashable, Waiter] = {each.future: each for each in queue.waiters()}
         asked: dict[Hashable, dict[str, int]] = {}
-        capacity: dict[str, int] = {}
+        capacity = _caps(batch, {key for each in waiters.values() for key in each.demand.limits})
         for waiter in waiters.values():
             asked[waiter.future] = _asked(batch, waiter.demand, capacity)
         holds = _holds(batch, dict(self._strands))
@@ -189,16 +189,19 @@ def _refused(waiters: list[Waiter], text: str) -> list[tuple[Waiter, CallRefused
     ]
 
 
+def _caps(batch: Batch, limits: set[str]) -> dict[str, int]:
+    """How many may be in flight under each limit that has a cap; each read once."""
+    gates = ((key, batch.rows.gate(key)) for key in sorted(limits))
+    return {
+        f"gate:{key}": gate.cap for key, gate in gates if gate is not None and gate.cap is not None
+    }
+
+
 def _asked(batch: Batch, demand: Demand, capacity: dict[str, int]) -> dict[str, int]:
-    """What a call asks for, and in `capacity` how much there is of it, whoever of this process
-    holds it now. Money that was set aside is left out: it comes free for nobody else."""
+    """What a call asks for. How much there is of its money, whoever of this process holds it now,
+    is added to `capacity`. Money that was set aside is left out: it comes free for nobody else."""
     bound = demand.fitted or demand.bound
-    amounts = {}
-    for key in demand.limits:
-        gate = batch.rows.gate(key)
-        if gate is not None and gate.cap is not None:
-            capacity[f"gate:{key}"] = gate.cap
-            amounts[f"gate:{key}"] = 1
+    amounts = {f"gate:{key}": 1 for key in demand.limits if f"gate:{key}" in capacity}
     if demand.accounts and is_allocation(demand.accounts[0]):
         return amounts
     for key in demand.accounts:

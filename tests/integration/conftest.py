@@ -43,7 +43,7 @@ def server() -> Iterator[ServerInfo]:
     os.environ["PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED"] = "false"
     os.environ["PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED"] = "false"
     _forget_events_client()
-    _keep_to_a_port_of_its_own()
+    keep_to_a_port_of_its_own(BackgroundServer(state_folder()))
     info = ensure_server()
     use_server(info)
     # The first flow does so, which would take `caplog`'s handler away from a test under way.
@@ -57,15 +57,14 @@ def server() -> Iterator[ServerInfo]:
     vars(prefect.context)["GLOBAL_SETTINGS_CONTEXT"] = prefect.context.root_settings_context()
 
 
-def _keep_to_a_port_of_its_own() -> None:
-    """Not the usual one, which another worker's server takes while this one is restarted: it would
-    be told of runs that it does not know."""
+def keep_to_a_port_of_its_own(server: BackgroundServer) -> None:
+    """Not the usual one, which another worker's server may take while this one is restarted: it
+    would be taken for this one, and told of runs that it does not know."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    record = BackgroundServer(state_folder()).record
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps({"pid": None, "port": port}))
+    server.record.parent.mkdir(parents=True, exist_ok=True)
+    server.record.write_text(json.dumps({"pid": None, "port": port}))
 
 
 def _forget_events_client() -> None:

@@ -1,8 +1,6 @@
 """Leases on a real server that is restarted, goes away and is edited."""
 
-import json
 import os
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from prefect_governor.blocks.leases.prefect_limits import PrefectLimits, impatie
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.flows.server.background import BackgroundServer, ServerInfo
 from prefect_governor.flows.server.server import use_server
+from tests.integration.conftest import keep_to_a_port_of_its_own
 from tests.talk import Talk
 
 STORAGE = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
@@ -92,11 +91,7 @@ tell(("ended", time.monotonic() - begun))
 def background(home: Path) -> Iterator[BackgroundServer]:
     """A server of the test's own, to be restarted; not started yet."""
     made = BackgroundServer(state_folder())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    # Not the usual port: whoever took it during the restart would be taken for the server.
-    made.record.write_text(json.dumps({"pid": None, "port": port}))
+    keep_to_a_port_of_its_own(made)
     yield made
     if running := made.running():
         made.end(running, 10)
