@@ -42,9 +42,14 @@ LONG = ("chaos", "recipes", "scale", "ui")
 LONG_SECONDS = 3600
 
 
+def _room(item: pytest.Item) -> str:
+    """The folder of `tests/` that it lies in."""
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long files first: one that begins last is waited for alone."""
-    items.sort(key=lambda item: item.path.parent.name != "integration")
+    items.sort(key=lambda item: _room(item) != "integration")
     for item in items:
         if any(item.get_closest_marker(name) for name in LONG):
             item.add_marker(pytest.mark.timeout(LONG_SECONDS))

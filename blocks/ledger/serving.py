@@ -137,7 +137,7 @@ def _decide(
         batch.page.unknown(waiter.demand.call_id)
     try:
         if turns is not None and not waiter.demand.observe:
-            kept = _beside(kept, turns.left_to_others(waiter, batch.page))
+            kept = _beside(kept, turns.left_to_others(waiter, batch.page, kept))
         return batch.admit(waiter.demand, tell=tell, kept=kept)
     except GovernorError as error:
         served.refusals.append((waiter, error))
@@ -150,16 +150,7 @@ def _beside(one: Mapping[str, Share], other: Mapping[str, Share]) -> Mapping[str
         return one or other
     both = dict(one)
     for resource, share in other.items():
-        known = both.get(resource)
-        if known is None:
-            both[resource] = share
-            continue
-        both[resource] = Share(
-            known.calls + share.calls,
-            known.nano + share.nano,
-            known.input_tokens + share.input_tokens,
-            known.output_tokens + share.output_tokens,
-        )
+        both[resource] = both.get(resource, Share()).plus(share)
     return both
 
 

@@ -28,6 +28,15 @@ class Share:
     def tokens(self) -> int:
         return self.input_tokens + self.output_tokens
 
+    def plus(self, other: "Share") -> "Share":
+        """Both together."""
+        return Share(
+            self.calls + other.calls,
+            self.nano + other.nano,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+        )
+
     def beside(self, bound: Bound) -> Bound:
         """A bound and all that is left to others, together."""
         return Bound(

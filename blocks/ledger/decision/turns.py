@@ -57,8 +57,11 @@ class Turns:
         for key in demand.limits:
             self._held[key] = self._held.get(key, 0) + 1
 
-    def left_to_others(self, waiter: Waiter, page: Page) -> Mapping[str, Share]:
-        """What a call must leave of what it needs to calls of other processes.
+    def left_to_others(
+        self, waiter: Waiter, page: Page, kept: Mapping[str, Share] = {}
+    ) -> Mapping[str, Share]:
+        """What a call must leave of what it needs to calls of other processes. `kept` is what it
+        leaves to those that were asked before it here.
 
         Raises LedgerUnavailable for a budget or limit that the ledger does not know.
         """
@@ -71,8 +74,13 @@ class Turns:
             kind, _, key = need.partition(":")
             share = Share()
             for head in before:
-                # What it cannot take now, others may: until it has been passed for long enough.
-                if head.aged or _fits(head, kind, key, waiter.demand, page):
+                if head.aged:
+                    share.add(head.bound)
+            # What one cannot take now, beside what is kept for those that have been passed for long
+            # enough, others may.
+            aged = kept.get(need, Share()).plus(share)
+            for head in before:
+                if not head.aged and _fits(head, kind, key, waiter.demand, page, aged):
                     share.add(head.bound)
             if kind == "gate":
                 share.calls = sum(1 for head in before if not head.lacks)
@@ -201,8 +209,10 @@ def _precedes(head: Head, waiter: Waiter, need: str) -> bool:
     return head.since < waiter.first_at - slack
 
 
-def _fits(head: Head, kind: str, key: str, demand: Demand, page: Page) -> bool:
-    """Whether another process's first call would get what it needs of a thing now."""
+def _fits(head: Head, kind: str, key: str, demand: Demand, page: Page, kept: Share) -> bool:
+    """Whether another process's first call would get what it needs of a thing now, beside what is
+    kept for those that go before it."""
     if kind == "gate":
-        return rate_wait(page.gate(key), head.bound, page.book.now) is None
-    return judge(page.purse_now(key, demand), head.bound, (0, 0)) is None
+        return rate_wait(page.gate(key), head.bound, page.book.now, kept) is None
+    purse = page.purse_now(key, demand)
+    return judge(purse, head.bound, (0, 0), (kept.nano, kept.tokens)) is None

@@ -110,7 +110,11 @@ def test_sync_tasks_start_in_order_and_never_more_than_max_threads() -> None:
 
     run()
     assert most[0] == 2
-    assert all(abs(x - place) <= 1 for place, x in enumerate(started))
+    # A thread may be held up between its start and its first line, while the other runs on: the
+    # one that it has may be missing before a later one, and no more.
+    for place in range(12):
+        before = started[: place + 1]
+        assert len(set(range(max(before))) - set(before)) <= 1, started
 
 
 def test_a_flow_that_does_not_wait_loses_nothing() -> None:
