@@ -9,7 +9,13 @@ from pydantic import SecretStr
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.models.completion import CHAT_MODES, TESTED_PROVIDERS
-from prefect_governor.blocks.prices.prices import OFFLINE, OFFLINE_PRICE, Price, load_price
+from prefect_governor.blocks.prices.prices import (
+    OFFLINE,
+    OFFLINE_PRICE,
+    Price,
+    load_price,
+    why_unpriced,
+)
 
 AUTO = "auto"
 BLOCK = "block:"
@@ -91,7 +97,7 @@ class ModelChoice:
                 )
             if price is None:
                 raise ConfigurationError(
-                    f"no price is known for {name}, so its cost cannot be held under a ceiling:"
+                    f"{why_unpriced(name)}; so its cost cannot be held under a ceiling:"
                     " give the price in a Model block (price) and name it with"
                     f" --model {BLOCK}NAME"
                 )

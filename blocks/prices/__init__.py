@@ -2,5 +2,6 @@
 local tokenizer.
 
 May import: money.
-Begin with: tariffs.py: the arithmetic; prices.py: where prices come from.
+Begin with: tariffs.py: the arithmetic; prices.py: where prices come from; charges.py: what each key
+of the list charges for.
 """

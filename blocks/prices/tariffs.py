@@ -1,7 +1,7 @@
 """What a call costs under a price: exact Decimals in USD a token, summed and rounded up once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from prefect_governor.blocks.money.usd import EXACT, round_up
@@ -98,7 +98,8 @@ class Tariff:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A model's price. `service` holds the tariffs of the service tiers that it names."""
+    """A model's price. `service` holds the tariffs of the service tiers that it names; `places`
+    what the price is multiplied by where a call is served, see `places`."""
 
     standard: Tariff
     service: Mapping[str, Tariff] = field(default_factory=dict)
@@ -107,6 +108,14 @@ class Price:
     context_tokens: int | None = None
     max_output_tokens: int | None = None
     mode: str | None = None
+    places: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def at(self, factor: Decimal) -> "Price":
+        """The price where a call costs so many times as much."""
+        if factor == 1:
+            return self
+        service = {name: tariff.times(factor) for name, tariff in self.service.items()}
+        return replace(self, standard=self.standard.times(factor), service=service, places={})
 
     @property
     def input(self) -> Decimal:

@@ -5,6 +5,8 @@ import httpx
 from prefect_governor.blocks.context.governing import Governing
 from prefect_governor.blocks.context.scope import Scope, attribution, current_scope
 from prefect_governor.blocks.errors import NotBounded, NotGoverned, NotPriced
+from prefect_governor.blocks.prices.places import provider_at
+from prefect_governor.blocks.prices.prices import why_unpriced
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import encoding_of
 from prefect_governor.blocks.records.calls import Bound, Demand
@@ -18,17 +20,6 @@ OUTSIDE = (
     "the call was made outside any governor, so it was not sent. Make it inside `with governor:` "
     "or a task under @governed or GovernedTaskRunner, or use the governor's own methods and clients"
 )
-# Whose prices a host bills, where nothing else says it: its models are named without a provider.
-PROVIDER_OF_HOST = {
-    "api.openai.com": "openai",
-    "api.anthropic.com": "anthropic",
-    "generativelanguage.googleapis.com": "gemini",
-    "openrouter.ai": "openrouter",
-    "api.groq.com": "groq",
-    "api.deepseek.com": "deepseek",
-    "api.mistral.ai": "mistral",
-    "api.together.xyz": "together_ai",
-}
 
 
 def planned(
@@ -48,12 +39,12 @@ def planned(
         raise NotBounded("a compressed request cannot be read, so it has no bound; send it plain")
     asked = dialect.open(body, path=request.url.path)
     host = request.url.host
-    provider = terms.provider or PROVIDER_OF_HOST.get(host) or dialect.provider
+    provider = terms.provider or provider_at(host) or dialect.provider
     model = asked.model if provider is None else f"{provider}/{asked.model}"
     price = governing.price_of(model, host=host)
     if price is None:
         raise NotPriced(
-            f"no price is known for {model!r}, so it was not called. Give one in the Model block "
+            f"{why_unpriced(model)}; so it was not called. Give one in the Model block "
             "(price: input_usd_per_million_tokens, output_usd_per_million_tokens), or use a model "
             "that LiteLLM prices by the token"
         )

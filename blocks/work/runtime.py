@@ -14,6 +14,7 @@ from prefect_governor.blocks.ledger.decision.queue import EXCLUSIVE_PREFIX
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.machine.clock import Instant, machine_now
+from prefect_governor.blocks.prices.places import factor_at
 from prefect_governor.blocks.prices.prices import Price, load_price
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Attribution
@@ -151,8 +152,10 @@ class Runtime:
         self.changed()
 
     def price_of(self, model: str, *, host: str) -> Price | None:
-        bare = model.split("/", 1)[-1]
-        return self.prices.get(model) or self.prices.get(bare) or load_price(model)
+        own = self.prices.get(model) or self.prices.get(model.split("/", 1)[-1])
+        # What a person says is meant for the place that they call.
+        listed = load_price(model) if own is None else None
+        return own if listed is None else listed.at(factor_at(listed.places, host))
 
     def learned(self, model: str) -> Learned | None:
         return self._learned.get(model, lambda: self.desk.store.read_learned(model))

@@ -11,7 +11,7 @@ from typing import Any
 
 import prefect_governor.blocks.wire.dialects.anthropic.rules as rules
 from prefect_governor.blocks.errors import NotBounded
-from prefect_governor.blocks.prices.prices import US
+from prefect_governor.blocks.prices.entries import US
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.wire.dialects.anthropic.replies import MessageStream, billed
 from prefect_governor.blocks.wire.requests.bodies import (

@@ -103,7 +103,7 @@ def test_key_in_a_block_is_enough_and_never_shown() -> None:
 
 def test_unknown_price_is_refused_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "k")
-    with pytest.raises(ConfigurationError, match="no price is known for openai/nobodys"):
+    with pytest.raises(ConfigurationError, match="no price is known for 'openai/nobodys'"):
         choose("openai/nobodys")
 
 

@@ -1,0 +1,110 @@
+"""Who serves a call, by its host, and what the price list adds to the price there.
+
+OpenAI adds to the price of some models at its regional hosts
+(developers.openai.com/api/docs/guides/your-data), Google at every endpoint of Vertex AI but the
+global one (cloud.google.com/vertex-ai/generative-ai/pricing). The list states the factors.
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from prefect_governor.blocks.prices.charges import amount
+
+# A place that has no factor of its own costs what the dearest one does.
+_OPENAI = re.compile(r"^([a-z]{2,})\.api\.openai\.com$")
+_VERTEX = re.compile(r"^([a-z0-9-]+-aiplatform|aiplatform\.[a-z0-9-]+\.rep)\.googleapis\.com$")
+_ADDED = {
+    "regional_processing_uplift_multiplier_eu": "openai/eu",
+    "regional_processing_uplift_multiplier_us": "openai/us",
+    "regional_endpoint_uplift_multiplier": "vertex",
+}
+
+# Whose prices a host bills, where nothing else says it: its models are named without a provider.
+# As LiteLLM knows them, see the test.
+_PROVIDERS = {
+    "ai-gateway.helicone.ai": "helicone",
+    "ai-gateway.vercel.sh": "vercel_ai_gateway",
+    "api-inference.modelscope.cn": "modelscope",
+    "api.anthropic.com": "anthropic",
+    "api.cerebras.ai": "cerebras",
+    "api.cognition.ai": "cognition",
+    "api.cortecs.ai": "cortecs",
+    "api.deepinfra.com": "deepinfra",
+    "api.deepseek.com": "deepseek",
+    "api.edenai.run": "edenai",
+    "api.endpoints.anyscale.com": "anyscale",
+    "api.fireworks.ai": "fireworks_ai",
+    "api.friendli.ai": "friendliai",
+    "api.getnadir.com": "nadir",
+    "api.groq.com": "groq",
+    "api.hyperbolic.xyz": "hyperbolic",
+    "api.inceptionlabs.ai": "inception",
+    "api.inference.wandb.ai": "wandb",
+    "api.lambda.ai": "lambda_ai",
+    "api.libertai.io": "libertai",
+    "api.meta.ai": "meta",
+    "api.mistral.ai": "mistral",
+    "api.moonshot.ai": "moonshot",
+    "api.openai.com": "openai",
+    "api.perplexity.ai": "perplexity",
+    "api.poe.com": "poe",
+    "api.prisminference.com": "prism",
+    "api.publicai.co": "publicai",
+    "api.reka.ai": "reka",
+    "api.sailresearch.com": "sail",
+    "api.sambanova.ai": "sambanova",
+    "api.scx.ai": "scx-ai",
+    "api.stima.tech": "apertis",
+    "api.studio.nebius.ai": "nebius",
+    "api.synthetic.new": "synthetic",
+    "api.together.ai": "together_ai",
+    "api.together.xyz": "together_ai",
+    "api.v0.dev": "v0",
+    "api.x.ai": "xai",
+    "app.empower.dev": "empower",
+    "codestral.mistral.ai": "codestral",
+    "dashscope-intl.aliyuncs.com": "dashscope",
+    "dashscope.aliyuncs.com": "dashscope",
+    "generativelanguage.googleapis.com": "gemini",
+    "gigachat.devices.sberbank.ru": "gigachat",
+    "integrate.api.nvidia.com": "nvidia_nim",
+    "llm.chutes.ai": "chutes",
+    "nano-gpt.com": "nano-gpt",
+    "openrouter.ai": "openrouter",
+    "pinstripes.io": "pinstripes",
+    "serverless.tensormesh.ai": "tensormesh",
+    # What Ollama serves itself is not free, as one's own machine is.
+    "ollama.com": "ollama.com",
+}
+
+
+def provider_at(host: str) -> str | None:
+    """The provider that bills what a host serves, by LiteLLM's name; None where it is not known."""
+    if _OPENAI.match(host) is not None:
+        return "openai"
+    return _PROVIDERS.get(host)
+
+
+def places_of(entry: Mapping[str, Any]) -> dict[str, Decimal]:
+    """The factors that an entry of the price list states, by place."""
+    found = {place: amount(entry[key]) for key, place in _ADDED.items() if key in entry}
+    return {place: factor for place, factor in found.items() if factor is not None}
+
+
+def factor_at(places: Mapping[str, Decimal], host: str) -> Decimal:
+    """What a price is multiplied by at a host: 1 where nothing is added."""
+    if not places:
+        return Decimal(1)
+    regional = _OPENAI.match(host)
+    if regional is not None:
+        own = places.get(f"openai/{regional[1]}")
+        return own if own is not None else max(_of(places, "openai/"), default=Decimal(1))
+    if _VERTEX.match(host) is not None:
+        return max(_of(places, "vertex"), default=Decimal(1))
+    return Decimal(1)
+
+
+def _of(places: Mapping[str, Decimal], start: str) -> list[Decimal]:
+    return [factor for place, factor in places.items() if place.startswith(start)]
