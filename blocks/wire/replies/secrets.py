@@ -7,15 +7,24 @@ pattern knows a key such as `abcDEF123`.
 
 import hashlib
 import json
+import re
+from urllib.parse import quote, quote_plus
 
 import httpx
 
 REDACTED = b"[redacted]"
 # A shorter value is a placeholder, and its letters may stand in any word.
-SHORTEST = 6
+SHORTEST = 8
+# So is one that is made of words: "lm-studio", "not-needed". No provider gives out such keys.
+_WORDS = re.compile(rb"[a-z]{1,16}([-_ ][a-z]{1,16}){0,3}")
 
 _HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
-_ERROR = b'"error"'
+_PARAMETERS = frozenset(
+    {"key", "api-key", "api_key", "apikey", "access_token", "token", "sig", "signature"}
+)
+# A reply of OpenAI's responses says `"error": null` where there is none. Within a text that a model
+# wrote the quotes are escaped.
+_ERROR = re.compile(rb'"error"\s*:\s*(?!null\b)')
 _REASON = "reason_phrase"
 
 
@@ -23,14 +32,20 @@ class Secrets:
     """What one request shows to prove who sends it."""
 
     def __init__(self, request: httpx.Request) -> None:
-        found: set[bytes] = set()
+        shown: list[bytes] = []
         for name, value in request.headers.raw:
             if name.lower() not in _HEADERS:
                 continue
             # "Bearer <key>": the scheme is no secret.
             secret = value.split(b" ", 1)[-1] if name.lower() == b"authorization" else value
-            secret = secret.strip()
-            if len(secret) >= SHORTEST:
+            shown.append(secret.strip())
+        for parameter, text in request.url.params.multi_items():
+            if parameter.lower() in _PARAMETERS:
+                shown.append(text.encode())
+        self._shown = sorted({each for each in shown if each}, key=len, reverse=True)
+        found: set[bytes] = set()
+        for secret in self._shown:
+            if len(secret) >= SHORTEST and not _WORDS.fullmatch(secret):
                 found |= {secret, *_escaped(secret)}
         # A secret that holds another goes first.
         self._secrets = sorted(found, key=len, reverse=True)
@@ -38,9 +53,7 @@ class Secrets:
     @property
     def fingerprint(self) -> str:
         """Tells keys apart and is none: eight digits of a hash, "" without a key."""
-        if not self._secrets:
-            return ""
-        return hashlib.sha256(self._secrets[0]).hexdigest()[:8]
+        return hashlib.sha256(self._shown[0]).hexdigest()[:8] if self._shown else ""
 
     def out_of(self, data: bytes) -> bytes:
         """`data` without them."""
@@ -51,9 +64,9 @@ class Secrets:
     def out_of_body(self, data: bytes, *, status: int) -> bytes:
         """A body, or an event of a stream, without them if it tells of an error.
 
-        Other replies stay as they are: "ollama" is a key that people set, and a word.
+        Other replies stay as they are: what a model wrote is not ours to change.
         """
-        return self.out_of(data) if status >= 400 or _ERROR in data else data
+        return self.out_of(data) if status >= 400 or _ERROR.search(data) else data
 
     def out_of_headers(self, response: httpx.Response) -> list[tuple[bytes, bytes]]:
         """An error's headers without them."""
@@ -70,6 +83,7 @@ class Secrets:
 
 
 def _escaped(secret: bytes) -> tuple[bytes, ...]:
-    """How JSON may write it."""
+    """How JSON or a URL may write it."""
     written = json.dumps(secret.decode("latin-1"))[1:-1].encode()
-    return written, written.replace(b"/", rb"\/")
+    in_urls = (quote(secret, safe=""), quote_plus(secret))
+    return written, written.replace(b"/", rb"\/"), *(each.encode() for each in in_urls)

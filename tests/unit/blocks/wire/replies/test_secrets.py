@@ -1,6 +1,7 @@
 """A provider that quotes the key of a request does not get it into anybody's errors."""
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -107,11 +108,42 @@ async def test_word_of_an_answer_that_is_also_the_key_stays() -> None:
     assert got.text.count("ollama") == 2
 
 
+async def test_reply_that_says_that_there_was_no_error_stays() -> None:
+    said = {"error": None, "output": [KEY], "status": "completed"}
+    got = await answered("sync", httpx.Response(200, json=said), HEADERS[0])
+    assert got.json() == said
+
+
+async def test_word_in_an_error_that_is_also_the_key_stays() -> None:
+    for word in ("ollama", "lm-studio", "not-needed", "sk-1234"):
+        told = {"error": {"message": f"{word} has no such model"}}
+        got = await answered("sync", httpx.Response(404, json=told), {"x-api-key": word})
+        assert got.json() == told
+
+
+@pytest.mark.parametrize("name", ["key", "api-key", "access_token", "sig"])
+def test_key_in_the_query_is_a_secret_as_one_in_a_header(name: str) -> None:
+    key = "AIza/Sy+Dd9 x"
+    request = httpx.Request("POST", URL, params={name: key, "alt": "sse"})
+    told = f"{request.url}: {key} is not valid; sse".encode()
+    left = Secrets(request).out_of_body(told, status=400)
+    assert key.encode() not in left and b"AIza" not in left
+    assert left.endswith(b"sse")
+    assert (
+        Secrets(request).fingerprint
+        == Secrets(httpx.Request("POST", URL, headers={"x-goog-api-key": key})).fingerprint
+    )
+
+
 def cleaned(key: str, data: bytes) -> bytes:
     return Secrets(httpx.Request("POST", URL, headers={"x-api-key": key})).out_of(data)
 
 
-@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6, max_size=60))
+@given(
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=60).filter(
+        lambda key: re.fullmatch("[a-z_-]+", key) is None
+    )
+)
 def test_no_key_survives_as_it_stands_or_as_json_writes_it(key: str) -> None:
     body = json.dumps({"message": f"key: {key}"}).encode()
     slashes = body.replace(b"/", rb"\/")
