@@ -14,6 +14,9 @@ from prefect_governor.blocks.prices.charges import amount
 
 # A place that has no factor of its own costs what the dearest one does.
 _OPENAI = re.compile(r"^([a-z]{2,})\.api\.openai\.com$")
+_AZURE = re.compile(
+    r"^[a-z0-9-]+(\.[a-z0-9-]+)?\.(openai|cognitiveservices|services\.ai)\.azure\.com$"
+)
 _VERTEX = re.compile(r"^([a-z0-9-]+-aiplatform|aiplatform\.[a-z0-9-]+\.rep)\.googleapis\.com$")
 _ADDED = {
     "regional_processing_uplift_multiplier_eu": "openai/eu",
@@ -84,6 +87,8 @@ def provider_at(host: str) -> str | None:
     """The provider that bills what a host serves, by LiteLLM's name; None where it is not known."""
     if _OPENAI.match(host) is not None:
         return "openai"
+    if _AZURE.match(host) is not None:
+        return "azure"
     return _PROVIDERS.get(host)
 
 

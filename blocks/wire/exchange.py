@@ -23,11 +23,11 @@ from prefect_governor.blocks.wire.messages import handed_out, outgoing, replayed
 from prefect_governor.blocks.wire.planning import OUTSIDE, planned
 from prefect_governor.blocks.wire.ports import IO, Terms
 from prefect_governor.blocks.wire.replies.secrets import Secrets
+from prefect_governor.blocks.wire.replies.statuses import outcome_of_status
 from prefect_governor.blocks.wire.replies.verdict import (
     TOO_MANY,
     hold_seconds,
     outcome_of_error,
-    outcome_of_status,
     quota_is_spent,
 )
 from prefect_governor.blocks.wire.requests.fitting import whole_is_over_budget
@@ -203,15 +203,19 @@ async def _hold(io: IO, reservation: Reservation, seconds: float) -> None:
 async def _resolve(io: IO, reservation: Reservation, response: httpx.Response, body: bytes) -> bool:
     """Resolves a whole reply, durably, before it is handed out. True where it is not to be: its
     answer was cut by the fit."""
-    billed = reservation.call.dialect.read(body) if response.is_success else None
+    outcome = outcome_of_status(response.status_code, reservation.call.served_by)
+    # A refusal that is billed may say how much; what failed on its way is nobody's word.
+    may_say = outcome == "unconfirm" and response.status_code < 500
+    billed = reservation.call.dialect.read(body) if may_say else None
     if billed is None:
         reason = f"{response.status_code} without a usage"
-        await _done(io, reservation.resolve(outcome_of_status(response.status_code), reason))
+        await _done(io, reservation.resolve(outcome, reason))
         return False
     cut = reservation.fitted and billed.cut
     content_type = response.headers.get("content-type", "application/json")
     # A run that is taken up again asks anew too.
-    await _done(io, _settle(reservation, billed, body, content_type, keep=not cut))
+    keep = response.is_success and not cut
+    await _done(io, _settle(reservation, billed, body, content_type, keep=keep))
     return cut
 
 

@@ -39,7 +39,8 @@ def planned(
         raise NotBounded("a compressed request cannot be read, so it has no bound; send it plain")
     asked = dialect.open(body, path=request.url.path)
     host = request.url.host
-    provider = terms.provider or provider_at(host) or dialect.provider
+    served_by = provider_at(host)
+    provider = terms.provider or served_by or dialect.provider
     model = asked.model if provider is None else f"{provider}/{asked.model}"
     price = governing.price_of(model, host=host)
     if price is None:
@@ -78,6 +79,7 @@ def planned(
         pause_seconds=governing.pause_seconds,
         scope=here,
         key=key,
+        served_by=served_by,
     )
 
 

@@ -19,7 +19,7 @@ from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.records.calls import Admission, Demand, Facts, Reply, ReplyKey
 from prefect_governor.blocks.records.limits import Signals
 from prefect_governor.blocks.wire.replies.rate_headers import rate_readings
-from prefect_governor.blocks.wire.replies.verdict import Outcome
+from prefect_governor.blocks.wire.replies.statuses import Outcome
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, Dialect
 
 _counting = threading.Lock()
@@ -29,8 +29,9 @@ _counting = threading.Lock()
 class Call:
     """A call that may be asked for: planned, priced, not admitted (`demand` has no id yet).
 
-    `throttle_keys`: those of its limits that a 429 of the provider holds. `cut_at`: its answer was
-    cut before at so many tokens, to which it had been fitted.
+    `throttle_keys`: those of its limits that a 429 of the provider holds. `served_by`: whose own
+    host it goes to, None where nobody knows. `cut_at`: its answer was cut before at so many tokens,
+    to which it had been fitted.
     """
 
     desk: Desk
@@ -43,6 +44,7 @@ class Call:
     pause_seconds: float
     scope: Scope | None
     key: ReplyKey | None
+    served_by: str | None = None
     cut_at: int | None = None
 
     def in_full(self, cut_at: int) -> "Call":

@@ -1,20 +1,15 @@
-"""What became of a call: the meaning of a status, of an error and of the headers of a 429. Pure."""
+"""What became of a call: the meaning of an error and of the headers of a 429. Pure."""
 
 import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Literal
 
 import httpx
 
-# What a reply without a usage means for its reservation.
-Outcome = Literal["void", "unconfirm"]
+from prefect_governor.blocks.wire.replies.statuses import Outcome
 
-# Answers that may follow a billed call: a gateway that gave up on its upstream says 408, a 5xx or
-# nginx's 499, and a conflict may be with a call of the same key that goes on.
-UNPROVEN_STATUSES = frozenset({408, 409, 499})
 TOO_MANY = 429
 # A 429 that no waiting mends.
 SPENT_QUOTA = frozenset(
@@ -46,17 +41,6 @@ LONGEST_HOLD_SECONDS = 3600.0
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def outcome_of_status(status: int) -> Outcome:
-    """What a reply that holds no usage says of the bill.
-
-    3xx and 4xx are provably not billed, apart from those of `UNPROVEN_STATUSES`. A 2xx was served,
-    and a 5xx may be a gateway's word on a call that its upstream billed: both stay charged.
-    """
-    if 300 <= status < 500 and status not in UNPROVEN_STATUSES:
-        return "void"
-    return "unconfirm"
 
 
 def outcome_of_error(error: BaseException) -> Outcome:

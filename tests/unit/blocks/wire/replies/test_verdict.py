@@ -10,21 +10,10 @@ from prefect_governor.blocks.wire.replies.verdict import (
     duration_seconds,
     hold_seconds,
     outcome_of_error,
-    outcome_of_status,
     quota_is_spent,
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
-
-
-@pytest.mark.parametrize("status", [301, 400, 401, 402, 403, 404, 413, 422, 429, 451])
-def test_refusal_is_provably_not_billed(status: int) -> None:
-    assert outcome_of_status(status) == "void"
-
-
-@pytest.mark.parametrize("status", [101, 200, 204, 408, 409, 499, 500, 502, 503, 504, 529])
-def test_answer_that_may_follow_a_billed_call_stays_charged(status: int) -> None:
-    assert outcome_of_status(status) == "unconfirm"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,58 @@
+"""What a status means for money, by provider: billed, not billed, or nobody knows. Pure.
+
+A row is a provider's own word for its own hosts, with the page that says so. Everybody else is
+taken at the careful reading: a gateway may have billed what its upstream did.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+# What a reply without a usage means for its reservation.
+Outcome = Literal["void", "unconfirm"]
+
+# Answers that may follow a billed call: a gateway that gave up on its upstream says 408, a 5xx or
+# nginx's 499, and a conflict may be with a call of the same key that goes on.
+UNPROVEN_STATUSES = frozenset({408, 409, 499})
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a provider says of statuses that the careful reading takes otherwise."""
+
+    billed: frozenset[int]
+    not_billed: frozenset[int]
+    page: str
+
+
+WORDS = {
+    "azure": Word(
+        # A prompt that was filtered, or that is over the input limit, was processed.
+        billed=frozenset({400, 408}),
+        not_billed=frozenset(),
+        page="learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs",
+    ),
+    "gemini": Word(
+        # "If your request fails with a 400 or 500 error, you won't be charged."
+        billed=frozenset(),
+        not_billed=frozenset({400, *range(500, 600)}),
+        page="ai.google.dev/gemini-api/docs/billing",
+    ),
+}
+
+
+def outcome_of_status(status: int, provider: str | None = None) -> Outcome:
+    """What a reply that holds no usage says of the bill. `provider` is whose own host answered, by
+    LiteLLM's name; None where nobody knows.
+
+    Where the provider says nothing else, 3xx and 4xx are provably not billed, apart from those of
+    `UNPROVEN_STATUSES`. A 2xx was served, and a 5xx may be a gateway's word on a call that its
+    upstream billed: both stay charged.
+    """
+    word = WORDS.get(provider or "")
+    if word is not None and status in word.billed:
+        return "unconfirm"
+    if word is not None and status in word.not_billed:
+        return "void"
+    if 300 <= status < 500 and status not in UNPROVEN_STATUSES:
+        return "void"
+    return "unconfirm"
