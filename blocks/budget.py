@@ -1,7 +1,6 @@
 """The Budget block: a ceiling that every flow on every machine that loads it shares."""
 
 from typing import ClassVar, Protocol
-from uuid import UUID
 
 from prefect.blocks.core import Block
 from pydantic import PrivateAttr
@@ -15,6 +14,7 @@ from prefect_governor.blocks.claims.place import (
 )
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import Money
+from prefect_governor.blocks.prefect_internals.block_documents import saved_id, saved_name
 from prefect_governor.blocks.records.budgets import AccountState
 from prefect_governor.blocks.terms.budget import BudgetTerms
 from prefect_governor.blocks.terms.document import DOCUMENTATION_URL
@@ -25,8 +25,6 @@ from prefect_governor.blocks.work.runtime import Runtime
 class _Whole(Protocol):
     """The governor that a budget is part of."""
 
-    _block_document_id: UUID | None
-
     @property
     def runtime(self) -> Runtime: ...
 
@@ -34,7 +32,7 @@ class _Whole(Protocol):
 class _Bond:
     """The governor that a budget is part of. No part of what makes two budgets the same."""
 
-    def __init__(self, governor: "_Whole") -> None:
+    def __init__(self, governor: _Whole) -> None:
         self.governor = governor
 
     def __eq__(self, other: object) -> bool:
@@ -124,10 +122,11 @@ class Budget(BudgetTerms, Block):
     def _place(self) -> BudgetPlace:
         if self._bond is not None:
             governor = self._bond.governor
-            return place_in_governor(lambda: governor.runtime, governor._block_document_id)
-        if self._block_document_id is None:
+            return place_in_governor(lambda: governor.runtime, saved_id(governor))
+        document_id = saved_id(self)
+        if document_id is None:
             raise ConfigurationError(
                 "this Budget was never saved, so nothing was spent from it; Budget.load(name) has"
                 " the live figures"
             )
-        return place_of_document(self._block_document_id, self._block_document_name)
+        return place_of_document(document_id, saved_name(self))

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, ClassVar, ParamSpec, TypeVar
+from typing import Annotated, ClassVar, ParamSpec, TypeVar
 
-from prefect.blocks.core import Block, schema_extra
+from prefect.blocks.core import Block
 from pydantic import (
     ConfigDict,
     Field,
@@ -26,6 +26,8 @@ from prefect_governor.blocks.context.scope import Entered, Scope, scope
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import Money, parse_usd
 from prefect_governor.blocks.money.windows import Window
+from prefect_governor.blocks.prefect_internals.block_documents import saved_id, saved_name
+from prefect_governor.blocks.prefect_internals.block_schemas import without_references
 from prefect_governor.blocks.terms.document import DOCUMENTATION_URL
 from prefect_governor.blocks.terms.form import section
 from prefect_governor.blocks.terms.governor import GovernorTerms, Mode, WhenSpent
@@ -35,16 +37,6 @@ from prefect_governor.blocks.work.runtime import Runtime
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def _without_references(schema: dict[str, Any], model: type[Block]) -> None:
-    """Prefect's own, but for the reference to a Budget block.
-
-    The form of the UI saves what it refers to as a copy, which would be a second ceiling, and
-    neither shows nor keeps a budget that is part of the governor: its fields stand in the form.
-    """
-    schema_extra(schema, model)
-    schema["block_schema_references"] = {}
 
 
 class Governor(GovernorTerms, Block, Calls, Entered):
@@ -71,9 +63,10 @@ class Governor(GovernorTerms, Block, Calls, Entered):
         "The budget and the limits that model calls run under, in every process."
     )
 
+    # A reference to a Budget block would have the form save a copy, which were a second ceiling.
     # No message of a value that is not valid may show the secret in ledger_url.
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        json_schema_extra=_without_references, hide_input_in_errors=True
+        json_schema_extra=without_references, hide_input_in_errors=True
     )
 
     budget: Annotated[Budget, WithJsonSchema(section(Budget))] = Field(
@@ -90,9 +83,10 @@ class Governor(GovernorTerms, Block, Calls, Entered):
     def _by_name(cls, budget: Budget) -> Budget:
         """A saved budget is drawn on by its name: the form of the UI would save a copy of it, which
         would be a second ceiling. Any other is this governor's own from here on."""
-        if budget._block_document_id is None or budget._block_document_name is None:
+        name = saved_name(budget)
+        if name is None or saved_id(budget) is None:
             return budget.model_copy()
-        return Budget(parent=budget._block_document_name)
+        return Budget(parent=name)
 
     @model_validator(mode="after")
     def _bind_budget(self) -> Self:
@@ -168,12 +162,13 @@ class Governor(GovernorTerms, Block, Calls, Entered):
         """
         if self._local_name is not None:
             return local_runtime(self, self._local_name, self._local_version)
-        if self._block_document_id is None:
+        document_id = saved_id(self)
+        if document_id is None:
             raise ConfigurationError(
                 "this Governor was never saved: save it with .save(name), load one with"
                 " Governor.load(name), or use Governor.local(name, max_usd=…) in a script"
             )
-        return saved_runtime(self._block_document_id)
+        return saved_runtime(document_id)
 
     @contextmanager
     def activate(

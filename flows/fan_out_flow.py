@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
-from prefect.utilities.asyncutils import run_coro_as_sync
-
 from prefect_governor.blocks.errors import ConfigurationError, RunStopped
 from prefect_governor.blocks.figures.figures import (
     LimitFigures,
@@ -19,6 +17,7 @@ from prefect_governor.blocks.figures.figures import (
 from prefect_governor.blocks.figures.observing import enforcement_notes
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.money.usd import Money
+from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.estimate.approval import checked_bars, turned_down
 from prefect_governor.flows.estimate.estimate import cost_multiple, prompt_tokens
@@ -156,7 +155,7 @@ def fan_out(
     finally:
         current_job.reset(token)
     # Prefect gives the report of the state to whoever calls the flow.
-    return cast(Report, run_coro_as_sync(finish(report)))
+    return cast(Report, result_of(finish(report)))
 
 
 afan_out = in_thread(fan_out)

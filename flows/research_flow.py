@@ -7,8 +7,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
-from prefect.utilities.asyncutils import run_coro_as_sync
-
 from prefect_governor.blocks.figures.figures import (
     RunFigures,
     at_once_notes,
@@ -20,6 +18,7 @@ from prefect_governor.blocks.figures.figures import (
 from prefect_governor.blocks.figures.observing import enforcement_notes
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.money.usd import Money, to_usd
+from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.deep_research.agent.corpus import Corpus
 from prefect_governor.flows.deep_research.answer import answer_of
@@ -163,7 +162,7 @@ def research(
             report = here.control.report = _run(study, out, here.control.out or files / "report.md")
     finally:
         current_study.reset(token)
-    return cast(ResearchReport, run_coro_as_sync(finish(report)))
+    return cast(ResearchReport, result_of(finish(report)))
 
 
 aresearch = in_thread(research)

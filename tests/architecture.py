@@ -25,6 +25,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 ORDER = (
     "lazy",
     "blocks.errors",
+    "blocks.prefect_internals",
     "blocks.money",
     "blocks.machine",
     "blocks.records",

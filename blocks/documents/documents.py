@@ -15,6 +15,7 @@ from prefect.settings import PREFECT_API_URL
 from pydantic import ValidationError
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.prefect_internals.block_documents import block_of
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.terms.budget import BudgetTerms
 from prefect_governor.blocks.terms.document import DocumentTerms
@@ -81,8 +82,7 @@ def load_block(kind: type[B], name: str) -> B:
     terms: type[Any] = kind
     document = read(terms, name)
     validated(terms, document)
-    block: B = kind._from_block_document(document)
-    return block
+    return block_of(kind, document)
 
 
 def accounts_of(name: str) -> tuple[str, tuple[Account, ...]]:

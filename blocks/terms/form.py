@@ -4,8 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-# What Prefect adds to a Block's schema. An object without them is one with fields of its own.
-_OF_BLOCKS = ("block_type_slug", "block_schema_references", "secret_fields")
+from prefect_governor.blocks.prefect_internals.block_schemas import OF_BLOCKS
 
 
 def plain(schema: dict[str, Any]) -> None:
@@ -22,4 +21,4 @@ def plain(schema: dict[str, Any]) -> None:
 def section(kind: type[BaseModel]) -> dict[str, Any]:
     """The schema of a model as part of another: its fields in place, nothing to be referred to."""
     schema = kind.model_json_schema()
-    return {name: value for name, value in schema.items() if name not in _OF_BLOCKS}
+    return {name: value for name, value in schema.items() if name not in OF_BLOCKS}

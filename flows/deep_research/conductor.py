@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from prefect.futures import PrefectFuture
-from prefect.utilities.asyncutils import run_coro_as_sync
 
 from prefect_governor.blocks.errors import RunStopped
 from prefect_governor.blocks.figures.figures import item_figures, limit_figures
+from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.deep_research.agents import research_agent
 from prefect_governor.flows.deep_research.finding import Finding, Reference
 from prefect_governor.flows.deep_research.lead import lead_round
@@ -268,4 +268,4 @@ def _endings(futures: Sequence["PrefectFuture[Any]"]) -> list[Ending]:
     if not futures:
         return []
     states = [future.state for future in futures]
-    return cast("list[Ending]", run_coro_as_sync(read_endings(states)))
+    return result_of(read_endings(states))

@@ -3,16 +3,16 @@
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.logging import get_logger
-from prefect.utilities.asyncutils import run_coro_as_sync
 from pydantic import Field
 
 from prefect_governor.blocks.machine.files import write_whole
+from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.deep_research.plan.drawing import as_mermaid, as_svg_uri
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask
 from prefect_governor.flows.deep_research.study import Study
@@ -122,7 +122,7 @@ def _graph(study: Study, tasks: Sequence[PlanTask], states: Mapping[str, str]) -
 def _published(publish: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
     """None where it could not be."""
     try:
-        return cast("T", run_coro_as_sync(publish()))
+        return result_of(publish())
     except Exception as error:
         _logger.warning("the plan or the answer could not be published: %r", error)
         return None

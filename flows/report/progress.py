@@ -11,8 +11,8 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.logging import get_logger
-from prefect.utilities.asyncutils import run_coro_as_sync
 
+from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.report.keys import artifact_key
 from prefect_governor.flows.report.markdown import bar, escape, usd
 
@@ -144,7 +144,7 @@ class RunProgress:
 
     def update(self, progress: Progress, *, final: bool = False) -> bool:
         """`aupdate` for code without a loop."""
-        return bool(run_coro_as_sync(self.aupdate(progress, final=final)))
+        return bool(result_of(self.aupdate(progress, final=final)))
 
     def _begin(self, progress: Progress, final: bool) -> bool:
         with self._lock:

@@ -6,16 +6,17 @@ state). `fan_out` makes its items itself and calls `finish`; `publish_report` re
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
-from prefect.utilities.asyncutils import run_coro_as_sync
 
 from prefect_governor.blocks.errors import RunFailed
 from prefect_governor.blocks.money.usd import to_usd
+from prefect_governor.blocks.prefect_internals.states import retries_left
+from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.report.artifacts import publish_artifacts
 from prefect_governor.flows.report.figures import Figures, ItemSpend, context_figures
 from prefect_governor.flows.report.keys import artifact_key, item_keys
@@ -71,7 +72,7 @@ def publish_report(
     published = apublish_report(
         states, min_success=min_success, keys=keys, figures=figures, files=files
     )
-    return cast("State[Any]", run_coro_as_sync(published))
+    return result_of(published)
 
 
 async def apublish_report(
@@ -145,17 +146,9 @@ async def finish(report: Report, *, key_prefix: str | None = None) -> "State[Any
         prefix = artifact_key(key_prefix or _flow_name())
         await publish_artifacts(report, key_prefix=prefix, flow_run_id=flow_run_id)
     state = conclude(report)
-    if isinstance(state.data, RunFailed) and _retries_left():
+    if isinstance(state.data, RunFailed) and retries_left():
         raise state.data
     return state
-
-
-def _retries_left() -> bool:
-    context = FlowRunContext.get()
-    if context is None or context.flow is None or context.flow_run is None:
-        return False
-    # The server's own rule: the first run counts as 1.
-    return context.flow_run.run_count <= (context.flow.retries or 0)
 
 
 def conclude(report: Report) -> "State[Any]":

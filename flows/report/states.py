@@ -6,7 +6,6 @@ in which they were submitted; that order is the report's.
 
 import asyncio
 import concurrent.futures
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,14 +16,17 @@ from prefect.futures import PrefectFuture
 from prefect.states import aget_state_exception
 
 from prefect_governor.blocks.errors import OverBudget, RunStopped
+from prefect_governor.blocks.prefect_internals.states import (
+    is_not_ready,
+    kept_result,
+    named_error,
+    upstream_of,
+)
 from prefect_governor.flows.report.model import ItemState
 from prefect_governor.flows.report.reasons import leading, one_line, reason_of, redact
 
 NOT_KEPT = "the result was not kept: set persist_result=True on the task to have it here"
 
-_UPSTREAM = re.compile(r"Upstream task run '([0-9a-f-]{36})'")
-# How Prefect writes an exception into a state's message; all that is left of it in the API.
-_NAMED_ERROR = re.compile(r"\b(OverBudget|RunStopped|UpstreamTaskError): (.*)", re.DOTALL)
 _NAMED: dict[str, ItemState] = {
     "OverBudget": "over_budget",
     "RunStopped": "not_started",
@@ -111,7 +113,7 @@ async def _by_type(state: "State[Any]") -> Ending:
         return await _of_failed(state, message)
     if state.type in (StateType.CANCELLED, StateType.CANCELLING):
         return Ending("not_started", message or "cancelled before it finished", started=False)
-    if state.type is StateType.PENDING and state.name == "NotReady":
+    if is_not_ready(state):
         return _skipped(state.message or "")
     if state.type in (StateType.PENDING, StateType.SCHEDULED):
         return Ending("not_started", f"it never started: its state is {state.name}", started=False)
@@ -124,7 +126,7 @@ async def _of_completed(state: "State[Any]") -> Ending:
         kept = state.state_details.task_run_id is None
         return Ending("succeeded", None if kept else NOT_KEPT)
     try:
-        result = await state.aresult(raise_on_failure=False, retry_result_failure=False)
+        result = await kept_result(state)
     except Exception as error:
         return Ending("succeeded", one_line(f"its result cannot be read: {reason_of(error)}"))
     unfinished = [leaf for leaf in flatten(result) if _is_bad(leaf)]
@@ -153,11 +155,11 @@ async def _of_failed(state: "State[Any]", message: str) -> Ending:
         if state.type is StateType.CRASHED and ending.state == "failed":
             return replace(ending, reason=one_line(f"crashed: {ending.reason}"))
         return ending
-    named = _NAMED_ERROR.search(message)
-    if named and named[1] == "UpstreamTaskError":
-        return _skipped(named[2])
+    named = named_error(message, _NAMED)
+    if named and named[0] == "UpstreamTaskError":
+        return _skipped(named[1])
     if named:
-        return Ending(_NAMED[named[1]], named[2])
+        return Ending(_NAMED[named[0]], named[1])
     return Ending("failed", message or f"its state is {state.name}, without a reason")
 
 
@@ -176,9 +178,8 @@ def _of_error(error: BaseException) -> Ending:
 
 
 def _skipped(message: str) -> Ending:
-    found = _UPSTREAM.search(message)
     reason = "something it depends on did not succeed"
-    return Ending("skipped", reason, upstream=found[1] if found else None, started=False)
+    return Ending("skipped", reason, upstream=upstream_of(message), started=False)
 
 
 def name_upstream(endings: Sequence[Ending], keys: dict[str, str]) -> list[Ending]:

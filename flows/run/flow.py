@@ -7,12 +7,12 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, cast
 
-from prefect import Flow
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.prefect_internals.parameters import FlowOfManyItems
 from prefect_governor.flows.items.sources import items_from
 from prefect_governor.flows.items.spool import spool
 from prefect_governor.flows.report.model import Report
@@ -26,7 +26,7 @@ R = TypeVar("R")
 MOST_PARAMETER_BYTES = 400 * 1024
 
 
-class ReadyFlow(Flow[P, R]):
+class ReadyFlow(FlowOfManyItems[P, R]):
     """A flow that finds or starts a server where none is configured, and whose `items` may be many.
 
     Prefect would start a server for each process that calls a flow without one.
@@ -37,13 +37,12 @@ class ReadyFlow(Flow[P, R]):
             use_server(ensure_server())
         return super().__call__(*args, **kwargs)
 
-    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """What the run keeps as its parameters: texts that are too many stand in a file, and those
-        of an iterator are not known yet."""
+    def _kept(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Texts that are too many stand in a file, and those of an iterator are not known yet."""
         if isinstance(parameters.get("items"), Iterator):
             # They are read as the run gets to them, and once.
             parameters = {**parameters, "items": None}
-        kept = super().serialize_parameters(parameters)
+        kept = self._as_json(parameters)
         if len(json.dumps(kept)) < MOST_PARAMETER_BYTES or not parameters.get("items"):
             return kept
         items = items_from(parameters["items"])

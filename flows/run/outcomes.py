@@ -4,14 +4,14 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from prefect.futures import PrefectFuture
-from prefect.utilities.asyncutils import run_coro_as_sync
 
 from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.blocks.figures.figures import ItemFigures, item_figures
 from prefect_governor.blocks.money.usd import to_usd
+from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.items.sources import read_text
 from prefect_governor.flows.report.model import ItemReport, Tokens
 from prefect_governor.flows.report.states import Ending, read_endings
@@ -31,7 +31,7 @@ def item_reports(
     if not ended:
         return {}
     states = [future.state for _, future in ended]
-    endings = cast("list[Ending]", run_coro_as_sync(read_endings(states)))
+    endings = result_of(read_endings(states))
     keys = [job.items[position].key for position, _ in ended]
     figures = item_figures(job.runtime, "item", {"run_id": job.kept_as}, keys)
     return {

@@ -13,11 +13,10 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectConcurrentFuture, PrefectFuture
-from prefect.utilities.annotations import quote
-from prefect.utilities.collections import StopVisiting, visit_collection
 
 from prefect_governor.blocks.claims.task_slots import alet_go, let_go, waiting_slot
 from prefect_governor.blocks.machine.strands import awaiting, blocking, is_stalled
+from prefect_governor.blocks.prefect_internals.futures import WatchedFuture, each_future
 from prefect_governor.flows.runner.pool import only_waiting
 
 R = TypeVar("R")
@@ -35,7 +34,7 @@ _blocked: dict[int, GovernedFuture[Any]] = {}
 _blocked_lock = threading.Lock()
 
 
-class GovernedFuture(PrefectConcurrentFuture[R]):
+class GovernedFuture(WatchedFuture[R]):
     """A Prefect future that may also be awaited, from any event loop.
 
     `await future` gives the task's result and raises its exception, `wait_async()` and
@@ -58,12 +57,7 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
     @property
     def state(self) -> State[Any]:
         """The state: the final one from memory once the run is done, else the server's."""
-        done = self._wrapped_future
-        if not self._final_state and done.done() and not done.cancelled():
-            outcome = done.result() if done.exception() is None else None
-            if isinstance(outcome, State):
-                self._final_state = outcome
-        return super().state
+        return self._ended_in() or super().state
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until the run is done, or for `timeout` seconds, and then return."""
@@ -73,46 +67,54 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         """Block for the task's result; `TimeoutError` after `timeout` seconds."""
         self._block(timeout)
-        if not self._wrapped_future.done():
+        if not self.wrapped_future.done():
             raise self._too_late(timeout)
         return super().result(0, raise_on_failure)
 
     async def wait_async(self, timeout: float | None = None) -> None:
         """Wait until the run is done, or for `timeout` seconds, and then return."""
         # A cancelled waiter must not cancel the run that others wait for too.
-        waiter = asyncio.shield(asyncio.wrap_future(self._wrapped_future))
+        waiter = asyncio.shield(asyncio.wrap_future(self.wrapped_future))
         try:
-            with awaiting(self._wrapped_future):
-                async with _alet_go(self._wrapped_future):
+            with awaiting(self.wrapped_future):
+                async with _alet_go(self.wrapped_future):
                     await asyncio.wait_for(waiter, timeout)
         except asyncio.TimeoutError:
-            if not self._wrapped_future.done():
+            if not self.wrapped_future.done():
                 return
         super().wait(0)
 
     async def result_async(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         """The task's result; `TimeoutError` after `timeout` seconds."""
         await self.wait_async(timeout)
-        if not self._wrapped_future.done():
+        if not self.wrapped_future.done():
             raise self._too_late(timeout)
-        if self._final_state is None:
+        state = self._ended_in()
+        if state is None:
             return super().result(0, raise_on_failure)
-        result: Any = await self._final_state.aresult(raise_on_failure=raise_on_failure)
+        result: Any = await state.aresult(raise_on_failure=raise_on_failure)
         return cast("R", result)
 
     def __await__(self) -> Generator[Any, None, R]:
         return self.result_async().__await__()
 
-    def _add_prefect_done_callback(self, fn: Callable[[PrefectFuture[R]], None]) -> None:
-        # Prefect's `wait` and `as_completed` register here and then block the calling thread.
-        if not self._wrapped_future.done():
+    def _ended_in(self) -> State[Any] | None:
+        """The final state, where the run is done and has one."""
+        done = self.wrapped_future
+        if not done.done() or done.cancelled() or done.exception() is not None:
+            return None
+        outcome: Any = done.result()
+        return outcome if isinstance(outcome, State) else None
+
+    def _before_waited_for(self) -> None:
+        # Prefect's `wait` and `as_completed` register and then block the calling thread.
+        if not self.wrapped_future.done():
             with _blocked_lock:
                 self._check(threading.get_ident())
             # Who registers here goes on as each is done: it is counted again after the last.
             slot = waiting_slot()
             if slot is not None:
-                self._wrapped_future.add_done_callback(lambda _: slot.resume())
-        super()._add_prefect_done_callback(fn)
+                self.wrapped_future.add_done_callback(lambda _: slot.resume())
 
     def _too_late(self, timeout: float | None) -> TimeoutError:
         return TimeoutError(
@@ -121,12 +123,12 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
 
     def _block(self, timeout: float | None) -> None:
         """Block until the run is done, or for so long."""
-        if self._wrapped_future.done() or timeout == 0:
+        if self.wrapped_future.done() or timeout == 0:
             return
         deadline = None if timeout is None else time.monotonic() + timeout
-        done = [self._wrapped_future]
-        with self._not_on_its_own_loop(), blocking(self._wrapped_future) as strand:
-            while not self._wrapped_future.done():
+        done = [self.wrapped_future]
+        with self._not_on_its_own_loop(), blocking(self.wrapped_future) as strand:
+            while not self.wrapped_future.done():
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     return
@@ -134,7 +136,7 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
                 most = LOOK_SECONDS if strand.on_loop else None
                 waits = [each for each in (left, most) if each is not None]
                 concurrent.futures.wait(done, min(waits, default=None))
-                if is_stalled(strand) and not self._wrapped_future.done():
+                if is_stalled(strand) and not self.wrapped_future.done():
                     raise self._would_block()
 
     @contextmanager
@@ -146,7 +148,7 @@ class GovernedFuture(PrefectConcurrentFuture[R]):
             _blocked[thread] = self
         try:
             # Who waits for so long at most goes on then, and is counted again as soon as it can be.
-            with let_go(self._wrapped_future.done), only_waiting():
+            with let_go(self.wrapped_future.done), only_waiting():
                 yield
         finally:
             with _blocked_lock:
@@ -177,7 +179,7 @@ def _needs(future: PrefectFuture[Any], thread: int, seen: set[int]) -> bool:
     if id(future) in seen or not isinstance(future, GovernedFuture):
         return False
     seen.add(id(future))
-    if future._wrapped_future.done():
+    if future.wrapped_future.done():
         return False
     if future._loop_thread == thread:
         return True
@@ -185,10 +187,6 @@ def _needs(future: PrefectFuture[Any], thread: int, seen: set[int]) -> bool:
         return True
     blocked_on = None if future._loop_thread is None else _blocked.get(future._loop_thread)
     return blocked_on is not None and _needs(blocked_on, thread, seen)
-
-
-# What most mapped parameters are: walking them costs more than looking at their type.
-_SCALARS = frozenset({str, bytes, int, float, bool, type(None)})
 
 
 def pending_futures(*expressions: Any) -> list[PrefectFuture[Any]]:
@@ -199,18 +197,13 @@ def pending_futures(*expressions: Any) -> list[PrefectFuture[Any]]:
     """
     found: dict[int, PrefectFuture[Any]] = {}
 
-    def collect(expr: Any, context: dict[str, Any]) -> Any:
-        if isinstance(context.get("annotation"), quote):
-            raise StopVisiting
-        if isinstance(expr, PrefectFuture) and not _is_done(expr):
-            found[id(expr)] = expr
-        return expr
+    def collect(future: PrefectFuture[Any]) -> None:
+        if not _is_done(future):
+            found[id(future)] = future
 
     for expression in expressions:
         try:
-            if type(expression) in _SCALARS:
-                continue
-            visit_collection(expression, visit_fn=collect, return_data=False, context={})
+            each_future(expression, collect)
         except Exception:
             continue
     return list(found.values())

@@ -16,9 +16,9 @@ from contextvars import Context, copy_context
 from typing import Any
 
 import anyio.to_thread
-from prefect.context import AsyncClientContext
 
 from prefect_governor.blocks.models.clients import aclose_clients
+from prefect_governor.blocks.prefect_internals import clients
 from prefect_governor.flows.runner.pool import Pool
 from prefect_governor.flows.runner.watchdog import Watchdog
 
@@ -42,7 +42,7 @@ class Lane:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._closing: asyncio.Event
-        self._client: asyncio.Future[AsyncClientContext | None]
+        self._client: asyncio.Future[Any | None]
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run_in_thread(self, fn: Callable[[], None], context: Context) -> None:
@@ -86,7 +86,7 @@ class Lane:
         if not self._client.done():
             await asyncio.wait([self._client])
         if (client := self._client.result()) is not None:
-            AsyncClientContext.__var__.set(client)
+            clients.share_async(client)
         await fn()
 
     def _started_loop(self) -> asyncio.AbstractEventLoop:
@@ -128,7 +128,7 @@ class Lane:
 
     async def _main(self) -> None:
         anyio.to_thread.current_default_thread_limiter().total_tokens = HELPER_THREADS
-        client = AsyncClientContext()
+        client = clients.async_client()
         try:
             await client.__aenter__()
         except Exception as exc:

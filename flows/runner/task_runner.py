@@ -10,9 +10,8 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from prefect._internal.uuid7 import uuid7
 from prefect.client.schemas.objects import State
-from prefect.context import SyncClientContext, TagsContext
+from prefect.context import TagsContext
 from prefect.futures import PrefectFuture
 from prefect.settings.context import get_current_settings
 from prefect.task_runners import TaskRunner
@@ -20,6 +19,9 @@ from prefect.task_runners import TaskRunner
 from prefect_governor.blocks.figures.at_once import keep_footprint
 from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.machine import strands
+from prefect_governor.blocks.prefect_internals import clients
+from prefect_governor.blocks.prefect_internals.result_folder import ResultFolders
+from prefect_governor.blocks.prefect_internals.run_ids import new_run_id
 from prefect_governor.flows.runner.engine import run_sync, settle_async, settle_isolated
 from prefect_governor.flows.runner.futures import (
     LOOK_SECONDS,
@@ -29,7 +31,6 @@ from prefect_governor.flows.runner.futures import (
     when_done,
 )
 from prefect_governor.flows.runner.lane import Lane
-from prefect_governor.flows.runner.result_folder import ResultFolders
 from prefect_governor.flows.runner.tag_limits import TagLimits
 from prefect_governor.flows.runner.watchdog import Watchdog
 
@@ -108,6 +109,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         self._reset()
 
     def _reset(self) -> None:
+        self._takes_work = False
         self._changed = threading.Condition()
         self._outstanding: set[concurrent.futures.Future[State[Any]]] = set()
         self._lanes: dict[int, Lane] = {}
@@ -116,7 +118,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         self._folders = ResultFolders()
         self._watchdog = Watchdog(logger=self.logger)
         self._scope: AbstractContextManager[Any] | None = None
-        self._sync_client: tuple[SyncClientContext, Context] | None = None
+        self._sync_client: tuple[AbstractContextManager[Any], Context] | None = None
 
     def duplicate(self: _Self) -> _Self:
         """A new runner with the same configuration, not started."""
@@ -140,10 +142,11 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         try:
             scope = governor_scope(self._governor)
             scope.__enter__()
-        except BaseException:
-            self._started = False
+        except BaseException as exc:
+            super().__exit__(type(exc), exc, exc.__traceback__)
             raise
         self._scope = scope
+        self._takes_work = True
         return self
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
@@ -161,6 +164,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
             keep_footprint()
         finally:
             self._close()
+            self._takes_work = False
             super().__exit__(exc_type, exc_value, traceback)
             if scope is not None:
                 scope.__exit__(exc_type, exc_value, traceback)
@@ -177,13 +181,13 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         Returns at once, from any thread. Raises `RuntimeError` if the runner is not started or
         was cancelled.
         """
-        if not self._started:
+        if not self._takes_work:
             raise RuntimeError("The task runner must be started before submitting work.")
         depth = _lane.get() + 1
         lane = self._lane(depth)
         context = copy_context()
         context.run(_lane.set, depth)
-        task_run_id = uuid7()
+        task_run_id = new_run_id()
         outcome: concurrent.futures.Future[State[Any]] = concurrent.futures.Future()
         on_loop = task.isasync and not self._isolates(task)
         future: GovernedFuture[Any] = GovernedFuture(
@@ -309,19 +313,19 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         strands.begin(outcome)
         try:
             # A sync flow's client is in the context already; an async flow has none for threads.
-            if SyncClientContext.get() is None:
-                SyncClientContext.__var__.set(self._shared_sync_client())
+            if not clients.has_sync():
+                clients.share_sync(self._shared_sync_client())
             state = run_sync(**run)
         except BaseException as exc:
             outcome.set_exception(exc)
         else:
             outcome.set_result(state)
 
-    def _shared_sync_client(self) -> SyncClientContext:
+    def _shared_sync_client(self) -> AbstractContextManager[Any]:
         with self._changed:
             if self._sync_client is None:
                 # Entered and left in a context of its own: it outlives the task that opens it.
-                context, client = copy_context(), SyncClientContext()
+                context, client = copy_context(), clients.sync_client()
                 context.run(client.__enter__)
                 self._sync_client = (client, context)
             return self._sync_client[0]

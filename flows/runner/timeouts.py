@@ -14,10 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import anyio
-from prefect._internal.concurrency.cancellation import CancelledError, WatcherThreadCancelScope
-from prefect.task_engine import TaskRunTimeoutError
 
 from prefect_governor.blocks.context.stopwatch import Stopwatch, current_stopwatch
+from prefect_governor.blocks.prefect_internals.interrupts import (
+    Interrupted,
+    TaskRunTimeoutError,
+    interruptible,
+)
 
 
 @contextmanager
@@ -83,7 +86,7 @@ def timeout_of_thread(seconds: float) -> Iterator[None]:
             scope.cancel()
 
     try:
-        with _watching(seconds, moved) as watch, WatcherThreadCancelScope() as scope:
+        with _watching(seconds, moved) as watch, interruptible() as scope:
             enforcer = threading.Thread(target=enforce, name="governed-timeout", daemon=True)
             enforcer.start()
             try:
@@ -92,7 +95,7 @@ def timeout_of_thread(seconds: float) -> Iterator[None]:
                 # Not under the lock: the exception may arrive between any two steps.
                 ended.set()
                 moved()
-    except CancelledError:
+    except Interrupted:
         raise _timed_out(seconds) from None
 
 
@@ -106,5 +109,5 @@ def _watching(seconds: float, moved: Callable[[], None]) -> Iterator[Stopwatch]:
         current_stopwatch.reset(token)
 
 
-def _timed_out(seconds: float) -> TaskRunTimeoutError:
+def _timed_out(seconds: float) -> TimeoutError:
     return TaskRunTimeoutError(f"Scope timed out after {seconds} second(s).")

@@ -97,7 +97,7 @@ class Watchdog:
             self.look()
 
     def _name(self, context: Context, frame: FrameType) -> None:
-        run = context.get(TaskRunContext.__var__)
+        run = context.copy().run(TaskRunContext.get)
         if run is None or run.task.name in self._named or _imports(frame):
             return
         name = run.task.name

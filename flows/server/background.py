@@ -21,6 +21,7 @@ from pathlib import Path
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.files import write_whole
+from prefect_governor.blocks.prefect_internals.lease_storage import durable_lease_storage
 
 HOST = "127.0.0.1"
 USUAL_PORT = 4200
@@ -178,9 +179,11 @@ class BackgroundServer:
     def _environment(self, port: int) -> dict[str, str]:
         # Leases outlive a restart of the server; in memory they would be lost, and their slots
         # taken for ever. Whoever set another storage keeps it.
-        leases = "prefect.server.concurrency.lease_storage.filesystem"
-        kept = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": leases} | os.environ
-        return kept | {
+        leases = durable_lease_storage()
+        kept = {} if leases is None else {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": leases}
+        return {
+            **kept,
+            **os.environ,
             # The same home, so the same database.
             "PREFECT_HOME": str(self.home),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

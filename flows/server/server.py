@@ -5,7 +5,6 @@ an API. Nothing here imports Prefect before it is called.
 """
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from uuid import UUID
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.prefect_internals.settings import read_again
 from prefect_governor.flows.server.background import BackgroundServer, Progress, ServerInfo
 
 __all__ = [
@@ -71,8 +71,7 @@ def use_server(info: ServerInfo) -> None:
     `temporary_settings` block: without this each would start a server of its own.
     """
     os.environ["PREFECT_API_URL"] = info.url
-    if context := sys.modules.get("prefect.context"):
-        vars(context)["GLOBAL_SETTINGS_CONTEXT"] = context.root_settings_context()
+    read_again()
 
 
 def stop_server(*, timeout_seconds: float = 30.0) -> ServerInfo | None:

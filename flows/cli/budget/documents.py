@@ -28,6 +28,7 @@ from prefect_governor.blocks.governor import Governor
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.money.usd import plain_number
+from prefect_governor.blocks.prefect_internals.block_documents import reference_to
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.work.ledgers import desk
 from prefect_governor.blocks.work.registry import desk_of_name, ledger_url_of
@@ -122,7 +123,7 @@ def write_ceiling(document: CeilingDocument, budget: Budget) -> None:
         change = {"budget": {**document.data["budget"], **change}}
         # A document that is written loses the references that are not written with it.
         change |= {
-            field: {"$ref": {"block_document_id": str(each["block_document"]["id"])}}
+            field: reference_to(each["block_document"]["id"])
             for field, each in document.references.items()
         }
     with _only_writer(), get_client(sync_client=True) as client:

@@ -5,6 +5,7 @@ from typing import Any
 
 from prefect_governor.blocks.errors import GovernorError
 from prefect_governor.blocks.money.usd import show_usd
+from prefect_governor.blocks.prefect_internals.block_documents import saved_id
 from prefect_governor.blocks.work.ledgers import home_of
 from prefect_governor.flows.cli.doctor.finding import Finding
 from prefect_governor.flows.cli.doctor.ledgers import open_ledger
@@ -59,9 +60,7 @@ def _governor(name: str, *, ledger: bool) -> Iterator[Finding]:
         server = PrefectLimits()
         for limit in governor.limits:
             gate = (
-                store.read_gate(f"{governor._block_document_id}/{limit.name}")
-                if store is not None
-                else None
+                store.read_gate(f"{saved_id(governor)}/{limit.name}") if store is not None else None
             )
             names = server_limit_name(name, limit)
             theirs = server.read(names) if limit.max_concurrent is not None else None

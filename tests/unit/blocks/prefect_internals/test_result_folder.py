@@ -9,7 +9,7 @@ import pytest
 from prefect.filesystems import LocalFileSystem, RemoteFileSystem
 from prefect.results import ResultStore
 
-from prefect_governor.flows.runner.result_folder import ResultFolders
+from prefect_governor.blocks.prefect_internals.result_folder import ResultFolders
 
 KEYS = (
     "kept",

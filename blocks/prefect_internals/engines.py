@@ -1,0 +1,309 @@
+"""Prefect's task engines with some of their hooks overridden; nothing of Prefect is patched.
+
+The loops are copies of `run_task_sync` and `run_task_async`, with a slot around the function: a
+test holds them to Prefect's. Where this version's engines have other parts, its own run the task
+as they are: the slot and the cancellation stay, what made them faster and the timeouts that stand
+still in the queue do not.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import threading
+from asyncio import CancelledError
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from uuid import UUID
+
+from prefect.client.schemas.objects import State
+from prefect.context import TaskRunContext
+from prefect.tasks import Task
+
+from prefect_governor.blocks.prefect_internals.names import find, finds
+from prefect_governor.blocks.prefect_internals.result_folder import ResultFolders
+
+_PLAIN = "Prefect's own engines run the tasks: slower, and a timeout counts the governor's queue"
+_OF_EITHER = (
+    "_wait_for_dependencies", "asset_context", "begin_run", "call_task_fn", "handle_exception",
+    "handle_timeout", "is_cancelled", "is_running", "run_context", "setup_run_context", "start",
+    "state", "transaction_context", "wait_until_ready",
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from prefect.task_engine import AsyncTaskRunEngine, SyncTaskRunEngine
+else:
+    _P, _R = TypeVar("_P"), TypeVar("_R")
+
+    class _Gone(Generic[_P, _R]):
+        """Stands for an engine that this version does not have; is never made."""
+
+    SyncTaskRunEngine = find("prefect.task_engine", "SyncTaskRunEngine", instead=_PLAIN) or _Gone
+    AsyncTaskRunEngine = find("prefect.task_engine", "AsyncTaskRunEngine", instead=_PLAIN) or _Gone
+
+_KNOWN = finds(
+    "prefect.task_engine",
+    *(
+        f"{engine}.{part}"
+        for engine in ("SyncTaskRunEngine", "AsyncTaskRunEngine")
+        for part in _OF_EITHER
+    ),
+    instead=_PLAIN,
+)
+# Older engines take a tag's limit through an API of its own.
+_TAG_LIMITS_ARE_LEASES = finds(
+    "prefect.task_engine",
+    "ConcurrencyLeaseHolder",
+    instead="the engine asks the server for the limits of each task's tags",
+)
+_raise_if_suspended: Callable[[], None] = find(
+    "prefect._flow_run_suspension",
+    "raise_if_flow_run_suspension_requested",
+    instead="tasks that run when their flow run is suspended go on to their end",
+) or (lambda: None)
+
+
+class Slot(Protocol):
+    """What an attempt holds while its function runs, in a thread or on a loop."""
+
+    def __enter__(self) -> Any: ...
+    def __exit__(self, *error: Any) -> None: ...
+    async def __aenter__(self) -> Any: ...
+    async def __aexit__(self, *error: Any) -> None: ...
+
+
+class Ways(Protocol):
+    """What a task runner does in its own way about a task run."""
+
+    cancelled: threading.Event
+    folders: ResultFolders
+    # Whether it is known that no tag of the task has a limit.
+    no_tag_limit: bool
+
+    def slot(self) -> Slot:
+        """Taken around each call of the task's function."""
+
+    def timeout_of_coroutine(self, seconds: float) -> AbstractContextManager[None]:
+        """Raises `TaskRunTimeoutError` in what runs on a loop."""
+
+    def timeout_of_thread(self, seconds: float) -> AbstractContextManager[None]:
+        """Raises `TaskRunTimeoutError` in what runs in a thread."""
+
+    def only_waiting(self) -> AbstractContextManager[None]:
+        """Around what holds a thread and only waits."""
+
+
+class _Overridden:
+    """The overridden hooks, the same for both engines; a mixin.
+
+    The tags are put aside for just the moment in which the engine's `start` takes the names of
+    limits from `task_run.tags`, between `_wait_for_dependencies` and `begin_run`, so no event or
+    state is without them. Should another version read them elsewhere, the engine asks again as
+    Prefect's own does: slower, never less strict.
+    """
+
+    task: Any
+    task_run: Any
+    logger: Any
+    ways: Ways
+    _tags_aside: list[str] | None = None
+
+    def is_cancelled(self) -> bool:
+        return self.ways.cancelled.is_set()
+
+    def _wait_for_dependencies(self) -> None:
+        super()._wait_for_dependencies()  # type: ignore[misc]
+        if self.ways.no_tag_limit and _TAG_LIMITS_ARE_LEASES:
+            self._tags_aside, self.task_run.tags = self.task_run.tags, []
+
+    def begin_run(self) -> Any:
+        if self._tags_aside is not None:
+            self.task_run.tags, self._tags_aside = self._tags_aside, None
+        return super().begin_run()  # type: ignore[misc]
+
+    def _use_known_folder(self) -> None:
+        context = TaskRunContext.get()
+        assert context is not None
+        context.result_store = self.ways.folders.store(context.result_store)
+
+    def _begins_attempt(self) -> None:
+        self.logger.debug("Executing task %r for %r", self.task.name, self.task_run.name)
+        if self.is_cancelled():
+            raise CancelledError("Task run cancelled by the task runner")
+
+
+class _AsyncEngine(_Overridden, AsyncTaskRunEngine[Any, Any]):
+    """Runs one async task run."""
+
+    @asynccontextmanager
+    async def run_context(self) -> AsyncIterator[Any]:
+        """One attempt, within the task's timeout."""
+        if self.task.timeout_seconds is None:
+            async with super().run_context():
+                self._use_known_folder()
+                yield self
+            return
+        async with self.setup_run_context():
+            self._use_known_folder()
+            try:
+                with self.ways.timeout_of_coroutine(self.task.timeout_seconds):
+                    self._begins_attempt()
+                    yield self
+            except TimeoutError as exc:
+                await self.handle_timeout(exc)
+            except Exception as exc:
+                await self.handle_exception(exc)
+
+
+class _SyncEngine(_Overridden, SyncTaskRunEngine[Any, Any]):
+    """Runs one sync task run."""
+
+    @contextmanager
+    def run_context(self) -> Iterator[Any]:
+        """One attempt, within the task's timeout."""
+        if self.task.timeout_seconds is None:
+            with super().run_context():
+                self._use_known_folder()
+                yield self
+            return
+        with self.setup_run_context():
+            self._use_known_folder()
+            try:
+                self.logger.warning(
+                    "Timeout of %s seconds configured for this task, but the task is running in a"
+                    " worker thread: what blocks, such as `time.sleep()` or a network request, is"
+                    " not interrupted, and the timeout takes effect after it. An async task is"
+                    " ended at its next `await`.",
+                    self.task.timeout_seconds,
+                )
+                with self.ways.timeout_of_thread(self.task.timeout_seconds):
+                    self._begins_attempt()
+                    yield self
+            except TimeoutError as exc:
+                self.handle_timeout(exc)
+            except Exception as exc:
+                self.handle_exception(exc)
+
+    def wait_until_ready(self) -> None:
+        """Wait for the time of a retry, holding no thread that another task could use."""
+        if self.state.state_details.scheduled_time is None:
+            return super().wait_until_ready()
+        with self.ways.only_waiting():
+            return super().wait_until_ready()
+
+
+def _slot(ways: Ways, transaction: Any) -> Any:
+    """None is taken where the result is kept: the function is not called."""
+    return nullcontext() if transaction.is_committed() else ways.slot()
+
+
+async def run_async(
+    task: Task[Any, Any],
+    *,
+    task_run_id: UUID,
+    parameters: dict[str, Any],
+    wait_for: Any,
+    dependencies: Any,
+    ways: Ways,
+) -> State[Any]:
+    """Run an async task to its final state; the loop of `prefect.task_engine.run_task_async`."""
+    if not _KNOWN:
+        return await _run_async_plainly(
+            _slotted_async(task, ways), task_run_id=task_run_id, parameters=parameters,
+            wait_for=wait_for, dependencies=dependencies, context=_cancellation(ways),
+        )  # fmt: skip
+    engine = _AsyncEngine(task=task, parameters=parameters, wait_for=wait_for)
+    engine.ways = ways
+    async with engine.start(task_run_id=task_run_id, dependencies=dependencies):
+        while engine.is_running():
+            await engine.wait_until_ready()
+            async with (
+                engine.asset_context(),
+                engine.run_context(),
+                engine.transaction_context() as txn,
+                _slot(ways, txn),
+            ):
+                await engine.call_task_fn(txn)
+            _raise_if_suspended()
+    return engine.state
+
+
+def run_sync(
+    task: Task[Any, Any],
+    *,
+    task_run_id: UUID,
+    parameters: dict[str, Any],
+    wait_for: Any,
+    dependencies: Any,
+    ways: Ways,
+) -> State[Any]:
+    """Run a sync task to its final state; the loop of `prefect.task_engine.run_task_sync`."""
+    if not _KNOWN:
+        return _run_sync_plainly(
+            _slotted_sync(task, ways), task_run_id=task_run_id, parameters=parameters,
+            wait_for=wait_for, dependencies=dependencies, context=_cancellation(ways),
+        )  # fmt: skip
+    engine = _SyncEngine(task=task, parameters=parameters, wait_for=wait_for)
+    engine.ways = ways
+    with engine.start(task_run_id=task_run_id, dependencies=dependencies):
+        while engine.is_running():
+            engine.wait_until_ready()
+            with (
+                engine.asset_context(),
+                engine.run_context(),
+                engine.transaction_context() as txn,
+                _slot(ways, txn),
+            ):
+                engine.call_task_fn(txn)
+            _raise_if_suspended()
+    return engine.state
+
+
+# Prefect's own engines, as its task runners call them.
+
+
+async def _run_async_plainly(task: Task[Any, Any], **run: Any) -> State[Any]:
+    from prefect.task_engine import run_task_async
+
+    state: Any = await run_task_async(task, return_type="state", **run)
+    return state  # type: ignore[no-any-return]
+
+
+def _run_sync_plainly(task: Task[Any, Any], **run: Any) -> State[Any]:
+    from prefect.task_engine import run_task_sync
+
+    state: Any = run_task_sync(task, return_type="state", **run)
+    return state  # type: ignore[no-any-return]
+
+
+def _cancellation(ways: Ways) -> dict[str, Any]:
+    return {"cancel_event": ways.cancelled}
+
+
+def _slotted_async(task: Task[Any, Any], ways: Ways) -> Task[Any, Any]:
+    function: Any = task.fn
+
+    @functools.wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        async with ways.slot():
+            return await function(*args, **kwargs)
+
+    return _with_function(task, call)
+
+
+def _slotted_sync(task: Task[Any, Any], ways: Ways) -> Task[Any, Any]:
+    function: Any = task.fn
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with ways.slot():
+            return function(*args, **kwargs)
+
+    return _with_function(task, call)
+
+
+def _with_function(task: Task[Any, Any], function: Callable[..., Any]) -> Task[Any, Any]:
+    changed = copy.copy(task)
+    changed.fn = function
+    return changed
