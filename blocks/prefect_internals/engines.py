@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import copy
 import functools
-import threading
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -26,9 +26,9 @@ from prefect_governor.blocks.prefect_internals.result_folder import ResultFolder
 
 _PLAIN = "Prefect's own engines run the tasks: slower, and a timeout counts the governor's queue"
 _OF_EITHER = (
-    "_wait_for_dependencies", "asset_context", "begin_run", "call_task_fn", "handle_exception",
-    "handle_timeout", "is_cancelled", "is_running", "run_context", "setup_run_context", "start",
-    "state", "transaction_context", "wait_until_ready",
+    "_wait_for_dependencies", "asset_context", "begin_run", "call_task_fn", "can_retry",
+    "handle_exception", "handle_timeout", "is_cancelled", "is_running", "run_context",
+    "setup_run_context", "start", "state", "transaction_context", "wait_until_ready",
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -76,7 +76,6 @@ class Slot(Protocol):
 class Ways(Protocol):
     """What a task runner does in its own way about a task run."""
 
-    cancelled: threading.Event
     folders: ResultFolders
     # Whether it is known that no tag of the task has a limit.
     no_tag_limit: bool
@@ -90,8 +89,14 @@ class Ways(Protocol):
     def timeout_of_thread(self, seconds: float) -> AbstractContextManager[None]:
         """Raises `TaskRunTimeoutError` in what runs in a thread."""
 
-    def only_waiting(self) -> AbstractContextManager[None]:
-        """Around what holds a thread and only waits."""
+    def stopped(self) -> str | None:
+        """Why nothing more may begin; None as long as it may."""
+
+    def pause(self, seconds: float) -> None:
+        """Wait in a thread for the time of a retry, or for a stop."""
+
+    async def pause_async(self, seconds: float) -> None:
+        """Wait on a loop for the time of a retry, or for a stop."""
 
 
 class _Overridden:
@@ -110,7 +115,7 @@ class _Overridden:
     _tags_aside: list[str] | None = None
 
     def is_cancelled(self) -> bool:
-        return self.ways.cancelled.is_set()
+        return self.ways.stopped() is not None
 
     def _wait_for_dependencies(self) -> None:
         super()._wait_for_dependencies()  # type: ignore[misc]
@@ -129,8 +134,12 @@ class _Overridden:
 
     def _begins_attempt(self) -> None:
         self.logger.debug("Executing task %r for %r", self.task.name, self.task_run.name)
-        if self.is_cancelled():
-            raise CancelledError("Task run cancelled by the task runner")
+        _may_begin(self.ways)
+
+    def _delay(self) -> float:
+        """How long until the time of a retry, in seconds; 0 where it is none, or has come."""
+        at = self.task_run.state.state_details.scheduled_time
+        return 0.0 if at is None else max(0.0, (at - datetime.now(timezone.utc)).total_seconds())
 
 
 class _AsyncEngine(_Overridden, AsyncTaskRunEngine[Any, Any]):
@@ -154,6 +163,17 @@ class _AsyncEngine(_Overridden, AsyncTaskRunEngine[Any, Any]):
                 await self.handle_timeout(exc)
             except Exception as exc:
                 await self.handle_exception(exc)
+
+    async def can_retry(self, exc_or_state: Any) -> bool:
+        """Whether another attempt may follow; none does after a stop."""
+        return not self.is_cancelled() and await super().can_retry(exc_or_state)
+
+    async def wait_until_ready(self) -> None:
+        """Wait for the time of a retry, or for a stop, after which none begins."""
+        if delay := self._delay():
+            await self.ways.pause_async(delay)
+            _may_begin(self.ways)
+        await super().wait_until_ready()
 
 
 class _SyncEngine(_Overridden, SyncTaskRunEngine[Any, Any]):
@@ -185,12 +205,22 @@ class _SyncEngine(_Overridden, SyncTaskRunEngine[Any, Any]):
             except Exception as exc:
                 self.handle_exception(exc)
 
+    def can_retry(self, exc_or_state: Any) -> bool:
+        """Whether another attempt may follow; none does after a stop."""
+        return not self.is_cancelled() and super().can_retry(exc_or_state)
+
     def wait_until_ready(self) -> None:
-        """Wait for the time of a retry, holding no thread that another task could use."""
-        if self.state.state_details.scheduled_time is None:
-            return super().wait_until_ready()
-        with self.ways.only_waiting():
-            return super().wait_until_ready()
+        """Wait for the time of a retry, or for a stop, after which none begins."""
+        if delay := self._delay():
+            self.ways.pause(delay)
+            _may_begin(self.ways)
+        super().wait_until_ready()
+
+
+def _may_begin(ways: Ways) -> None:
+    reason = ways.stopped()
+    if reason is not None:
+        raise CancelledError(f"Task run cancelled by the task runner: {reason}")
 
 
 def _slot(ways: Ways, transaction: Any) -> Any:
@@ -211,7 +241,7 @@ async def run_async(
     if not _KNOWN:
         return await _run_async_plainly(
             _slotted_async(task, ways), task_run_id=task_run_id, parameters=parameters,
-            wait_for=wait_for, dependencies=dependencies, context=_cancellation(ways),
+            wait_for=wait_for, dependencies=dependencies,
         )  # fmt: skip
     engine = _AsyncEngine(task=task, parameters=parameters, wait_for=wait_for)
     engine.ways = ways
@@ -242,7 +272,7 @@ def run_sync(
     if not _KNOWN:
         return _run_sync_plainly(
             _slotted_sync(task, ways), task_run_id=task_run_id, parameters=parameters,
-            wait_for=wait_for, dependencies=dependencies, context=_cancellation(ways),
+            wait_for=wait_for, dependencies=dependencies,
         )  # fmt: skip
     engine = _SyncEngine(task=task, parameters=parameters, wait_for=wait_for)
     engine.ways = ways
@@ -277,15 +307,12 @@ def _run_sync_plainly(task: Task[Any, Any], **run: Any) -> State[Any]:
     return state  # type: ignore[no-any-return]
 
 
-def _cancellation(ways: Ways) -> dict[str, Any]:
-    return {"cancel_event": ways.cancelled}
-
-
 def _slotted_async(task: Task[Any, Any], ways: Ways) -> Task[Any, Any]:
     function: Any = task.fn
 
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> Any:
+        _may_begin(ways)
         async with ways.slot():
             return await function(*args, **kwargs)
 
@@ -297,6 +324,7 @@ def _slotted_sync(task: Task[Any, Any], ways: Ways) -> Task[Any, Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        _may_begin(ways)
         with ways.slot():
             return function(*args, **kwargs)
 

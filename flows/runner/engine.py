@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import threading
 from contextlib import AbstractContextManager
@@ -37,8 +38,8 @@ class _Ways:
         self, *, folders: ResultFolders, cancelled: threading.Event, no_tag_limit: bool
     ) -> None:
         self.folders = folders
-        self.cancelled = cancelled
         self.no_tag_limit = no_tag_limit
+        self._cancelled = cancelled
 
     def slot(self) -> TaskSlot:
         return TaskSlot.of_attempt()
@@ -49,8 +50,17 @@ class _Ways:
     def timeout_of_thread(self, seconds: float) -> AbstractContextManager[None]:
         return timeout_of_thread(seconds)
 
-    def only_waiting(self) -> AbstractContextManager[None]:
-        return only_waiting()
+    def stopped(self) -> str | None:
+        return "it was stopped" if self._cancelled.is_set() else None
+
+    def pause(self, seconds: float) -> None:
+        # Another has this thread's place meanwhile.
+        with only_waiting():
+            self._cancelled.wait(seconds)
+
+    async def pause_async(self, seconds: float) -> None:
+        # Ended by `cancel_all`, which cancels what awaits.
+        await asyncio.sleep(seconds)
 
 
 def _tags(task: Task[Any, Any]) -> set[str]:
