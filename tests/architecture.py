@@ -224,6 +224,72 @@ def does_import(package: Module) -> set[str]:
     }
 
 
+# What Prefect does not document, which one room may touch.
+
+INTERNALS = "blocks.prefect_internals"
+# Modules whose names are Prefect's own, and what stands in them alone.
+_PRIVATE_MODULES = (
+    "prefect.engine",
+    "prefect.flow_engine",
+    "prefect.server",
+    "prefect.task_engine",
+)
+# Names that nobody else has: wherever one stands, it is Prefect's.
+PRIVATE_NAMES = {
+    "AsyncClientContext", "AsyncTaskRunEngine", "ConcurrencyLeaseHolder",
+    "GLOBAL_SETTINGS_CONTEXT", "NotReady", "StopVisiting", "SyncClientContext",
+    "SyncTaskRunEngine", "WatcherThreadCancelScope", "__var__", "_add_prefect_done_callback",
+    "_block_document_id", "_block_document_name", "_final_state", "_from_block_document",
+    "_started", "_wait_for_dependencies", "_wrapped_future", "asset_context", "begin_run",
+    "block_document_id", "block_schema_references", "call_task_fn", "model_construct",
+    "raise_if_flow_run_suspension_requested", "refresh_global_settings_context",
+    "retry_result_failure", "root_settings_context", "run_context", "run_coro_as_sync",
+    "serialize_parameters", "setup_run_context", "transaction_context", "uuid7",
+    "visit_collection",
+}  # fmt: skip
+# Those that others have too: Prefect's where they are imported from it.
+_PRIVATE_IMPORTS = {"quote", "schema_extra", "ResultRecord", "ResultRecordMetadata"}
+
+
+def private_touches(module: Module) -> list[str]:
+    """Where a module imports or touches what Prefect does not document."""
+    found = []
+    for node in ast.walk(ast.parse(module.source)):
+        what = next((each for each in _touched(node) if _is_private(each)), None)
+        if what is not None:
+            found.append(f"{module.shown}:{getattr(node, 'lineno', 0)} touches {what}")
+    return found
+
+
+def _touched(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [each.name for each in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [f"{node.module}.{each.name}" for each in node.names]
+    if isinstance(node, ast.Attribute):
+        return [node.attr]
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return [node.name]
+    if isinstance(node, ast.keyword):
+        return [node.arg or ""]
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return [node.value]
+    return []
+
+
+def _is_private(what: str) -> bool:
+    if what in PRIVATE_NAMES or what.startswith("Upstream task run"):
+        return True
+    if not within(what, "prefect") or not re.fullmatch(r"[\w.]+", what):
+        return False
+    name = what.rpartition(".")[2]
+    return (
+        any(each.startswith("_") for each in what.split("."))
+        or any(within(what, each) for each in _PRIVATE_MODULES)
+        or name in PRIVATE_NAMES | _PRIVATE_IMPORTS
+    )
+
+
 # The drawing: rooms at the top of a folder with what is inside them, and only those arrows that do
 # not follow from others.
 

@@ -21,8 +21,8 @@ from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.tasks import Task
 
-from prefect_governor.blocks.prefect_internals.names import find, finds
-from prefect_governor.blocks.prefect_internals.result_folder import ResultFolders
+from prefect_governor.blocks.prefect_internals.names import find, finds, read
+from prefect_governor.blocks.prefect_internals.result_folder import ITS_OWN, ResultFolders
 
 _PLAIN = "Prefect's own engines run the tasks: slower, and a timeout counts the governor's queue"
 _OF_EITHER = (
@@ -129,8 +129,8 @@ class _Overridden:
 
     def _use_known_folder(self) -> None:
         context = TaskRunContext.get()
-        assert context is not None
-        context.result_store = self.ways.folders.store(context.result_store)
+        for store in read(context, "result_store", instead=ITS_OWN):
+            context.result_store = self.ways.folders.store(store)  # type: ignore[union-attr]
 
     def _begins_attempt(self) -> None:
         self.logger.debug("Executing task %r for %r", self.task.name, self.task_run.name)

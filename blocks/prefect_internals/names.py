@@ -10,6 +10,8 @@ import logging
 import threading
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 # The versions of Prefect that the room's tests and the runner's table passed with, lowest first.
@@ -29,7 +31,7 @@ def find(place: str, name: str, *, instead: str) -> Any:
         for part in name.split("."):
             found = _member(found, part)
     except (ImportError, AttributeError):
-        missing(f"{place}.{name}", instead=instead)
+        _missing(f"{place}.{name}", instead=instead)
         return None
     return found
 
@@ -46,7 +48,7 @@ def takes(place: str, name: str, parameter: str, *, instead: str) -> bool:
         return False
     if parameter in inspect.signature(function).parameters:
         return True
-    missing(f"{place}.{name}({parameter}=)", instead=instead)
+    _missing(f"{place}.{name}({parameter}=)", instead=instead)
     return False
 
 
@@ -55,15 +57,32 @@ def read(owner: Any, name: str, *, instead: str) -> tuple[Any, ...]:
     try:
         return (_member(owner, name),)
     except AttributeError:
-        missing(f"{type(owner).__name__}.{name}", instead=instead)
+        _missing(f"{type(owner).__name__}.{name}", instead=instead)
         return ()
 
 
+def _is_there(file: Path) -> bool:
+    return file.exists()
+
+
 def _member(owner: Any, name: str) -> Any:
-    return getattr(owner, name)
+    # The fields of a model are no attributes of its class.
+    fields = getattr(owner, "model_fields", {}) if isinstance(owner, type) else {}
+    return fields[name] if name in fields else getattr(owner, name)
 
 
-def missing(name: str, *, instead: str) -> None:
+def has_module(place: str, *, instead: str) -> bool:
+    """Whether Prefect has a module. Imports nothing of it."""
+    spec = find_spec("prefect")
+    parts = place.split(".")[1:]
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if _is_there(Path(folder, *parts).with_suffix(".py")):
+            return True
+    _missing(place, instead=instead)
+    return False
+
+
+def _missing(name: str, *, instead: str) -> None:
     # Of what goes the same other way, the first that is missed.
     with _lock:
         if instead in _told:

@@ -15,9 +15,23 @@ from pathlib import Path
 from typing import Any
 
 from prefect.filesystems import LocalFileSystem
-from prefect.results import ResultRecord, ResultRecordMetadata, ResultStore  # type: ignore[attr-defined]
-from prefect.types import DateTime
+from prefect.results import ResultStore
 from pydantic import PrivateAttr
+
+from prefect_governor.blocks.prefect_internals.names import find, finds
+
+ITS_OWN = "Prefect's result store resolves its folder for every task, which is slower"
+_Record: Any = find("prefect.results", "ResultRecord", instead=ITS_OWN)
+_Metadata: Any = find("prefect.results", "ResultRecordMetadata", instead=ITS_OWN)
+_PARTS = (
+    "aexists", "create_result_record", "exists", "metadata_storage", "model_construct",
+    "model_fields_set", "result_storage", "result_storage_block_id", "storage_key_fn",
+)  # fmt: skip
+_KNOWN = (
+    _Record is not None
+    and _Metadata is not None
+    and finds("prefect.results", *(f"ResultStore.{part}" for part in _PARTS), instead=ITS_OWN)
+)
 
 
 class ResultFolders:
@@ -41,7 +55,9 @@ class ResultFolders:
 
     def store(self, store: ResultStore) -> ResultStore:
         """`store`, or what does the same with fewer looks at the file system."""
-        if type(store) is not ResultStore or type(store.result_storage) is not LocalFileSystem:
+        if not _KNOWN or type(store) is not ResultStore:
+            return store
+        if type(store.result_storage) is not LocalFileSystem:
             return store
         # Only what was set is serialized with a task's context: not the cache of results.
         local = _LocalResults.model_construct(set(store.model_fields_set), **store.__dict__)
@@ -61,16 +77,16 @@ class _LocalResults(ResultStore):
         return not self._is_missing(key) and await super().aexists(key)
 
     def create_result_record(
-        self, obj: Any, key: str | None = None, expiration: DateTime | None = None
-    ) -> ResultRecord[Any]:
+        self, obj: Any, key: str | None = None, expiration: Any | None = None
+    ) -> Any:
         key = key or self.storage_key_fn()
         place = self._place(key)
         if place is None or place.is_symlink():
             return super().create_result_record(obj, key, expiration)
-        metadata = ResultRecordMetadata(
+        metadata = _Metadata(
             serializer=self.serializer, expiration=expiration, storage_key=str(place)
         )
-        return ResultRecord(result=obj, metadata=metadata)
+        return _Record(result=obj, metadata=metadata)
 
     def _is_missing(self, key: str) -> bool:
         if self.metadata_storage is not None:

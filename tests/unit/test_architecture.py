@@ -13,6 +13,7 @@ import pytest
 
 from tests import ROOT
 from tests.architecture import (
+    INTERNALS,
     ORDER,
     PACKAGES,
     PAGE,
@@ -26,6 +27,7 @@ from tests.architecture import (
     may_import,
     modules,
     needed,
+    private_touches,
     within,
 )
 
@@ -151,6 +153,36 @@ def test_no_room_imports_one_that_stands_above_it() -> None:
         if place[other] > place[room]
     ]
     assert not wrong
+
+
+def test_what_prefect_does_not_document_is_touched_in_one_room() -> None:
+    wrong = [
+        line for module in modules() if module.room != INTERNALS for line in private_touches(module)
+    ]
+    assert not wrong, "take it from the room that has the way beside it: blocks/prefect_internals"
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "from prefect._internal.uuid7 import uuid7",
+        "def later():\n    import prefect._internal.concurrency",
+        "from prefect.utilities.annotations import quote",
+        "from prefect.server.schemas import states",
+        "from prefect.task_engine import run_task_sync",
+        "run.__var__.set(1)",
+        "print(block._block_document_id)",
+        "state.aresult(retry_result_failure=False)",
+        "vars(context)['GLOBAL_SETTINGS_CONTEXT'] = None",
+        "class A:\n    def serialize_parameters(self): ...",
+        "found = 'NotReady'",
+    ],
+)
+def test_a_planted_touch_is_found(planted: str) -> None:
+    name = "prefect_governor.flows.runner.lane"
+    lane = next(each for each in modules() if each.name == name)
+    assert private_touches(replace(lane, source=f"{lane.source}\n{planted}\n"))
+    assert not private_touches(lane)
 
 
 def packages() -> list[Module]:
