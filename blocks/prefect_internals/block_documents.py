@@ -3,7 +3,7 @@
 from typing import Any, TypeVar
 from uuid import UUID
 
-from prefect.blocks.core import Block, BlockNotSavedError
+from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import BlockDocument
 
@@ -50,7 +50,7 @@ def saved_name(block: Any) -> str | None:
     try:
         # prefect.blocks.SLUG.NAME
         return str(block.get_block_placeholder()).split(".", 3)[3]
-    except BlockNotSavedError:
+    except RuntimeError:
         return None
 
 
