@@ -37,7 +37,10 @@ def test_what_is_there_is_given_and_nothing_is_said(caplog: pytest.LogCaptureFix
         ("prefect.flows.it", lambda: names.find("prefect.flows", "it", instead="else")),
         ("prefect.flows.Flow.it", lambda: names.find("prefect.flows", "Flow.it", instead="else")),
         ("Flow.gone", lambda: names.finds("prefect.flows", "Flow", "Flow.gone", instead="else")),
-        ("prefect.flow(gone=)", lambda: names.takes("prefect", "flow", "gone", instead="else")),
+        (
+            "Flow.visualize(gone=)",
+            lambda: names.takes("prefect.flows", "Flow.visualize", "gone", instead="else"),
+        ),
         ("SimpleNamespace._it", lambda: names.read(SimpleNamespace(), "_it", instead="else")),
         ("prefect.server.gone", lambda: names.has_module("prefect.server.gone", instead="else")),
     ],
