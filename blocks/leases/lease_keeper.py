@@ -21,7 +21,7 @@ from prefect_governor.blocks.leases.leasing import (
 from prefect_governor.blocks.leases.limit_server import LimitServer, ServerAway, ServerLimit
 from prefect_governor.blocks.ledger.decision.admission import Gate
 from prefect_governor.blocks.ledger.decision.batch import Batch
-from prefect_governor.blocks.ledger.decision.store import Lease
+from prefect_governor.blocks.ledger.decision.store import ASKED_BACK, Lease
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.machine.clock import Instant
 
@@ -277,11 +277,21 @@ class LimitKeeper:
 
     def _give_back(self, lease: Lease) -> None:
         # Prefect says yes to a release of what it forgot, and frees nothing: ask first.
-        if self._server.renew(lease.lease_id, LEASE_SECONDS):
+        if not self._server.renew(lease.lease_id, LEASE_SECONDS):
+            if lease.usable_until == ASKED_BACK:
+                # The answer was lost, the slots went back: those that are taken are others'.
+                self._forget(lease)
+            else:
+                self._lost(lease)
+            return
+        self._keep(replace(lease, usable_until=ASKED_BACK))
+        try:
             self._server.release(lease.lease_id)
-            self._forget(lease)
-        else:
-            self._lost(lease)
+        except Exception as error:
+            if not isinstance(error, ServerAway) or error.undone:
+                self._keep(replace(lease, usable_until=GOING_BACK))
+            raise
+        self._forget(lease)
 
     def _lost(self, lease: Lease) -> None:
         """Give back what a lease holds that the server no longer knows. Once at most: it leaves

@@ -16,7 +16,7 @@ LEASES_PER_CAP = 8
 # What `Lease.usable_until` says of one that admits nobody any more and is still to be given back.
 # Its server may have forgotten it, as after a restart with leases in memory or a reboot.
 FORGOTTEN = 0
-# It is being given back; asked for once or more.
+# It is to be given back. From when the server is asked for that: `ASKED_BACK`.
 GOING_BACK = 1
 
 

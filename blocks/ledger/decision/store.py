@@ -20,6 +20,10 @@ from prefect_governor.blocks.records.calls import (
 from prefect_governor.blocks.records.limits import LimitRecord
 from prefect_governor.blocks.records.notices import Audit, Notice
 
+# What `Lease.usable_until` says of one whose release the server was asked for. Where it knows the
+# lease no more, it has done so.
+ASKED_BACK = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:

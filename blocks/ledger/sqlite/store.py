@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prefect_governor.blocks.errors import LedgerUnavailable
+from prefect_governor.blocks.ledger.decision.store import ASKED_BACK
 from prefect_governor.blocks.ledger.migration import migrate
 from prefect_governor.blocks.ledger.sqlite.reads import Reads
 from prefect_governor.blocks.ledger.sqlite.rows import SQLiteRows
@@ -170,7 +171,9 @@ class SQLiteStore(Reads):
         if meta["boot_id"] != boot_id():
             connection.execute("UPDATE limits SET hold_until = 0, meters = '[]'")
             connection.execute("UPDATE limits SET adaptive = '{}' WHERE adaptive IS NOT NULL")
-            connection.execute("UPDATE leases SET usable_until = 0")
+            connection.execute(
+                "UPDATE leases SET usable_until = 0 WHERE usable_until <> ?", (ASKED_BACK,)
+            )
             connection.execute("UPDATE owners SET renewed = 0")
             connection.execute("UPDATE meta SET value = ? WHERE key = 'boot_id'", (boot_id(),))
         connection.execute("COMMIT")
