@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from prefect_governor.blocks.context.settings import under_these_settings
 from prefect_governor.blocks.leases.lease_keeper import REFRESH_SECONDS, LimitKeeper
 from prefect_governor.blocks.machine.clock import Instant
 from prefect_governor.blocks.machine.election import Electing, Election
@@ -31,7 +32,8 @@ def _nothing(_: bool) -> None:
 
 
 class Keeper:
-    """The thread that keeps a governor's limits, while it is elected, and its documents, always.
+    """The thread that keeps a governor's limits, while it is elected, and its documents, always;
+    under the Prefect settings of whoever made it.
 
     Args:
         folder: where the election's lock lives; all processes of a ledger share it.
@@ -68,7 +70,7 @@ class Keeper:
         self._stop_by = 0.0
         self._said: set[str] = set()
         self._thread = threading.Thread(
-            target=self._serve, name="prefect-governor-keeper", daemon=True
+            target=under_these_settings(self._serve), name="prefect-governor-keeper", daemon=True
         )
         self._thread.start()
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from prefect.logging import get_logger
 from typing_extensions import Self
 
+from prefect_governor.blocks.context.settings import under_these_settings
 from prefect_governor.blocks.figures.figures import budget_figures, limit_figures
 from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.work.runtime import Runtime
@@ -53,7 +54,9 @@ class Watch:
         self._key_prefix = key_prefix
         self._over = threading.Event()
         self._artifact = RunProgress(ApiWriter(UUID(run.run_id)), key_prefix=key_prefix)
-        self._thread = threading.Thread(target=self._look_on, name="prefect-governor-watch")
+        self._thread = threading.Thread(
+            target=under_these_settings(self._look_on), name="prefect-governor-watch"
+        )
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
