@@ -14,6 +14,7 @@ from prefect_governor.blocks.context.scope import attribution, current_scope
 from prefect_governor.blocks.context.stopwatch import queueing
 from prefect_governor.blocks.context.waits import wait_async, wait_blocking
 from prefect_governor.blocks.errors import CallRefused, ConfigurationError, GovernorError
+from prefect_governor.blocks.machine.endings import Block
 from prefect_governor.blocks.machine.strands import Strand, current_strand
 from prefect_governor.blocks.records.calls import Admission, Bound, Demand
 from prefect_governor.blocks.work.runtime import Runtime
@@ -56,6 +57,8 @@ class Claim:
         here = current_scope.get()
         # Who asks again may be whoever ends a wait of its code.
         self.strand = self.strand or current_strand()
+        self.give_back()
+        # Known before it is asked for: whoever is interrupted meanwhile has it to give back.
         self._call_id = uuid.uuid4().hex
         demand = Demand(
             self._call_id, (), self.keys, _FREE, who, observe=self._observe,
@@ -66,21 +69,23 @@ class Claim:
         )
 
     def give_back(self) -> "Future[None] | None":
-        """Give back what is held, or ask for it no longer. None where there is nothing to give."""
-        call_id, self._call_id = self._call_id, None
+        """Give back what is held, or ask for it no longer. None where there is nothing to give. To
+        the ledger it is nothing to be told again, so it is told before it is forgotten here."""
+        call_id = self._call_id
         if call_id is None:
             return None
-        try:
-            return self.runtime.desk.abandon(call_id)
-        except CallRefused:
-            # A desk that is closed has given everything back; in a forked child it is the parent's.
-            return None
+        given = None
+        # A desk that is closed has given everything back; in a forked child it is the parent's.
+        with suppress(CallRefused):
+            given = self.runtime.desk.abandon(call_id)
+        self._call_id = None
+        return given
 
 
 _holding: ContextVar[tuple[Claim, ...]] = ContextVar("prefect_governor_holding", default=())
 
 
-class Slot:
+class Slot(Block):
     """See `Governor.slot` and `Governor.exclusive`. Entered once, with `with` or `async with`."""
 
     def __init__(self, claim: Callable[[], tuple[Claim, int | None, str]]) -> None:
@@ -143,17 +148,18 @@ class Slot:
         return cls(claim)
 
     def __enter__(self) -> Self:
-        claim, future = self._ask()
+        self._enter_once()
         try:
+            claim, future = self._ask()
             with queueing():
                 wait_blocking(future)
         except BaseException:
-            claim.give_back()
+            self.end()
             raise
         self._hold(claim)
         return self
 
-    def __exit__(
+    def leave(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
@@ -166,17 +172,18 @@ class Slot:
                 wait_blocking(given)
 
     async def __aenter__(self) -> Self:
-        claim, future = self._ask()
+        self._enter_once()
         try:
+            claim, future = self._ask()
             with queueing():
                 await wait_async(future)
         except BaseException:
-            claim.give_back()
+            self.end()
             raise
         self._hold(claim)
         return self
 
-    async def __aexit__(
+    async def aleave(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
@@ -187,11 +194,12 @@ class Slot:
             with suppress(GovernorError):
                 await wait_async(given)
 
-    def _ask(self) -> "tuple[Claim, Future[Admission]]":
+    def _enter_once(self) -> None:
         if self._claim is not None:
             raise ConfigurationError("this slot was entered before; make another one")
+
+    def _ask(self) -> "tuple[Claim, Future[Admission]]":
         claim, most, what = self._make()
-        self._claim = claim
         # Who inherited the context may go on beside the code that holds them: where that waits all
         # the same, the ledger finds out.
         here = current_strand()
@@ -205,16 +213,21 @@ class Slot:
                 f"deadlock: the code here runs inside a block that holds {what} already, so it"
                 " would wait for itself for ever; take it once, around all that needs it"
             )
+        self._claim = claim
         return claim, claim.ask()
+
+    def end(self) -> "Future[None] | None":
+        """Give it back, or ask for it no longer."""
+        return None if self._claim is None else self._claim.give_back()
 
     def _hold(self, claim: Claim) -> None:
         _holding.set((*_holding.get(), claim))
 
     def _leave(self) -> "Future[None] | None":
-        claim = self._claim
-        assert claim is not None
-        _holding.set(tuple(each for each in _holding.get() if each is not claim))
-        return claim.give_back()
+        given = self.end()
+        _holding.set(tuple(each for each in _holding.get() if each is not self._claim))
+        self._ended()
+        return given
 
 
 def alone(runtime: Runtime, keys: Iterable[str]) -> AbstractAsyncContextManager[object]:

@@ -11,7 +11,8 @@ from typing_extensions import Self
 from prefect_governor.blocks.context.scope import attribution, current_scope
 from prefect_governor.blocks.context.stopwatch import queueing
 from prefect_governor.blocks.context.waits import wait_async, wait_blocking
-from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.errors import ConfigurationError, GovernorError
+from prefect_governor.blocks.machine.endings import Block
 from prefect_governor.blocks.machine.strands import current_strand
 from prefect_governor.blocks.money.usd import Money, show_usd, to_nano
 from prefect_governor.blocks.records.calls import Admission, Bound, Demand, Usage
@@ -20,7 +21,7 @@ from prefect_governor.blocks.work.runtime import Runtime
 _UNSETTLED = "it was left without being settled"
 
 
-class Spend:
+class Spend(Block):
     """A reservation in USD; see `Governor.reserve`. Entered once, with `with` or `async with`.
 
     Attributes:
@@ -41,6 +42,8 @@ class Spend:
         self._label = label
         self._tags = tags
         self._runtime: Runtime | None = None
+        # What was asked for under, entered or not.
+        self._asked: str | None = None
         self._outcome: str | None = None
         self._resolved: Future[None] | None = None
         self._awaited = False
@@ -69,17 +72,22 @@ class Spend:
         self._resolve(f"voided ({reason})", lambda: runtime.desk.void(call_id, reason))
 
     def __enter__(self) -> Self:
-        runtime, call_id, future = self._ask()
+        runtime, demand = self._demand()
         try:
+            future = self._ask(runtime, demand)
             with queueing():
                 wait_blocking(future)
-        except BaseException:
-            self._abandon(runtime, call_id, future)
+            self.call_id = demand.call_id
+        except GovernorError:
+            # It was refused: there is nothing to leave.
+            self._asked = None
             raise
-        self._runtime, self.call_id = runtime, call_id
+        except BaseException:
+            self.end()
+            raise
         return self
 
-    def __exit__(
+    def leave(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
@@ -87,32 +95,49 @@ class Spend:
     ) -> None:
         if self._outcome is None:
             wait_blocking(self._unconfirm(error))
+        self._ended()
 
     async def __aenter__(self) -> Self:
         self._awaited = True
-        runtime, call_id, future = self._ask()
+        runtime, demand = self._demand()
         try:
+            future = self._ask(runtime, demand)
             with queueing():
                 await wait_async(future)
-        except BaseException:
-            self._abandon(runtime, call_id, future)
+            self.call_id = demand.call_id
+        except GovernorError:
+            self._asked = None
             raise
-        self._runtime, self.call_id = runtime, call_id
+        except BaseException:
+            self.end()
+            raise
         return self
 
-    async def __aexit__(
+    async def aleave(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         resolved = self._unconfirm(error) if self._outcome is None else self._resolved
+        self._ended()
         # Whoever is cancelled does not wait; the ledger has it in hand.
         if resolved is not None and (error is None or isinstance(error, Exception)):
             await wait_async(resolved)
 
-    def _ask(self) -> "tuple[Runtime, str, Future[Admission]]":
-        if self._outcome is not None or self.call_id is not None:
+    def end(self) -> None:
+        """Whatever was interrupted: what nobody has seen goes back, the rest stays charged."""
+        runtime, asked = self._runtime, self._asked
+        if runtime is None or asked is None or self._outcome is not None:
+            return
+        if self.call_id is None:
+            runtime.desk.abandon(asked)
+            self._asked = None
+        else:
+            self._unconfirm(None)
+
+    def _demand(self) -> tuple[Runtime, Demand]:
+        if self._asked is not None or self._outcome is not None or self.call_id is not None:
             raise ConfigurationError("this reservation was entered before; make another one")
         runtime = self._governor()
         who = replace(attribution(model="", tags=self._tags), model=None, label=self._label)
@@ -120,22 +145,20 @@ class Spend:
         accounts = runtime.accounts(who)
         if here is not None and here.allocation is not None:
             accounts = (here.allocation, *accounts)
-        call_id = uuid.uuid4().hex
         demand = Demand(
-            call_id, accounts, (), self._bound, attribution=who, observe=runtime.observe,
+            uuid.uuid4().hex, accounts, (), self._bound, attribution=who, observe=runtime.observe,
             priority=0 if here is None else here.priority,
         )  # fmt: skip
-        future = runtime.desk.admit(
+        return runtime, demand
+
+    def _ask(self, runtime: Runtime, demand: Demand) -> "Future[Admission]":
+        self._runtime, self._asked = runtime, demand.call_id
+        return runtime.desk.admit(
             demand,
             queue_timeout_seconds=runtime.queue_timeout_seconds,
             pause_seconds=runtime.pause_seconds,
             strand=current_strand(),
         )
-        return runtime, call_id, future
-
-    def _abandon(self, runtime: Runtime, call_id: str, future: "Future[Admission]") -> None:
-        if not future.done() or future.cancelled() or future.exception() is None:
-            runtime.desk.abandon(call_id)
 
     def _entered(self) -> tuple[Runtime, str]:
         if self._runtime is None or self.call_id is None:
@@ -149,14 +172,14 @@ class Spend:
             if outcome != self._outcome:
                 raise ConfigurationError(f"it was {self._outcome} before, and is not {outcome}")
             return
-        self._outcome = outcome
         self._resolved = work()
+        self._outcome = outcome
         if not self._awaited:
             wait_blocking(self._resolved)
 
     def _unconfirm(self, error: BaseException | None) -> "Future[None]":
         runtime, call_id = self._entered()
         reason = _UNSETTLED if error is None else f"{_UNSETTLED}: {type(error).__name__}"
+        self._resolved = resolved = runtime.desk.unconfirm(call_id, reason)
         self._outcome = "left unconfirmed"
-        self._resolved = runtime.desk.unconfirm(call_id, reason)
-        return self._resolved
+        return resolved

@@ -15,13 +15,14 @@ from prefect_governor.blocks.context.scope import attribution, current_scope
 from prefect_governor.blocks.context.stopwatch import queueing
 from prefect_governor.blocks.context.waits import wait_async, wait_blocking
 from prefect_governor.blocks.errors import GovernorError
+from prefect_governor.blocks.machine.endings import Block
 from prefect_governor.blocks.records.calls import Admission
 from prefect_governor.blocks.work.runtime import Runtime
 
 _current: "ContextVar[TaskSlot | None]" = ContextVar("prefect_governor_task_slot", default=None)
 
 
-class TaskSlot:
+class TaskSlot(Block):
     """A task run's slots while its function is at work; nothing where no limit counts it.
 
     Entered with `with` or `async with`, around one attempt. While anything of it waits (`let_go`)
@@ -45,7 +46,7 @@ class TaskSlot:
         # Waits inside are its own, though nothing counts it: never those of who submitted it.
         self._own = own
         self._lock = threading.Lock()
-        self._waits = 0
+        self._waits: set[object] = set()
         self._over = False
         self._token: Token[TaskSlot | None] | None = None
 
@@ -81,77 +82,69 @@ class TaskSlot:
         """Whether it was entered and not left, waiting or not."""
         return self._token is not None and not self._over
 
-    def suspend(self) -> None:
-        """Something of the task begins to wait."""
+    def suspend(self, wait: object) -> None:
+        """Something of the task begins to wait; `wait` is said again when it ends."""
         with self._lock:
-            self._waits += 1
-            if self._waits == 1 and self._claim is not None and not self._over:
+            self._waits.add(wait)
+            if self._claim is not None and not self._over:
                 self._claim.give_back()
 
-    def resume(self) -> "Future[Admission] | None":
+    def resume(self, wait: object) -> "Future[Admission] | None":
         """It waits no more. Where nothing else of the task does, its slots are asked for again:
-        what is returned says when they are there."""
+        what is returned says when they are there. Said more than once, it is nothing."""
         with self._lock:
-            self._waits -= 1
-            if self._waits or self._claim is None or self._over:
-                return None
-            return self._claim.ask()
+            last = self._waits == {wait} and self._claim is not None and not self._over
+            future = self._claim.ask() if last and self._claim is not None else None
+            self._waits.discard(wait)
+            return future
 
     def __enter__(self) -> Self:
-        future = self._ask()
-        if future is not None:
-            try:
+        try:
+            future = self._ask()
+            if future is not None:
                 with queueing():
                     wait_blocking(future)
-            except BaseException:
-                self._end()
-                raise
+        except BaseException:
+            self.end()
+            raise
         self._begin()
         return self
 
-    def __exit__(
+    def leave(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end()
+        if self._token is not None:
+            _current.reset(self._token)
+        super().leave(kind, error, trace)
 
     async def __aenter__(self) -> Self:
-        future = self._ask()
-        if future is not None:
-            try:
+        try:
+            future = self._ask()
+            if future is not None:
                 with queueing():
                     await wait_async(future)
-            except BaseException:
-                self._end()
-                raise
+        except BaseException:
+            self.end()
+            raise
         self._begin()
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._end()
 
     def _ask(self) -> "Future[Admission] | None":
         if self._claim is None:
             return None
         if self._outer is not None:
-            self._outer.suspend()
+            self._outer.suspend(self)
         return self._claim.ask()
 
     def _begin(self) -> None:
         if self._claim is not None or self._own:
             self._token = _current.set(self)
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Nobody waits for the commit: what ends meets who waits in the same transaction."""
-        if self._token is not None:
-            _current.reset(self._token)
         with self._lock:
             self._over = True
             if self._claim is not None:
@@ -159,7 +152,7 @@ class TaskSlot:
         if self._outer is not None and self._claim is not None:
             # Its code goes on now; it is counted again as soon as there is room.
             with suppress(GovernorError):
-                self._outer.resume()
+                self._outer.resume(self)
 
 
 def _always() -> bool:
@@ -176,7 +169,8 @@ def let_go(came: Callable[[], bool] = _always) -> Iterator[None]:
     if slot is None:
         yield
         return
-    slot.suspend()
+    wait = object()
+    slot.suspend(wait)
     back = True
     try:
         yield
@@ -184,7 +178,7 @@ def let_go(came: Callable[[], bool] = _always) -> Iterator[None]:
         back = isinstance(error, Exception)
         raise
     finally:
-        future = slot.resume()
+        future = slot.resume(wait)
         if future is not None and back and came() and not _on_a_loop():
             # Where another part of the task begins to wait meanwhile, it is let go again.
             with queueing(), suppress(CancelledError):
@@ -198,7 +192,8 @@ async def alet_go(came: Callable[[], bool] = _always) -> AsyncIterator[None]:
     if slot is None:
         yield
         return
-    slot.suspend()
+    wait = object()
+    slot.suspend(wait)
     back = True
     try:
         yield
@@ -206,17 +201,17 @@ async def alet_go(came: Callable[[], bool] = _always) -> AsyncIterator[None]:
         back = isinstance(error, Exception)
         raise
     finally:
-        future = slot.resume()
+        future = slot.resume(wait)
         if future is not None and back and came():
             with queueing(), suppress(CancelledError):
                 await wait_async(future)
 
 
-def waiting_slot() -> TaskSlot | None:
-    """The slots of the task run here, suspended, for who says itself when the wait is over."""
+def waiting_slot(wait: object) -> TaskSlot | None:
+    """The slots of the task run here, suspended, for who says itself when this wait is over."""
     slot = _at_work()
     if slot is not None:
-        slot.suspend()
+        slot.suspend(wait)
     return slot
 
 

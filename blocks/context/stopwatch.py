@@ -7,10 +7,12 @@ helper thread, in a child task or in a nested flow stops the watches of all that
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from itertools import count
+
+from prefect_governor.blocks.machine.endings import Block
 
 
 class Stopwatch:
@@ -35,7 +37,7 @@ class Stopwatch:
         self._outer = outer
         self._clock = clock
         self._lock = threading.Lock()
-        self._waits = 0
+        self._waits: set[object] = set()
         self._running_since = clock()
         self._flights: dict[int, float] = {}
         self._ids = count()
@@ -47,25 +49,26 @@ class Stopwatch:
                 return self._running_since + self._left
             return min(self._flights.values()) + self._seconds if self._flights else None
 
-    def wait_begins(self) -> None:
-        """One more call waits."""
+    def wait_begins(self, wait: object) -> None:
+        """One more call waits; `wait` is said again when it ends."""
         with self._lock:
             if not self._waits:
                 self._left -= self._clock() - self._running_since
-            self._waits += 1
+            self._waits.add(wait)
         self._moved()
         if self._outer is not None:
-            self._outer.wait_begins()
+            self._outer.wait_begins(wait)
 
-    def wait_ends(self) -> None:
-        """One call less waits: it was admitted, or refused."""
+    def wait_ends(self, wait: object) -> None:
+        """It was admitted, or refused. Said more than once, or of one that never began, it is
+        nothing."""
         with self._lock:
-            self._waits -= 1
-            if not self._waits:
+            if self._waits == {wait}:
                 self._running_since = self._clock()
+            self._waits.discard(wait)
         self._moved()
         if self._outer is not None:
-            self._outer.wait_ends()
+            self._outer.wait_ends(wait)
 
     def flight(self) -> Callable[[], None]:
         """A call was admitted. What is returned says that it is over; more than once is once."""
@@ -77,7 +80,7 @@ class Stopwatch:
         def lands() -> None:
             with self._lock:
                 self._flights.pop(number, None)
-                waits = self._waits
+                waits = bool(self._waits)
             if waits:
                 self._moved()
             if outer_lands is not None:
@@ -91,18 +94,21 @@ current_stopwatch: ContextVar[Stopwatch | None] = ContextVar(
 )
 
 
-@contextmanager
-def queueing() -> Iterator[None]:
+class _Queueing(Block):
+    def __init__(self, watch: Stopwatch) -> None:
+        self._stopwatch = watch
+
+    def __enter__(self) -> None:
+        self._stopwatch.wait_begins(self)
+
+    def end(self) -> None:
+        self._stopwatch.wait_ends(self)
+
+
+def queueing() -> AbstractContextManager[None]:
     """The code inside waits for the governor: no task's time passes."""
     watch = current_stopwatch.get()
-    if watch is None:
-        yield
-        return
-    watch.wait_begins()
-    try:
-        yield
-    finally:
-        watch.wait_ends()
+    return nullcontext() if watch is None else _Queueing(watch)
 
 
 def in_flight() -> Callable[[], None]:

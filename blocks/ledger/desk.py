@@ -16,6 +16,7 @@ from prefect_governor.blocks.ledger.liveness import (
 )
 from prefect_governor.blocks.ledger.stats import RunStats, run_of
 from prefect_governor.blocks.ledger.writer import PATIENCE_SECONDS, POLL_SECONDS, Writer
+from prefect_governor.blocks.machine.answers import Answer
 from prefect_governor.blocks.machine.strands import Strand
 from prefect_governor.blocks.records.budgets import Allocation
 from prefect_governor.blocks.records.calls import (
@@ -76,13 +77,13 @@ class LedgerDesk(Writer):
         if queue_timeout_seconds is not None:
             until = since + int(queue_timeout_seconds * 1e9)
         waiter = Waiter(
-            demand, Future(), since, until, pause=int(pause_seconds * 1e9), strand=strand
+            demand, Answer(), since, until, pause=int(pause_seconds * 1e9), strand=strand
         )
         self._check_process()
         with self._wake:
             self._check_open()
             self._arrivals.append(waiter)
-            self._wake.notify()
+            self._wake.notify_all()
         return waiter.future
 
     def is_stale(self, admission: Admission) -> bool:
@@ -198,7 +199,7 @@ class LedgerDesk(Writer):
             if self._closed:
                 return
             self._closed = True
-            self._wake.notify()
+            self._wake.notify_all()
         self._liveness.end()
         if self._thread is not None:
             self._thread.join()

@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect_governor.blocks.errors import GovernorError, LedgerUnavailable
 from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.machine.answers import Answer
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ class Request:
     work: Callable[[Batch], Any]
     must_happen: bool = False
     call_id: str | None = None
-    future: "Future[Any]" = field(default_factory=Future)
+    future: "Future[Any]" = field(default_factory=Answer)
     result: Any = None
     error: BaseException | None = None
     answered: bool = False

@@ -30,6 +30,7 @@ from prefect_governor.blocks.ledger.request import Request, as_unavailable, fail
 from prefect_governor.blocks.ledger.serving import Served, serve
 from prefect_governor.blocks.ledger.stalls import Stalls
 from prefect_governor.blocks.ledger.stats import Tally
+from prefect_governor.blocks.machine.answers import Monitor
 from prefect_governor.blocks.machine.clock import Instant, machine_now
 
 # How often a waiting process looks whether another one wrote, in seconds.
@@ -69,7 +70,8 @@ class Writer:
         # at fault, each in one of its own.
         self._again: list[Request] = []
         self._overdue: deque[Request] = deque()
-        self._wake = threading.Condition()
+        # Whoever asks may be interrupted while it does.
+        self._wake = Monitor()
         self._queue = Queue()
         self._unknown: list[Waiter] = []
         self._tally = Tally()
@@ -357,7 +359,7 @@ class Writer:
         with self._wake:
             self._check_open()
             self._requests.append(request)
-            self._wake.notify()
+            self._wake.notify_all()
         return request.future
 
     def _check_process(self) -> None:

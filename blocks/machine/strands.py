@@ -15,6 +15,8 @@ from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from prefect_governor.blocks.machine.endings import Block
+
 
 @dataclass(frozen=True, slots=True)
 class Strand:
@@ -97,29 +99,39 @@ def waits(strand: Strand) -> bool:
     return strand in _now.waits
 
 
-@contextmanager
-def blocking(*keys: Hashable) -> Iterator[Strand]:
+class blocking(Block):
     """The code inside blocks its thread until all of this work is done, or until what the ledger
     was asked for is there. Costs a look at the context where no loop runs."""
-    strand = current_strand()
-    if not strand.on_loop:
-        # Whoever started this with a context of its own finds in it who runs there.
-        _here.set(strand)
-    with _lock:
-        if strand.on_loop:
-            _now.blocked.setdefault(strand.thread, []).append(strand)
-        _wait(strand, keys)
-    try:
-        yield strand
-    finally:
+
+    def __init__(self, *keys: Hashable) -> None:
+        self._keys = keys
+        self._strand = current_strand()
+        self._over = False
+
+    def __enter__(self) -> Strand:
+        strand = self._strand
+        if not strand.on_loop:
+            # Whoever started this with a context of its own finds in it who runs there.
+            _here.set(strand)
         with _lock:
-            _wait_no_more(strand, keys)
-            _now.stalled.discard(strand)
             if strand.on_loop:
-                held_up = _now.blocked[strand.thread]
+                _now.blocked.setdefault(strand.thread, []).append(strand)
+            _wait(strand, self._keys)
+        return strand
+
+    def end(self) -> None:
+        strand = self._strand
+        with _lock:
+            if self._over:
+                return
+            _wait_no_more(strand, self._keys)
+            _now.stalled.discard(strand)
+            held_up = _now.blocked.get(strand.thread, [])
+            if strand in held_up:
                 held_up.remove(strand)
-                if not held_up:
-                    del _now.blocked[strand.thread]
+            if not held_up:
+                _now.blocked.pop(strand.thread, None)
+            self._over = True
 
 
 @contextmanager
@@ -216,7 +228,9 @@ def _wait_no_more(strand: Strand, keys: tuple[Hashable, ...]) -> None:
     if waits is None:
         return
     for key in keys:
-        waits.remove(key)
+        # What was interrupted here is done again.
+        if key in waits:
+            waits.remove(key)
     if not waits:
         del _now.waits[strand]
 

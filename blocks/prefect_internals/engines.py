@@ -201,6 +201,8 @@ class _SyncEngine(_Overridden, SyncTaskRunEngine[Any, Any]):
                     self._begins_attempt()
                     yield self
             except TimeoutError as exc:
+                # The state keeps it: not what the task's code was at, and all that it held.
+                exc.__context__ = None
                 self.handle_timeout(exc)
             except Exception as exc:
                 self.handle_exception(exc)

@@ -5,19 +5,16 @@ Written as coroutines over an `IO`, whose methods await in the asynchronous tran
 the synchronous one (where the coroutines therefore never suspend, see `ports.run_blocking`).
 """
 
-import uuid
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
-from dataclasses import replace
 from typing import TypeVar
 
 import httpx
 
 from prefect_governor.blocks.context.scope import NotKept, only_kept
 from prefect_governor.blocks.context.stopwatch import queueing
-from prefect_governor.blocks.errors import OverBudget, RunStopped
-from prefect_governor.blocks.machine.strands import current_strand
-from prefect_governor.blocks.records.calls import Admission, Reply
+from prefect_governor.blocks.errors import GovernorError, OverBudget, RunStopped
+from prefect_governor.blocks.records.calls import Reply
 from prefect_governor.blocks.wire.dialects import dialect_of, is_free
 from prefect_governor.blocks.wire.messages import handed_out, outgoing, replayed
 from prefect_governor.blocks.wire.planning import OUTSIDE, planned
@@ -32,7 +29,7 @@ from prefect_governor.blocks.wire.replies.verdict import (
 )
 from prefect_governor.blocks.wire.requests.fitting import whole_is_over_budget
 from prefect_governor.blocks.wire.requests.plans import Billed
-from prefect_governor.blocks.wire.reservation import Call, Reservation, watch_dropped
+from prefect_governor.blocks.wire.reservation import Call, Reservation
 from prefect_governor.blocks.wire.retries import notice_retry
 from prefect_governor.blocks.wire.sockets import LEFT
 
@@ -44,6 +41,7 @@ MALFORMED = (
     "the request is not valid HTTP, so it was not sent; look for a space or a line end in the key "
     "or in another header"
 )
+CLOSED = "the stream was closed before its end"
 STOOD_STILL = "its process stood still before it was sent"
 # A call that has met nothing but 429s for this long is handed its last one.
 THROTTLED_PATIENCE_SECONDS = 1800.0
@@ -74,31 +72,34 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
         raise NotKept("no reply is kept for this call, so it was not made")
     started, throttled = terms.clock(), 0
     while True:
-        reservation = await _admit(terms, io, call, started)
-        response: httpx.Response | None = None
-        try:
-            response = await io.send(_outgoing(request, reservation, reservation.sent(terms.clock)))
-            reservation.heard(response, now=terms.now())
-            if call.plan.streamed and _is_stream(response):
-                return _streamed(io, reservation, response, secrets)
-            body = secrets.out_of_body(await io.read(response), status=response.status_code)
-            if response.status_code != TOO_MANY or quota_is_spent(body):
-                cut = await _resolve(io, reservation, response, body)
-                if not cut:
-                    return handed_out(response, secrets, content=body)
-                call = call.in_full(reservation.plan.output_tokens)
-                started, throttled = terms.clock(), 0
+        with Reservation(call) as reservation:
+            if not await _admitted(terms, io, reservation, started):
                 continue
-            throttled += 1
-            hold = hold_seconds(response.headers, attempt=throttled, now=terms.now())
-            reservation.throttled(hold)
-            await _hold(io, reservation, hold)
-        except BaseException as error:
-            await _failed(io, reservation, response, error)
-            if isinstance(error, httpx.LocalProtocolError):
-                # Its text quotes the header that is not valid, which may be the key.
-                raise httpx.LocalProtocolError(MALFORMED) from None
-            raise
+            response: httpx.Response | None = None
+            try:
+                left = reservation.sent(terms.clock)
+                response = await io.send(_outgoing(request, reservation, left))
+                reservation.heard(response, now=terms.now())
+                if call.plan.streamed and _is_stream(response):
+                    return _streamed(io, reservation, response, secrets)
+                body = secrets.out_of_body(await io.read(response), status=response.status_code)
+                if response.status_code != TOO_MANY or quota_is_spent(body):
+                    cut = await _resolve(io, reservation, response, body)
+                    if not cut:
+                        return handed_out(response, secrets, content=body)
+                    call = call.in_full(reservation.plan.output_tokens)
+                    started, throttled = terms.clock(), 0
+                    continue
+                throttled += 1
+                hold = hold_seconds(response.headers, attempt=throttled, now=terms.now())
+                reservation.throttled(hold)
+                await _hold(io, reservation, hold)
+            except BaseException as error:
+                await _failed(io, reservation, response, error)
+                if isinstance(error, httpx.LocalProtocolError):
+                    # Its text quotes the header that is not valid, which may be the key.
+                    raise httpx.LocalProtocolError(MALFORMED) from None
+                raise
         if terms.clock() - started + hold > THROTTLED_PATIENCE_SECONDS:
             return handed_out(response, secrets, content=body)
         if not call.throttle_keys:
@@ -119,49 +120,36 @@ async def _passed(io: IO, request: httpx.Request, secrets: Secrets) -> httpx.Res
     return handed_out(response, secrets, content=body)
 
 
-async def _admit(terms: Terms, io: IO, call: Call, started: float) -> Reservation:
-    """A reservation under which the call may be sent now."""
-    while True:
-        reservation, admission = await _reserved(terms, io, call, started)
-        if not call.desk.is_stale(admission):
-            return reservation
-        await _done(io, reservation.resolve("void", STOOD_STILL))
-
-
-async def _reserved(
-    terms: Terms, io: IO, call: Call, started: float
-) -> tuple[Reservation, Admission]:
+async def _admitted(terms: Terms, io: IO, reservation: Reservation, started: float) -> bool:
+    """Whether the call may be sent now under its reservation; False where it is to ask anew."""
+    call = reservation.call
     _not_stopped(call)
     left = call.queue_timeout_seconds
     if left is not None:
         # What was waited before, for a call that goes again, is part of the wait.
         left = max(0.0, left - (terms.clock() - started))
-    call_id = uuid.uuid4().hex
-    request_id = call.demand.request_id or call_id
-    demand = replace(call.demand, call_id=call_id, request_id=request_id)
-    future = call.desk.admit(
-        demand,
-        queue_timeout_seconds=left,
-        pause_seconds=call.pause_seconds,
-        strand=current_strand(),
-    )
     try:
         with queueing():
-            admission = await io.wait(future)
-    except BaseException as error:
-        if not future.done() or future.exception() is None:
-            call.desk.abandon(call_id)
-        elif isinstance(error, OverBudget) and call.cut_at is not None:
+            admission = await io.wait(reservation.ask(left))
+        reservation.admitted(admission)
+    except GovernorError as error:
+        reservation.refused()
+        if isinstance(error, OverBudget) and call.cut_at is not None:
             raise whole_is_over_budget(call.cut_at, call.plan.output_tokens, error) from None
         raise
-    reservation = Reservation(call, demand, admission)
+    except BaseException:
+        reservation.end()
+        raise
     try:
         _not_stopped(call)
         reservation.fit()
     except Exception:
         await _done(io, reservation.resolve("void", "it was stopped before it was sent"))
         raise
-    return reservation, admission
+    if not reservation.stale:
+        return True
+    await _done(io, reservation.resolve("void", STOOD_STILL))
+    return False
 
 
 def _outgoing(
@@ -236,7 +224,6 @@ def _streamed(
     io: IO, reservation: Reservation, response: httpx.Response, secrets: Secrets
 ) -> httpx.Response:
     """Hands out a stream that settles before its last bytes are passed on."""
-    watch_dropped()
 
     async def chunks() -> AsyncGenerator[bytes, None]:
         call = reservation.call
@@ -270,14 +257,18 @@ def _streamed(
         except Exception as error:
             await _done(io, reservation.resolve("unconfirm", type(error).__name__))
             raise
+        finally:
+            reservation.resolve("unconfirm", CLOSED)
 
     async def close() -> None:
         try:
             await io.close(response)
         finally:
-            reservation.resolve("unconfirm", "the stream was closed before its end")
+            reservation.resolve("unconfirm", CLOSED)
 
-    return handed_out(response, secrets, stream=io.stream(chunks(), close))
+    stream = io.stream(chunks(), close)
+    reservation.hand_to(stream)
+    return handed_out(response, secrets, stream=stream)
 
 
 def _is_stream(response: httpx.Response) -> bool:

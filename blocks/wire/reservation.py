@@ -2,19 +2,20 @@
 
 import os
 import threading
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from queue import SimpleQueue
 
 import httpx
 
 from prefect_governor.blocks.context.governing import Desk
 from prefect_governor.blocks.context.scope import Scope
 from prefect_governor.blocks.context.stopwatch import in_flight
+from prefect_governor.blocks.machine.endings import Block, Watch, forget, when_gone
 from prefect_governor.blocks.machine.standstill import standstill
+from prefect_governor.blocks.machine.strands import current_strand
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.records.calls import Admission, Demand, Facts, Reply, ReplyKey
 from prefect_governor.blocks.records.limits import Signals
@@ -73,27 +74,86 @@ class Departure:
         return max(0.0, self._clock() - self._at)
 
 
-class Reservation:
-    """What the ledger holds for a call from its admission on. The first resolve counts.
+class Reservation(Block):
+    """What the ledger holds for a call, or is asked for. The first resolve counts.
+
+    It is there before anything is asked for, so that whatever interrupts the code that it is
+    entered around finds what to give back: what was not sent is void, the rest unconfirmed.
 
     `plan` is what is sent under it: the call's own, or (`fit`) the one that the money was there
     for.
     """
 
-    def __init__(self, call: Call, demand: Demand, admission: Admission) -> None:
+    def __init__(self, call: Call) -> None:
         self.call = call
-        self.demand = demand
+        call_id = uuid.uuid4().hex
+        request_id = call.demand.request_id or call_id
+        self.demand = replace(call.demand, call_id=call_id, request_id=request_id)
         self.plan = call.plan
-        self.fitted = admission.fitted
-        self._admission = admission
-        self._open = True
-        self._lands = in_flight()
+        self.fitted = False
+        self._admission: Admission | None = None
+        self._open = False
+        self._lands: Callable[[], None] = _nothing
         self._stood = 0
         self._departure: Departure | None = None
         self._signals: Signals | None = None
-        if call.scope is not None:
+        self._handed: Watch | None = None
+
+    def __enter__(self) -> "Reservation":
+        return self
+
+    def ask(self, queue_timeout_seconds: float | None) -> "Future[Admission]":
+        """Queue for its admission. Raises through the future what `Desk.admit` does."""
+        self._open = True
+        return self.call.desk.admit(
+            self.demand,
+            queue_timeout_seconds=queue_timeout_seconds,
+            pause_seconds=self.call.pause_seconds,
+            strand=current_strand(),
+        )
+
+    def refused(self) -> None:
+        """It was not admitted: there is nothing to resolve."""
+        self._open = False
+
+    def admitted(self, admission: Admission) -> None:
+        """It was."""
+        self._admission = admission
+        self.fitted = admission.fitted
+        self._lands = in_flight()
+        scope = self.call.scope
+        if scope is not None:
             with _counting:
-                call.scope.spent.waited_seconds += admission.waited_seconds
+                scope.spent.waited_seconds += admission.waited_seconds
+
+    @property
+    def stale(self) -> bool:
+        """Whether it was admitted too long ago to be sent now."""
+        return self._admission is not None and self.call.desk.is_stale(self._admission)
+
+    def end(self) -> None:
+        """The code that it is entered around is over, and left it to itself."""
+        if not self._open or self._handed is not None:
+            return
+        if self._departure is None:
+            self.call.desk.abandon(self.demand.call_id)
+            self._over()
+        else:
+            self.resolve("unconfirm", "it was interrupted")
+
+    def hand_to(self, stream: object) -> None:
+        """From now on it is for who reads this stream to resolve it; once nobody has the stream any
+        more, it is unconfirmed."""
+        self._handed = when_gone(stream, self._dropped)
+
+    def _dropped(self) -> None:
+        self.resolve("unconfirm", "the reply was dropped before its end")
+
+    def _over(self) -> None:
+        self._open = False
+        self._lands()
+        if self._handed is not None:
+            forget(self._handed)
 
     def fit(self) -> None:
         """Plan for what was admitted. Called before anything is sent."""
@@ -104,8 +164,9 @@ class Reservation:
     def sent(self, clock: Callable[[], float]) -> Departure:
         """It is sent now, by a monotonic clock. Call what is returned when it has left."""
         self._stood = standstill.watch()
-        self._departure = Departure(self.call.desk, self._admission, clock)
-        return self._departure
+        assert self._admission is not None
+        self._departure = departure = Departure(self.call.desk, self._admission, clock)
+        return departure
 
     def heard(self, response: httpx.Response, *, now: datetime) -> None:
         """The provider begins to answer now. How fast a caller reads on is none of its business."""
@@ -126,12 +187,11 @@ class Reservation:
         """The provider billed it; `reply` is kept with it."""
         # What cannot be computed leaves it open, for whoever catches that to resolve.
         usage = billed.usage(self.call.price, self.plan)
-        self._open = False
-        self._lands()
         facts = self._facts(billed)
         future = self.call.desk.settle(
             self.demand.call_id, usage, reply, facts=facts, signals=self._signals
         )
+        self._over()
         if self.call.scope is not None:
             spent = self.call.scope.spent
             with _counting:
@@ -152,62 +212,21 @@ class Reservation:
         """Voids or unconfirms it. None where it is resolved already."""
         if not self._open:
             return None
-        self._open = False
-        self._lands()
         desk = self.call.desk
         resolve = desk.void if outcome == "void" else desk.unconfirm
-        return resolve(self.demand.call_id, reason, signals=self._signals)
-
-    def __del__(self) -> None:
-        # A stream that was neither read to its end nor closed.
-        if self._open:
-            _DROPPED.put((self.call.desk, self.demand.call_id))
+        # Told to the ledger first: twice is once there, and never is for ever.
+        future = resolve(self.demand.call_id, reason, signals=self._signals)
+        self._over()
+        return future
 
 
-class _Dropped:
-    """Unconfirms dropped calls from a thread of its own.
-
-    The garbage collector may call from anywhere, from under the ledger's own lock too.
-    """
-
-    def __init__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
-        """Without a thread and with nothing to do, as in a child that was just forked: neither its
-        parent's thread nor what that thread's locks guard is there."""
-        self._queue: SimpleQueue[tuple[Desk, str]] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
-
-    def watch(self) -> None:
-        """Makes sure that the thread is there; called before a stream is handed out."""
-        with self._starting:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(
-                    target=self._work, name="governor-dropped-replies", daemon=True
-                )
-                self._thread.start()
-
-    def put(self, dropped: tuple[Desk, str]) -> None:
-        self._queue.put(dropped)
-
-    def _work(self) -> None:
-        while True:
-            desk, call_id = self._queue.get()
-            # A desk that is closed by now leaves it to its owner's end, which charges it too.
-            with suppress(Exception):
-                desk.unconfirm(call_id, "the reply was dropped before its end")
-
-
-_DROPPED = _Dropped()
-watch_dropped = _DROPPED.watch
+def _nothing() -> None:
+    """It is not in flight."""
 
 
 def _after_fork() -> None:
     global _counting
     _counting = threading.Lock()
-    _DROPPED.begin()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -158,11 +158,16 @@ class _BlockingStream(httpx.SyncByteStream):
         self._close = close
 
     def __iter__(self) -> Iterator[bytes]:
-        while True:
-            try:
-                yield run_blocking(_next(self._chunks))
-            except StopAsyncIteration:
-                return
+        try:
+            while True:
+                try:
+                    chunk = run_blocking(_next(self._chunks))
+                except StopAsyncIteration:
+                    return
+                yield chunk
+        finally:
+            # Whoever is interrupted while he reads closes nothing by himself.
+            self.close()
 
     def close(self) -> None:
         try:

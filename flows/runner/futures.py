@@ -6,8 +6,8 @@ import asyncio
 import concurrent.futures
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Generator
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectConcurrentFuture, PrefectFuture
 
 from prefect_governor.blocks.claims.task_slots import alet_go, let_go, waiting_slot
+from prefect_governor.blocks.machine.endings import Block
 from prefect_governor.blocks.machine.strands import awaiting, blocking, is_stalled
 from prefect_governor.blocks.prefect_internals.futures import WatchedFuture, each_future
 from prefect_governor.flows.runner.pool import only_waiting
@@ -112,9 +113,10 @@ class GovernedFuture(WatchedFuture[R]):
             with _blocked_lock:
                 self._check(threading.get_ident())
             # Who registers here goes on as each is done: it is counted again after the last.
-            slot = waiting_slot()
+            wait = object()
+            slot = waiting_slot(wait)
             if slot is not None:
-                self.wrapped_future.add_done_callback(lambda _: slot.resume())
+                self.wrapped_future.add_done_callback(lambda _: slot.resume(wait))
 
     def _too_late(self, timeout: float | None) -> TimeoutError:
         return TimeoutError(
@@ -126,8 +128,13 @@ class GovernedFuture(WatchedFuture[R]):
         if self.wrapped_future.done() or timeout == 0:
             return
         deadline = None if timeout is None else time.monotonic() + timeout
-        done = [self.wrapped_future]
-        with self._not_on_its_own_loop(), blocking(self.wrapped_future) as strand:
+        with (
+            _Blocks(self),
+            # Who waits for so long at most goes on then, and is counted again as soon as it can be.
+            let_go(self.wrapped_future.done),
+            only_waiting(),
+            blocking(self.wrapped_future) as strand,
+        ):
             while not self.wrapped_future.done():
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
@@ -135,27 +142,10 @@ class GovernedFuture(WatchedFuture[R]):
                 # Only a thread that runs a loop is ever found to wait for itself.
                 most = LOOK_SECONDS if strand.on_loop else None
                 waits = [each for each in (left, most) if each is not None]
-                concurrent.futures.wait(done, min(waits, default=None))
+                with suppress(concurrent.futures.TimeoutError, concurrent.futures.CancelledError):
+                    self.wrapped_future.exception(min(waits, default=None))
                 if is_stalled(strand) and not self.wrapped_future.done():
                     raise self._would_block()
-
-    @contextmanager
-    def _not_on_its_own_loop(self) -> Iterator[None]:
-        thread = threading.get_ident()
-        with _blocked_lock:
-            self._check(thread)
-            outer = _blocked.get(thread)
-            _blocked[thread] = self
-        try:
-            # Who waits for so long at most goes on then, and is counted again as soon as it can be.
-            with let_go(self.wrapped_future.done), only_waiting():
-                yield
-        finally:
-            with _blocked_lock:
-                if outer is None:
-                    del _blocked[thread]
-                else:
-                    _blocked[thread] = outer
 
     def _check(self, thread: int) -> None:
         if _needs(self, thread, set()):
@@ -168,6 +158,30 @@ class GovernedFuture(WatchedFuture[R]):
             " instead of calling result() or wait(); or make the waiting task a sync task;"
             " or give it a thread of its own: GovernedTaskRunner(..., isolate={'its name'})."
         )
+
+
+class _Blocks(Block):
+    """The code inside blocks its thread for a future. Raises LoopWouldBlock where that needs it."""
+
+    def __init__(self, future: GovernedFuture[Any]) -> None:
+        self._future = future
+        self._thread = threading.get_ident()
+        self._outer: GovernedFuture[Any] | None = None
+
+    def __enter__(self) -> None:
+        with _blocked_lock:
+            self._future._check(self._thread)
+            self._outer = _blocked.get(self._thread)
+            _blocked[self._thread] = self._future
+
+    def end(self) -> None:
+        with _blocked_lock:
+            if _blocked.get(self._thread) is not self._future:
+                return
+            if self._outer is None:
+                del _blocked[self._thread]
+            else:
+                _blocked[self._thread] = self._outer
 
 
 def _alet_go(awaited: concurrent.futures.Future[Any]) -> AbstractAsyncContextManager[None]:

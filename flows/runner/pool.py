@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+
+from prefect_governor.blocks.machine.answers import Monitor
+from prefect_governor.blocks.machine.endings import Block
 
 # A thread that waits costs memory; a flow of thousands of retries must not become thousands of
 # threads. Those above wait as in any pool, holding their place.
@@ -27,15 +31,15 @@ class Pool:
         self._name = name
         self._most_waiting = most_waiting
         lock = threading.Lock()
-        self._free = threading.Condition(lock)  # for idle threads: something was handed out
-        self._return = threading.Condition(lock)  # for those that waited: there may be a place
+        self._free = Monitor(lock)  # for idle threads: something was handed out
+        self._return = Monitor(lock)  # for those that waited: there may be a place
         self._work: deque[Callable[[], None]] = deque()
         self._handed: deque[Callable[[], None]] = deque()  # begun, its thread not yet awake
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._running = 0
-        self._waiting = 0
-        self._returning = 0
+        self._waiting: set[object] = set()
+        self._returning: set[object] = set()
         self._closing = False
 
     def submit(self, fn: Callable[[], None]) -> None:
@@ -54,32 +58,30 @@ class Pool:
         for thread in self._threads:
             thread.join()
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def waiting(self) -> AbstractContextManager[None]:
         """The code inside, in one of the threads, only waits."""
-        with self._free:
-            lets_go = self._waiting < self._most_waiting
-            if lets_go:
-                self._waiting += 1
-                self._running -= 1
-                self._next()
-        try:
-            yield
-        finally:
-            if lets_go:
-                self._come_back()
+        return _Waiting(self)
 
-    def _come_back(self) -> None:
+    def _let_go(self, who: object) -> None:
+        with self._free:
+            if len(self._waiting) < self._most_waiting:
+                self._running -= 1
+                self._waiting.add(who)
+                self._next()
+
+    def _come_back(self, who: object, *, patient: bool) -> None:
+        """Count it again: in its turn, or, where it was interrupted and runs on, at once."""
         with self._return:
-            self._waiting -= 1
-            self._returning += 1
+            if who not in self._waiting:
+                return
+            self._returning.add(who)
             try:
-                while self._running >= self._size:
+                while patient and self._running >= self._size:
                     self._return.wait()
             finally:
-                # Also where a timeout interrupts the wait: the thread runs on, and counts.
-                self._returning -= 1
                 self._running += 1
+                self._waiting.discard(who)
+                self._returning.discard(who)
                 self._next()
 
     def _next(self) -> None:
@@ -87,7 +89,8 @@ class Pool:
         if self._running >= self._size:
             return
         if self._returning:
-            self._return.notify()
+            # Each looks: one that was interrupted would keep what it alone was told.
+            self._return.notify_all()
         elif self._work:
             self._running += 1
             self._handed.append(self._work.popleft())
@@ -123,12 +126,27 @@ class Pool:
         return self._handed.popleft()
 
 
-@contextmanager
-def only_waiting() -> Iterator[None]:
+class _Waiting(Block):
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def __enter__(self) -> None:
+        self._pool._let_go(self)
+
+    def leave(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool._come_back(self, patient=True)
+        super().leave(kind, error, trace)
+
+    def end(self) -> None:
+        self._pool._come_back(self, patient=False)
+
+
+def only_waiting() -> AbstractContextManager[None]:
     """The code inside only waits: in a pool's thread, another may take its place meanwhile."""
     pool: Pool | None = getattr(_local, "pool", None)
-    if pool is None:
-        yield
-        return
-    with pool.waiting():
-        yield
+    return nullcontext() if pool is None else pool.waiting()

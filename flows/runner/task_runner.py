@@ -19,6 +19,7 @@ from prefect.task_runners import TaskRunner
 from prefect_governor.blocks.figures.at_once import keep_footprint
 from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.machine import strands
+from prefect_governor.blocks.machine.answers import Answer, Monitor
 from prefect_governor.blocks.prefect_internals import clients
 from prefect_governor.blocks.prefect_internals.result_folder import ResultFolders
 from prefect_governor.blocks.prefect_internals.run_ids import new_run_id
@@ -110,7 +111,8 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
 
     def _reset(self) -> None:
         self._takes_work = False
-        self._changed = threading.Condition()
+        # Whoever submits may be a task that runs out of time while it does.
+        self._changed = Monitor()
         self._outstanding: set[concurrent.futures.Future[State[Any]]] = set()
         self._lanes: dict[int, Lane] = {}
         self._cancelled = threading.Event()
@@ -188,7 +190,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         context = copy_context()
         context.run(_lane.set, depth)
         task_run_id = new_run_id()
-        outcome: concurrent.futures.Future[State[Any]] = concurrent.futures.Future()
+        outcome: Answer[State[Any]] = Answer()
         on_loop = task.isasync and not self._isolates(task)
         future: GovernedFuture[Any] = GovernedFuture(
             task_run_id, outcome, loop_thread=lane.loop_thread() if on_loop else None

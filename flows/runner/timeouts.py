@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 import anyio
 
 from prefect_governor.blocks.context.stopwatch import Stopwatch, current_stopwatch
+from prefect_governor.blocks.machine.answers import Monitor
 from prefect_governor.blocks.prefect_internals.interrupts import (
     Interrupted,
     TaskRunTimeoutError,
@@ -67,22 +68,23 @@ def timeout_of_thread(seconds: float) -> Iterator[None]:
     The current thread is interrupted between two steps of Python, as Prefect's timeouts in worker
     threads do.
     """
-    changed = threading.Condition()
-    ended = threading.Event()
+    # Outer timeouts may interrupt this thread too.
+    changed = Monitor()
+    ended = False
 
     def moved() -> None:
         with changed:
-            changed.notify()
+            changed.notify_all()
 
     def enforce() -> None:
         with changed:
-            while not ended.is_set():
+            while not ended:
                 deadline = watch.deadline()
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     break
                 changed.wait(left)
-        if not ended.is_set():
+        if not ended:
             scope.cancel()
 
     try:
@@ -92,8 +94,7 @@ def timeout_of_thread(seconds: float) -> Iterator[None]:
             try:
                 yield
             finally:
-                # Not under the lock: the exception may arrive between any two steps.
-                ended.set()
+                ended = True
                 moved()
     except Interrupted:
         raise _timed_out(seconds) from None

@@ -5,6 +5,7 @@ import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -102,6 +103,25 @@ def test_a_slot_asked_for_inside_the_last_one_is_refused_as_a_deadlock(governor:
             pass
     with governor.slot("warehouse"), governor.slot("warehouse"), governor.exclusive("other"):
         assert in_flight(governor, "warehouse") == 2
+
+
+def test_entering_a_slot_again_leaves_it_to_who_has_it(governor: Governor) -> None:
+    slot = governor.slot("cpu")
+    with slot:
+        with pytest.raises(ConfigurationError, match="entered before"), slot:
+            pass
+        assert in_flight(governor, "cpu") == 1
+    with pytest.raises(ConfigurationError, match="entered before"), slot:
+        pass
+    assert in_flight(governor, "cpu") == 0
+
+
+def test_a_slot_is_given_back_from_an_exit_stack_too(governor: Governor) -> None:
+    with ExitStack() as stack:
+        stack.enter_context(governor.slot("cpu"))
+        stack.enter_context(governor.exclusive("k"))
+        assert in_flight(governor, "cpu") == 1
+    assert in_flight(governor, "cpu") == 0 and held(governor) == []
 
 
 def test_the_patience_of_a_slot_is_its_own(governor: Governor) -> None:

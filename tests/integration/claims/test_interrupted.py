@@ -1,0 +1,67 @@
+"""Slots come back exactly once, wherever an exception lands in the code that takes them and gives
+them back: a sync task that runs out of time is interrupted between any two steps."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.provider.process import ProviderProcess
+from tests.talk import Talk
+
+# What is taken, and how many steps apart it is interrupted by default: a call has a thousand.
+EVERY = {
+    "slot": 2,
+    "exclusive": 3,
+    "task": 3,
+    "waiting": 4,
+    "reserve": 3,
+    "call": 9,
+    "stream": 9,
+}
+# Of each, spread over the time that it takes.
+TIMEOUTS = 40
+# In all, and so many of each: what talks with a provider takes longer.
+MANY = {"slot": 4000, "exclusive": 1500, "task": 1500, "waiting": 1000, "reserve": 1000}
+MANY |= {"call": 700, "stream": 300}
+
+
+@pytest.fixture
+def attempts(home: object) -> Iterator[Talk]:
+    with ProviderProcess(latency_seconds=0.002, output_tokens=3) as provider:
+        environment = {**os.environ, "OPENAI_API_BASE": provider.api_base}
+        command = [sys.executable, "-m", "tests.integration.claims.interrupted"]
+        with Talk(command, env=environment) as talk:
+            assert talk.hear(90) == "ready"
+            yield talk
+
+
+def tell(attempts: Talk, seconds: float, **order: object) -> int:
+    """The number of attempts; none of them hangs, or leaves anything held."""
+    began = time.monotonic()
+    attempts.say(order)
+    told = attempts.hear(seconds)
+    print(f"\n{order['name']}: {told} in {time.monotonic() - began:.1f} s")
+    assert told.get("held") == 0, told
+    found: int = told["attempts"]
+    return found
+
+
+def test_nothing_stays_held_wherever_it_is_interrupted(attempts: Talk) -> None:
+    done = sum(tell(attempts, 120, name=name, every=every) for name, every in EVERY.items())
+    done += sum(tell(attempts, 120, name=name, times=TIMEOUTS, seed=1) for name in EVERY)
+    print(f"\n{done} attempts were interrupted, 0 slots are held")
+    assert done > 500
+
+
+@pytest.mark.chaos
+def test_nothing_stays_held_after_ten_thousand_timeouts(attempts: Talk) -> None:
+    assert sum(MANY.values()) == 10_000
+    done = sum(
+        tell(attempts, 1800, name=name, times=times, seed=times) for name, times in MANY.items()
+    )
+    print(f"\n{done} attempts under timeouts, 0 slots are held")
+    done = sum(tell(attempts, 1800, name=name, every=1) for name in EVERY)
+    print(f"\n{done} attempts interrupted at every step of theirs, 0 slots are held")
