@@ -47,6 +47,11 @@ class Claim:
         self.strand: Strand | None = None
 
     @property
+    def observed(self) -> bool:
+        """Whether it never waits."""
+        return self._observe
+
+    @property
     def active(self) -> bool:
         """Whether it is asked for or held now."""
         return self._call_id is not None
@@ -208,7 +213,7 @@ class Slot(Block):
             for each in _holding.get()
             if each.active and each.strand == here and {*each.keys} & {*claim.keys}
         )
-        if most is not None and mine >= most:
+        if most is not None and mine >= most and not claim.observed:
             raise ConfigurationError(
                 f"deadlock: the code here runs inside a block that holds {what} already, so it"
                 " would wait for itself for ever; take it once, around all that needs it"

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 from prefect_governor.blocks.machine.endings import Block
@@ -20,21 +21,32 @@ from prefect_governor.blocks.machine.endings import Block
 
 @dataclass(frozen=True, slots=True)
 class Strand:
-    """An asyncio task on a thread, or the thread itself. `on_loop`: an event loop runs there."""
+    """An asyncio task on a thread, or the thread itself. `on_loop`: an event loop runs there.
+    `life` tells a thread from one that ended and had its number, which the system gives again."""
 
     thread: int
     task: "asyncio.Task[Any] | None" = None
     on_loop: bool = False
+    life: int = 0
+
+
+class _Life(threading.local):
+    def __init__(self) -> None:
+        self.number = next(_lives)
+
+
+_lives = count(1)
+_life = _Life()
 
 
 def current_strand() -> Strand:
     """What runs here."""
-    thread = threading.get_ident()
+    thread, life = threading.get_ident(), _life.number
     try:
         task = asyncio.current_task()
     except RuntimeError:
-        return Strand(thread)
-    return Strand(thread, task, on_loop=True)
+        return Strand(thread, life=life)
+    return Strand(thread, task, on_loop=True, life=life)
 
 
 @dataclass
@@ -175,7 +187,7 @@ def awaited_by(strand: Strand) -> tuple[Strand, ...]:
     elif awaited is not None:
         found = _of_innermost(task.get_coro())
     strands = [
-        Strand(strand.thread, each, on_loop=True) if isinstance(each, asyncio.Task) else each
+        replace(strand, task=each, on_loop=True) if isinstance(each, asyncio.Task) else each
         for each in list(found)
         if isinstance(each, Strand) or (isinstance(each, asyncio.Task) and not each.done())
     ]

@@ -105,6 +105,12 @@ def test_a_slot_asked_for_inside_the_last_one_is_refused_as_a_deadlock(governor:
         assert in_flight(governor, "warehouse") == 2
 
 
+def test_a_slot_that_is_only_observed_is_no_deadlock() -> None:
+    governor = Governor.local("only-seen", max_usd=1, limits=WAREHOUSE, mode="observe")
+    with governor.slot("cpu"), governor.slot("cpu"):
+        assert in_flight(governor, "cpu") == 2
+
+
 def test_entering_a_slot_again_leaves_it_to_who_has_it(governor: Governor) -> None:
     slot = governor.slot("cpu")
     with slot:
@@ -122,6 +128,31 @@ def test_a_slot_is_given_back_from_an_exit_stack_too(governor: Governor) -> None
         stack.enter_context(governor.exclusive("k"))
         assert in_flight(governor, "cpu") == 1
     assert in_flight(governor, "cpu") == 0 and held(governor) == []
+
+
+def test_a_thread_with_the_number_of_one_that_ended_is_not_who_holds(governor: Governor) -> None:
+    """The system gives numbers again, and a context is handed on from thread to thread."""
+    slots: list[Any] = []
+
+    def hold() -> tuple[int, contextvars.Context]:
+        slots.append(governor.exclusive("k"))
+        slots[0].__enter__()
+        return threading.get_ident(), contextvars.copy_context()
+
+    number, context = _in_thread(hold)
+
+    def ask() -> bool:
+        if threading.get_ident() != number:
+            return False
+        with (
+            pytest.raises(QueueTimeout),
+            governor.exclusive("k", queue_timeout_seconds=0.05),
+        ):
+            pass
+        return True
+
+    assert any(_in_thread(lambda: context.run(ask)) for _ in range(1000)), "no number came again"
+    slots[0].__exit__(None, None, None)
 
 
 def test_the_patience_of_a_slot_is_its_own(governor: Governor) -> None:
@@ -203,6 +234,15 @@ def test_a_limit_of_tasks_knows_no_tokens_and_no_models() -> None:
     limit = Limit(tag="cpu", counts="tasks", max_concurrent=1)
     assert not limit.applies_to(tags=("cpu",), model="openai/gpt-4o-mini")
     assert limit.applies_to_task(("cpu", "x")) and not limit.applies_to_task(("x",))
+
+
+def _in_thread(work: Callable[[], Any]) -> Any:
+    """In one of its own, which has ended then."""
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(work()))
+    thread.start()
+    thread.join()
+    return found[0]
 
 
 def _waiting(governor: Governor) -> int:
