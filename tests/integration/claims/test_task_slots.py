@@ -193,3 +193,38 @@ def test_a_limit_without_a_tag_counts_every_task_and_its_wait_is_not_its_time() 
 
     assert run(work, governor(1, tag=None)) == 5
     assert (seen.most, seen.times) == (1, 5)
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_a_wait_of_so_long_at_most_returns_though_its_slot_is_anothers(how: str) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    @task(tags=["cpu"])
+    def child() -> str:
+        begun.set()
+        # Not before the wait for it was given up: it has the one slot all the while.
+        assert over.wait(60)
+        return "child"
+
+    @task(tags=["cpu"])
+    def waits() -> str:
+        future = child.submit()
+        while not begun.is_set():
+            future.wait(timeout=0.05)
+        future.wait(timeout=0.05)
+        over.set()
+        return future.result()
+
+    @task(tags=["cpu"])
+    async def awaits() -> str:
+        future = child.submit()
+        while not begun.is_set():
+            await future.wait_async(timeout=0.05)
+        await future.wait_async(timeout=0.05)
+        over.set()
+        return await future
+
+    under = governor(1)
+    parent = waits if how == "sync" else awaits
+    assert run(lambda: parent.submit().result(), under) == "child"
+    assert in_flight(under) == 0
