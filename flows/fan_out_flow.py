@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
+from prefect.futures import PrefectFuture
+
 from prefect_governor.blocks.errors import ConfigurationError, RunStopped
 from prefect_governor.blocks.figures.figures import (
     LimitFigures,
@@ -15,6 +17,7 @@ from prefect_governor.blocks.figures.figures import (
     limit_figures,
 )
 from prefect_governor.blocks.figures.observing import enforcement_notes
+from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.money.usd import Money
 from prefect_governor.blocks.prefect_internals.waiting import result_of
@@ -26,6 +29,7 @@ from prefect_governor.flows.items.intake import Intake
 from prefect_governor.flows.items.sources import items_from
 from prefect_governor.flows.report.model import ItemReport, Report
 from prefect_governor.flows.report.publish import finish, make_report
+from prefect_governor.flows.run.fill import Fill
 from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
 from prefect_governor.flows.run.job import (
     NO_ITEMS,
@@ -180,10 +184,11 @@ def _run(job: Job, out: OutFile) -> Report:
         known = range(job.total)
         keep(kept := past.finished(known))
         missing = [at for at in known if at not in kept]
-        job.first = min(cap or 0, len(missing))
+        job.fill = Fill(min(cap or 0, len(missing)))
         window = Window(missing, cap=cap)
         with _taking_in(job, most=room_for(cap)) as intake:
             stopped = False
+            ended: list[tuple[int, PrefectFuture[Any]]] = []
             while True:
                 if not stopped and job.control.stop.is_set():
                     stopped = True
@@ -194,11 +199,13 @@ def _run(job: Job, out: OutFile) -> Report:
                     window.add(at for at in came if at not in kept)
                 if batch := window.next_batch(stopped=stopped):
                     _start(batch, job, window)
+                # Not before others were begun in their place.
+                keep(item_reports(job, ended))
                 if not window.running and (stopped or intake is None or intake.ended):
                     break
-                keep(item_reports(job, window.wait()))
+                ended = window.wait()
                 if job.control.abort.is_set():
-                    keep(item_reports(job, window.cancel()))
+                    keep(item_reports(job, [*ended, *window.cancel()]))
                     break
             keep({at: not_started(job, at) for at in window.rest()})
     if not reports:
@@ -278,6 +285,9 @@ def _start(batch: list[int], job: Job, window: Window) -> None:
     futures = sub_agent.map(key=[job.items[position].key for position in batch], position=batch)
     for position, future in zip(batch, futures, strict=True):
         window.started(position, future)
+    if item_starts().figures().waiting_for is not None:
+        # Some of the first will not begin before others have ended.
+        job.fill.end()
 
 
 @contextmanager

@@ -5,15 +5,17 @@ passes the governed transport and the same ledger admits and settles it; the tra
 in place of a network. It costs nothing; its nominal price exercises the ledger.
 """
 
+import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
 import anyio.to_thread
 import httpx
 
 from prefect_governor.blocks.offline.answering import Reply, answer
+from prefect_governor.blocks.wire.sockets import LEFT
 
 __all__ = [
     "BASE_URL",
@@ -28,24 +30,46 @@ DEFAULT_MAX_TOKENS = 512
 
 # A larger request is answered in a thread, so that the loop is held for a few milliseconds only.
 _LARGE_BYTES = 50_000
+# Turns of the loop that everything else has before an answer; 50 take a millisecond where there is
+# nothing else.
+TURNS = 50
 _STREAMED_CHARACTERS = 400
 
 
 class OfflineTransport(httpx.AsyncBaseTransport):
-    """Answers `POST .../chat/completions` by `answer`; anything else is 404. No network."""
+    """Answers `POST .../chat/completions` by `answer`; anything else is 404. No network.
+
+    One request after the other, and what else runs on the loop goes first: an answer is work of the
+    core that everything else needs. Were answers to go before it, all calls would be answered while
+    nobody makes the next ones ready, and then none would be in flight.
+    """
+
+    def __init__(self) -> None:
+        self._answering = asyncio.Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = await request.aread()
-        if len(body) > _LARGE_BYTES:
-            return await anyio.to_thread.run_sync(_respond, request, body)
-        return _respond(request, body)
+        async with self._answering:
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+            _leaves(request)
+            if len(body) > _LARGE_BYTES:
+                return await anyio.to_thread.run_sync(_respond, request, body)
+            return _respond(request, body)
 
 
 class OfflineSyncTransport(httpx.BaseTransport):
-    """`OfflineTransport` for a synchronous client."""
+    """`OfflineTransport` for a synchronous client: its threads share a core by themselves."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         return _respond(request, request.read())
+
+
+def _leaves(request: httpx.Request) -> None:
+    """The request's turn has come: what it waited for is no slowness of the model."""
+    left: Callable[[], None] | None = request.extensions.get(LEFT)
+    if left is not None:
+        left()
 
 
 def _respond(request: httpx.Request, body: bytes) -> httpx.Response:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,6 +24,7 @@ from prefect_governor.flows.items.sources import items_from, resolve_sources
 from prefect_governor.flows.report.model import check_min_success
 from prefect_governor.flows.run.answers import Shape, shape_of
 from prefect_governor.flows.run.control import Control
+from prefect_governor.flows.run.fill import Fill
 
 # Without a ceiling from anybody there is one all the same.
 DEFAULT_MAX_USD = Decimal(1)
@@ -180,10 +180,7 @@ class Job:
     fell_back: int = 0
     items: list[Item] = field(default_factory=list)
     intake: Intake | None = None
-    # How many items begin before the first of them calls: those that fill the cap. Beginning one
-    # takes longer than sending its call, so the calls of the first leave together.
-    first: int = 0
-    filled: "Future[None]" = field(default_factory=Future)
+    fill: Fill = field(default_factory=lambda: Fill(0))
 
     def __post_init__(self) -> None:
         self.items.extend(self.request.items)

@@ -32,8 +32,6 @@ class Window:
         self._waiting = deque(positions)
         self._under_way: UnderWay[int] = UnderWay()
         self._size = room_for(cap)
-        # Refilled in steps of a quarter: a `.map` call for each item would cost more.
-        self._step = max(1, self._size // 4)
 
     @property
     def room(self) -> int:
@@ -50,12 +48,11 @@ class Window:
         return len(self._under_way)
 
     def next_batch(self, *, stopped: bool) -> list[int]:
-        """Items to start now; none where the window is full enough, or the run was stopped."""
+        """Items to start now; none where the window is full, or the run was stopped."""
         if stopped:
             return []
+        # One for each that ended: those that begin together also call, and end, together.
         room = self._size - len(self._under_way)
-        if room < min(self._step, len(self._waiting)):
-            return []
         return [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
 
     def started(self, position: int, future: "PrefectFuture[Any]") -> None:

@@ -24,9 +24,6 @@ from prefect_governor.flows.subagent.prompt import (
 )
 from prefect_governor.flows.subagent.retrying import RETRYING
 
-# How long the first calls wait for each other at the most, in seconds.
-FILL_SECONDS = 3.0
-
 
 @task(name="sub-agent", task_run_name="{key}", tags=[TAG], **RETRYING)
 async def sub_agent(key: str, position: int) -> Any:
@@ -60,9 +57,9 @@ async def _answer_and_keep(job: Job, position: int) -> Any:
     document = (
         read_text(item) if item.text is not None else await asyncio.to_thread(read_text, item)
     )
-    if not job.filled.done():
+    if left := job.fill.left():
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(wait_async(job.filled), FILL_SECONDS)
+            await asyncio.wait_for(wait_async(job.fill.ended), left)
     result = await _answer(job, key, document.text)
     record = json.dumps({"result": result, "note": job.notes.get(key)})
     input_hash = job.input_hash(document.text)
@@ -136,6 +133,6 @@ def _text(job: Job, key: str, reply: Any) -> str:
 def _note_attempt(job: Job, key: str) -> None:
     context = TaskRunContext.get()
     job.attempts[key] = context.task_run.run_count if context else 1
-    job.began.setdefault(key, time.monotonic())
-    if len(job.began) >= job.first and not job.filled.done():
-        job.filled.set_result(None)
+    if key not in job.began:
+        job.began[key] = time.monotonic()
+        job.fill.began()

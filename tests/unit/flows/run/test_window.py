@@ -71,18 +71,16 @@ def test_cap_is_kept_full_while_items_are_left() -> None:
         assert window.running >= 20 + SPARE
 
 
-def test_refills_are_batches_not_single_items() -> None:
-    window = Window(range(10_000), cap=100)
+def test_items_follow_each_other_one_for_one_and_never_in_waves() -> None:
+    window = Window(range(1000), cap=20)
     under_way = start(window)
-    batches = 0
-    for _ in range(1000):
-        position = next(iter(under_way))
-        under_way.pop(position).end()
+    for ends in [1, 2, 1, 5, 1, 1, 3] * 30:
+        for position in list(under_way)[:ends]:
+            under_way.pop(position).end()
         window.wait()
         fresh = start(window)
-        batches += bool(fresh)
+        assert len(fresh) == ends
         under_way |= fresh
-    assert batches <= 1000 / 50 + 1
 
 
 def test_stopped_run_starts_nothing_more_and_names_what_is_left() -> None:
