@@ -136,7 +136,7 @@ class Slot(Block):
         names = tuple(sorted(set(keys)))
 
         def claim() -> tuple[Claim, int | None, str]:
-            if not all(names):
+            if not all(name.strip() for name in names):
                 raise ConfigurationError("exclusive(key) needs a key that is not empty")
             found = runtime()
             if found.closed is not None:

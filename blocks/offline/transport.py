@@ -30,9 +30,9 @@ DEFAULT_MAX_TOKENS = 512
 
 # A larger request is answered in a thread, so that the loop is held for a few milliseconds only.
 _LARGE_BYTES = 50_000
-# Turns of the loop that everything else has before an answer; 50 take a millisecond where there is
-# nothing else.
-TURNS = 50
+# Turns of the loop that everything else has before an answer. An item takes some tens of them
+# before its call and after it: so a few at a time are on their way to the queue or home from it.
+TURNS = 10
 _STREAMED_CHARACTERS = 400
 
 

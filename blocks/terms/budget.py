@@ -19,7 +19,7 @@ from prefect_governor.blocks.money.usd import parse_usd, plain_number, to_nano
 from prefect_governor.blocks.money.windows import Window
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.terms.document import DocumentTerms
-from prefect_governor.blocks.terms.form import plain
+from prefect_governor.blocks.terms.form import empty_is_none, plain
 
 
 def _exact(value: Any) -> Decimal | None:
@@ -81,6 +81,8 @@ class BudgetTerms(DocumentTerms):
         ),
         json_schema_extra=plain,
     )
+
+    _empty = field_validator("parent", mode="before")(empty_is_none)
 
     @field_validator("time_zone")
     @classmethod

@@ -1,8 +1,8 @@
-"""Hints in JSON schemas for Prefect's form, which makes its inputs of a Block's schema."""
+"""Prefect's form: hints in JSON schemas, which its inputs are made of, and what it leaves empty."""
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from prefect_governor.blocks.prefect_internals.block_schemas import OF_BLOCKS
 
@@ -22,3 +22,9 @@ def section(kind: type[BaseModel]) -> dict[str, Any]:
     """The schema of a model as part of another: its fields in place, nothing to be referred to."""
     schema = kind.model_json_schema()
     return {name: value for name, value in schema.items() if name not in OF_BLOCKS}
+
+
+def empty_is_none(value: Any) -> Any:
+    """For a validator that runs before a field that may be None: what the form leaves empty."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return None if isinstance(text, str) and not text.strip() else value

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator
 
 from prefect_governor.blocks.terms.budget import BudgetTerms
 from prefect_governor.blocks.terms.document import DocumentTerms
-from prefect_governor.blocks.terms.form import plain
+from prefect_governor.blocks.terms.form import empty_is_none, plain
 from prefect_governor.blocks.terms.limit import Limit
 
 Mode = Literal["enforce", "observe"]
@@ -76,12 +76,13 @@ class GovernorTerms(DocumentTerms):
         json_schema_extra=plain,
     )
 
+    _empty = field_validator("ledger_url", mode="before")(empty_is_none)
+
     @field_validator("ledger_url")
     @classmethod
     def _on_postgres(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is None or not url.get_secret_value().strip():
-            # What the form leaves empty.
-            return None
-        if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+        if url is not None and not url.get_secret_value().startswith(
+            ("postgresql://", "postgres://")
+        ):
             raise ValueError("begins with postgresql://, as in postgresql://user@host/database")
         return url

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from typing_extensions import Self
 
 from prefect_governor.blocks.records.limits import LimitRecord, Rate
-from prefect_governor.blocks.terms.form import plain
+from prefect_governor.blocks.terms.form import empty_is_none, plain
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -137,6 +137,15 @@ class Limit(BaseModel):
             " are made here."
         ),
     )
+
+    _empty = field_validator("model", mode="before")(empty_is_none)
+
+    @field_validator("tag", "share_with")
+    @classmethod
+    def _not_blank(cls, name: str | None) -> str | None:
+        if name is not None and not name.strip():
+            raise ValueError("a name of spaces is nobody's: leave it out, or say which")
+        return name
 
     @model_validator(mode="after")
     def _of_prefect(self) -> Self:

@@ -2,10 +2,10 @@
 
 from typing import ClassVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from prefect_governor.blocks.terms.document import DocumentTerms
-from prefect_governor.blocks.terms.form import plain
+from prefect_governor.blocks.terms.form import empty_is_none, plain
 from prefect_governor.blocks.terms.price import PriceOverride
 
 
@@ -63,3 +63,10 @@ class ModelTerms(DocumentTerms):
             " governor. What does not pass is neither counted nor held back."
         ),
     )
+
+    _empty = field_validator("api_base", "api_key", mode="before")(empty_is_none)
+
+    @field_validator("fallbacks")
+    @classmethod
+    def _named(cls, names: list[str]) -> list[str]:
+        return [name for name in names if name.strip()]

@@ -20,6 +20,8 @@ _TEXTS = ("text", "content")
 _MOST_NODES = 100_000
 _DEEPEST = 60
 _MOST_FIELD_CHARACTERS = 50 * 2**20
+# What PyYAML raises, beside its own errors, for a text that is not what its tag says (`!!bool x`).
+NOT_OF_ITS_TAG = (AttributeError, LookupError)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,10 @@ def row_of(value: Any, line: int) -> Row:
         raise ValueError(f"a row must be an object with fields, or a text, not {_named(value)}")
     data = _Plain().value(dict(value), 0)
     text = next((data[each] for each in _TEXTS if isinstance(data.get(each), str)), None)
-    if text is None or not text.strip():
+    if all(_is_blank(each) for name, each in data.items() if name != "key"):
+        # Its item fails by name: nothing is paid for a question about the names of fields.
+        text = ""
+    elif text is None or not text.strip():
         text = "\n".join(
             f"{name}: {each if isinstance(each, str) else json.dumps(each, ensure_ascii=False)}"
             for name, each in data.items()
@@ -72,10 +77,19 @@ def _key_of(data: Mapping[str, Any]) -> str | None:
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             raise ValueError(f"{name!r} must be a text or a number, not {_named(value)}")
         key = str(value).strip()
-        if not key or any(character in key for character in "\r\n"):
+        if not key or any(character in key for character in "\r\n\0"):
             raise ValueError(f"{name!r} must be one line that is not blank")
         return key
     return None
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether a field says nothing."""
+    if isinstance(value, str):
+        return not value.strip()
+    if isinstance(value, Mapping):
+        return all(map(_is_blank, value.values()))
+    return value is None or (isinstance(value, list) and all(map(_is_blank, value)))
 
 
 class _Plain:
@@ -226,7 +240,7 @@ def _yaml(text: str, name: str) -> Iterator[Row]:
         for node in root.value:
             line = node.start_mark.line + 1
             try:
-                yield row_of(loader.construct_object(node, deep=True), line)
+                yield row_of(_constructed(loader, node), line)
             except RecursionError:
                 raise _bad(name, line, "nested too deeply") from None
             except ValueError as error:
@@ -241,3 +255,10 @@ def _yaml(text: str, name: str) -> Iterator[Row]:
         raise _bad(name, 1, "nested too deeply") from None
     finally:
         loader.dispose()
+
+
+def _constructed(loader: Any, node: Any) -> Any:
+    try:
+        return loader.construct_object(node, deep=True)
+    except NOT_OF_ITS_TAG:
+        raise ValueError("a value is not what its tag (!!…) says") from None

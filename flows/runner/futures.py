@@ -132,7 +132,7 @@ class GovernedFuture(WatchedFuture[R]):
             _Blocks(self),
             # Who waits for so long at most goes on then, and is counted again as soon as it can be.
             let_go(self.wrapped_future.done),
-            only_waiting(),
+            only_waiting(self.wrapped_future.done),
             blocking(self.wrapped_future) as strand,
         ):
             while not self.wrapped_future.done():

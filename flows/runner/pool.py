@@ -22,8 +22,9 @@ class Pool:
     """Runs functions in at most `size` threads at once, in order of submission.
 
     A thread inside `waiting()` lets another start in its place, up to `most_waiting` of them; it
-    goes on once fewer than `size` others run, before anything new is begun. Functions must not
-    raise.
+    goes on once fewer than `size` others run, before anything new is begun. One that waited for so
+    long at most goes on at once: then one more runs until the next of them has ended. Functions
+    must not raise.
     """
 
     def __init__(self, size: int, name: str, *, most_waiting: int = MOST_WAITING) -> None:
@@ -58,9 +59,10 @@ class Pool:
         for thread in self._threads:
             thread.join()
 
-    def waiting(self) -> AbstractContextManager[None]:
-        """The code inside, in one of the threads, only waits."""
-        return _Waiting(self)
+    def waiting(self, came: Callable[[], bool] = lambda: True) -> AbstractContextManager[None]:
+        """The code inside, in one of the threads, only waits; `came` says whether that for which
+        it waited has come, or its time was over before."""
+        return _Waiting(self, came)
 
     def _let_go(self, who: object) -> None:
         with self._free:
@@ -70,7 +72,8 @@ class Pool:
                 self._next()
 
     def _come_back(self, who: object, *, patient: bool) -> None:
-        """Count it again: in its turn, or, where it was interrupted and runs on, at once."""
+        """Count it again: in its turn, or, where it was interrupted or its time is over and it runs
+        on, at once."""
         with self._return:
             if who not in self._waiting:
                 return
@@ -127,8 +130,8 @@ class Pool:
 
 
 class _Waiting(Block):
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, came: Callable[[], bool]) -> None:
+        self._pool, self._came = pool, came
 
     def __enter__(self) -> None:
         self._pool._let_go(self)
@@ -139,14 +142,15 @@ class _Waiting(Block):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._pool._come_back(self, patient=True)
+        self._pool._come_back(self, patient=self._came())
         super().leave(kind, error, trace)
 
     def end(self) -> None:
         self._pool._come_back(self, patient=False)
 
 
-def only_waiting() -> AbstractContextManager[None]:
-    """The code inside only waits: in a pool's thread, another may take its place meanwhile."""
+def only_waiting(came: Callable[[], bool] = lambda: True) -> AbstractContextManager[None]:
+    """The code inside only waits: in a pool's thread, another may take its place meanwhile. `came`
+    says whether that for which it waited has come, or its time was over before."""
     pool: Pool | None = getattr(_local, "pool", None)
-    return nullcontext() if pool is None else pool.waiting()
+    return nullcontext() if pool is None else pool.waiting(came)

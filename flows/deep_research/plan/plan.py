@@ -21,6 +21,7 @@ from pydantic import (
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import parse_usd
+from prefect_governor.flows.items.rows import NOT_OF_ITS_TAG
 
 Effort = Literal["fact", "comparison", "investigation"]
 
@@ -139,6 +140,10 @@ def load_plan(path: Path) -> Plan:
     except (yaml.YAMLError, ValueError) as error:
         # An impossible date, and text that is not UTF-8, are ValueErrors.
         raise ConfigurationError(f"the plan {path} is not YAML: {error}") from None
+    except NOT_OF_ITS_TAG:
+        raise ConfigurationError(
+            f"the plan {path} is not YAML: a value is not what its tag (!!…) says"
+        ) from None
     except RecursionError:
         raise ConfigurationError(f"the plan {path} is not YAML: it is nested too deeply") from None
     try:

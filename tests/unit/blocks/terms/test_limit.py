@@ -6,7 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from prefect_governor.blocks.records.limits import LimitRecord, Rate
+from prefect_governor.blocks.terms.budget import BudgetTerms
 from prefect_governor.blocks.terms.limit import Limit
+from prefect_governor.blocks.terms.model import ModelTerms
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,20 @@ def test_counts_the_calls_that_its_tag_and_pattern_select(
     limit: Limit, tags: tuple[str, ...], model: str, applies: bool
 ) -> None:
     assert limit.applies_to(tags=tags, model=model) is applies
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_field_that_the_form_leaves_empty_is_none(empty: str) -> None:
+    """A pattern of nothing would match no model: a limit that holds nobody back."""
+    limit = Limit(model=empty, max_concurrent=1)
+    assert limit == Limit(max_concurrent=1)
+    assert limit.applies_to(tags=("x",), model="openai/gpt-4o")
+    assert BudgetTerms(max_usd=1, parent=empty).parent is None
+    with pytest.raises(ValidationError, match="needs a ceiling"):
+        BudgetTerms(parent=empty)
+    document = {"name": "m", "api_base": empty, "api_key": empty, "fallbacks": [empty, "a"]}
+    model = ModelTerms.model_validate(document)
+    assert (model.api_base, model.api_key, model.fallbacks) == (None, None, ["a"])
 
 
 def test_names_tell_limits_of_one_governor_apart() -> None:
@@ -86,6 +102,8 @@ def test_limit_without_slots_is_never_leased_or_its_calls_would_wait_for_ever() 
         {"tag": "a/b"},
         {"tag": "100%"},
         {"tag": ""},
+        {"tag": "  "},
+        {"share_with": "  ", "max_concurrent": 3},
         {"share_with": "a>b", "max_concurrent": 3},
         {"share_with": "shared"},
         {"reserve_for_others": 2},

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.errors import ConfigurationError, ItemFailed
+from prefect_governor.flows.items.extraction import read_text
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.sources import Skipped, items_from, resolve_sources
 
@@ -223,6 +224,25 @@ def test_yaml_rows_are_made_fit_for_json(tmp_path: Path) -> None:
     assert rows(tmp_path, "r.yml", "[{key: z}]")[0].key == "z"
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("r.csv", "key,text,note\na,, \n"),
+        ("r.csv", 'text\n""\n'),
+        ("r.jsonl", '{"key": "a", "text": " ", "tags": [""], "more": {"x": null}}\n'),
+        ("r.jsonl", "{}\n"),
+        ("r.yaml", "- key: a\n  text:\n"),
+    ],
+)
+def test_row_whose_fields_say_nothing_fails_by_name_and_is_not_asked(
+    name: str, text: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    (item,) = resolve_sources([name], cwd=tmp_path)
+    with pytest.raises(ItemFailed, match="the item's text is empty"):
+        read_text(item)
+
+
 def test_rows_are_read_of_a_glob_that_ends_like_rows_and_of_no_folder(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/r.jsonl").write_text('{"key": "a"}\n')
@@ -260,6 +280,10 @@ def test_rows_are_read_of_a_glob_that_ends_like_rows_and_of_no_folder(tmp_path: 
         ("r.yaml", "- x: &x [*x]\n", "r.yaml:1: "),
         ("r.yaml", "", "r.yaml holds no rows"),
         ("r.yaml", "- x: 2026-99-99\n", "r.yaml:1: "),
+        ("r.yaml", "- a: 1\n- x: !!timestamp soon\n", "r.yaml:2: a value is not what its tag"),
+        ("r.yaml", "- !!bool perhaps\n", "r.yaml:1: a value is not what its tag"),
+        ("r.yaml", "- x: !!int ''\n", "r.yaml:1: a value is not what its tag"),
+        ("r.jsonl", '{"key": "a\\u0000", "text": "x"}\n', "r.jsonl:1: 'key' must be one line"),
     ],
 )
 def test_an_unreadable_row_is_named_by_its_line(

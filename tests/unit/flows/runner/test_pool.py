@@ -112,6 +112,31 @@ def test_a_wait_that_is_interrupted_keeps_the_count() -> None:
     assert most[0] == 1
 
 
+def test_wait_whose_time_is_over_goes_on_though_others_took_its_place() -> None:
+    """Else `future.wait(timeout=1)` would take as long as whatever began meanwhile."""
+    others, gone_on = threading.Event(), threading.Event()
+    outcome: list[bool] = []
+    began = threading.Event()
+
+    def waits() -> None:
+        with only_waiting(lambda: False):
+            began.wait(PATIENCE_SECONDS)
+        gone_on.set()
+
+    def other() -> None:
+        began.set()
+        outcome.append(others.wait(PATIENCE_SECONDS))
+
+    pool = Pool(1, "test")
+    pool.submit(waits)
+    pool.submit(other)
+    there = gone_on.wait(PATIENCE_SECONDS / 6)
+    others.set()
+    pool.close()
+    assert there, "it waited for what had begun in its place"
+    assert outcome == [True]
+
+
 def test_work_is_refused_once_closed_and_threads_are_let_go() -> None:
     pool = Pool(4, "closed-pool")
     pool.submit(lambda: None)

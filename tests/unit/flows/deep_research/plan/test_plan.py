@@ -129,8 +129,19 @@ def test_a_long_chain_costs_no_more_than_its_length() -> None:
         ("[" * 100_000, "nested too deeply"),
         ("tasks: [\n", "not YAML"),
         (b"tasks: \xff\xfe\n", "not YAML"),
+        ("tasks:\n  - {id: a, objective: b, writes: !!timestamp soon}\n", "not what its tag"),
+        ("tasks: !!bool perhaps\n", "not what its tag"),
+        ("tasks: !!int ''\n", "not what its tag"),
     ],
-    ids=["an impossible date", "brackets without a bottom", "an open bracket", "no UTF-8"],
+    ids=[
+        "an impossible date",
+        "brackets without a bottom",
+        "an open bracket",
+        "no UTF-8",
+        "a time that is none",
+        "a truth that is none",
+        "a number that is none",
+    ],
 )
 def test_text_that_is_no_plan_is_one_line_that_says_why(
     text: str | bytes, why: str, tmp_path: Path
