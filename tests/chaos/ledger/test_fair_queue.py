@@ -20,6 +20,7 @@ SECONDS = 30.0
 CALL_SECONDS = 0.2
 GREEDY = 40
 CAP, CEILING = 8, 10_000
+SMALL, BIG = 1_000, 7_000
 
 
 def test_none_of_three_processes_waits_longer_than_twice_its_fair_share(tmp_path: Path) -> None:
@@ -38,47 +39,58 @@ def test_none_of_three_processes_waits_longer_than_twice_its_fair_share(tmp_path
     desk.write(define).result(30)
     desk.close()
     kinds: dict[str, Callable[[], None]] = {
-        "greedy": lambda: _work(tmp_path, "greedy", ("a",), 1000, GREEDY, 0.0),
+        "greedy": lambda: _work(tmp_path, "greedy", ("a",), SMALL, GREEDY, 0.0),
         "both": lambda: _work(tmp_path, "both", ("a", "b"), 100, 3, 1.0),
-        "big": lambda: _work(tmp_path, "big", (), 7000, 1, 1.0),
+        "big": lambda: _work(tmp_path, "big", (), BIG, 1, 1.0),
     }
     children = [fork(work) for work in kinds.values()]
     assert all([ended_well(child) for child in children])
-    waits = {
-        name: sorted(float(line) for line in (tmp_path / name).read_text().split())
+    told = {
+        name: [
+            tuple(map(float, line.split())) for line in (tmp_path / name).read_text().split("\n")
+        ]
         for name in kinds
     }
+    waits = {name: sorted(wait for wait, _ in calls) for name, calls in told.items()}
+    # In seconds and not in calls: on a busy machine each of them holds its slot for longer.
+    held = {name: sum(seconds for _, seconds in calls) for name, calls in told.items()}
     fair = AGE_SECONDS + CALL_SECONDS
     for name, found in waits.items():
         print(
             f"{name}: {len(found)} calls, waits p50 {found[len(found) // 2]:.2f} s,"
-            f" longest {found[-1]:.2f} s (twice the fair share: {2 * fair:.1f} s)"
+            f" longest {found[-1]:.2f} s (twice the fair share: {2 * fair:.1f} s);"
+            f" {held[name] / (CAP * SECONDS):.0%} of the slots' time"
         )
         assert found[-1] <= 2 * fair
-    possible = CAP * SECONDS / CALL_SECONDS
-    assert len(waits["greedy"]) >= 0.4 * possible, "the others idle what they cannot use"
+    # What the others leave it: the slots, or what the money is there for beside a big call.
+    beside_big = (CEILING - BIG) // SMALL
+    possible = (SECONDS - held["big"]) * (CAP - held["both"] / SECONDS) + held["big"] * beside_big
+    print(f"greedy had {held['greedy'] / possible:.0%} of what the others left it")
+    assert held["greedy"] >= 0.75 * possible, "the others idle what they cannot use"
     assert len(waits["big"]) >= SECONDS / (2 * fair) and len(waits["both"]) >= 20
 
 
 def _work(
     folder: Path, name: str, limits: tuple[str, ...], nano: int, threads: int, late: float
 ) -> None:
-    """Ask in so many threads, one call after another; tell what each waited."""
+    """Ask in so many threads, one call after another; tell what each waited, and held its slot."""
     time.sleep(late)
     desk = open_desk(folder)
     end = time.monotonic() + SECONDS - late
-    waits: list[float] = []
+    told: list[tuple[float, float]] = []
 
     def ask(thread: int) -> None:
         at = 0
         while time.monotonic() < end:
             call_id = f"{name}-{thread}-{at}"
             demand = Demand(call_id, ("team",), limits, Bound(nano, 0, 0))
-            waits.append(desk.admit(demand).result().waited_seconds)
+            waited = desk.admit(demand).result().waited_seconds
+            admitted = time.monotonic()
             time.sleep(CALL_SECONDS)
             desk.void(call_id, "over").result()
+            told.append((waited, time.monotonic() - admitted))
             at += 1
 
     in_threads(ask, threads)
     desk.close()
-    (folder / name).write_text("\n".join(str(wait) for wait in waits))
+    (folder / name).write_text("\n".join(f"{waited} {held}" for waited, held in told))
