@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,13 +10,12 @@ from prefect_governor.blocks.figures.figures import (
     RunFigures,
     at_once_notes,
     budget_figures,
-    item_figures,
     learned_notes,
     limit_figures,
 )
 from prefect_governor.blocks.figures.observing import enforcement_notes
 from prefect_governor.blocks.machine.home import state_folder
-from prefect_governor.blocks.money.usd import Money, to_usd
+from prefect_governor.blocks.money.usd import Money
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.deep_research.agent.corpus import Corpus
@@ -26,10 +24,10 @@ from prefect_governor.flows.deep_research.conductor import (
     Conductor,
     ending_of,
     not_succeeded,
-    plan_hash,
 )
-from prefect_governor.flows.deep_research.lead import lead_plan
+from prefect_governor.flows.deep_research.lead import lead_plan, plan_name
 from prefect_governor.flows.deep_research.offline import BY_RULE, is_offline, plan_by_rule
+from prefect_governor.flows.deep_research.outcomes import item_reports
 from prefect_governor.flows.deep_research.plan.plan import Plan, check_plan
 from prefect_governor.flows.deep_research.report import (
     ResearchReport,
@@ -45,7 +43,6 @@ from prefect_governor.flows.deep_research.request import (
 from prefect_governor.flows.deep_research.setting_aside import set_aside
 from prefect_governor.flows.deep_research.study import PLAN, Study, current_study
 from prefect_governor.flows.deep_research.worth import check_worth, cost_multiple
-from prefect_governor.flows.report.model import ItemReport, Tokens
 from prefect_governor.flows.report.publish import finish, make_report
 from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
 from prefect_governor.flows.run.job import TAG, runtime_for
@@ -181,7 +178,13 @@ def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
     with set_aside(study, made) as refused, Watch(study, key_prefix="research") as watch:
         if refused is not None:
             return _failed(study, out, refused, notes)
-        conductor = Conductor(study, made, told=watch.count)
+
+        def told(ended: Sequence[str]) -> None:
+            for item in (items := item_reports(study, conductor, ended)):
+                watch.count(item.state == "succeeded")
+            out.add(*items)
+
+        conductor = Conductor(study, made, told=told)
         conductor.conduct()
         notes += conductor.notes
         missing = not_succeeded(conductor.schedule.ended)
@@ -191,9 +194,7 @@ def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
     states = {task.id: ended[task.id].state for task in tasks}
     publish_answer(study, written.text, graph, tasks, states)
     notes += written.notes
-    items = _items(study, conductor)
-    for item in items:
-        out.add(item)
+    items = item_reports(study, conductor, (task.id for task in tasks))
     out.finish(items)
     write_answer(answer_file, written.text)
     picture = watch.keep_picture(state_folder() / "runs" / study.run_id)
@@ -226,7 +227,7 @@ def _planned(study: Study) -> tuple[Plan | None, str | None]:
         return inquiry.plan, None
     if is_offline(inquiry.model.name):
         return plan_by_rule(inquiry.question), None
-    name = plan_hash(study)
+    name = plan_name(study)
     record = study.kept(PLAN, name)
     if record is None:
         ending = ending_of(lead_plan.submit())
@@ -246,37 +247,6 @@ def _failed(study: Study, out: OutFile, reason: str, notes: Sequence[str]) -> Re
         **{**dict(base), "outcome": "failed", "reason": reason, "resumable": True},
         question=study.inquiry.question,
     )
-
-
-def _items(study: Study, conductor: Conductor) -> list[ItemReport]:
-    """The outcome of each task, in the plan's order."""
-    spent = item_figures(study.runtime, "item", {"run_id": study.kept_as})
-    found = []
-    for task in conductor.schedule.tasks:
-        ended = conductor.schedule.ended[task.id]
-        finding = conductor.findings.get(task.id)
-        figures = spent.get(task.id)
-        seconds = conductor.seconds.get(task.id)
-        found.append(
-            ItemReport(
-                key=task.id,
-                state=ended.state,
-                reason=ended.reason or ("; ".join(finding.notes) or None if finding else None),
-                result=None if finding is None else _result(finding.answer, finding.evidence),
-                usd=to_usd(figures.usd_nano) if figures else Decimal(0),
-                tokens=Tokens(input=figures.input_tokens, output=figures.output_tokens)
-                if figures
-                else Tokens(),
-                calls=figures.calls if figures else 0,
-                attempts=study.attempts.get(task.id, 1 if finding else 0),
-                seconds=seconds,
-            )
-        )
-    return found
-
-
-def _result(answer: str, evidence: Mapping[str, Any]) -> dict[str, Any]:
-    return {"answer": answer, "retrieved": dict(evidence)}
 
 
 def _figures(study: Study) -> RunFigures:

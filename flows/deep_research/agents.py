@@ -12,9 +12,16 @@ from prefect_governor.blocks.claims.slots import alone
 from prefect_governor.blocks.errors import ItemFailed, RunStopped
 from prefect_governor.flows.deep_research.agent.evidence import Evidence, check_citations, merged
 from prefect_governor.flows.deep_research.agent.loop import Message, Trace, Turn, run_agent
-from prefect_governor.flows.deep_research.agent.tools import Tool, corpus_tools, tool_of, tools_of
+from prefect_governor.flows.deep_research.agent.showing import Citing, Told
+from prefect_governor.flows.deep_research.agent.tools import (
+    Tool,
+    corpus_tools,
+    noting,
+    tool_of,
+    tools_of,
+)
 from prefect_governor.flows.deep_research.clients import TaskGovernor
-from prefect_governor.flows.deep_research.finding import Finding, Reference
+from prefect_governor.flows.deep_research.finding import MOST_IN_PROMPT, Finding, Reference
 from prefect_governor.flows.deep_research.offline import MOST_PASSAGES, excerpt_messages, is_offline
 from prefect_governor.flows.deep_research.plan.plan import PlanTask
 from prefect_governor.flows.deep_research.prompts import agent_messages
@@ -48,7 +55,7 @@ async def research_agent(key: str, inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _find(study: Study, task: PlanTask, inputs: Mapping[str, Finding]) -> Finding:
-    evidence = merged(finding.shown for finding in inputs.values())
+    evidence = Evidence()
     notes: list[str] = []
     if study.inquiry.agent is not None:
         answer = await _by_own_agent(study, task, inputs, evidence)
@@ -69,13 +76,15 @@ async def _by_agent(
     evidence: Evidence,
     notes: list[str],
 ) -> str:
-    tools = tools_of(_tools(study, task, inputs, evidence))
+    # Of the results that it may use, what stands in its prompt.
+    evidence.update(merged(each.as_told(MOST_IN_PROMPT).lines for each in inputs.values()))
     trace = Trace()
     answer = await run_agent(
         agent_messages(study.inquiry.question, task, inputs),
-        tools,
+        tools_of([*_our_tools(study, task, inputs), *_their_tools(study)]),
         _ask(study),
         bounds=BOUNDS[task.effort],
+        evidence=evidence,
         trace=trace,
     )
     if trace.stopped_by is not None:
@@ -83,20 +92,22 @@ async def _by_agent(
     return answer
 
 
-def _tools(
-    study: Study, task: PlanTask, inputs: Mapping[str, Finding], evidence: Evidence
-) -> list[Tool]:
-    tools = corpus_tools(study.corpus, evidence, within=task.sources) if len(study.corpus) else []
+def _our_tools(study: Study, task: PlanTask, inputs: Mapping[str, Finding]) -> list[Tool]:
+    tools = corpus_tools(study.corpus, within=task.sources) if len(study.corpus) else []
     if inputs:
 
-        def read_result(task: str) -> str:
+        def read_result(task: str) -> Citing:
             """The whole result of a task that yours depends on."""
             if task not in inputs:
                 raise LookupError(f"your task depends on: {', '.join(inputs)}")
-            return inputs[task].answer
+            return Citing(inputs[task].answer, inputs[task].shown)
 
         tools.append(tool_of(read_result))
-    return [*tools, *(tool.under(study.slot) for tool in study.inquiry.tools)]
+    return tools
+
+
+def _their_tools(study: Study) -> list[Tool]:
+    return [tool.under(study.slot) for tool in study.inquiry.tools]
 
 
 def _ask(study: Study) -> Any:
@@ -143,8 +154,16 @@ async def _by_own_agent(
     agent = study.inquiry.agent
     assert agent is not None
     answers = {name: finding.answer for name, finding in inputs.items()}
-    tools = tools_of(_tools(study, task, inputs, evidence)).values()
-    governor = TaskGovernor([tool.function for tool in tools])
+    evidence.update(merged(finding.as_told().lines for finding in inputs.values()))
+
+    def note(told: Told) -> None:
+        evidence.update(told.lines)
+
+    ours, theirs = _our_tools(study, task, inputs), _their_tools(study)
+    tools_of([*ours, *theirs])
+    governor = TaskGovernor(
+        [*(noting(tool, note) for tool in ours), *(tool.function for tool in theirs)]
+    )
     if inspect.iscoroutinefunction(agent):
         result = await agent(task, answers, governor)
     else:

@@ -9,6 +9,7 @@ from prefect_governor.flows.deep_research.finding import Finding
 from prefect_governor.flows.deep_research.lead import checked_answer, composed_answer, synthesis
 from prefect_governor.flows.deep_research.offline import is_offline
 from prefect_governor.flows.deep_research.plan.plan import PlanTask
+from prefect_governor.flows.deep_research.prompts import synthesis_messages
 from prefect_governor.flows.deep_research.study import SYNTHESIS, Study, hash_of
 
 
@@ -38,7 +39,8 @@ def answer_of(
         why = () if is_offline(study.inquiry.model.name) else ("stopped before the synthesis",)
         return _composed(tasks, findings, missing, notes=why)
     records = {task.id: findings[task.id].to_record() for task in tasks if task.id in findings}
-    name = hash_of(study.inquiry.question, records, dict(missing))
+    messages = synthesis_messages(study.inquiry.question, tasks, findings, missing)
+    name = hash_of(study.shaped_by, messages, records)
     kept = study.kept(SYNTHESIS, name)
     if kept is None:
         ending = ending_of(

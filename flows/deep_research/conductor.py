@@ -2,19 +2,21 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, cast
 
 from prefect.futures import PrefectFuture
 
-from prefect_governor.blocks.errors import RunStopped
+from prefect_governor.blocks.errors import ConfigurationError, RunStopped
 from prefect_governor.blocks.figures.figures import item_figures, limit_figures
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.deep_research.agents import research_agent
 from prefect_governor.flows.deep_research.finding import Finding, Reference
-from prefect_governor.flows.deep_research.lead import lead_round
+from prefect_governor.flows.deep_research.lead import checked_changes, lead_round
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask
 from prefect_governor.flows.deep_research.plan.scheduler import End, Ended, Schedule
+from prefect_governor.flows.deep_research.prompts import round_messages
 from prefect_governor.flows.deep_research.study import Study, hash_of
 from prefect_governor.flows.report.states import Ending, read_endings
 from prefect_governor.flows.run.job import TAG
@@ -28,16 +30,22 @@ _ROUND = ""
 class Conductor:
     """One plan under way.
 
-    `told` is called for each task that has its outcome, with whether it succeeded. After `conduct`,
-    `schedule.ended` holds the outcome of every task, `findings` those that
-    succeeded, and `notes` what the lead changed or could not.
+    `told` is called with the ids of the tasks that have their outcome since. After `conduct`,
+    `schedule.ended` holds the outcome of every task, `findings` those that succeeded, and `notes`
+    what the lead changed or could not.
     """
 
     def __init__(
-        self, study: Study, plan: Plan, *, told: Callable[[bool], None] = lambda succeeded: None
+        self,
+        study: Study,
+        plan: Plan,
+        *,
+        told: Callable[[Sequence[str]], None] = lambda ended: None,
     ) -> None:
         self.study = study
-        self._told_of_end = told
+        self._plan = plan
+        self._told_of_ends = told
+        self._ends_told = 0
         self.schedule = Schedule()
         self.findings: dict[str, Finding] = {}
         self.notes: list[str] = []
@@ -45,7 +53,7 @@ class Conductor:
         self._results: dict[str, Any] = {}
         self._under_way: UnderWay[str] = UnderWay()
         self._round: int | None = None
-        self._rounds = 0
+        self._changes: list[Mapping[str, Any]] = []
         self._seen: set[str] = set()
         self._size = self._room()
         self._add(plan.tasks)
@@ -58,12 +66,15 @@ class Conductor:
             if control.stop.is_set():
                 self._stop()
             self._start()
+            self._tell()
             self._consult()
             if self.schedule.over and self._round is None:
                 return
-            self._take(self._under_way.wait())
+            if len(self._under_way):
+                self._take(self._under_way.wait())
             if control.abort.is_set():
                 self._abort()
+                self._tell()
                 return
 
     # Starting
@@ -100,7 +111,7 @@ class Conductor:
         if future is None:
             future = Reference.to(finding, self.study.folder).to_json()
         self._results[task_id] = future
-        self._ended(task_id, "succeeded")
+        self.schedule.finish(task_id, "succeeded")
 
     # Ending
 
@@ -115,17 +126,18 @@ class Conductor:
                 with open(ending.result["file"], encoding="utf-8") as file:
                     self._succeeded(task_id, Finding.of_record(file.read()), future)
             elif self.study.control.abort.is_set():
-                self._ended(task_id, *self._aborted(task_id))
+                self.schedule.finish(task_id, *self._aborted(task_id))
             else:
-                self._ended(task_id, ending.state, ending.reason)
+                self.schedule.finish(task_id, ending.state, ending.reason)
 
-    def _ended(self, task_id: str, state: End, reason: str | None = None) -> None:
-        skipped = self.schedule.finish(task_id, state, reason)
-        self.study.give_back(task_id)
-        self._told_of_end(state == "succeeded")
-        for name in skipped:
-            self.study.give_back(name)
-            self._told_of_end(False)
+    def _tell(self) -> None:
+        """Of all that has its outcome since, whatever gave it."""
+        ended = list(islice(self.schedule.ended, self._ends_told, None))
+        if ended:
+            self._ends_told += len(ended)
+            for task_id in ended:
+                self.study.give_back(task_id)
+            self._told_of_ends(ended)
 
     def _time(self, task_id: str) -> None:
         """How long a task took, without its time in the queue."""
@@ -147,7 +159,7 @@ class Conductor:
         self._take(self._under_way.cancel())
         for task_id in self._under_way:
             if task_id != _ROUND:
-                self._ended(task_id, "failed", CANCELLED)
+                self.schedule.finish(task_id, "failed", CANCELLED)
         self._stop()
         self._round = None
 
@@ -167,12 +179,12 @@ class Conductor:
         if (
             self._round is not None
             or not ended
-            or self._rounds >= inquiry.max_rounds
+            or len(self._changes) >= inquiry.max_rounds
             or self.study.control.stop.is_set()
             or len(self.schedule.tasks) == 1
         ):
             return
-        snapshot = self._asked_before(self._rounds + 1)
+        snapshot = self._asked_before()
         if snapshot is None:
             snapshot = self.schedule.tasks_ended()
         elif not (self.schedule.over or all(name in self.schedule.ended for name in snapshot)):
@@ -180,15 +192,14 @@ class Conductor:
             return
         snapshot = [name for name in snapshot if name in self.schedule.ended]
         self._seen.update(ended)
-        self._rounds += 1
-        self.study.keep_now(f"lead:asked-{self._rounds}", "", json.dumps(snapshot))
+        self._round = len(self._changes) + 1
+        self.study.keep_now(f"lead:asked-{self._round}", self._made_for(), json.dumps(snapshot))
         future = lead_round.submit(
-            number=self._rounds,
+            number=self._round,
             tasks=[task.model_dump(mode="json") for task in self.schedule.tasks],
             ended={task_id: self._told(task_id) for task_id in snapshot},
-            most=max(0, inquiry.max_tasks - len(self.schedule.tasks)),
+            most=self._most(),
         )
-        self._round = self._rounds
         self._under_way.add(_ROUND, future)
 
     def _told(self, task_id: str) -> list[str]:
@@ -201,13 +212,17 @@ class Conductor:
         number, self._round = self._round, None
         if ending.state != "succeeded":
             self.notes.append(f"the lead's round {number} changed nothing: {ending.reason}")
-            changes: dict[str, Any] = {"add": [], "cancel": []}
-        else:
-            changes = cast("dict[str, Any]", ending.result)
-            self.study.keep_now(f"lead:round-{number}", "", json.dumps(changes))
-        self._change(number, changes)
+            self._change({"add": [], "cancel": []})
+            return
+        made_for = self._made_for()
+        self._change(cast("dict[str, Any]", ending.result))
+        self.study.keep_now(f"lead:round-{number}", made_for, json.dumps(self._changes[-1]))
 
-    def _change(self, number: int, changes: dict[str, Any]) -> None:
+    def _change(self, changes: Mapping[str, Any]) -> None:
+        """Do it, and note what was done: a task that ran already is not cancelled, nor is it where
+        the round is replayed before anything runs."""
+        number = len(self._changes) + 1
+        cancelled: list[str] = []
         added = [PlanTask.model_validate(each) for each in changes["add"]]
         self._add(added)
         if added:
@@ -220,33 +235,52 @@ class Conductor:
                 except ValueError:
                     # It runs: what it finds is paid for, and may still be of use.
                     continue
+                cancelled.append(task_id)
                 self.notes.append(f"the lead's round {number} cancelled: {task_id}")
+        self._changes.append({"add": changes["add"], "cancel": cancelled})
+
+    def _most(self) -> int:
+        """How many tasks the lead may still add."""
+        return max(0, self.study.inquiry.max_tasks - len(self.schedule.tasks))
 
     def _replay_rounds(self) -> None:
-        """Changes that an earlier attempt of this run has paid for are made at once."""
-        while (record := self.study.kept(f"lead:round-{self._rounds + 1}", "")) is not None:
-            self._rounds += 1
-            self._seen.update(self._asked_before(self._rounds) or [])
-            self._change(self._rounds, json.loads(record))
+        """Changes that an earlier attempt of this run has paid for are made at once, where they
+        were made for the same and are what a lead may do."""
+        while len(self._changes) < self.study.inquiry.max_rounds:
+            number = len(self._changes) + 1
+            record = self.study.kept(f"lead:round-{number}", self._made_for())
+            if record is None:
+                return
+            try:
+                changes = checked_changes(
+                    json.loads(record), known=self.schedule.tasks, most=self._most()
+                )
+            except (ValueError, ConfigurationError) as problems:
+                self.notes.append(
+                    f"what an earlier attempt kept of the lead's round {number} cannot run, so the"
+                    f" lead is asked again: {problems}"
+                )
+                return
+            self._seen.update(self._asked_before() or [])
+            self._change(changes)
 
-    def _asked_before(self, number: int) -> list[str] | None:
-        """What had ended when an earlier attempt asked for a round; None where it did not."""
-        record = self.study.kept(f"lead:asked-{number}", "")
+    def _asked_before(self) -> list[str] | None:
+        """What had ended when an earlier attempt asked for the next round; None where it did
+        not."""
+        record = self.study.kept(f"lead:asked-{len(self._changes) + 1}", self._made_for())
         if record is None:
             return None
         snapshot: list[str] = json.loads(record)
         return snapshot
 
-
-def plan_hash(study: Study) -> str:
-    """Names what the lead's plan depends on."""
-    inquiry = study.inquiry
-    return hash_of(
-        inquiry.question,
-        list(study.corpus.names),
-        list(inquiry.model.names),
-        inquiry.max_tasks,
-    )
+    def _made_for(self) -> str:
+        """Names what the lead's next round is for: all that shapes the run's answers, the plan, and
+        the rounds before it."""
+        inquiry = self.study.inquiry
+        messages = round_messages(inquiry.question, self._plan.tasks, {}, most=inquiry.max_tasks)
+        # More money for a task is no other plan.
+        tasks = [task.model_dump(mode="json", exclude={"max_usd"}) for task in self._plan.tasks]
+        return hash_of(self.study.shaped_by, messages, tasks, self._changes)
 
 
 def not_succeeded(ended: dict[str, Ended]) -> dict[str, str]:

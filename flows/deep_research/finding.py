@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_governor.flows.deep_research.agent.evidence import Evidence
+from prefect_governor.flows.deep_research.agent.showing import Citing, Told
 
 # What of one finding stands in the prompt of a task that depends on it, in characters; the whole of
 # it is to be had with the tool `read_result`.
@@ -26,6 +27,12 @@ class Finding:
     @property
     def shown(self) -> Evidence:
         return Evidence.of_json(self.evidence)
+
+    def as_told(self, most: int | None = None) -> Told:
+        """The answer as others are given it, `most` characters of it where that is given, and the
+        lines that it shows them: those that it cites."""
+        rest = f"`read_result` with task {self.task!r} gives the whole"
+        return Citing(self.answer, self.shown, rest).within(most)
 
     def to_record(self) -> str:
         """As the ledger keeps it."""
@@ -60,12 +67,7 @@ class Reference:
 
 def in_prompt(findings: Mapping[str, Finding]) -> str:
     """Findings as a task that depends on them is told of them."""
-    parts = []
-    for name, finding in findings.items():
-        text = finding.answer
-        if len(text) > MOST_IN_PROMPT:
-            text = (
-                f"{text[:MOST_IN_PROMPT]}\n… cut: `read_result` with task {name!r} gives the whole"
-            )
-        parts.append(f'<result task="{name}">\n{text}\n</result>')
-    return "\n\n".join(parts)
+    return "\n\n".join(
+        f'<result task="{name}">\n{finding.as_told(MOST_IN_PROMPT).text}\n</result>'
+        for name, finding in findings.items()
+    )

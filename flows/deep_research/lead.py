@@ -17,7 +17,13 @@ from prefect_governor.flows.deep_research.prompts import (
     round_messages,
     synthesis_messages,
 )
-from prefect_governor.flows.deep_research.study import PLAN, SYNTHESIS, Study, current_study
+from prefect_governor.flows.deep_research.study import (
+    PLAN,
+    SYNTHESIS,
+    Study,
+    current_study,
+    hash_of,
+)
 from prefect_governor.flows.run.answers import json_of
 from prefect_governor.flows.run.job import TAG
 from prefect_governor.flows.subagent.asking import ask_model
@@ -38,7 +44,6 @@ async def lead_plan() -> list[dict[str, Any]]:
     """The tasks of the lead's plan. Raises ItemFailed where it cannot run, after one repair."""
     study = _study()
     inquiry = study.inquiry
-    messages = plan_messages(inquiry.question, names=study.corpus.names, most=inquiry.max_tasks)
 
     def read(answer: str) -> Plan:
         plan = check_plan(json_of(answer))
@@ -49,8 +54,18 @@ async def lead_plan() -> list[dict[str, Any]]:
         return plan
 
     with study.at_work(PLAN):
-        plan = await _read_or_repair(study, messages, read)
+        plan = await _read_or_repair(study, _plan_messages(study), read)
     return [_dumped(task) for task in plan.tasks]
+
+
+def plan_name(study: Study) -> str:
+    """Names what the lead's plan is for."""
+    return hash_of(study.shaped_by, _plan_messages(study))
+
+
+def _plan_messages(study: Study) -> list[Message]:
+    inquiry = study.inquiry
+    return plan_messages(inquiry.question, names=study.corpus.names, most=inquiry.max_tasks)
 
 
 @prefect_task(name="lead", task_run_name="lead: round {number}", tags=[TAG], **RETRYING)
@@ -66,20 +81,28 @@ async def lead_round(
     seen = {name: (state, text) for name, (state, text) in ended.items()}
 
     def read(answer: str) -> dict[str, Any]:
-        data = json_of(answer)
-        if not isinstance(data, dict):
-            raise ValueError("it is no object")
-        added = data.get("add") or []
-        plan = check_plan({"tasks": added}, known=known) if added else Plan(tasks=())
-        if len(plan.tasks) > most:
-            raise ConfigurationError(f"it adds {len(plan.tasks)} tasks, {most} more are the most")
-        cancel = _IDS.validate_python(data.get("cancel") or [])
-        return {"add": [_dumped(each) for each in plan.tasks], "cancel": cancel}
+        return checked_changes(json_of(answer), known=known, most=most)
 
     with study.at_work(f"lead:round-{number}"):
         messages = round_messages(study.inquiry.question, known, seen, most=most)
         changes: dict[str, Any] = await _read_or_repair(study, messages, read)
         return changes
+
+
+def checked_changes(data: Any, *, known: Sequence[PlanTask], most: int) -> dict[str, Any]:
+    """What a lead changes of a run whose tasks are `known`, as `lead_round` gives it: from what it
+    said, or from what an earlier attempt kept of it. It may add `most` tasks.
+
+    Raises ValueError and ConfigurationError for what cannot be done.
+    """
+    if not isinstance(data, dict):
+        raise ValueError("it is no object")
+    added = data.get("add") or []
+    plan = check_plan({"tasks": added}, known=known) if added else Plan(tasks=())
+    if len(plan.tasks) > most:
+        raise ConfigurationError(f"it adds {len(plan.tasks)} tasks, {most} more are the most")
+    cancel = _IDS.validate_python(data.get("cancel") or [])
+    return {"add": [_dumped(each) for each in plan.tasks], "cancel": cancel}
 
 
 @prefect_task(name="synthesis", task_run_name="synthesis", tags=[TAG], **RETRYING)
@@ -117,8 +140,9 @@ async def synthesis(
 
 
 def checked_answer(text: str, findings: Sequence[Finding]) -> dict[str, Any]:
-    """An answer without the citations that match nothing that was retrieved."""
-    checked = check_citations(text, merged(each.shown for each in findings))
+    """An answer without the citations that match nothing that its writer was given: the findings,
+    with the lines that they cite."""
+    checked = check_citations(text, merged(each.as_told().lines for each in findings))
     return {
         "answer": checked.text,
         "citations": [str(each) for each in checked.kept],

@@ -128,8 +128,11 @@ def make_inquiry(
 
 
 def _plan(plan: Any, folder: str | None) -> Plan | None:
-    if plan is None or isinstance(plan, Plan):
-        return plan
+    if plan is None:
+        return None
+    if isinstance(plan, Plan):
+        # It may have been made without a check.
+        return check_plan({"tasks": list(plan.tasks)})
     if isinstance(plan, (str, Path)):
         return load_plan((Path(folder) if folder else Path.cwd()) / plan)
     return check_plan(plan)

@@ -1,13 +1,17 @@
 """A research run at work: what its tasks share. The findings are the only memory between agents."""
 
+import functools
 import hashlib
+import inspect
 import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from prefect.context import TaskRunContext
 
@@ -18,6 +22,7 @@ from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.flows.deep_research.agent.corpus import Corpus
 from prefect_governor.flows.deep_research.finding import Finding
 from prefect_governor.flows.deep_research.plan.plan import PlanTask
+from prefect_governor.flows.deep_research.prompts import agent_messages
 from prefect_governor.flows.deep_research.request import Inquiry
 from prefect_governor.flows.run.control import Control
 from prefect_governor.flows.run.job import TAG
@@ -116,25 +121,55 @@ class Study:
         """What an earlier attempt of this run finished, if its inputs are the same."""
         return self.records.get((key, input_hash))
 
-    def input_hash(self, task: PlanTask, inputs: Mapping[str, Finding]) -> str:
-        """Names all that a task's finding depends on."""
+    @cached_property
+    def shaped_by(self) -> str:
+        """Names what shapes all answers of the run, whatever is asked: the model and where it is
+        reached, tools and agent by their source, what the corpus holds. (Prompts stand in the
+        messages that are named beside it.)"""
         inquiry = self.inquiry
         return hash_of(
-            inquiry.question,
+            list(inquiry.model.names),
+            inquiry.model.api_base,
+            inquiry.model.max_output_tokens,
+            [(tool.schema, source_of(tool.function)) for tool in inquiry.tools],
+            None if inquiry.agent is None else source_of(inquiry.agent),
+            self.corpus.digest,
+        )
+
+    def input_hash(self, task: PlanTask, inputs: Mapping[str, Finding]) -> str:
+        """Names all that a task's finding depends on."""
+        return hash_of(
+            self.shaped_by,
+            agent_messages(self.inquiry.question, task, inputs),
             # More money for a task is no other task.
             task.model_dump(mode="json", exclude={"max_usd"}),
-            {name: finding.answer for name, finding in inputs.items()},
-            list(inquiry.model.names),
-            inquiry.model.max_output_tokens,
-            [tool.name for tool in inquiry.tools],
-            getattr(inquiry.agent, "__qualname__", None),
-            self.corpus.digest,
+            {name: finding.to_record() for name, finding in inputs.items()},
         )
 
 
 def hash_of(*parts: object) -> str:
     """A name for JSON values."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _kind_of(value: object) -> str:
+    return type(value).__qualname__
+
+
+def source_of(function: Any) -> list[str]:
+    """A callable's name and source: of a function, of the class of an object, of what a partial
+    calls with what. Code without a source is named by its compiled form."""
+    if isinstance(function, functools.partial):
+        # An object's text may hold its address, which is another in each process.
+        given = json.dumps([function.args, function.keywords], sort_keys=True, default=_kind_of)
+        return [*source_of(function.func), given]
+    named = function if hasattr(function, "__qualname__") else type(function)
+    name = f"{getattr(named, '__module__', '')}.{named.__qualname__}"
+    try:
+        return [name, inspect.getsource(inspect.unwrap(named))]
+    except (OSError, TypeError):
+        code = getattr(named, "__code__", None)
+        return [name] if code is None else [name, code.co_code.hex(), repr(code.co_names)]
 
 
 current_study: ContextVar[Study | None] = ContextVar("prefect_governor_study", default=None)

@@ -4,65 +4,35 @@ import json
 import os
 import random
 import signal
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.states import Crashed, Pending
 
 from prefect_governor.blocks.work.ledgers import desk
-from prefect_governor.flows.research_flow import research
-from prefect_governor.flows.server.background import ServerInfo
+from tests.chaos.researches import (
+    CAP,
+    MODEL,
+    Researcher,
+    arguments,
+    crashed_and_retried,
+    deployed,
+    plan_for,
+    results,
+    run_of,
+    wait_for_calls,
+)
 from tests.provider.answers.riddles import make_world
 from tests.provider.process import ProviderProcess
-from tests.talk import Talk
 
-MODEL = "openai/gpt-4o-mini"
-CAP = 4
 LATENCY = 0.25
 QUESTION = "What of all of these?"
 
 pytestmark = pytest.mark.usefixtures("server")
-
-
-class Researcher:
-    """See `tests.chaos.researcher`."""
-
-    def __init__(self, log: Path) -> None:
-        self._log = log.open("w")
-        self._talk = Talk(
-            [sys.executable, "-m", "tests.chaos.researcher"], stdout=self._log, stderr=self._log
-        )
-        assert self._talk.hear(90) == "ready"
-
-    def start(self, *order: str) -> int:
-        """Returns the child's process id."""
-        self._talk.say(order)
-        return int(self._talk.hear())
-
-    def ended(self) -> int:
-        """The child's exit status; a signal's number, negative."""
-        return int(self._talk.hear(120))
-
-    def close(self) -> None:
-        self._talk.close()
-        self._log.close()
-
-
-@pytest.fixture
-def researcher(
-    server: ServerInfo, upstream: ProviderProcess, tmp_path: Path
-) -> Iterator[Researcher]:
-    made = Researcher(tmp_path / "researcher.log")
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -73,19 +43,7 @@ def parameters(tmp_path: Path) -> dict[str, Any]:
     folder.mkdir()
     for name, text in world.files.items():
         (folder / name).write_text(text)
-    tasks = []
-    for at, riddle in enumerate(world.riddles[:9]):
-        for hop in riddle.hops:
-            after = f"{hop.after}{at}" if hop.after else None
-            of = hop.subject if after is None else f"the answer of task {after}"
-            tasks.append(
-                {
-                    "id": f"{hop.id}{at}",
-                    "objective": f"What is the {hop.relation} of {of}?",
-                    "depends_on": [after] if after else [],
-                }
-            )
-    (tmp_path / "plan.json").write_text(json.dumps({"tasks": tasks}))
+    (tmp_path / "plan.json").write_text(json.dumps(plan_for(world.riddles[:9])))
     return {
         "question": QUESTION,
         "corpus": [f"{folder}/*.md"],
@@ -97,29 +55,6 @@ def parameters(tmp_path: Path) -> dict[str, Any]:
         "max_output_tokens": 400,
         "max_rounds": 0,
     }
-
-
-def arguments(parameters: dict[str, Any], out: Path) -> list[str]:
-    return [
-        "research", parameters["question"], "--corpus", *parameters["corpus"],
-        "--plan", parameters["plan"], "--model", MODEL, "--max-concurrent", str(CAP),
-        "--max-output-tokens", "400", "--max-rounds", "0", "--out", str(out), "--json",
-    ]  # fmt: skip
-
-
-def results(run_id: str) -> list[dict[str, Any]]:
-    """Key, state, result of each item of a run, in order."""
-    from prefect_governor.blocks.machine.home import state_folder
-
-    lines = (state_folder() / "runs" / run_id / "results.jsonl").read_text().splitlines()
-    return [{k: item[k] for k in ("key", "state", "result")} for item in map(json.loads, lines)]
-
-
-def wait_for_calls(upstream: ProviderProcess, count: int, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while upstream.stats()["requests"] < count:
-        assert time.monotonic() < deadline, upstream.stats()
-        time.sleep(0.01)
 
 
 @dataclass(frozen=True)
@@ -153,19 +88,6 @@ def tasks_of(records: list[dict[str, Any]]) -> set[str | None]:
     return {by_id[record["request_id"]] for record in records}
 
 
-def crashed_and_retried(run_id: UUID) -> None:
-    """What a worker reports of a run whose process died, and what the UI's Retry sends."""
-    with get_client(sync_client=True) as client:
-        client.set_flow_run_state(run_id, Crashed(), force=True)
-        answer = client.request(
-            "POST",
-            "/flow_runs/{id}/set_state",
-            path_params={"id": run_id},
-            json={"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": False},
-        )
-        assert answer.json()["status"] == "ACCEPT"
-
-
 def _killed_and_gone_on_with(
     instants: int, upstream: ProviderProcess, researcher: Researcher, parameters: dict[str, Any],
     tmp_path: Path,
@@ -175,22 +97,18 @@ def _killed_and_gone_on_with(
     out = tmp_path / "whole.md"
     researcher.start("cli", *arguments(parameters, out))
     assert researcher.ended() == 0
-    whole, answer = results((tmp_path / "whole.md.run").read_text().strip()), out.read_text()
+    whole, answer = results(run_of(out)), out.read_text()
     calls = upstream.settled_stats()["requests"]
     # Two tasks that ask the same are two calls.
     once = Counter(record["body_hash"] for record in upstream.log())
     chance = random.Random(11)
-    repeated = finished_before = calls_before = in_flight = 0
+    repeated = written_before = finished_before = calls_before = in_flight = 0
     for at in range(instants):
         upstream.renew(**config)
         by_retry = at % 2 == 1
         out = tmp_path / f"answer-{at}.md"
         if by_retry:
-            with get_client(sync_client=True) as client:
-                deployment = client.create_deployment(client.create_flow(research), "killed")
-                run_id = client.create_flow_run_from_deployment(
-                    deployment, parameters=parameters, state=Pending()
-                ).id
+            run_id = deployed(parameters)
             pid = researcher.start("run", str(run_id))
         else:
             pid = researcher.start("cli", *arguments(parameters, out))
@@ -199,9 +117,14 @@ def _killed_and_gone_on_with(
         os.kill(pid, signal.SIGKILL)
         assert researcher.ended() == -signal.SIGKILL
         if not by_retry:
-            run_id = UUID((tmp_path / f"answer-{at}.md.run").read_text().strip())
+            run_id = UUID(run_of(out))
         kept = {key for key, _ in desk().store.read_items(str(run_id)) if ":" not in key}
         finished_before += len(kept)
+        left = results(str(run_id))
+        assert all(item in whole for item in left)
+        # Those that were kept and not yet written as it was killed are few.
+        assert {item["key"] for item in left} <= kept and len(kept) - len(left) <= CAP
+        written_before += len(left)
         upstream.settled_stats()
         before = Sent.so_far(upstream, str(run_id))
         calls_before += before.finished.total()
@@ -226,14 +149,15 @@ def _killed_and_gone_on_with(
         if by_retry:
             assert results(str(run_id)) == whole
         else:
-            assert results((tmp_path / f"answer-{at}.md.run").read_text().strip()) == whole
+            assert results(run_of(out)) == whole
             assert out.read_text() == answer
     print(
         f"{instants} instants, {calls} calls a run; before the kills {finished_before} tasks and"
-        f" {calls_before} calls had finished and {in_flight} were in flight; of finished ones 0"
+        f" ({written_before} of them in results.jsonl) and {calls_before} calls had finished and"
+        f" {in_flight} were in flight; of finished ones 0"
         f" were made again, of those in flight {repeated}"
     )
-    assert finished_before > 0 and calls_before > 0
+    assert finished_before > 0 and written_before > 0 and calls_before > 0
 
 
 def test_two_instants(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prefect_governor.blocks.errors import ItemFailed
+from prefect_governor.flows.deep_research.agent.evidence import Evidence
+from prefect_governor.flows.deep_research.agent.showing import Told
 from prefect_governor.flows.deep_research.agent.tools import Tool
 
 Message = dict[str, Any]
@@ -67,10 +69,12 @@ async def run_agent(
     ask: Ask,
     *,
     bounds: Bounds = Bounds(),
+    evidence: Evidence | None = None,
     clock: Callable[[], float] = time.monotonic,
     trace: Trace | None = None,
 ) -> str:
-    """The agent's answer.
+    """The agent's answer. `evidence` gets the lines that the model was given, after every cut: of a
+    tool that came too late it was given none.
 
     Tool calls of one reply are made at the same time; their results stand in the order in which
     they were asked for, so that the next request does not depend on which came first. Once a bound
@@ -107,12 +111,16 @@ async def run_agent(
         said.append(_asked(turn))
         left = bounds.tool_calls - trace.tool_calls
         seconds = max(_LEAST_SECONDS, bounds.seconds - spent)
-        said += await asyncio.gather(
+        results = await asyncio.gather(
             *(
                 _result(tools, trace, call, spare=at < left, seconds=seconds)
                 for at, call in enumerate(turn.calls)
             )
         )
+        for (call_id, _, _), told in zip(turn.calls, results, strict=True):
+            said.append({"role": "tool", "tool_call_id": call_id, "content": told.text})
+            if evidence is not None:
+                evidence.update(told.lines)
 
 
 def _met(bounds: Bounds, trace: Trace, seconds: float) -> str | None:
@@ -143,21 +151,19 @@ async def _result(
     *,
     spare: bool,
     seconds: float,
-) -> Message:
-    call_id, name, arguments = call
+) -> Told:
+    _, name, arguments = call
     tool = tools.get(name)
     if not spare:
-        content = "error: not called: you have used up your tool calls"
-    elif tool is None:
-        content = f"error: there is no tool {name!r}; there are: {', '.join(tools)}"
-    else:
-        trace.tool_calls += 1
-        trace.tools[name] = trace.tools.get(name, 0) + 1
-        content = await _within(seconds, tool, arguments)
-    return {"role": "tool", "tool_call_id": call_id, "content": content}
+        return Told("error: not called: you have used up your tool calls")
+    if tool is None:
+        return Told(f"error: there is no tool {name!r}; there are: {', '.join(tools)}")
+    trace.tool_calls += 1
+    trace.tools[name] = trace.tools.get(name, 0) + 1
+    return await _within(seconds, tool, arguments)
 
 
-async def _within(seconds: float, tool: Tool, arguments: str) -> str:
+async def _within(seconds: float, tool: Tool, arguments: str) -> Told:
     """What a tool says in time. One that does not end is told to, and not waited for."""
     called = asyncio.ensure_future(tool.call(arguments))
     try:
@@ -166,5 +172,5 @@ async def _within(seconds: float, tool: Tool, arguments: str) -> str:
         if not called.done():
             called.cancel()
     if called.cancelled() or not called.done():
-        return f"error: {tool.name} was still at it after {seconds:,.0f} s, and was left"
+        return Told(f"error: {tool.name} was still at it after {seconds:,.0f} s, and was left")
     return called.result()

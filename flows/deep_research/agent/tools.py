@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
 from prefect_governor.blocks.errors import ConfigurationError, GovernorError
-from prefect_governor.flows.deep_research.agent.corpus import Corpus, Extract
-from prefect_governor.flows.deep_research.agent.evidence import Evidence
+from prefect_governor.flows.deep_research.agent.corpus import Corpus
+from prefect_governor.flows.deep_research.agent.showing import Excerpts, Showing, Told, told
 
 # What one tool's answer may hold, in characters; the rest is cut and said.
 MOST_CHARACTERS = 24_000
@@ -52,8 +52,8 @@ class Tool:
             },
         }
 
-    async def call(self, arguments: str) -> str:
-        """Its answer to a model's arguments (JSON text), as text.
+    async def call(self, arguments: str) -> Told:
+        """Its answer to a model's arguments (JSON text), as the model is given it.
 
         What goes wrong is an answer too, for the model to mend: bad arguments, an exception of the
         function. Only an error of ours (a refused call, a stopped run) ends the agent.
@@ -65,15 +65,18 @@ class Tool:
                 f"{'.'.join(str(part) for part in each['loc']) or 'arguments'}: {each['msg']}"
                 for each in error.errors(include_input=False, include_url=False)
             )
-            return f"error: {problems}"
+            return Told(f"error: {problems}")
         values = {name: getattr(given, name) for name in type(given).model_fields}
         try:
             result = await _called(self.function, **values)
         except GovernorError:
             raise
         except Exception as error:
-            return f"error: {type(error).__name__}: {error}"
-        return _cut(result if isinstance(result, str) else _as_json(result))
+            return told(f"error: {type(error).__name__}: {error}", most=MOST_CHARACTERS)
+        if isinstance(result, Showing):
+            return result.within(MOST_CHARACTERS)
+        text = result if isinstance(result, str) else _as_json(result)
+        return told(text, most=MOST_CHARACTERS)
 
     def under(self, slot: Callable[[str], AbstractAsyncContextManager[Any]]) -> "Tool":
         """The tool with each of its calls inside `slot(limit)`, where it names one: its function is
@@ -158,35 +161,46 @@ def tools_of(given: Sequence[Callable[..., Any] | Tool]) -> dict[str, Tool]:
     return found
 
 
-def corpus_tools(corpus: Corpus, evidence: Evidence, *, within: Sequence[str] = ()) -> list[Tool]:
-    """`search_corpus` and `read`, which note in `evidence` what they showed."""
+def corpus_tools(corpus: Corpus, *, within: Sequence[str] = ()) -> list[Tool]:
+    """`search_corpus` and `read`."""
 
-    def shown(extract: Extract) -> str:
-        evidence.add(extract.source, extract.first, extract.last)
-        page = f", page {extract.page}" if extract.page else ""
-        lines = f"{extract.first}-{extract.last}"
-        return f"[{extract.source}:{lines}]{page}\n{extract.numbered()}"
-
-    def search_corpus(query: str, sources: list[str] | None = None, most: int = 6) -> str:
+    def search_corpus(query: str, sources: list[str] | None = None, most: int = 6) -> Excerpts:
         """Search the corpus by keywords. Gives the best passages with their source and line
         numbers, to cite as [source:first-last]. `sources` limits it to names or patterns."""
         found = corpus.search(query, within=sources or within, most=max(1, min(most, 20)))
         if not found and not sources and within:
             found = corpus.search(query, most=max(1, min(most, 20)))
-        return "\n\n".join(shown(each) for each in found) or "nothing in the corpus says that"
+        return Excerpts(found, instead="nothing in the corpus says that")
 
-    def read(source: str, first: int = 1, last: int | None = None, page: int | None = None) -> str:
+    def read(
+        source: str, first: int = 1, last: int | None = None, page: int | None = None
+    ) -> Excerpts:
         """Read lines `first` to `last` of a source, or a page of it, with line numbers."""
-        return shown(corpus.read(source, first=first, last=last, page=page))
+        return Excerpts([corpus.read(source, first=first, last=last, page=page)])
 
     return [tool_of(search_corpus), tool_of(read)]
 
 
+def noting(tool: Tool, note: Callable[[Told], None]) -> Callable[..., Any]:
+    """A tool's function for whoever calls it as it is: it gives text, of which `note` is told where
+    it shows lines."""
+    function = tool.function
+
+    @functools.wraps(function)
+    def call(*args: Any, **values: Any) -> Any:
+        result = function(*args, **values)
+        if not isinstance(result, Showing):
+            return result
+        said = result.within()
+        note(said)
+        return said.text
+
+    # What the text is made of is nobody else's matter.
+    signature = inspect.signature(function).replace(return_annotation=str)
+    vars(call).update(__signature__=signature)
+    call.__annotations__ = {**function.__annotations__, "return": str}
+    return call
+
+
 def _as_json(value: Any) -> str:
     return json.dumps(to_jsonable_python(value, fallback=str), ensure_ascii=False)
-
-
-def _cut(text: str) -> str:
-    if len(text) <= MOST_CHARACTERS:
-        return text
-    return f"{text[:MOST_CHARACTERS]}\n… cut: {len(text) - MOST_CHARACTERS:,} characters more"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from prefect_governor.flows.deep_research.plan.plan import PlanTask
+from prefect_governor.flows.deep_research.plan.plan import PlanTask, find_cycle
 
 End = Literal["succeeded", "failed", "over_budget", "not_started", "skipped"]
 
@@ -69,8 +69,18 @@ class Schedule:
         return len(self.ended) == len(self._tasks)
 
     def add(self, tasks: Iterable[PlanTask]) -> None:
-        """More tasks (checked by `check_plan`), which may depend on any that are there."""
+        """More tasks (checked by `check_plan`), which may depend on any that are there.
+
+        Raises ValueError, and adds nothing, for those that could never start: every task of a
+        schedule ends.
+        """
         added = list(tasks)
+        there = self._tasks.keys() | {task.id for task in added}
+        lost = {need for task in added for need in task.depends_on} - there
+        cycle = find_cycle(added)
+        if lost or cycle or len(there) < len(self._tasks) + len(added):
+            why = f"nothing has the id {min(lost)!r}" if lost else "an id stands twice"
+            raise ValueError(f"these tasks could not all end: {' -> '.join(cycle) or why}")
         for task in added:
             self._place[task.id] = len(self._tasks)
             self._tasks[task.id] = task

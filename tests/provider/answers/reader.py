@@ -18,6 +18,9 @@ _AFTER = re.compile(r"the answer of task (\w+)")
 _RESULT = re.compile(r'<result task="(?P<task>[^"]+)">\n(?P<text>.*?)\n</result>', re.DOTALL)
 _HEADER = re.compile(r"^\[(?P<source>[^\[\]]+):\d+-\d+\]")
 _CITATION = re.compile(r"\s*\[[^\[\]]+:\d+(?:-\d+)?\]")
+# Of a lead's round: the first task that asks for a manager, in the plan's order.
+_MANAGER = re.compile(r"^- (?P<task>\w+) \(What is the manager of", re.MULTILINE)
+_MORE = "what follows"
 _NOTHING = "It is not to be found."
 
 
@@ -36,7 +39,7 @@ class Reader:
         if system.startswith("You lead a research team"):
             return self._plan(user), []
         if system.startswith("Some of your sub-agents"):
-            return '{"add": [], "cancel": []}', []
+            return _round(user), []
         if system.startswith("You answer one question"):
             return _agent(user, messages[2:])
         if system.startswith("You write the answer"):
@@ -65,6 +68,17 @@ class Reader:
         needed = {hop.after for hop in riddle.hops} if riddle else set()
         last = [task for task in results if task not in needed]
         return "; ".join(results[task] for task in last) or _NOTHING
+
+
+def _round(user: str) -> str:
+    """Where the question asks what follows, where the first manager lives; else nothing new."""
+    question, _, told = user.partition("\n\n")
+    manager = _MANAGER.search(told)
+    if _MORE not in question or manager is None:
+        return '{"add": [], "cancel": []}'
+    objective = f"What is the home town of the answer of task {manager['task']}?"
+    more = {"id": "more", "objective": objective, "depends_on": [manager["task"]]}
+    return orjson.dumps({"add": [more], "cancel": []}).decode()
 
 
 def _agent(user: str, later: list[dict[str, Any]]) -> tuple[str | None, list[tuple[str, str]]]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from prefect_governor.blocks.errors import ConfigurationError, ItemFailed, OverB
 from prefect_governor.flows.deep_research.agent import loop
 from prefect_governor.flows.deep_research.agent.citations import Citation
 from prefect_governor.flows.deep_research.agent.corpus import Corpus
-from prefect_governor.flows.deep_research.agent.evidence import Evidence
+from prefect_governor.flows.deep_research.agent.evidence import Evidence, check_citations
 from prefect_governor.flows.deep_research.agent.loop import Bounds, Trace, Turn, run_agent
 from prefect_governor.flows.deep_research.agent.tools import (
     MOST_CHARACTERS,
@@ -166,7 +167,7 @@ async def test_a_tools_answer_is_cut_and_says_so() -> None:
         """Long."""
         return "x" * (MOST_CHARACTERS + 5)
 
-    assert (await tool_of(long).call("")).endswith("cut: 5 characters more")
+    assert (await tool_of(long).call("")).text.endswith("cut: 5 characters more")
 
 
 @pytest.fixture
@@ -200,12 +201,13 @@ def test_a_read_is_bounded_and_says_what_there_is(corpus: Corpus) -> None:
 
 async def test_what_the_corpus_tools_show_is_evidence_and_nothing_else_is(corpus: Corpus) -> None:
     evidence = Evidence()
-    tools = tools_of(corpus_tools(corpus, evidence))
+    tools = tools_of(corpus_tools(corpus))
     shown = await tools["read"].call('{"source": "docs/cats.md", "first": 3}')
-    assert shown.startswith("[docs/cats.md:3-3]\n")
+    evidence.update(shown.lines)
+    assert shown.text.startswith("[docs/cats.md:3-3]\n")
     assert evidence.holds(Citation("docs/cats.md", 3, 3))
     assert not evidence.holds(Citation("docs/cats.md", 1, 1))
-    await tools["search_corpus"].call('{"query": "depot port"}')
+    evidence.update((await tools["search_corpus"].call('{"query": "depot port"}')).lines)
     assert evidence.holds(Citation("docs/ports.md", 3, 3))
 
 
@@ -219,6 +221,39 @@ async def waits() -> str:
     """Never ends by itself."""
     await asyncio.Event().wait()
     return ""
+
+
+async def test_what_a_tool_showed_too_late_is_no_evidence(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_LEAST_SECONDS", 0.05)
+    let_go, came = threading.Event(), threading.Event()
+    (read,) = (tool for tool in corpus_tools(corpus) if tool.name == "read")
+
+    def slow(**values: Any) -> Any:
+        let_go.wait(30)
+        came.set()
+        return read.function(**values)
+
+    late = replace(read, name="late", function=slow)
+    evidence = Evidence()
+    script = Script(
+        calls(("late", {"source": "docs/cats.md"}), ("read", {"source": "docs/ports.md"})),
+        Turn("Cats [docs/cats.md:3], ports [docs/ports.md:3]."),
+    )
+
+    async def ask(*asked: Any) -> Turn:
+        if script.asked:
+            # Between the two it comes after all, to nobody.
+            let_go.set()
+            assert await asyncio.to_thread(came.wait, 30)
+        return await script(*asked)
+
+    tools = tools_of([late, read])
+    answer = await run_agent(QUESTION, tools, ask, bounds=Bounds(seconds=0.05), evidence=evidence)
+    checked = check_citations(answer, evidence)
+    assert checked.text == "Cats, ports [docs/ports.md:3]."
+    assert checked.removed == ("[docs/cats.md:3]",)
 
 
 @pytest.mark.parametrize("tool", [hangs, waits])

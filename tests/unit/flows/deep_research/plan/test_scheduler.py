@@ -186,3 +186,22 @@ def test_the_makespan_is_the_critical_path_and_within_grahams_bound_at_a_cap(
     # R. L. Graham, "Bounds on Multiprocessing Timing Anomalies", 1969: any list schedule.
     bound = sum(seconds.values()) / cap + (1 - 1 / cap) * longest
     assert Clockwork(tasks, seconds, cap=cap).run().now <= bound + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ([task("b", "nobody")], "nothing has the id 'nobody'"),
+        ([task("b", "c"), task("c", "b")], "b -> c -> b"),
+        ([task("b", "b")], "b -> b"),
+        ([task("a")], "an id stands twice"),
+        ([task("b"), task("b")], "an id stands twice"),
+    ],
+)
+def test_tasks_that_could_never_all_end_are_refused_and_nothing_is_added(
+    more: list[PlanTask], why: str
+) -> None:
+    schedule = Schedule.of([task("a")])
+    with pytest.raises(ValueError, match=why):
+        schedule.add(more)
+    assert [each.id for each in schedule.tasks] == ["a"] and schedule.ready() == ["a"]
