@@ -14,12 +14,13 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events import emit_event
-from prefect.events.schemas.events import Event, RelatedResource, Resource
+from prefect.events.schemas.events import Event
 from prefect.exceptions import ObjectNotFound
 
 from prefect_governor.blocks.documents.documents import root_of
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.machine.election import Election
+from prefect_governor.blocks.machine.text import storable, storable_value
 from prefect_governor.blocks.records.notices import Notice
 
 PREFIX = "prefect-governor.budget"
@@ -138,7 +139,7 @@ def event_of(notice: Notice, ledger_id: str) -> Event:
     # What Automations match stands in labels: they do not look into the payload.
     if (share := notice.payload.get("share")) is not None:
         labels["prefect-governor.budget.share"] = f"{share * 100:.0f}"
-    return Event.model_validate(
+    return _event(
         {
             "id": uuid5(NAMESPACE_URL, f"prefect-governor/{ledger_id}/{notice.id}/{notice.kind}"),
             "occurred": datetime.fromtimestamp(notice.wall / 1e9, tz=timezone.utc),
@@ -152,11 +153,13 @@ def event_of(notice: Notice, ledger_id: str) -> Event:
 
 def alarm(event: str, subject: str, name: str, payload: Mapping[str, Any], **labels: str) -> Event:
     """An event that does not come from the ledger, about the document `subject`."""
-    return Event(
-        event=event,
-        resource=_resource(subject, name, labels),
-        related=[_budget(subject, name)],
-        payload=dict(payload),
+    return _event(
+        {
+            "event": event,
+            "resource": _resource(subject, name, labels),
+            "related": [_budget(subject, name)],
+            "payload": dict(payload),
+        }
     )
 
 
@@ -176,7 +179,7 @@ def tell_circuit_opened(reason: str, accounts: Iterable[str]) -> None:
             "prefect.resource.name": flow_run.get_name() or str(run),
         },
         related=[] if document is None else [_budget(document, None)],
-        payload={"reason": reason},
+        payload={"reason": storable(reason)},
     )
 
 
@@ -185,6 +188,11 @@ def send(client: SyncPrefectClient, events: Iterable[Event]) -> None:
     client.request(
         "POST", "/events", json=[each.model_dump(mode="json") for each in events]
     ).raise_for_status()
+
+
+def _event(fields: dict[str, Any]) -> Event:
+    """An event of whatever text."""
+    return Event.model_validate(storable_value(fields))
 
 
 def _document(subject: str) -> UUID | None:
@@ -201,33 +209,29 @@ def _resource_id(subject: str) -> str:
     return f"prefect.block-document.{document}"
 
 
-def _resource(subject: str, name: str, labels: Mapping[str, str]) -> Resource:
-    return Resource(
-        {
-            "prefect.resource.id": _resource_id(subject),
-            "prefect.resource.name": name,
-            **labels,
-        }
-    )
+def _resource(subject: str, name: str, labels: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "prefect.resource.id": _resource_id(subject),
+        "prefect.resource.name": name,
+        **labels,
+    }
 
 
-def _budget(subject: str, name: str | None) -> RelatedResource:
+def _budget(subject: str, name: str | None) -> dict[str, str]:
     labels = {"prefect.resource.id": _resource_id(subject), "prefect.resource.role": "budget"}
     if name is not None:
         labels["prefect.resource.name"] = name
-    return RelatedResource(labels)
+    return labels
 
 
-def _related(notice: Notice) -> list[RelatedResource]:
+def _related(notice: Notice) -> list[dict[str, str]]:
     related = [_budget(notice.subject, notice.name)]
     run = notice.payload.get("flow_run_id")
     if run is not None:
         related.append(
-            RelatedResource(
-                {
-                    "prefect.resource.id": f"prefect.flow-run.{run}",
-                    "prefect.resource.role": "flow-run",
-                }
-            )
+            {
+                "prefect.resource.id": f"prefect.flow-run.{run}",
+                "prefect.resource.role": "flow-run",
+            }
         )
     return related

@@ -27,8 +27,9 @@ from prefect_governor.blocks.prefect_internals.result_folder import ITS_OWN, Res
 _PLAIN = "Prefect's own engines run the tasks: slower, and a timeout counts the governor's queue"
 _OF_EITHER = (
     "_wait_for_dependencies", "asset_context", "begin_run", "call_task_fn", "can_retry",
-    "handle_exception", "handle_timeout", "is_cancelled", "is_running", "run_context",
-    "setup_run_context", "start", "state", "transaction_context", "wait_until_ready",
+    "handle_crash", "handle_exception", "handle_timeout", "is_cancelled", "is_running",
+    "run_context", "set_state", "setup_run_context", "start", "state", "transaction_context",
+    "wait_until_ready",
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -89,6 +90,13 @@ class Ways(Protocol):
     def timeout_of_thread(self, seconds: float) -> AbstractContextManager[None]:
         """Raises `TaskRunTimeoutError` in what runs in a thread."""
 
+    def text(self, text: str) -> str:
+        """A state's message or a run's name, as Prefect's API takes it. The API is told of a state
+        by an event; one that cannot be written is dropped, and the run never ends there."""
+
+    def error(self, error: BaseException) -> Any:
+        """An error, its text likewise: it goes to states and log lines."""
+
     def stopped(self) -> str | None:
         """Why nothing more may begin; None as long as it may."""
 
@@ -126,6 +134,19 @@ class _Overridden:
         if self._tags_aside is not None:
             self.task_run.tags, self._tags_aside = self._tags_aside, None
         return super().begin_run()  # type: ignore[misc]
+
+    def set_state(self, state: State[Any], force: bool = False) -> Any:
+        # With the state go its message and the run's name.
+        if state.message is not None:
+            state.message = self.ways.text(state.message)
+        self.task_run.name = self.ways.text(self.task_run.name)
+        return super().set_state(state, force)  # type: ignore[misc]
+
+    def handle_exception(self, exc: Exception) -> Any:
+        return super().handle_exception(self.ways.error(exc))  # type: ignore[misc]
+
+    def handle_crash(self, exc: BaseException) -> Any:
+        return super().handle_crash(self.ways.error(exc))  # type: ignore[misc]
 
     def _use_known_folder(self) -> None:
         context = TaskRunContext.get()

@@ -1,11 +1,13 @@
 """The command line: thin. It parses, calls a flow, prints. Heavy imports wait until they are
 needed, so that `--help` answers at once."""
 
+import io
 import sys
 from typing import Any
 
 import click
 
+from prefect_governor.blocks.machine.files import ERRORS
 from prefect_governor.flows.cli.budget.commands import budget
 from prefect_governor.flows.cli.research.commands import research_command
 from prefect_governor.flows.cli.terminal.command_line import (
@@ -36,6 +38,9 @@ def main() -> None:
       prefect-governor server status
       prefect-governor doctor
     """
+    # What a model wrote may hold half a character, which is printed as JSON escapes it.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=ERRORS)
 
 
 @main.command("fan-out", context_settings=CONTEXT)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.logging import get_logger
 from pydantic import Field
 
@@ -16,10 +16,10 @@ from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.deep_research.plan.drawing import as_mermaid, as_svg_uri
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask
 from prefect_governor.flows.deep_research.study import Study
+from prefect_governor.flows.report.artifact import artifact, artifact_changes
 from prefect_governor.flows.report.keys import artifact_key
 from prefect_governor.flows.report.markdown import escape
 from prefect_governor.flows.report.model import Report
-from prefect_governor.flows.report.table import storable
 
 T = TypeVar("T")
 
@@ -59,11 +59,11 @@ def publish_plan(study: Study, plan: Plan, expected_multiple: float) -> UUID | N
 
     An API that refuses or does not answer costs a warning in the log, never the run.
     """
-    listed = ArtifactCreate(
+    listed = artifact(
         type="markdown",
         key=artifact_key("research", "plan"),
         description=f"{len(plan.tasks)} tasks",
-        data=storable(plan_text(study.inquiry.question, plan, expected_multiple)),
+        data=plan_text(study.inquiry.question, plan, expected_multiple),
         flow_run_id=UUID(study.run_id),
     )
     graph = _graph(study, plan.tasks, {})
@@ -87,11 +87,11 @@ def publish_answer(
     the graph ran: with what the lead added, each task in the colour of its outcome. What goes wrong
     is treated as there."""
     drawn = _graph(study, tasks, states)
-    text = ArtifactCreate(
+    text = artifact(
         type="markdown",
         key=artifact_key("research", "answer"),
         description=escape(study.inquiry.question),
-        data=storable(answer),
+        data=answer,
         flow_run_id=UUID(study.run_id),
     )
 
@@ -101,7 +101,7 @@ def publish_answer(
             if graph is None:
                 await client.create_artifact(drawn)
                 return
-            changes = ArtifactUpdate(data=drawn.data, description=drawn.description)
+            changes = artifact_changes(data=drawn.data, description=drawn.description)
             await client.update_artifact(graph, changes)
 
     _published(update)
@@ -110,7 +110,7 @@ def publish_answer(
 def _graph(study: Study, tasks: Sequence[PlanTask], states: Mapping[str, str]) -> ArtifactCreate:
     counts = Counter(states.values())
     told = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
-    return ArtifactCreate(
+    return artifact(
         type="image",
         key=artifact_key("research", "graph"),
         description=f"What waited for what: {told}" if told else "What waits for what",

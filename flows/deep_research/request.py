@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.model import choose
 from prefect_governor.blocks.money.usd import Money, parse_usd
 from prefect_governor.flows.deep_research.agent.loop import Bounds
@@ -115,7 +116,8 @@ def make_inquiry(
             tokens_per_minute=tokens_per_minute,
         ),
         min_success=check_min_success(min_success),
-        question=question.strip(),
+        # As the flow run's parameters have it.
+        question=storable(question.strip()),
         corpus=tuple(resolve_sources(list(corpus), cwd=base)) if corpus else (),
         plan=made,
         tools=tuple(tools_of([_imported(each, "tool") for each in tools]).values()),

@@ -1,8 +1,14 @@
 """What a fan-out is made of."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from prefect_governor.blocks.machine.text import encodable, storable_value
+
+
+def _sendable(value: Any) -> Any:
+    return encodable(value) if isinstance(value, str) else value
 
 
 class Item(BaseModel):
@@ -17,7 +23,8 @@ class Item(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: str
-    text: str | None = None
+    # A key names task runs and files, stands in prompts and in the ledger.
+    key: Annotated[str, BeforeValidator(storable_value)]
+    text: Annotated[str | None, BeforeValidator(_sendable)] = None
     source: str | None = None
-    data: dict[str, Any] | None = None
+    data: Annotated[dict[str, Any] | None, BeforeValidator(storable_value)] = None

@@ -12,11 +12,12 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.logging import get_logger
 
+from prefect_governor.flows.report.artifact import artifact
 from prefect_governor.flows.report.keys import artifact_key
 from prefect_governor.flows.report.markdown import summary
 from prefect_governor.flows.report.model import Report, tally
 from prefect_governor.flows.report.picture import as_uri
-from prefect_governor.flows.report.table import rows, storable
+from prefect_governor.flows.report.table import rows
 
 _logger = get_logger("prefect_governor.report")
 
@@ -39,10 +40,10 @@ async def publish_artifacts(
                 return created[-1]
 
             await create(
-                ArtifactCreate(
+                artifact(
                     type="table",
                     key=artifact_key(key_prefix, "items"),
-                    description=storable(_description(report)),
+                    description=_description(report),
                     data=json.dumps(rows(report)),
                     flow_run_id=flow_run_id,
                 )
@@ -50,7 +51,7 @@ async def publish_artifacts(
             link = None
             if (svg := _svg(report)) is not None:
                 picture = await create(
-                    ArtifactCreate(
+                    artifact(
                         type="image",
                         key=artifact_key(key_prefix, "over-time"),
                         description="In flight against the cap, queue, rate and spend over time",
@@ -61,11 +62,11 @@ async def publish_artifacts(
                 # Beside the summary's own page, whatever the UI's address is.
                 link = f"./{picture}"
             await create(
-                ArtifactCreate(
+                artifact(
                     type="markdown",
                     key=artifact_key(key_prefix, "summary"),
-                    description=f"{report.outcome.capitalize()}: {storable(tally(report.items))}",
-                    data=storable(summary(report, picture=link)),
+                    description=f"{report.outcome.capitalize()}: {tally(report.items)}",
+                    data=summary(report, picture=link),
                     flow_run_id=flow_run_id,
                 )
             )

@@ -9,10 +9,10 @@ from typing import Protocol
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.logging import get_logger
 
 from prefect_governor.blocks.prefect_internals.waiting import result_of
+from prefect_governor.flows.report.artifact import artifact, artifact_changes
 from prefect_governor.flows.report.keys import artifact_key
 from prefect_governor.flows.report.markdown import bar, escape, usd
 
@@ -86,8 +86,8 @@ class ApiWriter:
 
     async def create(self, key: str, percent: float, description: str) -> UUID:
         async with get_client() as client:
-            artifact = await client.create_artifact(
-                ArtifactCreate(
+            made = await client.create_artifact(
+                artifact(
                     type="progress",
                     key=key,
                     description=description,
@@ -95,12 +95,12 @@ class ApiWriter:
                     flow_run_id=self._flow_run_id,
                 )
             )
-        return artifact.id
+        return made.id
 
     async def update(self, artifact_id: UUID, percent: float, description: str) -> None:
         async with get_client() as client:
             await client.update_artifact(
-                artifact_id, ArtifactUpdate(data=percent, description=description)
+                artifact_id, artifact_changes(data=percent, description=description)
             )
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.flows.report.model import ItemReport, Report, json_value
 from prefect_governor.flows.report.reasons import one_line
 
@@ -64,8 +65,3 @@ def literal(text: str) -> str:
     """`text` with an invisible space wherever a cell that is shown as Markdown or HTML, as one of
     Prefect's UIs does, would make a link, an image or a tag of it."""
     return _MARKUP.sub("\u200b", text)
-
-
-def storable(text: str) -> str:
-    """`text` without what JSON columns refuse: NUL and lone surrogates."""
-    return text.replace("\x00", "�").encode("utf-8", "replace").decode("utf-8")

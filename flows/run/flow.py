@@ -12,6 +12,7 @@ from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.machine.text import storable_error, storable_value
 from prefect_governor.blocks.prefect_internals.parameters import FlowOfManyItems
 from prefect_governor.flows.items.sources import items_from
 from prefect_governor.flows.items.spool import spool
@@ -43,13 +44,16 @@ class ReadyFlow(FlowOfManyItems[P, R]):
             # They are read as the run gets to them, and once.
             parameters = {**parameters, "items": None}
         kept = self._as_json(parameters)
-        if len(json.dumps(kept)) < MOST_PARAMETER_BYTES or not parameters.get("items"):
-            return kept
+        storable = storable_value(kept)
+        # A run that is run again has its items as they were.
+        fit = storable == kept and len(json.dumps(kept)) < MOST_PARAMETER_BYTES
+        if fit or not parameters.get("items"):
+            return cast("dict[str, Any]", storable)
         items = items_from(parameters["items"])
         texts = [{"key": item.key, "text": item.text} for item in items if item.text is not None]
         files = [str(item.source) for item in items if item.text is None]
         sources = [str(spool(texts)), *files, *(parameters.get("sources") or [])]
-        return {**kept, "items": None, "sources": sources}
+        return {**storable, "items": None, "sources": sources}
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,18 @@ def ready_flow(**options: Any) -> "Callable[[Callable[P, R]], ReadyFlow[P, R]]":
     """`prefect.flow`, for a `ReadyFlow`."""
 
     def decorate(function: Callable[P, R]) -> ReadyFlow[P, R]:
-        return ReadyFlow(function, **options)
+        made = ReadyFlow(function, **options)
+
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return function(*args, **kwargs)
+            except BaseException as error:
+                # Its text is the state's message.
+                storable_error(error)
+                raise
+
+        made.fn = run
+        return made
 
     return decorate

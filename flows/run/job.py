@@ -12,6 +12,7 @@ from typing import Any
 
 from prefect_governor.blocks.context.enforcement import why_off
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.model import choose
 from prefect_governor.blocks.models.choice import ModelChoice
 from prefect_governor.blocks.money.usd import Money, parse_usd, to_nano
@@ -140,7 +141,8 @@ def make_request(
         raise ConfigurationError(NO_ITEMS)
     _check_keys(given)
     return Request(
-        ask=ask.strip(),
+        # As the flow run's parameters have it.
+        ask=storable(ask.strip()),
         items=tuple(given),
         more=more,
         model=choose(model, max_output_tokens=max_output_tokens, timeout_seconds=timeout_seconds),

@@ -7,6 +7,7 @@
 * An attempt takes its slot under limits that count tasks around the task's function.
 * A sync task that waits for its retry lets another have its place among the threads.
 * The result store does not resolve its folder's path anew for every task.
+* Names, messages and errors of a task run hold only text that Prefect's API takes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from prefect.tasks import Task
 
 from prefect_governor.blocks.claims.task_slots import TaskSlot
 from prefect_governor.blocks.machine import strands
+from prefect_governor.blocks.machine.text import storable, storable_error
 from prefect_governor.blocks.models.clients import aclose_clients
 from prefect_governor.blocks.prefect_internals import engines
 from prefect_governor.blocks.prefect_internals.result_folder import ResultFolders
@@ -49,6 +51,12 @@ class _Ways:
 
     def timeout_of_thread(self, seconds: float) -> AbstractContextManager[None]:
         return timeout_of_thread(seconds)
+
+    def text(self, text: str) -> str:
+        return storable(text)
+
+    def error(self, error: BaseException) -> BaseException:
+        return storable_error(error)
 
     def stopped(self) -> str | None:
         return "it was stopped" if self._cancelled.is_set() else None

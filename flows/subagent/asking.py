@@ -5,6 +5,7 @@ from typing import Any
 
 from prefect_governor.blocks.context.scope import kept_only, one_answer
 from prefect_governor.blocks.errors import CallRefused, OverBudget
+from prefect_governor.blocks.machine.text import storable_value
 from prefect_governor.blocks.models.choice import ModelChoice
 from prefect_governor.blocks.models.completion import acompletion
 from prefect_governor.blocks.models.failures import failure_of, worth_another_model
@@ -34,6 +35,8 @@ async def ask_model(
         options["api_key"] = model.api_key.get_secret_value()
     if model.allow_untested_provider:
         options["allow_untested_provider"] = True
+    # What a model wrote goes to others; half a character cannot be sent.
+    messages = storable_value(messages)
     with one_answer():
         reply = await _kept(messages, options, model.names) if len(model.names) > 1 else None
         if reply is None:

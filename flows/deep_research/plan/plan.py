@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.machine.text import storable_value
 from prefect_governor.blocks.money.usd import parse_usd
 from prefect_governor.flows.items.rows import NOT_OF_ITS_TAG
 
@@ -39,7 +40,11 @@ def _several(value: Any) -> Any:
 
 
 # Text that says something, and a list of such.
-Named = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Named = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1),
+    BeforeValidator(storable_value),
+]
 Names = Annotated[tuple[Named, ...], BeforeValidator(_several)]
 
 
@@ -64,9 +69,9 @@ class PlanTask(BaseModel):
 
     id: str
     objective: Named
-    output: str | None = None
+    output: Annotated[str | None, BeforeValidator(storable_value)] = None
     sources: Names = ()
-    boundaries: str | None = None
+    boundaries: Annotated[str | None, BeforeValidator(storable_value)] = None
     depends_on: Names = ()
     allow_partial: Names = ()
     writes: Names = ()

@@ -1,5 +1,6 @@
 """The command line, as far as nothing of Prefect is needed: what it teaches, what it refuses."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -189,3 +190,17 @@ def test_error_that_is_not_of_the_home_is_not_blamed_on_it(
     monkeypatch.setattr("prefect_governor.flows.server.server.status", fail)
     result = run("server", "status")
     assert isinstance(result.exception, FileNotFoundError)
+
+
+def test_half_a_character_is_printed_as_an_escape() -> None:
+    program = (
+        "from prefect_governor.flows.cli.main import main\n"
+        "try:\n    main(['fan-out'])\nexcept SystemExit:\n    print('half \\ud800')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "half \\ud800\n"), done.stderr

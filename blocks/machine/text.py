@@ -1,0 +1,66 @@
+"""Text as everything outside takes it, whatever a model wrote: half characters (lone surrogates)
+have no UTF-8, and PostgreSQL, which Prefect's server may stand on, holds no NUL. Pure.
+
+Each medium has one place where text leaves for it, and that place asks here: artifacts
+(`flows/report/artifact.py`), states, names and errors of task runs (`flows/runner/engine.py`),
+parameters and errors of flow runs (`flows/run/flow.py`), events (`blocks/documents/notices.py`),
+prompts (`flows/subagent/asking.py`), files (`blocks/machine/files.py`).
+"""
+
+import re
+from typing import Any, TypeVar
+
+E = TypeVar("E", bound=BaseException)
+
+_HALF = re.compile("[\ud800-\udfff]")
+# In the place of what cannot be held.
+_INSTEAD = "\ufffd"
+# An error's causes are followed so far.
+_DEEPEST = 20
+
+
+def encodable(text: str) -> str:
+    """`text` without half characters."""
+    return text if text.isascii() else _HALF.sub(_INSTEAD, text)
+
+
+def storable(text: str) -> str:
+    """`text` without half characters and NUL."""
+    return encodable(text).replace("\x00", _INSTEAD)
+
+
+def storable_value(value: Any) -> Any:
+    """A value of dicts, lists and tuples with all its texts `storable`; what they are held in is a
+    dict or a list, other values are as they were."""
+    if isinstance(value, str):
+        # A text of a subclass, such as an enumeration's, stays one where nothing is wrong with it.
+        clean = storable(value)
+        return value if clean == value else clean
+    if isinstance(value, dict):
+        return {storable_value(key): storable_value(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable_value(each) for each in value]
+    return value
+
+
+def storable_error(error: E) -> E:
+    """`error`, and what it came of, with all texts in it `storable`: its message and traceback go
+    to states, logs and events, and its type is what a retry looks at."""
+    left: list[BaseException | None] = [error]
+    for _ in range(_DEEPEST):
+        if not left:
+            break
+        current = left.pop()
+        if current is None:
+            continue
+        left += [current.__cause__, current.__context__]
+        left += getattr(current, "exceptions", ())
+        # Those of a UnicodeError are what its text is made of, which is escaped.
+        if not isinstance(current, UnicodeError):
+            current.args = tuple(
+                storable(each) if isinstance(each, str) else each for each in current.args
+            )
+        for name, value in vars(current).items():
+            if isinstance(value, str) and storable(value) != value:
+                vars(current)[name] = storable(value)
+    return error
