@@ -184,7 +184,7 @@ def test_an_agent_cites_of_a_result_that_it_was_given_what_this_cites(
             {"match": "Your task: first", "by": "turn",
              "reply": [read, "found [notes-01.md:1-3]"]},
             {"match": "Your task", "reply": "so [notes-01.md:2-5], so [notes-01.md:6]."},
-            {"match": ".", "reply": "all: [notes-01.md:3] [notes-01.md:4]"},
+            {"match": ".", "reply": "all: [notes-01.md:3] [notes-01.md:4]."},
         ]
     )  # fmt: skip
     report = ask("All?", notes, plan=plan(("a", "first", []), ("b", "then", ["a"])), max_rounds=0)
@@ -195,5 +195,5 @@ def test_an_agent_cites_of_a_result_that_it_was_given_what_this_cites(
     }
     reason = report.items[1].reason or ""
     assert "[notes-01.md:6]" in reason and "narrowed" in reason
-    assert report.answer == "all: [notes-01.md:3]"
+    assert report.answer == "all: [notes-01.md:3]."
     assert any("[notes-01.md:4]" in note for note in report.notes)
