@@ -152,7 +152,7 @@ def _killed_and_gone_on_with(
             assert results(run_of(out)) == whole
             assert out.read_text() == answer
     print(
-        f"{instants} instants, {calls} calls a run; before the kills {finished_before} tasks and"
+        f"{instants} instants, {calls} calls a run; before the kills {finished_before} tasks"
         f" ({written_before} of them in results.jsonl) and {calls_before} calls had finished and"
         f" {in_flight} were in flight; of finished ones 0"
         f" were made again, of those in flight {repeated}"
