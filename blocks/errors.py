@@ -10,7 +10,8 @@
     │   ├── QueueTimeout       waited longer than queue_timeout_seconds
     │   ├── RunStopped         the run was told to start nothing more
     │   └── LedgerUnavailable  the ledger cannot be read or written
-    ├── ItemFailed             a sub-agent's own verdict on its item: an invalid answer, …
+    ├── ItemFailed             a sub-agent's own verdict on its item: its text is too long, …
+    │   └── BadAnswer          on an answer that was paid for: cut, filtered, refused, invalid, …
     └── RunFailed              what a failed run raises; carries the report
 
 Messages carry the numbers and the repair. No message holds a key, a header or a request's body.
@@ -66,6 +67,29 @@ class LedgerUnavailable(CallRefused):
 
 class ItemFailed(GovernorError):
     """A sub-agent's own verdict on its item: the answer does not validate, the text is too long."""
+
+
+class BadAnswer(ItemFailed):
+    """An answer that was paid for and is of no use. `kind` says why in a word, with which the
+    message begins: `cut`, `filtered`, `refused`, `empty`, `broken`, or `schema` where it was not in
+    the shape that was asked for. It is kept, so that nothing is paid for it again unasked."""
+
+    def __init__(self, kind: str, words: str) -> None:
+        super().__init__(f"{kind}: {words}")
+        self.kind = kind
+        self.words = words
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.kind, self.words))
+
+
+BAD_KINDS = ("cut", "filtered", "refused", "empty", "broken", "schema")
+
+
+def bad_kind(reason: str | None) -> str | None:
+    """The kind of the bad answer that a reason tells of, None where it tells of none."""
+    kind, colon, _ = (reason or "").partition(": ")
+    return kind if colon and kind in BAD_KINDS else None
 
 
 class RunFailed(GovernorError):

@@ -1,6 +1,6 @@
 """`fan_out`: a sub-agent for each item, as many at once as the governor lets through."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
@@ -44,6 +44,7 @@ from prefect_governor.flows.run.outfile import OutFile
 from prefect_governor.flows.run.watch import Watch
 from prefect_governor.flows.run.window import Window, room_for
 from prefect_governor.flows.runner import GovernedTaskRunner
+from prefect_governor.flows.subagent.prompt import VERSION
 from prefect_governor.flows.subagent.subagent import sub_agent
 
 
@@ -75,6 +76,7 @@ def fan_out(
     min_success: float = 0.0,
     max_cost_multiple: float | None = None,
     ask_above_usd: Money | None = None,
+    accept: Sequence[str] = (),
 ) -> Report:
     """Ask a sub-agent the same question about each item, under one budget and its limits.
 
@@ -104,6 +106,8 @@ def fan_out(
             agent costs that reads all of it in one go.
         ask_above_usd: a deployed run whose estimate (its p95, under what its budgets leave) is more
             than so much waits for a person to start it, up to a day. Never where it is None.
+        accept: kinds of answers that are taken as they are, with a note, though they did not end
+            well: "cut" (at `max_output_tokens`), "filtered", "refused". Else their items fail.
 
     Returns:
         Called, the `Report` of the run, complete or partial.
@@ -130,6 +134,7 @@ def fan_out(
         tokens_per_minute=tokens_per_minute,
         timeout_seconds=timeout_seconds,
         min_success=min_success,
+        accept=accept,
     )
     if request.more is not None and (most_multiple is not None or ask_above is not None):
         request = replace(request, items=(*request.items, *items_from(request.more)), more=None)
@@ -148,7 +153,7 @@ def fan_out(
     # For the estimates of runs that ask the same.
     asked = question_key(request)
     runtime.desk.write(lambda batch: batch.rows.put_item(asked, here.kept_as, "", "{}"))
-    job = Job(request, here.id, here.kept_as, runtime, here.control)
+    job = Job(request, here.id, here.kept_as, runtime, here.control, prompts=VERSION)
     here.started()
     token = current_job.set(job)
     try:

@@ -79,6 +79,7 @@ def research(
     max_tasks: int = DEFAULT_MAX_TASKS,
     max_rounds: int = DEFAULT_MAX_ROUNDS,
     max_cost_multiple: float | None = None,
+    accept: Sequence[str] = (),
 ) -> ResearchReport:
     """Answer a question from a corpus: a plan of sub-questions, an agent each, and a synthesis.
 
@@ -106,6 +107,9 @@ def research(
         max_rounds: how often the lead may change the plan while it runs; 0 for never.
         max_cost_multiple: refuse a plan that would cost more than so many times what one agent
             doing all of it would.
+        accept: kinds of answers that are taken as they are, with a note, though they did not end
+            well: "cut" (at `max_output_tokens`), "filtered", "refused". Else their tasks fail, and
+            in place of a synthesis the findings stand one below the other.
 
     Returns:
         Called, the `ResearchReport` of the run, complete or partial.
@@ -134,6 +138,7 @@ def research(
         max_tasks=max_tasks,
         max_rounds=max_rounds,
         max_cost_multiple=max_cost_multiple,
+        accept=accept,
     )
     here = this_run("research")
     runtime = runtime_for(inquiry, here.kept_as)
@@ -210,6 +215,9 @@ def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
         resumable=True,
         picture=picture,
     )
+    if written.unwritten is not None and base.outcome == "complete":
+        # Every sub-question has its finding, and nobody made an answer of them.
+        base = base.model_copy(update={"outcome": "partial", "reason": written.unwritten})
     return ResearchReport(
         **dict(base),
         question=study.inquiry.question,

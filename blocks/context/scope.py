@@ -48,7 +48,8 @@ class Scope:
     `allocation` is the account key of an allocation, which calls made inside draw on first. `fit`
     False: no answer's `max_tokens` is fitted here. `fell_back` is set where a cheaper model was
     asked in place of the one that was named, because money runs low. `priority`: of the calls that
-    wait, those with a higher one go first.
+    wait, those with a higher one go first. `retry_failed`: a kept reply whose answer was bad (cut,
+    filtered, refused, empty) is not replayed, but asked for and paid for again.
     """
 
     governor: "Governing"
@@ -61,6 +62,7 @@ class Scope:
     fit: bool = True
     fell_back: bool = False
     priority: int = 0
+    retry_failed: bool = False
     spent: Spent = field(default_factory=Spent)
     _indexes: "dict[str, itertools.count[int]]" = field(default_factory=dict)
 
@@ -109,6 +111,7 @@ class _Tries:
 current_scope: ContextVar[Scope | None] = ContextVar("prefect_governor_scope", default=None)
 _tries: ContextVar[_Tries | None] = ContextVar("prefect_governor_tries", default=None)
 _kept_only: ContextVar[bool] = ContextVar("prefect_governor_kept_only", default=False)
+_anew: ContextVar[bool] = ContextVar("prefect_governor_anew", default=False)
 # Each context has its own stack: one governor is entered by many tasks at once.
 _entered: "ContextVar[tuple[Token[Scope | None], ...]]" = ContextVar(
     "prefect_governor_entered", default=()
@@ -170,6 +173,22 @@ def kept_only() -> Iterator[None]:
         yield
     finally:
         _kept_only.reset(token)
+
+
+@contextmanager
+def asked_anew() -> Iterator[None]:
+    """A call made inside is sent and paid for, whatever was kept for it: its reply takes that
+    one's place."""
+    token = _anew.set(True)
+    try:
+        yield
+    finally:
+        _anew.reset(token)
+
+
+def anew() -> bool:
+    """Whether the code runs inside `asked_anew`."""
+    return _anew.get()
 
 
 def only_kept() -> bool:

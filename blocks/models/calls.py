@@ -9,7 +9,12 @@ from typing import Any
 from prefect_governor.blocks.context.governing import Governing
 from prefect_governor.blocks.context.scope import Scope, current_scope, scope
 from prefect_governor.blocks.errors import ConfigurationError, NotGoverned, governor_error
-from prefect_governor.blocks.models.clients import Wanted, requests_seen
+from prefect_governor.blocks.models.clients import (
+    Heard,
+    Wanted,
+    answers_heard,
+    requests_seen,
+)
 from prefect_governor.blocks.models.library import litellm
 from prefect_governor.blocks.prices.prices import load_price
 from prefect_governor.blocks.wire.exchange import OUTSIDE
@@ -121,6 +126,17 @@ def watched() -> Iterator[list[str]]:
         yield seen
     finally:
         requests_seen.reset(token)
+
+
+@contextmanager
+def listening() -> Iterator[list[Heard]]:
+    """How the answers of whole replies ended that come through our transport inside."""
+    heard: list[Heard] = []
+    token = answers_heard.set(heard)
+    try:
+        yield heard
+    finally:
+        answers_heard.reset(token)
 
 
 @contextmanager

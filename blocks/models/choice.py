@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 from pydantic import SecretStr
@@ -38,6 +39,11 @@ KEY_VARIABLES = {
     "mistral": "MISTRAL_API_KEY",
     "xai": "XAI_API_KEY",
 }
+# What else a provider's address is read from than PROVIDER_API_BASE; the first that is set.
+BASE_VARIABLES = {
+    "openai": ("OPENAI_BASE_URL", "OPENAI_API_BASE"),
+    "ollama_chat": ("OLLAMA_API_BASE",),
+}
 # What `auto` takes where a provider's key is there, in this order.
 AUTO_MODELS = (
     ("OPENAI_API_KEY", "openai/gpt-4o-mini"),
@@ -71,6 +77,21 @@ class ModelChoice:
     def names(self) -> tuple[str, ...]:
         return (self.name, *self.fallbacks)
 
+    @property
+    def asked_of(self) -> list[Any]:
+        """What of it shapes an answer, whatever is asked: the models, where they are reached, and
+        how long the answer may be. JSON values."""
+        return [[(name, self.reached_at(name)) for name in self.names], self.max_output_tokens]
+
+    def reached_at(self, name: str) -> str | None:
+        """The address that one of the names is reached at, where a block or a variable gives one;
+        None for the provider's own."""
+        if self.api_base is not None:
+            return self.api_base
+        provider = _provider(name, load_price(name))
+        variables = BASE_VARIABLES.get(provider, (f"{provider.upper()}_API_BASE",))
+        return next((base for each in variables if (base := os.environ.get(each))), None)
+
     def price_of(self, name: str) -> Price | None:
         return self.prices.get(name) or load_price(name)
 
@@ -89,7 +110,7 @@ class ModelChoice:
                     " accepts it all the same"
                 )
             variable = KEY_VARIABLES.get(provider)
-            keyless = self.api_base or (provider == "openai" and _openai_base())
+            keyless = self.api_base or (provider == "openai" and self.reached_at(name))
             if not (self.api_key or keyless) and variable and not os.environ.get(variable):
                 raise ConfigurationError(
                     f"no key for {name}: set {variable}, give one in a Model block and name it"
@@ -135,11 +156,6 @@ def first_there() -> ModelChoice:
         name = f"ollama/{local}"
         return ModelChoice(name, f"Ollama runs at {base}", prices={name: OLLAMA_PRICE})
     return named(OFFLINE, "no key is set and no Ollama runs here")
-
-
-def _openai_base() -> str | None:
-    """An OpenAI-compatible server of one's own may need no key."""
-    return os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE")
 
 
 def _ollama_model(base: str) -> str | None:

@@ -17,6 +17,9 @@ from urllib.request import getproxies
 
 import httpx
 
+from prefect_governor.blocks.wire.dialects import dialect_of
+from prefect_governor.blocks.wire.messages import REPLAYED_HEADER
+from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 
 # Wide enough that the ledger alone decides how many calls are open.
@@ -24,6 +27,19 @@ POOL = httpx.Limits(max_connections=None, max_keepalive_connections=2000, keepal
 
 # Requests of the running completion that came through here.
 requests_seen: ContextVar[list[str] | None] = ContextVar("requests_seen", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How an answer ended that came through here, by the provider's own words: LiteLLM knows some
+    of them, and calls the others a natural end. `kept`: it was paid for before."""
+
+    ending: Ending
+    kept: bool
+
+
+# The answers of the running completion, for whoever listens.
+answers_heard: ContextVar[list[Heard] | None] = ContextVar("answers_heard", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +226,7 @@ class _SeenAsync(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         _note(request)
-        return await self._governed.handle_async_request(request)
+        return _hear(request, await self._governed.handle_async_request(request))
 
 
 class _SeenBlocking(httpx.BaseTransport):
@@ -219,10 +235,20 @@ class _SeenBlocking(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         _note(request)
-        return self._governed.handle_request(request)
+        return _hear(request, self._governed.handle_request(request))
 
 
 def _note(request: httpx.Request) -> None:
     seen = requests_seen.get()
     if seen is not None:
         seen.append(request.url.path)
+
+
+def _hear(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+    heard = answers_heard.get()
+    # What is streamed is not there yet.
+    if heard is not None and response.is_success and response.is_closed:
+        ending = dialect_of(request.method, request.url.path).ending(response.content)
+        if ending is not None:
+            heard.append(Heard(ending, REPLAYED_HEADER in response.headers))
+    return response

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import httpx
 
-from prefect_governor.blocks.context.scope import NotKept, only_kept
+from prefect_governor.blocks.context.scope import NotKept, anew, only_kept
 from prefect_governor.blocks.context.stopwatch import queueing
 from prefect_governor.blocks.errors import GovernorError, OverBudget, RunStopped
 from prefect_governor.blocks.records.calls import Reply
@@ -66,7 +66,7 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
     dialect = dialect_of(request.method, request.url.path)
     body = await io.body(request)
     call = planned(terms, dialect, request, body, credential=secrets.fingerprint)
-    if call.key is not None and (kept := call.desk.reply(call.key)) is not None:
+    if (kept := _kept(call)) is not None:
         return replayed(kept, request)
     if only_kept():
         raise NotKept("no reply is kept for this call, so it was not made")
@@ -118,6 +118,17 @@ async def _passed(io: IO, request: httpx.Request, secrets: Secrets) -> httpx.Res
         await io.close(response)
         raise
     return handed_out(response, secrets, content=body)
+
+
+def _kept(call: Call) -> Reply | None:
+    """The reply that is handed out in place of asking; None where the call is to be made."""
+    if call.key is None or anew():
+        return None
+    kept = call.desk.reply(call.key)
+    if kept is None or call.scope is None or not call.scope.retry_failed:
+        return kept
+    ending = call.dialect.ending(kept.body)
+    return kept if ending is None or ending.kind == "fine" else None
 
 
 async def _admitted(terms: Terms, io: IO, reservation: Reservation, started: float) -> bool:

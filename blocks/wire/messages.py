@@ -49,7 +49,9 @@ def replayed(kept: Reply, request: httpx.Request) -> httpx.Response:
 
 
 def request_hash(request: httpx.Request, body: bytes) -> str:
-    """What makes two calls the same: method, path and body, its keys in order."""
+    """What makes two calls the same: method, address and body, its keys in order. Another server
+    answers otherwise, be the model's name the same. (No query: a key may stand in it.)"""
     canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":"))
-    path = unquote(request.url.path)
-    return hashlib.sha256(f"{request.method} {path}\n{canonical}".encode()).hexdigest()
+    url = request.url
+    place = f"{url.scheme}://{url.netloc.decode('ascii')}{unquote(url.path)}"
+    return hashlib.sha256(f"{request.method} {place}\n{canonical}".encode()).hexdigest()

@@ -9,7 +9,7 @@ from typing import Any
 from prefect import task as prefect_task
 
 from prefect_governor.blocks.claims.slots import alone
-from prefect_governor.blocks.errors import ItemFailed, RunStopped
+from prefect_governor.blocks.errors import BadAnswer, ItemFailed, RunStopped
 from prefect_governor.flows.deep_research.agent.evidence import Evidence, check_citations, merged
 from prefect_governor.flows.deep_research.agent.loop import Message, Trace, Turn, run_agent
 from prefect_governor.flows.deep_research.agent.showing import Citing, Told
@@ -29,7 +29,8 @@ from prefect_governor.flows.deep_research.request import BOUNDS
 from prefect_governor.flows.deep_research.study import Study, current_study
 from prefect_governor.flows.report.model import json_value
 from prefect_governor.flows.run.job import TAG
-from prefect_governor.flows.subagent.asking import ask_model
+from prefect_governor.flows.run.outcomes import FINE
+from prefect_governor.flows.subagent.asking import ModelAnswer, ask_model
 from prefect_governor.flows.subagent.retrying import RETRYING
 
 
@@ -37,8 +38,8 @@ from prefect_governor.flows.subagent.retrying import RETRYING
 async def research_agent(key: str, inputs: dict[str, Any]) -> dict[str, Any]:
     """Answer one task of the plan. `inputs` are references to what it depends on.
 
-    Returns a reference to its finding. Raises ItemFailed for an answer that is none; CallRefused
-    and the provider's own errors as they come.
+    Returns a reference to its finding. Raises BadAnswer for an answer that did not end well;
+    CallRefused and the provider's own errors as they come.
     """
     study = current_study.get()
     assert study is not None, "research_agent runs in a research run only"
@@ -57,16 +58,21 @@ async def research_agent(key: str, inputs: dict[str, Any]) -> dict[str, Any]:
 async def _find(study: Study, task: PlanTask, inputs: Mapping[str, Finding]) -> Finding:
     evidence = Evidence()
     notes: list[str] = []
+    if missing := [name for name in task.depends_on if name not in inputs]:
+        notes.append(f"answered without {', '.join(map(repr, missing))}, which did not succeed")
+    # Answers that are taken though they did not end well.
+    taken: list[ModelAnswer] = []
     if study.inquiry.agent is not None:
         answer = await _by_own_agent(study, task, inputs, evidence)
     elif is_offline(study.inquiry.model.name):
-        answer = await _by_rule(study, task, evidence)
+        answer = await _by_rule(study, task, evidence, taken)
     else:
-        answer = await _by_agent(study, task, inputs, evidence, notes)
+        answer = await _by_agent(study, task, inputs, evidence, notes, taken)
     checked = check_citations(answer, evidence)
-    notes += checked.notes
+    notes += [*dict.fromkeys(each.note for each in taken if each.note), *checked.notes]
     study.notes[task.id] = notes
-    return Finding(task.id, checked.text, evidence.to_json(), tuple(notes))
+    ended = taken[-1].ending.kind if taken else FINE
+    return Finding(task.id, checked.text, evidence.to_json(), tuple(notes), ended)
 
 
 async def _by_agent(
@@ -75,6 +81,7 @@ async def _by_agent(
     inputs: Mapping[str, Finding],
     evidence: Evidence,
     notes: list[str],
+    taken: list[ModelAnswer],
 ) -> str:
     # Of the results that it may use, what stands in its prompt.
     evidence.update(merged(each.as_told(MOST_IN_PROMPT).lines for each in inputs.values()))
@@ -82,7 +89,7 @@ async def _by_agent(
     answer = await run_agent(
         agent_messages(study.inquiry.question, task, inputs),
         tools_of([*_our_tools(study, task, inputs), *_their_tools(study)]),
-        _ask(study),
+        _ask(study, taken),
         bounds=BOUNDS[task.effort],
         evidence=evidence,
         trace=trace,
@@ -110,7 +117,7 @@ def _their_tools(study: Study) -> list[Tool]:
     return [tool.under(study.slot) for tool in study.inquiry.tools]
 
 
-def _ask(study: Study) -> Any:
+def _ask(study: Study, taken: list[ModelAnswer]) -> Any:
     model = study.inquiry.model
 
     async def ask(
@@ -120,19 +127,17 @@ def _ask(study: Study) -> Any:
         if schemas and must_answer:
             # Those who hold tool calls in their messages want to be told of the tools all the same.
             options["tool_choice"] = "none"
-        reply = await ask_model(model, messages, **options)
-        message = reply.choices[0].message
-        calls = tuple(
-            (call.id, call.function.name, call.function.arguments)
-            for call in message.tool_calls or ()
-        )
-        usage = getattr(reply, "usage", None)
-        return Turn(message.content or "", calls, getattr(usage, "total_tokens", 0) or 0)
+        answer = await ask_model(model, messages, accept=study.inquiry.accept, **options)
+        if answer.note is not None:
+            taken.append(answer)
+        return Turn(answer.text, answer.calls, answer.tokens)
 
     return ask
 
 
-async def _by_rule(study: Study, task: PlanTask, evidence: Evidence) -> str:
+async def _by_rule(
+    study: Study, task: PlanTask, evidence: Evidence, taken: list[ModelAnswer]
+) -> str:
     # The first search indexes the corpus.
     found = await asyncio.to_thread(
         study.corpus.search, task.objective, within=task.sources, most=MOST_PASSAGES, around=0
@@ -141,8 +146,14 @@ async def _by_rule(study: Study, task: PlanTask, evidence: Evidence) -> str:
         raise ItemFailed("nothing in the corpus shares a word with the question")
     for each in found:
         evidence.add(each.source, each.first, each.last)
-    reply = await ask_model(study.inquiry.model, excerpt_messages(task.objective, found))
-    return str(reply.choices[0].message.content or "")
+    answer = await ask_model(
+        study.inquiry.model,
+        excerpt_messages(task.objective, found),
+        accept=study.inquiry.accept,
+    )
+    if answer.note is not None:
+        taken.append(answer)
+    return answer.text
 
 
 async def _by_own_agent(
@@ -175,7 +186,7 @@ async def _by_own_agent(
         result = result["answer"]
     text = result if isinstance(result, str) else str(json_value(result))
     if not text.strip():
-        raise ItemFailed("the agent answered with nothing")
+        raise BadAnswer("empty", "the agent answered with nothing")
     return text
 
 

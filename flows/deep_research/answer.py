@@ -6,20 +6,28 @@ from dataclasses import dataclass
 
 from prefect_governor.flows.deep_research.conductor import ending_of
 from prefect_governor.flows.deep_research.finding import Finding
-from prefect_governor.flows.deep_research.lead import checked_answer, composed_answer, synthesis
+from prefect_governor.flows.deep_research.lead import (
+    checked_answer,
+    composed_answer,
+    not_answered,
+    synthesis,
+)
 from prefect_governor.flows.deep_research.offline import is_offline
 from prefect_governor.flows.deep_research.plan.plan import PlanTask
 from prefect_governor.flows.deep_research.prompts import synthesis_messages
 from prefect_governor.flows.deep_research.study import SYNTHESIS, Study, hash_of
+from prefect_governor.flows.run.outcomes import FINE
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A text with citations that hold. `notes` say how it came about, where that is not plain."""
+    """A text with citations that hold. `notes` say how it came about, where that is not plain;
+    `unwritten` why nobody wrote it, where somebody was to."""
 
     text: str
     citations: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    unwritten: str | None = None
 
 
 def answer_of(
@@ -35,14 +43,16 @@ def answer_of(
     if len(tasks) == 1:
         checked = checked_answer(shown[0].answer, shown)
         return Answer(checked["answer"], tuple(checked["citations"]))
-    if is_offline(study.inquiry.model.name) or study.control.stop.is_set():
-        why = () if is_offline(study.inquiry.model.name) else ("stopped before the synthesis",)
-        return _composed(tasks, findings, missing, notes=why)
+    if is_offline(study.inquiry.model.name):
+        return _composed(tasks, findings, missing)
+    if study.control.stop.is_set():
+        return _composed(tasks, findings, missing, unwritten="stopped before the synthesis")
     records = {task.id: findings[task.id].to_record() for task in tasks if task.id in findings}
     messages = synthesis_messages(study.inquiry.question, tasks, findings, missing)
     name = hash_of(study.shaped_by, messages, records)
     kept = study.kept(SYNTHESIS, name)
-    if kept is None:
+    result = None if kept is None else json.loads(kept)
+    if result is None or result.get("ended", FINE) not in (FINE, *study.inquiry.accept):
         ending = ending_of(
             synthesis.submit(
                 tasks=[task.model_dump(mode="json") for task in tasks],
@@ -51,14 +61,15 @@ def answer_of(
             )
         )
         if ending.state != "succeeded":
-            return _composed(
-                tasks, findings, missing, notes=(f"the synthesis failed: {ending.reason}",)
-            )
+            # Where the run was stopped for it, that says what to do.
+            why = study.control.reason or ending.reason
+            unwritten = f"the synthesis failed: {why}"
+            return _composed(tasks, findings, missing, unwritten=unwritten)
         result = ending.result
         study.keep_now(SYNTHESIS, name, json.dumps(result))
-    else:
-        result = json.loads(kept)
     notes = []
+    if note := result.get("note"):
+        notes.append(f"the synthesis: {note}")
     if result["removed"]:
         notes.append(
             "citations of what was never retrieved were removed from the answer: "
@@ -76,18 +87,17 @@ def _composed(
     findings: Mapping[str, Finding],
     missing: Mapping[str, str],
     *,
-    notes: tuple[str, ...],
+    unwritten: str | None = None,
 ) -> Answer:
     text = composed_answer(tasks, findings, missing)
     checked = checked_answer(text, list(findings.values()))
-    return Answer(checked["answer"], tuple(checked["citations"]), notes)
+    notes = () if unwritten is None else (unwritten,)
+    return Answer(checked["answer"], tuple(checked["citations"]), notes, unwritten)
 
 
 def _with_missing(text: str, tasks: Sequence[PlanTask], missing: Mapping[str, str]) -> str:
-    """What is missing is named, whether the model did or not."""
-    unnamed = [name for name in missing if name not in text]
-    if not unnamed:
+    """What is missing is named, whether the model did or not: of an id that is a common word, such
+    as `a` or `costs`, no reading of the text can tell whether it means the task."""
+    if not missing:
         return text
-    objectives = {task.id: task.objective for task in tasks}
-    lines = [f"- {objectives[name]} ({name}): {missing[name]}" for name in unnamed]
-    return text.rstrip() + "\n\n## Not answered\n\n" + "\n".join(lines) + "\n"
+    return text.rstrip() + "\n\n" + not_answered(tasks, missing) + "\n"

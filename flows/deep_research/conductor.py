@@ -98,9 +98,9 @@ class Conductor:
                 return
             task = self.schedule.start(task_id)
             inputs = {name: self.findings[name] for name in self.schedule.inputs(task_id)}
-            record = self.study.kept(task_id, self.study.input_hash(task, inputs))
-            if record is not None:
-                self._succeeded(task_id, Finding.of_record(record))
+            finding = self.study.kept_finding(task_id, self.study.input_hash(task, inputs))
+            if finding is not None:
+                self._succeeded(task_id, finding)
                 continue
             # Futures, not their results, are passed where they are there: the UI draws the arrows.
             given = {name: self._results[name] for name in inputs}

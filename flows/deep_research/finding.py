@@ -9,6 +9,7 @@ from typing import Any
 
 from prefect_governor.flows.deep_research.agent.evidence import Evidence
 from prefect_governor.flows.deep_research.agent.showing import Citing, Told
+from prefect_governor.flows.run.outcomes import FINE
 
 # What of one finding stands in the prompt of a task that depends on it, in characters; the whole of
 # it is to be had with the tool `read_result`.
@@ -17,12 +18,14 @@ MOST_IN_PROMPT = 6_000
 
 @dataclass(frozen=True)
 class Finding:
-    """A task's answer, and the lines that its agent was shown, which are what it may cite."""
+    """A task's answer, and the lines that its agent was shown, which are what it may cite. `ended`
+    is how the answer ended, where such are taken that did not end well."""
 
     task: str
     answer: str
     evidence: dict[str, list[list[int]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    ended: str = FINE
 
     @property
     def shown(self) -> Evidence:
@@ -41,7 +44,8 @@ class Finding:
     @classmethod
     def of_record(cls, record: str) -> "Finding":
         data = json.loads(record)
-        return cls(data["task"], data["answer"], data["evidence"], tuple(data["notes"]))
+        notes, ended = tuple(data["notes"]), data.get("ended", FINE)
+        return cls(data["task"], data["answer"], data["evidence"], notes, ended)
 
 
 @dataclass(frozen=True)

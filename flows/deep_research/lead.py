@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect import task as prefect_task
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from prefect_governor.blocks.errors import ConfigurationError, ItemFailed, OverBudget
+from prefect_governor.blocks.errors import ConfigurationError, OverBudget
 from prefect_governor.flows.deep_research.agent.evidence import check_citations, merged
 from prefect_governor.flows.deep_research.finding import Finding
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask, check_plan
@@ -26,7 +26,7 @@ from prefect_governor.flows.deep_research.study import (
 )
 from prefect_governor.flows.run.answers import json_of
 from prefect_governor.flows.run.job import TAG
-from prefect_governor.flows.subagent.asking import ask_model
+from prefect_governor.flows.subagent.asking import ask_model, ask_to_read
 from prefect_governor.flows.subagent.retrying import RETRYING
 
 _IDS = TypeAdapter(list[str])
@@ -41,7 +41,7 @@ def _study() -> Study:
 
 @prefect_task(name="lead", task_run_name="lead: plan", tags=[TAG], **RETRYING)
 async def lead_plan() -> list[dict[str, Any]]:
-    """The tasks of the lead's plan. Raises ItemFailed where it cannot run, after one repair."""
+    """The tasks of the lead's plan. Raises BadAnswer where it cannot run, after one repair."""
     study = _study()
     inquiry = study.inquiry
 
@@ -74,7 +74,7 @@ async def lead_round(
 ) -> dict[str, Any]:
     """What the lead changes, having seen what ended: {"add": [tasks], "cancel": [ids]}.
 
-    Raises ItemFailed where it cannot be done, after one repair.
+    Raises BadAnswer where it cannot be done, after one repair.
     """
     study = _study()
     known = [PlanTask.model_validate(each) for each in tasks]
@@ -109,34 +109,34 @@ def checked_changes(data: Any, *, known: Sequence[PlanTask], most: int) -> dict[
 async def synthesis(
     tasks: list[dict[str, Any]], findings: dict[str, str], missing: dict[str, str]
 ) -> dict[str, Any]:
-    """The answer, written from the findings: {"answer", "citations", "removed",
-    "narrowed"}.
+    """The answer, written from the findings: {"answer", "citations", "removed", "narrowed",
+    "ended": how it ended, "note": what is to be said of that}.
 
-    `findings` are records by task, `missing` the reasons of the tasks without one.
+    `findings` are records by task, `missing` the reasons of the tasks without one. Raises BadAnswer
+    for one that did not end well, CallRefused and the provider's own errors as they come.
     """
     study = _study()
     found = {name: Finding.of_record(record) for name, record in findings.items()}
     known = [PlanTask.model_validate(each) for each in tasks]
     messages = synthesis_messages(study.inquiry.question, known, found, missing)
-    reply = None
+    model, accept = study.inquiry.model, study.inquiry.accept
+    written = None
     try:
         # What is set aside is the call's whole bound: nothing is saved by asking for less.
         with study.at_work(SYNTHESIS, fit=SYNTHESIS not in study.allocations):
-            reply = await ask_model(study.inquiry.model, messages)
+            written = await ask_model(model, messages, accept=accept)
     except OverBudget:
         if SYNTHESIS not in study.allocations:
             raise
-    if reply is None:
+    if written is None:
         # An attempt that failed stays charged to what was set aside. Its rest goes back, and the
         # run's own money pays, as far as it goes. Not in the handler: an error of this call would
         # have the refusal for its context, and be taken for one.
         await study.agive_back(SYNTHESIS)
         with study.at_work(SYNTHESIS):
-            reply = await ask_model(study.inquiry.model, messages)
-    text = reply.choices[0].message.content or ""
-    if not text.strip():
-        raise ItemFailed("the synthesis is empty")
-    return checked_answer(text, list(found.values()))
+            written = await ask_model(model, messages, accept=accept)
+    ended = {"ended": written.ending.kind, "note": written.note}
+    return checked_answer(written.text, list(found.values())) | ended
 
 
 def checked_answer(text: str, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -161,10 +161,15 @@ def composed_answer(
         if task.id in findings
     ]
     if missing:
-        objectives = {task.id: task.objective for task in tasks}
-        lines = [f"- {objectives[name]} ({name}): {why}" for name, why in missing.items()]
-        parts.append("## Not answered\n\n" + "\n".join(lines))
+        parts.append(not_answered(tasks, missing))
     return "\n\n".join(parts)
+
+
+def not_answered(tasks: Sequence[PlanTask], missing: Mapping[str, str]) -> str:
+    """What has no answer, each with why: objectives, as an id says little to who did not plan."""
+    objectives = {task.id: task.objective for task in tasks}
+    lines = [f"- {objectives[name]} ({name}): {why}" for name, why in missing.items()]
+    return "## Not answered\n\n" + "\n".join(lines)
 
 
 def _dumped(task: PlanTask) -> dict[str, Any]:
@@ -174,17 +179,13 @@ def _dumped(task: PlanTask) -> dict[str, Any]:
 
 async def _read_or_repair(study: Study, messages: list[Message], read: Any) -> Any:
     """What the lead says, read; once more where it cannot be."""
-    answer = await _say(study, messages)
-    try:
-        return read(answer)
-    except (ValueError, ValidationError, ConfigurationError) as problems:
-        repair = repair_messages(messages, answer, str(problems))
-    try:
-        return read(await _say(study, repair))
-    except (ValueError, ValidationError, ConfigurationError) as problems:
-        raise ItemFailed(f"what the lead said cannot run, after a repair: {problems}") from None
-
-
-async def _say(study: Study, messages: list[Message]) -> str:
-    reply = await ask_model(study.inquiry.model, messages, response_format=_JSON)
-    return str(reply.choices[0].message.content or "")
+    value, _ = await ask_to_read(
+        study.inquiry.model,
+        messages,
+        read=read,
+        repair=repair_messages,
+        wrong="what the lead said cannot run",
+        accept=study.inquiry.accept,
+        response_format=_JSON,
+    )
+    return value

@@ -103,6 +103,11 @@ def agent_messages(question: str, task: PlanTask, inputs: Mapping[str, Finding])
         parts.append(f"Look first in: {', '.join(task.sources)}")
     if inputs:
         parts.append(f"Results that you may use:\n\n{in_prompt(inputs)}")
+    if missing := [name for name in task.depends_on if name not in inputs]:
+        parts.append(
+            "Results that your task was to have and that are missing, which your answer says: "
+            + ", ".join(missing)
+        )
     return [
         {"role": "system", "content": _AGENT},
         {"role": "user", "content": "\n\n".join(parts)},

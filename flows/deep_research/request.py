@@ -24,7 +24,13 @@ from prefect_governor.flows.deep_research.plan.plan import (
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.sources import resolve_sources
 from prefect_governor.flows.report.model import check_min_success
-from prefect_governor.flows.run.job import Terms, check_most_multiple, check_numbers, run_limit
+from prefect_governor.flows.run.job import (
+    Terms,
+    check_accept,
+    check_most_multiple,
+    check_numbers,
+    run_limit,
+)
 
 # What a look at a question is worth, by its effort: a fact is 3 to 10 calls of one agent.
 BOUNDS: dict[Effort, Bounds] = {
@@ -78,6 +84,7 @@ def make_inquiry(
     max_tasks: int = DEFAULT_MAX_TASKS,
     max_rounds: int = DEFAULT_MAX_ROUNDS,
     max_cost_multiple: float | None = None,
+    accept: Any = (),
 ) -> Inquiry:
     """Check everything that can be checked before anything starts. See `research`.
 
@@ -126,6 +133,7 @@ def make_inquiry(
         # The offline model is no lead.
         max_rounds=0 if is_offline(chosen.name) else max_rounds,
         max_cost_multiple=max_cost_multiple,
+        accept=check_accept(accept),
     )
 
 

@@ -56,9 +56,9 @@ def _finished(study: Study, plan: Plan) -> dict[str, Finding]:
     for name in TopologicalSorter({each.id: each.depends_on for each in plan.tasks}).static_order():
         task = tasks[name]
         inputs = {each: found[each] for each in task.depends_on if each in found}
-        record = study.kept(name, study.input_hash(task, inputs))
-        if record is not None:
-            found[name] = Finding.of_record(record)
+        finding = study.kept_finding(name, study.input_hash(task, inputs))
+        if finding is not None:
+            found[name] = finding
     return found
 
 

@@ -26,6 +26,7 @@ from prefect_governor.flows.deep_research.prompts import agent_messages
 from prefect_governor.flows.deep_research.request import Inquiry
 from prefect_governor.flows.run.control import Control
 from prefect_governor.flows.run.job import TAG
+from prefect_governor.flows.run.outcomes import FINE
 
 # Names of what the lead does, in the ledger's items. A task's id holds no colon.
 PLAN = "lead:plan"
@@ -79,6 +80,7 @@ class Study:
             stop=self.control.stop,
             allocation=self.allocations.get(key),
             fit=fit,
+            retry_failed=self.control.retry_failed,
         )
         with scope(here):
             try:
@@ -120,6 +122,14 @@ class Study:
     def kept(self, key: str, input_hash: str) -> str | None:
         """What an earlier attempt of this run finished, if its inputs are the same."""
         return self.records.get((key, input_hash))
+
+    def kept_finding(self, key: str, input_hash: str) -> Finding | None:
+        """What an earlier attempt of this run found. An answer that did not end well is nothing
+        that was found, unless such are taken."""
+        if (record := self.kept(key, input_hash)) is None:
+            return None
+        finding = Finding.of_record(record)
+        return finding if finding.ended in (FINE, *self.inquiry.accept) else None
 
     @cached_property
     def shaped_by(self) -> str:

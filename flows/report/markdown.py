@@ -4,8 +4,14 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 
+from prefect_governor.blocks.errors import bad_kind
 from prefect_governor.flows.report.model import ITEM_STATES, BudgetReport, Report, tally
-from prefect_governor.flows.report.reasons import ReasonGroup, group_reasons, one_line
+from prefect_governor.flows.report.reasons import (
+    ReasonGroup,
+    group_notes,
+    group_reasons,
+    one_line,
+)
 
 _MOST_GROUPS = 20
 # What the ledger calls a bottleneck, in a person's words; rates speak for themselves.
@@ -64,7 +70,8 @@ def summary(report: Report, *, picture: str | None = None) -> str:
         _money(report),
         _limits(report),
         *([] if picture is None else [f"[{_PICTURE}]({picture})"]),
-        *_failures(group_reasons(report.items)),
+        *_reasons("What did not succeed", group_reasons(report.items)),
+        *_reasons("What succeeded, but", group_notes(report.items)),
         *_going_on(report),
         *_files(report.files),
         *[f"> {escape(note)}" for note in report.notes],
@@ -143,7 +150,7 @@ def _limits(report: Report) -> str:
     return f"## Limits\n\nAt most {limits.max_in_flight} in flight under {cap}; {held}{throttled}."
 
 
-def _failures(groups: Sequence[ReasonGroup]) -> list[str]:
+def _reasons(title: str, groups: Sequence[ReasonGroup]) -> list[str]:
     if not groups:
         return []
     rows = [
@@ -153,7 +160,7 @@ def _failures(groups: Sequence[ReasonGroup]) -> list[str]:
     ]
     table = ["| items | state | why | for example |", "| ---: | --- | --- | --- |", *rows]
     rest = groups[_MOST_GROUPS:]
-    parts = ["## What did not succeed", "\n".join(table)]
+    parts = [f"## {title}", "\n".join(table)]
     if rest:
         parts.append(
             f"and {sum(group.count for group in rest)} more items for {len(rest)} other reasons."
@@ -170,6 +177,13 @@ def _going_on(report: Report) -> list[str]:
         lines.append(
             f"- Raise the ceiling of {name} first: edit its block, or `max_usd` where the run has"
             " a ceiling of its own."
+        )
+    bad = sum(bad_kind(item.reason) is not None for item in report.items if item.state == "failed")
+    if bad and report.resumable:
+        what = "1 answer is" if bad == 1 else f"{bad:,} answers are"
+        lines.append(
+            f"- {what} kept that were paid for and bad; a run that is taken up again hands them out"
+            " as they are. `--resume RUN --retry-failed` of the command line asks for them anew."
         )
     if report.resumable:
         lines.append(

@@ -33,7 +33,12 @@ from prefect_governor.flows.report.model import (
 )
 from prefect_governor.flows.report.reasons import group_reasons, one_line
 from prefect_governor.flows.report.runs import RunFacts, read_runs
-from prefect_governor.flows.report.states import Ending, name_upstream, read_endings
+from prefect_governor.flows.report.states import (
+    Ending,
+    name_upstream,
+    named_leaves,
+    read_endings,
+)
 
 UNGOVERNED = "no governor was in reach, so money, tokens and calls are not known"
 
@@ -53,9 +58,10 @@ def publish_report(
 
     Args:
         states: whatever `.map(...)` gave: states, futures (waited for), exceptions and values, in
-            lists nested to any depth.
+            lists nested to any depth; mappings and sets of states, futures and exceptions too.
         min_success: the share of items (0 to 1) that must succeed.
-        keys: names the items, in order. Default: `item-0001`, `item-0002`, …
+        keys: names the items, in order. Default: the keys of `states` where it is a mapping, else
+            `item-0001`, `item-0002`, …
         figures: the ledger's. Default: those of the governor of the context.
         files: where the whole report is kept.
 
@@ -85,7 +91,10 @@ async def apublish_report(
 ) -> "State[Any]":
     """`publish_report` for async code."""
     check_min_success(min_success)
-    endings = await read_endings(states)
+    named = list(named_leaves(states))
+    endings = await read_endings([leaf for _, leaf in named])
+    if keys is None and any(name is not None for name, _ in named):
+        keys = [name or "" for name, _ in named]
     ran = [each.task_run_id for each in endings if each.started and each.task_run_id]
     # Outside a flow run there may be no API to ask.
     facts = await read_runs(ran) if _flow_run_id() is not None else {}

@@ -7,7 +7,7 @@ and pydantic's need not be imported to be explained.
 import asyncio
 import concurrent.futures
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,29 +161,53 @@ class ReasonGroup:
 _UUID = re.compile(r"(?i)\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _IDENTIFIER = re.compile(r"\b(?=\w*\d)(?=\w*[A-Za-z_])\w{6,}\b")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+# What a key may be, where it stands in a sentence.
+_WORD = re.compile(r"[^\s'\"`,;:()\[\]<>]+")
 
 
-def _normal(item: ItemReport) -> str:
+def _normal(item: ItemReport, keys: Collection[str]) -> str:
+    """A reason without what tells one item from the next: keys, its own and others', and numbers.
+    A key is gone where it stands by itself; one that is a common word is so for all items."""
     text = item.reason or ""
-    text = text.replace(item.key, "#") if item.key else text
+    if item.key and not _WORD.fullmatch(item.key):
+        text = re.sub(rf"(?<!\w){re.escape(item.key)}(?!\w)", "#", text)
+    text = _WORD.sub(lambda found: _masked(found[0], keys), text)
     for pattern in (_UUID, _IDENTIFIER, _NUMBER):
         text = pattern.sub("#", text)
     return text.casefold()
 
 
+def _masked(word: str, keys: Collection[str]) -> str:
+    if word in keys:
+        return "#"
+    # The end of a sentence is none of a key's.
+    bare = word.rstrip(".")
+    return f"#{word[len(bare) :]}" if bare in keys else word
+
+
 def group_reasons(items: Sequence[ItemReport]) -> list[ReasonGroup]:
     """The items that did not succeed, by cause, the most frequent first, ties in input order."""
+    return _grouped([item for item in items if item.state != "succeeded"], items)
+
+
+def group_notes(items: Sequence[ItemReport]) -> list[ReasonGroup]:
+    """The items that succeeded and have something to say, such as of an answer that was taken
+    though it was cut; as `group_reasons` does."""
+    return _grouped([item for item in items if item.state == "succeeded" and item.reason], items)
+
+
+def _grouped(members: Sequence[ItemReport], items: Sequence[ItemReport]) -> list[ReasonGroup]:
+    keys = {item.key for item in items}
     groups: dict[tuple[ItemState, str], list[ItemReport]] = {}
-    for item in items:
-        if item.state != "succeeded":
-            groups.setdefault((item.state, _normal(item)), []).append(item)
+    for item in members:
+        groups.setdefault((item.state, _normal(item, keys)), []).append(item)
     found = [
         ReasonGroup(
             state=state,
-            reason=members[0].reason or "no reason was given",
-            count=len(members),
-            keys=tuple(member.key for member in members[:3]),
+            reason=alike[0].reason or "no reason was given",
+            count=len(alike),
+            keys=tuple(item.key for item in alike[:3]),
         )
-        for (state, _), members in groups.items()
+        for (state, _), alike in groups.items()
     ]
     return sorted(found, key=lambda group: -group.count)

@@ -1,12 +1,12 @@
 """From whatever a `.map(...)` gave to one flat, ordered list of what became of each element.
 
-Lists nested to any depth hold Prefect states, futures, exceptions or plain values, in the order
-in which they were submitted; that order is the report's.
+Lists, mappings and sets nested to any depth hold Prefect states, futures, exceptions or plain
+values, in the order in which they were submitted; that order is the report's.
 """
 
 import asyncio
 import concurrent.futures
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,9 @@ _NAMED: dict[str, ItemState] = {
 }
 
 
+_RUNS = (State, PrefectFuture, BaseException)
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """What became of one element. `upstream` is the task run it depended on, for `skipped`."""
@@ -47,15 +50,63 @@ class Ending:
 
 
 def flatten(values: Any) -> Iterator[Any]:
-    """The leaves of nested lists, tuples and iterators, in order. A dict, a set and a string are
-    values, not lists."""
+    """The leaves of nested lists, tuples and iterators, in order; and those of mappings and sets
+    that hold states, futures or exceptions, however deep. Of a mapping its values count, of a set
+    (which has no order) the first submitted comes first. A mapping or a set that holds none of
+    these is a value, as a string is."""
+    for _, leaf in named_leaves(values):
+        yield leaf
+
+
+def named_leaves(values: Any) -> Iterator[tuple[str | None, Any]]:
+    """`flatten`, each leaf with the key that the outermost mapping has it under; None where that is
+    no mapping."""
+    if isinstance(values, Mapping) and _holds_runs(values):
+        for key, each in values.items():
+            for leaf in _leaves(each):
+                yield str(key), leaf
+    else:
+        for leaf in _leaves(values):
+            yield None, leaf
+
+
+def _leaves(values: Any) -> Iterator[Any]:
     if isinstance(values, list | tuple) or (
-        hasattr(values, "__next__") and not isinstance(values, State | PrefectFuture)
+        hasattr(values, "__next__") and not isinstance(values, _RUNS)
     ):
         for each in values:
-            yield from flatten(each)
+            yield from _leaves(each)
+    elif isinstance(values, Mapping) and _holds_runs(values):
+        for each in values.values():
+            yield from _leaves(each)
+    elif isinstance(values, Set) and _holds_runs(values):
+        for each in sorted(values, key=_submitted):
+            yield from _leaves(each)
     else:
         yield values
+
+
+def _holds_runs(values: Any) -> bool:
+    """Whether states, futures or exceptions are among these, or in what is among these."""
+    seen: set[int] = set()
+    left = [values]
+    while left:
+        each = left.pop()
+        if isinstance(each, _RUNS):
+            return True
+        if isinstance(each, Mapping | Set | list | tuple) and id(each) not in seen:
+            # What holds itself is looked at once.
+            seen.add(id(each))
+            left.extend(each.values() if isinstance(each, Mapping) else each)
+    return False
+
+
+def _submitted(leaf: Any) -> tuple[str, str]:
+    """Places a member of a set: the ids of task runs ascend in the order of their submission."""
+    run_id = getattr(leaf, "task_run_id", None)
+    if isinstance(leaf, State):
+        run_id = leaf.state_details.task_run_id
+    return str(run_id or ""), repr(leaf)
 
 
 async def read_endings(values: Any) -> list[Ending]:

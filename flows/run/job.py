@@ -33,6 +33,8 @@ DEFAULT_MAX_USD = Decimal(1)
 DEFAULT_MAX_CONCURRENT = 20
 # The tag of the sub-agents' task runs, for limits to name.
 TAG = "llm"
+# What may be taken though it did not end well: there are words in it, or may be.
+ACCEPTABLE = ("cut", "filtered", "refused")
 NO_ITEMS = "there are no items: give some, or sources to read them from"
 
 
@@ -46,6 +48,8 @@ class Terms:
     max_total_tokens: int | None = None
     limit: Limit | None = None
     min_success: float = 0.0
+    # Kinds of endings whose answers are taken as they are, with a note.
+    accept: frozenset[str] = frozenset()
 
     @property
     def ceiling_usd(self) -> Decimal | None:
@@ -85,6 +89,17 @@ def run_limit(
     )
 
 
+def check_accept(accept: Any) -> frozenset[str]:
+    """The kinds of endings that are taken, from a name or several. Raises ConfigurationError."""
+    given = (accept,) if isinstance(accept, str) else tuple(accept or ())
+    unknown = [kind for kind in given if kind not in ACCEPTABLE]
+    if unknown:
+        raise ConfigurationError(
+            f"accept takes {', '.join(ACCEPTABLE)}, not {', '.join(map(repr, unknown))}"
+        )
+    return frozenset(given)
+
+
 def check_most_multiple(most: float | None, *, name: str = "max_cost_multiple") -> None:
     """Raises ConfigurationError for what is no multiple."""
     if most is not None and not 0 < most < float("inf"):
@@ -117,6 +132,7 @@ def make_request(
     tokens_per_minute: int | None = None,
     timeout_seconds: float | None = None,
     min_success: float = 0.0,
+    accept: Any = (),
 ) -> Request:
     """Check everything that can be checked before anything starts. See `fan_out`.
 
@@ -157,6 +173,7 @@ def make_request(
             tokens_per_minute=tokens_per_minute,
         ),
         min_success=check_min_success(min_success),
+        accept=check_accept(accept),
     )
 
 
@@ -166,7 +183,9 @@ class Job:
 
     `kept_as` names the run in the ledger, where it outlives a flow run. `items` are those that are
     known so far, `intake` reads what else there is. `attempts`, `began`
-    (monotonic seconds), `waited` (seconds in the queue) and `notes` are by item.
+    (monotonic seconds), `waited` (seconds in the queue), `notes` and `endings` (how an answer
+    ended that was taken though it did not end well) are by item. `prompts` names what the question
+    is asked with.
     """
 
     request: Request
@@ -178,6 +197,8 @@ class Job:
     began: dict[str, float] = field(default_factory=dict)
     waited: dict[str, float] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    endings: dict[str, str] = field(default_factory=dict)
+    prompts: str = ""
     # Calls that a cheaper model answered, because money ran low.
     fell_back: int = 0
     items: list[Item] = field(default_factory=list)
@@ -207,17 +228,18 @@ class Job:
         if self.intake is not None:
             self.items[position] = Item(key=self.items[position].key)
 
-    def input_hash(self, text: str) -> str:
-        """Names all that an item's answer depends on."""
+    def input_hash(self, key: str, text: str) -> str:
+        """Names all that an item's answer depends on: what is asked, a slash, and of whom: the
+        model, where it is reached and how long its answer may be."""
         request = self.request
-        parts = [
-            text,
-            request.ask,
-            request.shape.schema if request.shape else None,
-            list(request.model.names),
-            request.model.max_output_tokens,
-        ]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        schema = request.shape.schema if request.shape else None
+        what = hash_of(key, text, request.ask, schema, self.prompts)
+        return f"{what}/{hash_of(request.model.asked_of)}"
+
+
+def hash_of(*parts: object) -> str:
+    """A name for JSON values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 current_job: ContextVar[Job | None] = ContextVar("prefect_governor_job", default=None)

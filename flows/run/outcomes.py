@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,8 @@ from prefect_governor.flows.report.model import ItemReport, Tokens
 from prefect_governor.flows.report.states import Ending, read_endings
 from prefect_governor.flows.run.job import Job
 from prefect_governor.flows.run.underway import CANCELLED
+
+FINE = "fine"
 
 
 def stop_reason(job: Job) -> str:
@@ -73,6 +75,7 @@ class Past:
         self._job = job
         self._records = job.runtime.desk.store.read_items(job.kept_as)
         self._known = {key for key, _ in self._records}
+        self._by_question = _by_question(self._records) if job.control.retry_failed else {}
 
     def finished(self, positions: Iterable[int]) -> dict[int, ItemReport]:
         """Those that it has finished, if their inputs are the same."""
@@ -83,11 +86,11 @@ class Past:
             if item.key not in self._known:
                 continue
             try:
-                record = self._records.get((item.key, job.input_hash(read_text(item).text)))
+                record = self._record(item.key, job.input_hash(item.key, read_text(item).text))
             except ItemFailed:
                 continue
             if record is not None:
-                found[position] = json.loads(record)
+                found[position] = record
         keys = [job.items[position].key for position in found]
         spent = item_figures(job.runtime, "item", {"run_id": job.kept_as}, keys) if keys else {}
         return {
@@ -101,6 +104,34 @@ class Past:
             )
             for (position, record), key in zip(found.items(), keys, strict=True)
         }
+
+    def _record(self, key: str, input_hash: str) -> dict[str, Any] | None:
+        """What is kept as an item's success, None where nothing is: an answer that did not end well
+        is one only where such are taken. Where only what failed is asked again, one that did stands
+        whichever model gave it."""
+        if (kept := self._records.get((key, input_hash))) is not None:
+            record: dict[str, Any] = json.loads(kept)
+            return record if record["ended"] in (FINE, *self._job.request.accept) else None
+        for kept in self._by_question.get((key, input_hash.partition("/")[0]), ()):
+            record = json.loads(kept)
+            if record["ended"] == FINE:
+                return record
+        return None
+
+
+def kept_record(result: Any, note: str | None, ended: str | None) -> str:
+    """What is kept of an item's success; `ended` is how its answer ended, None for by itself."""
+    return json.dumps({"result": result, "note": note, "ended": ended or FINE})
+
+
+def _by_question(records: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], list[str]]:
+    """What is kept by key and by what was asked, whoever it was asked of."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for (key, input_hash), record in sorted(records.items()):
+        what, of_whom, _ = input_hash.partition("/")
+        if of_whom:
+            found.setdefault((key, what), []).append(record)
+    return found
 
 
 def not_started(job: Job, position: int) -> ItemReport:

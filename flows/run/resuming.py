@@ -15,6 +15,11 @@ from prefect_governor.blocks.machine.home import state_folder
 
 LAST = "last"
 _FILE = "run.json"
+# Parameters that shape answers: of whom they are asked, and what.
+_OF_WHOM = frozenset({"model", "max_output_tokens"})
+_SHAPING = _OF_WHOM | {
+    "ask", "schema", "sources", "folder", "question", "corpus", "plan", "max_tasks", "max_rounds"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,16 +48,24 @@ class PastRun:
         write_whole(folder / _FILE, json.dumps(data, default=str))
 
     def gone_on_with(
-        self, parameters: Mapping[str, Any], given: Collection[str], *, say: Callable[[str], None]
+        self,
+        parameters: Mapping[str, Any],
+        given: Collection[str],
+        *,
+        say: Callable[[str], None],
+        retry_failed: bool = False,
     ) -> dict[str, Any]:
         """The parameters of a run that goes on with this one: what was given anew, else what it
-        was. What changed is said: answers that depend on it are asked, and paid for, again."""
+        was. What changed is said, and whether answers are asked, and paid for, again for it: with
+        `retry_failed` those that succeeded stand, whichever model is asked now."""
         merged = {**self.parameters, **{name: parameters[name] for name in given}}
         plain = json.loads(json.dumps(merged, default=str))
         changed = [name for name in given if plain.get(name) != self.parameters.get(name)]
         say(f"going on with run {self.run_id}")
         if changed:
-            say(f"changed since: {', '.join(sorted(changed))}; what depends on it is paid for anew")
+            shaping = _SHAPING - _OF_WHOM if retry_failed else _SHAPING
+            anew = "; what depends on it is paid for anew" if shaping & set(changed) else ""
+            say(f"changed since: {', '.join(sorted(changed))}{anew}")
         return merged
 
 

@@ -1,33 +1,67 @@
 """One answer of a model, or of the next of its fallbacks when it fails."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from prefect_governor.blocks.context.scope import kept_only, one_answer
-from prefect_governor.blocks.errors import CallRefused, OverBudget
+from prefect_governor.blocks.context.scope import asked_anew, current_scope, kept_only, one_answer
+from prefect_governor.blocks.errors import BadAnswer, CallRefused, ConfigurationError, OverBudget
 from prefect_governor.blocks.machine.text import storable_value
+from prefect_governor.blocks.models.calls import listening
 from prefect_governor.blocks.models.choice import ModelChoice
 from prefect_governor.blocks.models.completion import acompletion
 from prefect_governor.blocks.models.failures import failure_of, worth_another_model
 from prefect_governor.blocks.models.fallback import models_to_ask
+from prefect_governor.blocks.wire.replies.endings import Ending
+from prefect_governor.flows.subagent.verdicts import accepted, bad_answer
+
+T = TypeVar("T")
+Messages = Sequence[Mapping[str, Any]]
+FINE = Ending("fine")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What a model answered.
+
+    Attributes:
+        text: its words; empty where it only calls tools.
+        calls: of tools: (id, tool's name, arguments as JSON text).
+        tokens: billed for it, input and output.
+        ending: how it ended.
+        note: what is to be said of one that is taken though it did not end well.
+        kept: it was paid for in an earlier attempt of the run.
+    """
+
+    text: str
+    calls: tuple[tuple[str, str, str], ...] = ()
+    tokens: int = 0
+    ending: Ending = FINE
+    note: str | None = None
+    kept: bool = False
 
 
 async def ask_model(
     model: ModelChoice,
-    messages: Sequence[Mapping[str, Any]],
+    messages: Messages,
     *,
     max_tokens: int | None = None,
     fell_back: Callable[[], None] = lambda: None,
+    accept: Collection[str] = (),
+    unusable: Callable[[str], bool] = lambda text: False,
     **options: Any,
-) -> Any:
-    """LiteLLM's reply: of the model, of the next of its fallbacks when one fails, or of the cheaper
-    of them alone where the governor falls back, of which `fell_back` is told.
+) -> ModelAnswer:
+    """The answer of the model, of the next of its fallbacks when one fails, or of the cheaper of
+    them alone where the governor falls back, of which `fell_back` is told.
 
-    `max_tokens` defaults to the model's own; `options` are LiteLLM's (`response_format`, `tools`).
+    `max_tokens` defaults to the model's own; `accept` holds the kinds of endings that are taken as
+    they are (`cut`); `options` are LiteLLM's (`response_format`, `tools`). Where the scope says
+    `retry_failed`, a kept answer that is `unusable` is asked for again.
 
-    Raises CallRefused and the provider's own errors as they come.
+    Raises BadAnswer for an answer that did not end well; CallRefused and the provider's own errors
+    as they come.
     """
-    options["max_tokens"] = max_tokens or model.max_output_tokens
+    options["max_tokens"] = most = max_tokens or model.max_output_tokens
     options["timeout"] = model.timeout_seconds
     if model.api_base is not None:
         options["api_base"] = model.api_base
@@ -37,22 +71,69 @@ async def ask_model(
         options["allow_untested_provider"] = True
     # What a model wrote goes to others; half a character cannot be sent.
     messages = storable_value(messages)
+    here = current_scope.get()
     with one_answer():
-        reply = await _kept(messages, options, model.names) if len(model.names) > 1 else None
-        if reply is None:
-            reply = await _affordable_answer(model, messages, options, fell_back)
-        return reply
+        answer = await _kept(messages, options, model.names) if len(model.names) > 1 else None
+        if answer is None:
+            answer = await _affordable_answer(model, messages, options, fell_back)
+        if answer.kept and here is not None and here.retry_failed and unusable(answer.text):
+            # At the same place: the new answer is kept where the bad one was.
+            with asked_anew():
+                answer = await _affordable_answer(model, messages, options, fell_back)
+    note = accepted(
+        answer.ending, accept=accept, has_words=bool(answer.text.strip()), most_tokens=most
+    )
+    return replace(answer, note=note)
+
+
+async def ask_to_read(
+    model: ModelChoice,
+    messages: Sequence[dict[str, Any]],
+    *,
+    read: Callable[[str], T],
+    repair: Callable[[Sequence[dict[str, Any]], str, str], list[dict[str, Any]]],
+    wrong: str,
+    accept: Collection[str] = (),
+    **options: Any,
+) -> tuple[T, ModelAnswer]:
+    """An answer as `read` reads it. What it cannot read goes back once, with what is wrong with it:
+    `repair` makes the messages. One that did not end by itself does not go back: it would end there
+    again.
+
+    Raises BadAnswer; its words begin with `wrong` where the second answer cannot be read either.
+    """
+
+    def unusable(text: str) -> bool:
+        try:
+            read(text)
+        except (ValueError, ConfigurationError):
+            return True
+        return False
+
+    answer = await ask_model(model, messages, accept=accept, unusable=unusable, **options)
+    try:
+        return read(answer.text), answer
+    except (ValueError, ConfigurationError) as problems:
+        if answer.note is not None:
+            most = options.get("max_tokens") or model.max_output_tokens
+            raise bad_answer(answer.ending, most_tokens=most) from None
+        again = repair(messages, answer.text, str(problems))
+    answer = await ask_model(model, again, accept=accept, unusable=unusable, **options)
+    try:
+        return read(answer.text), answer
+    except (ValueError, ConfigurationError) as problems:
+        raise BadAnswer("schema", f"{wrong}, after a repair: {problems}") from None
 
 
 async def _kept(
-    messages: Sequence[Mapping[str, Any]], options: dict[str, Any], names: tuple[str, ...]
-) -> Any:
-    """The reply that one of the models gave before, None where none did: what a fallback answered
+    messages: Messages, options: dict[str, Any], names: tuple[str, ...]
+) -> ModelAnswer | None:
+    """The answer that one of the models gave before, None where none did: what a fallback answered
     is not asked of the first model again."""
     with kept_only():
         for name in names:
             try:
-                return await acompletion(name, messages, **options)
+                return await _answer(name, messages, options)
             except Exception:
                 # NotKept, or what the call itself will say.
                 continue
@@ -61,32 +142,32 @@ async def _kept(
 
 async def _affordable_answer(
     model: ModelChoice,
-    messages: Sequence[Mapping[str, Any]],
+    messages: Messages,
     options: dict[str, Any],
     fell_back: Callable[[], None],
-) -> Any:
+) -> ModelAnswer:
     """The answer of the model's names, or of the cheaper ones where the governor falls back."""
     names = models_to_ask(model.names, price_of=model.price_of)
     try:
-        reply = await _first_answer(messages, options, names)
+        answer = await _first_answer(messages, options, names)
     except OverBudget:
         cheaper = models_to_ask(model.names, price_of=model.price_of, refused=True)
         if cheaper == names:
             raise
         names = cheaper
-        reply = await _first_answer(messages, options, names)
+        answer = await _first_answer(messages, options, names)
     if names != model.names:
         fell_back()
-    return reply
+    return answer
 
 
 async def _first_answer(
-    messages: Sequence[Mapping[str, Any]], options: dict[str, Any], names: tuple[str, ...]
-) -> Any:
+    messages: Messages, options: dict[str, Any], names: tuple[str, ...]
+) -> ModelAnswer:
     failures: list[Exception] = []
     for name in names:
         try:
-            return await acompletion(name, messages, **options)
+            return await _answer(name, messages, options)
         except CallRefused:
             raise
         except Exception as error:
@@ -94,3 +175,25 @@ async def _first_answer(
                 raise
             failures.append(error)
     raise failure_of(failures)
+
+
+async def _answer(name: str, messages: Messages, options: dict[str, Any]) -> ModelAnswer:
+    """One model's. How it ended is what the provider's reply says, not what LiteLLM makes of it."""
+    with listening() as heard:
+        try:
+            reply = await acompletion(name, messages, **options)
+        except Exception:
+            if not heard or heard[-1].ending.kind == "fine":
+                raise
+            # LiteLLM cannot make an answer of it, and there is none.
+            return ModelAnswer("", ending=heard[-1].ending, kept=heard[-1].kept)
+    message = reply.choices[0].message
+    calls = tuple(
+        (call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ()
+    )
+    text = str(message.content or "")
+    tokens = getattr(getattr(reply, "usage", None), "total_tokens", 0) or 0
+    if not heard:
+        says = bool(calls or text.strip())
+        return ModelAnswer(text, calls, tokens, FINE if says else Ending("empty"))
+    return ModelAnswer(text, calls, tokens, heard[-1].ending, kept=heard[-1].kept)

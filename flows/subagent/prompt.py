@@ -4,7 +4,9 @@ The document stands between `<document key="…">` and `</document>` lines, whic
 reads too.
 """
 
+import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 Message = dict[str, Any]
@@ -21,6 +23,9 @@ _COMBINE = (
     "The document was too long for one reading. The text above holds the answers for its parts, in"
     " order. Answer the question for the whole document from them."
 )
+
+# Names what is asked with: another wording is another question.
+VERSION = hashlib.sha256("\n".join((_SYSTEM, _REPAIR, _COMBINE)).encode()).hexdigest()
 
 
 def first_messages(
@@ -45,7 +50,7 @@ def combining_messages(
     return messages
 
 
-def repair_messages(messages: list[Message], answer: str, problems: str) -> list[Message]:
+def repair_messages(messages: Sequence[Message], answer: str, problems: str) -> list[Message]:
     """The messages that give a bad answer back once."""
     return [
         *messages,

@@ -11,11 +11,12 @@ from prefect.context import TaskRunContext
 
 from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.context.waits import wait_async
-from prefect_governor.blocks.errors import ItemFailed, RunStopped
+from prefect_governor.blocks.errors import RunStopped
 from prefect_governor.flows.items.parts import parts_of
 from prefect_governor.flows.items.sources import read_text
 from prefect_governor.flows.run.job import TAG, Job, current_job
-from prefect_governor.flows.subagent.asking import ask_model
+from prefect_governor.flows.run.outcomes import kept_record
+from prefect_governor.flows.subagent.asking import ModelAnswer, ask_model, ask_to_read
 from prefect_governor.flows.subagent.prompt import (
     Message,
     combining_messages,
@@ -29,14 +30,19 @@ from prefect_governor.flows.subagent.retrying import RETRYING
 async def sub_agent(key: str, position: int) -> Any:
     """Answer the run's question about one item.
 
-    Raises ItemFailed for an item that cannot be read, is too long, or whose answer does not
-    validate; CallRefused and the provider's own errors as they come.
+    Raises ItemFailed for an item that cannot be read or is too long, BadAnswer where its answer did
+    not end well or does not validate; CallRefused and the provider's own errors as they come.
     """
     job = current_job.get()
     assert job is not None, "sub_agent runs in a fan-out only"
     _note_attempt(job, key)
     here = Scope(
-        governor=job.runtime, tags=(TAG,), run_id=job.kept_as, item=key, stop=job.control.stop
+        governor=job.runtime,
+        tags=(TAG,),
+        run_id=job.kept_as,
+        item=key,
+        stop=job.control.stop,
+        retry_failed=job.control.retry_failed,
     )
     with scope(here):
         try:
@@ -61,8 +67,8 @@ async def _answer_and_keep(job: Job, position: int) -> Any:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(wait_async(job.fill.ended), left)
     result = await _answer(job, key, document.text)
-    record = json.dumps({"result": result, "note": job.notes.get(key)})
-    input_hash = job.input_hash(document.text)
+    record = kept_record(result, job.notes.get(key), job.endings.get(key))
+    input_hash = job.input_hash(key, document.text)
     await wait_async(
         job.runtime.desk.write(
             lambda batch: batch.rows.put_item(job.kept_as, key, input_hash, record)
@@ -91,43 +97,36 @@ async def _answer(job: Job, key: str, text: str) -> Any:
 
 async def _ask(job: Job, key: str, messages: list[Message]) -> Any:
     """One answer, read by the run's schema if it has one, with one repair turn."""
-    shape = job.request.shape
-    answer = await _call(job, key, messages)
-    if shape is None:
-        return answer
-    try:
-        return shape.read(answer)
-    except ValueError as problems:
-        repair = repair_messages(messages, answer, str(problems))
-    try:
-        return shape.read(await _call(job, key, repair))
-    except ValueError as problems:
-        raise ItemFailed(f"the answer does not validate, after a repair: {problems}") from None
+    request = job.request
+    value: Any
+    if request.shape is None:
+        answer = await ask_model(request.model, messages, **_options(job))
+        value = answer.text
+    else:
+        value, answer = await ask_to_read(
+            request.model,
+            messages,
+            read=request.shape.read,
+            repair=repair_messages,
+            wrong="the answer does not validate",
+            response_format=request.shape.response_format,
+            **_options(job),
+        )
+    _take_note(job, key, answer)
+    return value
 
 
-async def _call(job: Job, key: str, messages: list[Message]) -> str:
-    """One answer in words."""
-    shape = job.request.shape
-    options: dict[str, Any] = {} if shape is None else {"response_format": shape.response_format}
-
+def _options(job: Job) -> dict[str, Any]:
     def fell_back() -> None:
         job.fell_back += 1
 
-    reply = await ask_model(job.request.model, messages, fell_back=fell_back, **options)
-    return _text(job, key, reply)
+    return {"fell_back": fell_back, "accept": job.request.accept}
 
 
-def _text(job: Job, key: str, reply: Any) -> str:
-    choice = reply.choices[0]
-    text = choice.message.content or ""
-    if choice.finish_reason == "length":
-        job.notes[key] = (
-            f"the answer was cut at {job.request.model.max_output_tokens:,} output tokens:"
-            " raise --max-output-tokens for the whole of it"
-        )
-    if not text.strip():
-        raise ItemFailed("the model answered with nothing")
-    return str(text)
+def _take_note(job: Job, key: str, answer: ModelAnswer) -> None:
+    if answer.note is not None:
+        job.notes[key] = answer.note
+        job.endings[key] = answer.ending.kind
 
 
 def _note_attempt(job: Job, key: str) -> None:

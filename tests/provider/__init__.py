@@ -59,10 +59,12 @@ Config (every field optional)
                         first match over the last user message. A reply is a text, or {"text",
                         "tool_calls": [{"name", "arguments"}], "status" (not 200: an unbilled error,
                         "text" its message, "code" its code), "headers", "body" (sent raw as a 200,
-                        billed: invalid JSON), "fault", "finish_reason", "latency_seconds"}, or a
-                        list of them: consumed in turn, the last one for ever. by="turn" takes the
-                        one numbered by the assistant messages so far (agent loops in parallel);
-                        expand=true expands \1 and \g<name> in the text.
+                        billed: invalid JSON), "fault", "finish_reason" (OpenAI's, or the family's
+                        own name), "refusal" (in place of an answer; Anthropic's stop_reason),
+                        "blocked" (Gemini's blockReason), "latency_seconds"}, or a list of them:
+                        consumed in turn, the last one for ever. by="turn" takes the one numbered by
+                        the assistant messages so far (agent loops in parallel); expand=true expands
+                        \1 and \g<name> in the text.
   tool_calls            parallel calls made of a request's tools, minimal valid arguments (0), in
   tool_turns            … the first so many assistant turns (1). tool_choice is obeyed.
                         response_format json_schema answers with a minimal valid instance.

@@ -105,9 +105,13 @@ class ToolCall(_Model):
 
 class Reply(_Model):
     """A scripted reply. `status` other than 200 is an error reply (not billed) with `text` as its
-    message and `code` as its code; `body` is sent as it stands in place of the JSON (billed)."""
+    message and `code` as its code; `body` is sent as it stands in place of the JSON (billed).
+    `finish_reason` is OpenAI's, or the family's own name; `refusal` is what the model says in place
+    of an answer, `blocked` why Gemini let no model see the prompt."""
 
     text: str | None = None
+    refusal: str | None = None
+    blocked: str | None = None
     tool_calls: list[ToolCall] = Field(default_factory=list)
     status: int = Field(default=200, ge=200, le=599)
     code: str | None = None

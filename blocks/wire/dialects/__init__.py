@@ -2,7 +2,7 @@
 what was billed. Pure.
 
 May import: errors, prices, wire.dialects.anthropic, wire.dialects.gemini, wire.dialects.openai,
-wire.requests.
+wire.replies, wire.requests.
 Begin with: this file's list; openai/chat.py is the one to read first.
 """
 

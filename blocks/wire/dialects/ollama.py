@@ -11,6 +11,7 @@ from typing import Any
 
 from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.prices.tariffs import Price, UsageParts
+from prefect_governor.blocks.wire.replies.endings import Ending, ending, has_words, is_cut
 from prefect_governor.blocks.wire.requests.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
     REQUEST_OVERHEAD_TOKENS,
@@ -97,6 +98,10 @@ class Ollama(Dialect):
         reply = read_reply(body)
         return None if reply is None else _billed(reply)
 
+    def ending(self, body: bytes) -> Ending | None:
+        reply = read_reply(body)
+        return None if reply is None else ending_of(reply)
+
     def stream(self, plan: CallPlan) -> "LineStream":
         return LineStream()
 
@@ -134,7 +139,18 @@ def _billed(reply: Mapping[str, Any]) -> Billed | None:
     if reply.get("done") is not True or not inputs:
         return None
     return Billed(
-        UsageParts(inputs, outputs or 0), "standard", reply.get("done_reason") == "length"
+        UsageParts(inputs, outputs or 0), "standard", is_cut("ollama", reply.get("done_reason"))
+    )
+
+
+def ending_of(reply: Mapping[str, Any]) -> Ending:
+    """How the answer of a whole reply ended, of either path."""
+    message = reply.get("message")
+    message = message if isinstance(message, dict) else {"content": reply.get("response")}
+    return ending(
+        "ollama",
+        reply.get("done_reason"),
+        says=bool(message.get("tool_calls")) or has_words(message.get("content")),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from prefect_governor.blocks.prices.tariffs import Price, UsageParts, bound_cost, cost
 from prefect_governor.blocks.records.calls import Bound, Usage
+from prefect_governor.blocks.wire.replies.endings import Ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,10 @@ class Dialect(Protocol):
 
     def read(self, body: bytes) -> Billed | None:
         """The usage in a whole reply; None where there is none that can be trusted."""
+
+    def ending(self, body: bytes) -> Ending | None:
+        """How the first answer of a whole reply ended; None for a reply that holds none."""
+        return None
 
     def stream(self, plan: CallPlan) -> StreamReader: ...
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.cli.terminal.command_line import F, option
 
 Option = Callable[[Any], Any]
@@ -14,7 +15,9 @@ Option = Callable[[Any], Any]
 # Options that are called otherwise as parameters of the flows.
 _PARAMETERS = {"rpm": "requests_per_minute", "tpm": "tokens_per_minute"}
 # What is said of the command and not of the run.
-_NOT_PARAMETERS = frozenset({"as_json", "out", "yes", "resume", "dry_run", "ask_above_usd"})
+_NOT_PARAMETERS = frozenset(
+    {"as_json", "out", "yes", "resume", "retry_failed", "dry_run", "ask_above_usd"}
+)
 
 RUN = (
     option("--governor", help="A saved Governor block to run under.", metavar="NAME"),
@@ -83,6 +86,19 @@ RUN = (
         help="Go on with an earlier run, by its id or 'last': pays only for what is missing. Other"
         " options change what it was asked.",
     ),
+    option(
+        "--retry-failed",
+        is_flag=True,
+        help="With --resume: ask those anew whose answer was paid for and bad (cut, filtered,"
+        " refused, empty, not in the shape of the schema). What succeeded stands, whichever model"
+        " is asked now.",
+    ),
+    option(
+        "--accept",
+        multiple=True,
+        type=click.Choice(["cut", "filtered", "refused"]),
+        help="Take such an answer as it is, with a note. May be given often. [default: it fails]",
+    ),
     option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table."),
 )
 
@@ -125,12 +141,18 @@ class Told:
     out: Path | None
     yes: bool
     resume: str | None
+    retry_failed: bool
     dry_run: bool
     ask_above_usd: str | None
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Told":
-        """From the running command's options, by their own names."""
+        """From the running command's options, by their own names. Raises ConfigurationError for
+        what is said of an earlier run where none is gone on with."""
+        if options["retry_failed"] and options["resume"] is None:
+            raise ConfigurationError(
+                "--retry-failed goes with --resume RUN: it asks anew what failed in that run"
+            )
         return cls(
             parameters={
                 _PARAMETERS.get(name, name): value

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
 from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.money.usd import show_usd, to_nano
+from prefect_governor.flows.cli.terminal.advice import going_on
 from prefect_governor.flows.cli.terminal.terminal import ProgressLine, print_report, say
 from prefect_governor.flows.run.resuming import PastRun, find_run, held
 from prefect_governor.flows.server.server import ensure_server, run_url, use_server
@@ -56,7 +57,9 @@ def run_command(
 
     past = None if told.resume is None else find_run(told.resume, command=command, say=say)
     if past is not None:
-        parameters = past.gone_on_with(parameters, told.given, say=say)
+        parameters = past.gone_on_with(
+            parameters, told.given, say=say, retry_failed=told.retry_failed
+        )
     by_block = parameters["model"].startswith(BLOCK)
     # Blocks live on the server: what can be checked without it is, before it is started.
     request = make(**{**parameters, **({"model": OFFLINE} if by_block else {})})
@@ -88,6 +91,8 @@ def run_command(
         out=told.out,
         as_json=told.as_json,
         kept_as=None if past is None else past.kept_as,
+        retry_failed=told.retry_failed,
+        most_tokens=request.model.max_output_tokens,
     )
 
 
@@ -99,12 +104,14 @@ def run_flow(
     ui_url: str,
     out: Path | None,
     as_json: bool,
+    most_tokens: int,
     kept_as: str | None = None,
+    retry_failed: bool = False,
 ) -> int:
     """Run a ready flow and print what came of it. Returns the exit status.
 
     `kept_as` names the run that this one goes on with. Only one process does, and this one alone
-    does with its own while it lasts.
+    does with its own while it lasts. `most_tokens` is what an answer may have.
 
     Raises ConfigurationError before anything starts.
     """
@@ -125,7 +132,11 @@ def run_flow(
 
         line = stack.enter_context(ProgressLine())
         control = Control(
-            watch=line.show, started=started, out=out and out.absolute(), kept_as=kept_as
+            watch=line.show,
+            started=started,
+            out=out and out.absolute(),
+            kept_as=kept_as,
+            retry_failed=retry_failed,
         )
         token = current_control.set(control)
         try:
@@ -146,11 +157,8 @@ def run_flow(
     print_report(report, ui_url=run_url(ui_url, report.run_id), as_json=as_json)
     if control.interrupted:
         say(f"interrupted; what finished is in {report.files[0]}")
-    if report.outcome != "complete":
-        say(
-            f"to go on: prefect-governor {command} --resume {report.run_id}"
-            "  (pays only for what is missing)"
-        )
+    for advice in going_on(report, command=command, most_tokens=most_tokens):
+        say(advice)
     return INTERRUPTED if control.interrupted else int(report.exit_status)
 
 

@@ -5,7 +5,6 @@ import os
 import sys
 import textwrap
 import time
-from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from types import TracebackType
@@ -18,7 +17,12 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import Self
 
-from prefect_governor.flows.report.reasons import ReasonGroup, group_reasons, one_line
+from prefect_governor.flows.report.reasons import (
+    ReasonGroup,
+    group_notes,
+    group_reasons,
+    one_line,
+)
 
 if TYPE_CHECKING:
     from prefect_governor.flows.report.model import ItemReport, Report
@@ -123,8 +127,10 @@ def _report_lines(report: "Report", width: int) -> Iterator[str | Text | Table]:
         yield Text(f"{group.count:,} {group.state.replace('_', ' ')}: {group.reason}", style="red")
         yield f"    {_names(group)}"
     # What an item that succeeded has to say, such as an answer that was cut.
-    for reason, count in Counter(item.reason for item in answered if item.reason).most_common():
-        yield Text(f"{count:,} succeeded, but: {reason}", style="yellow")
+    for group in group_notes(report.items):
+        yield Text(f"{group.count:,} succeeded, but: {group.reason}", style="yellow")
+        if group.count < len(answered):
+            yield f"    {_names(group)}"
     budget, limits = report.budget, report.limits
     ceiling = "" if budget.ceiling_usd is None else f" of ${budget.ceiling_usd:,.2f}"
     unconfirmed = f", unconfirmed ${budget.unconfirmed_usd:.6f}" if budget.unconfirmed_usd else ""

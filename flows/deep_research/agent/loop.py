@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from prefect_governor.blocks.errors import ItemFailed
+from prefect_governor.blocks.errors import BadAnswer
 from prefect_governor.flows.deep_research.agent.evidence import Evidence
 from prefect_governor.flows.deep_research.agent.showing import Told
 from prefect_governor.flows.deep_research.agent.tools import Tool
@@ -83,7 +83,7 @@ async def run_agent(
     A tool that runs beyond the agent's time is left, and its call says so. A model that calls tools
     although it was told to answer is asked once more, with no tools at all.
 
-    Raises ItemFailed where it answers with nothing; whatever `ask` raises.
+    Raises BadAnswer where it answers with nothing; whatever `ask` raises.
     """
     said = list(messages)
     trace = trace if trace is not None else Trace()
@@ -103,7 +103,7 @@ async def run_agent(
         if turn.text.strip() and (not turn.calls or must_answer):
             return turn.text
         if not turn.calls or not schemas:
-            raise ItemFailed("the agent answered with nothing")
+            raise BadAnswer("empty", "the agent answered with nothing")
         if must_answer:
             said.append({"role": "user", "content": _IN_WORDS})
             schemas = []

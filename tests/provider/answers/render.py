@@ -38,7 +38,8 @@ def completion(
     """A `chat.completion` object; without `usage` the field is left out."""
     choices: list[dict[str, Any]] = []
     for index, choice in enumerate(answer.choices):
-        message: dict[str, Any] = {"role": "assistant", "content": choice.text, "refusal": None}
+        message: dict[str, Any] = {"role": "assistant", "content": choice.text}
+        message["refusal"] = choice.refusal
         if choice.calls:
             message["tool_calls"] = [_call_json(call) for call in choice.calls]
         choices.append(
@@ -72,6 +73,8 @@ def _deltas(choice: Choice, chunk_tokens: int) -> list[dict[str, Any]]:
         deltas.append({"tool_calls": [head]})
         part = {"index": index, "function": {"arguments": call.arguments}}
         deltas.append({"tool_calls": [part]})
+    if choice.refusal is not None:
+        deltas.append({"refusal": choice.refusal})
     pieces = re.findall(r"\s*\S+|\s+$", choice.text or "")
     for start in range(0, len(pieces), chunk_tokens):
         deltas.append({"content": "".join(pieces[start : start + chunk_tokens])})

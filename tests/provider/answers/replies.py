@@ -43,6 +43,8 @@ class Choice:
     finish_reason: str
     tokens: int
     calls: list[Call] = field(default_factory=list)
+    refusal: str | None = None
+    blocked: str | None = None
 
 
 @dataclass(slots=True)
@@ -81,6 +83,16 @@ class Writer:
         if read is not None:
             return Answer([read] * request.choices)
         reply = self._scripted(request)
+        if reply is not None and (reply.refusal or reply.blocked):
+            tokens = count_text(reply.refusal or "", encoding_name(request.model))
+            said = Choice(
+                None,
+                reply.finish_reason or "stop",
+                min(limit, scaled(tokens, self._factor)),
+                refusal=reply.refusal,
+                blocked=reply.blocked,
+            )
+            return Answer([said] * request.choices, reply)
         if reply is not None and (reply.text is not None or reply.body or reply.status != 200):
             choice = self._cut(request, reply.text or "", limit, reply.finish_reason)
             return Answer([choice] * request.choices, reply)

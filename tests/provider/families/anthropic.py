@@ -132,7 +132,9 @@ class Messages:
             "role": "assistant",
             "model": model,
             "content": content,
-            "stop_reason": STOP_REASONS.get(choice.finish_reason, choice.finish_reason),
+            "stop_reason": "refusal"
+            if choice.refusal is not None
+            else STOP_REASONS.get(choice.finish_reason, choice.finish_reason),
             "stop_sequence": None,
         }
         return reply if usage is None else {**reply, "usage": usage_json(usage, tier)}

@@ -81,10 +81,14 @@ class GenerateContent:
         usage: Usage | None,
     ) -> dict[str, Any]:
         candidates = [
-            _candidate(index, _parts(choice), FINISH_REASONS[choice.finish_reason])
+            _candidate(index, _parts(choice), _reason(choice))
             for index, choice in enumerate(answer.choices)
         ]
-        reply = {"candidates": candidates, "modelVersion": model, "responseId": reply_id}
+        reply: dict[str, Any] = {"modelVersion": model, "responseId": reply_id}
+        if blocked := answer.choices[0].blocked:
+            reply["promptFeedback"] = {"blockReason": blocked}
+        else:
+            reply["candidates"] = candidates
         return reply if usage is None else {**reply, "usageMetadata": usage_json(usage)}
 
     def events(
@@ -111,7 +115,7 @@ class GenerateContent:
             parts = [[{"text": text}] for text in texts] or [_parts(choice)]
             for at, each in enumerate(parts):
                 last = at == len(parts) - 1
-                reason = FINISH_REASONS[choice.finish_reason] if last else None
+                reason = _reason(choice) if last else None
                 chunk: dict[str, Any] = {"candidates": [_candidate(index, each, reason)], **base}
                 if usage is not None:
                     whole = last and index == len(answer.choices) - 1
@@ -122,8 +126,15 @@ class GenerateContent:
         return found
 
 
+def _reason(choice: Choice) -> str:
+    return FINISH_REASONS.get(choice.finish_reason, choice.finish_reason)
+
+
 def _candidate(index: int, parts: list[dict[str, Any]], reason: str | None) -> dict[str, Any]:
-    candidate = {"content": {"role": "model", "parts": parts}, "index": index}
+    candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": index}
+    if parts == [{"text": ""}]:
+        # What a filter holds back has no content at all.
+        del candidate["content"]
     return candidate if reason is None else {**candidate, "finishReason": reason}
 
 

@@ -101,7 +101,7 @@ class Ollama:
 
 
 def _end(choice: Choice, usage: Usage | None) -> dict[str, Any]:
-    reason = "length" if choice.finish_reason == "length" else "stop"
+    reason = "stop" if choice.finish_reason == "tool_calls" else choice.finish_reason
     end: dict[str, Any] = {"done": True, "done_reason": reason, "total_duration": 1}
     if usage is None:
         return end

@@ -17,6 +17,8 @@ LEAST_OUTPUT_TOKENS = 16
 # What is served here; what refers to something by its id would need a memory.
 BY_ID = ("previous_response_id", "conversation", "prompt")
 _ROLES = {"developer": "system"}
+INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+STATUSES = {"failed": "failed", "cancelled": "cancelled"}
 
 
 def usage_json(usage: Usage) -> dict[str, Any]:
@@ -151,12 +153,13 @@ class Responses:
     ) -> dict[str, Any]:
         """A `response` object; without `usage` the field is null."""
         (choice,) = answer.choices
-        cut = choice.finish_reason == "length"
+        why = INCOMPLETE.get(choice.finish_reason)
+        status = "incomplete" if why else STATUSES.get(choice.finish_reason, "completed")
         return {
             **_frame(reply_id, created, model, tier),
-            "status": "incomplete" if cut else "completed",
-            "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
-            "output": list(_items(reply_id, choice, "incomplete" if cut else "completed")),
+            "status": status,
+            "incomplete_details": {"reason": why} if why else None,
+            "output": list(_items(reply_id, choice, "incomplete" if why else "completed")),
             "usage": None if usage is None else usage_json(usage),
         }
 
@@ -224,8 +227,10 @@ def _items(reply_id: str, choice: Choice, status: str) -> Iterator[dict[str, Any
             "name": call.name,
             "arguments": call.arguments,
         }
-    if choice.text is not None:
-        text = {"type": "output_text", "text": choice.text, "annotations": [], "logprobs": []}
+    if choice.text is not None or choice.refusal is not None:
+        text: dict[str, Any] = {"type": "refusal", "refusal": choice.refusal}
+        if choice.refusal is None:
+            text = {"type": "output_text", "text": choice.text, "annotations": [], "logprobs": []}
         yield {
             "id": f"msg_{number}",
             "type": "message",
@@ -252,6 +257,13 @@ def _told(index: int, item: dict[str, Any], chunk_tokens: int) -> list[tuple[str
     else:
         (part,) = item["content"]
         place["content_index"] = 0
+        if part["type"] == "refusal":
+            return [
+                ("response.output_item.added", {"output_index": index, "item": begun}),
+                ("response.refusal.delta", {**place, "delta": part["refusal"]}),
+                ("response.refusal.done", {**place, "refusal": part["refusal"]}),
+                ("response.output_item.done", {"output_index": index, "item": item}),
+            ]
         pieces = re.findall(r"\s*\S+|\s+$", part["text"])
         middle = [("response.content_part.added", {**place, "part": {**part, "text": ""}})]
         for start in range(0, len(pieces), chunk_tokens):

@@ -13,7 +13,8 @@ import prefect_governor.blocks.wire.dialects.anthropic.rules as rules
 from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.prices.entries import US
 from prefect_governor.blocks.prices.tariffs import Price
-from prefect_governor.blocks.wire.dialects.anthropic.replies import MessageStream, billed
+from prefect_governor.blocks.wire.dialects.anthropic.replies import MessageStream, billed, ending_of
+from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.blocks.wire.requests.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
     REQUEST_OVERHEAD_TOKENS,
@@ -81,6 +82,10 @@ class AnthropicMessages(Dialect):
     def read(self, body: bytes) -> Billed | None:
         reply = read_reply(body)
         return None if reply is None else billed(reply)
+
+    def ending(self, body: bytes) -> Ending | None:
+        reply = read_reply(body)
+        return None if reply is None else ending_of(reply)
 
     def stream(self, plan: CallPlan) -> MessageStream:
         return MessageStream()

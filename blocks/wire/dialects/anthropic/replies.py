@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefect_governor.blocks.prices.tariffs import UsageParts
+from prefect_governor.blocks.wire.replies.endings import Ending, ending, has_words, is_cut
 from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
 from prefect_governor.blocks.wire.requests.bodies import count_of
 from prefect_governor.blocks.wire.requests.plans import Billed
 
-# An answer that did not end by itself.
-CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
 # Regions that are billed at the standard rate: "not_available" is said of models without regions.
 STANDARD_REGIONS = frozenset({"global", "not_available"})
 
@@ -82,6 +81,15 @@ def billed(reply: Mapping[str, Any]) -> Billed | None:
     return _billed(usage, reply.get("stop_reason")) if isinstance(usage, dict) else None
 
 
+def ending_of(reply: Mapping[str, Any]) -> Ending | None:
+    """How an answer ended; None where the reply is none."""
+    content = reply.get("content")
+    if not isinstance(content, list):
+        return None
+    calls = any(isinstance(block, dict) and block.get("type") == "tool_use" for block in content)
+    return ending("messages", reply.get("stop_reason"), says=calls or has_words(content))
+
+
 def _billed(usage: Mapping[str, Any], stop_reason: Any) -> Billed | None:
     """`input_tokens` leave out what was read from a cache or written to one: the sum is the input.
 
@@ -113,5 +121,5 @@ def _billed(usage: Mapping[str, Any], stop_reason: Any) -> Billed | None:
     return Billed(
         UsageParts(inputs, outputs, read, written, min(thought, outputs), short),
         region if isinstance(region, str) else None,
-        stop_reason in CUT,
+        is_cut("messages", stop_reason),
     )

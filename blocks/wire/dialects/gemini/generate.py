@@ -13,12 +13,14 @@ from typing import Any
 import prefect_governor.blocks.wire.dialects.gemini.rules as rules
 from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.prices.tariffs import Price
-from prefect_governor.blocks.wire.dialects.gemini.replies import Chunks, GenerateStream
+from prefect_governor.blocks.wire.dialects.gemini.replies import Chunks, GenerateStream, ending_of
+from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.blocks.wire.requests.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
     REQUEST_OVERHEAD_TOKENS,
     TOOL_OVERHEAD_TOKENS,
     read_fields,
+    read_reply,
     whole_number,
     write,
 )
@@ -92,6 +94,10 @@ class Gemini(Dialect):
         for chunk in reply if isinstance(reply, list) else [reply]:
             chunks.take(chunk)
         return chunks.billed()
+
+    def ending(self, body: bytes) -> Ending | None:
+        reply = read_reply(body)
+        return None if reply is None else ending_of(reply)
 
     def stream(self, plan: CallPlan) -> GenerateStream:
         return GenerateStream()

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefect_governor.blocks.prices.tariffs import UsageParts
+from prefect_governor.blocks.wire.replies.endings import Ending, blocked, ending, has_words, is_cut
 from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
 from prefect_governor.blocks.wire.requests.bodies import count_of
 from prefect_governor.blocks.wire.requests.plans import Billed
-
-CUT = "MAX_TOKENS"
 
 
 class GenerateStream:
@@ -73,7 +72,22 @@ class Chunks:
         whole = all(reasons) if reasons else self._blocked
         if self._broken or not whole or not isinstance(self._usage, dict):
             return None
-        return _billed(self._usage, cut=CUT in reasons)
+        return _billed(self._usage, cut=any(is_cut("gemini", each) for each in reasons))
+
+
+def ending_of(reply: Mapping[str, Any]) -> Ending | None:
+    """How the first answer of a whole reply ended; None where there is none."""
+    feedback = reply.get("promptFeedback")
+    reason = feedback.get("blockReason") if isinstance(feedback, dict) else None
+    candidates = reply.get("candidates")
+    candidate = candidates[0] if isinstance(candidates, list) and candidates else None
+    if not isinstance(candidate, dict):
+        return blocked(reason) if isinstance(reason, str) else None
+    content = candidate.get("content")
+    parts = content.get("parts") if isinstance(content, dict) else None
+    parts = parts if isinstance(parts, list) else []
+    calls = any(isinstance(part, dict) and "functionCall" in part for part in parts)
+    return ending("gemini", candidate.get("finishReason"), says=calls or has_words(parts))
 
 
 def _billed(usage: Mapping[str, Any], *, cut: bool) -> Billed | None:

@@ -12,7 +12,7 @@ from typing import Any
 from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import count_tokens
-from prefect_governor.blocks.wire.dialects.openai.chat_replies import ChatStream, billed
+from prefect_governor.blocks.wire.dialects.openai.chat_replies import ChatStream, billed, ending_of
 from prefect_governor.blocks.wire.dialects.openai.chat_rules import (
     COUNTED_FIELDS,
     IMAGE_DETAILS,
@@ -24,6 +24,7 @@ from prefect_governor.blocks.wire.dialects.openai.chat_rules import (
     REFUSED_PARTS,
     TEXT_PARTS,
 )
+from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.blocks.wire.requests.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
     REQUEST_OVERHEAD_TOKENS,
@@ -102,6 +103,10 @@ class OpenAIChat(Dialect):
     def read(self, body: bytes) -> Billed | None:
         reply = read_reply(body)
         return None if reply is None else billed(reply)
+
+    def ending(self, body: bytes) -> Ending | None:
+        reply = read_reply(body)
+        return None if reply is None else ending_of(reply)
 
     def stream(self, plan: CallPlan) -> ChatStream:
         return ChatStream(hide_usage=plan.hide_usage)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefect_governor.blocks.prices.tariffs import UsageParts
+from prefect_governor.blocks.wire.replies.endings import Ending, ending, has_words, is_cut
 from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
 from prefect_governor.blocks.wire.requests.bodies import count_of
 from prefect_governor.blocks.wire.requests.plans import Billed
@@ -88,5 +89,21 @@ def _was_cut(reply: Mapping[str, Any]) -> bool:
     """Whether any of the answers stopped at a limit."""
     choices = reply.get("choices")
     return isinstance(choices, list) and any(
-        isinstance(each, dict) and each.get("finish_reason") == "length" for each in choices
+        isinstance(each, dict) and is_cut("chat", each.get("finish_reason")) for each in choices
+    )
+
+
+def ending_of(reply: Mapping[str, Any]) -> Ending | None:
+    """How the first answer of a reply ended; None where there is none."""
+    choices = reply.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        return None
+    calls = message.get("tool_calls") or message.get("function_call")
+    return ending(
+        "chat",
+        choice.get("finish_reason"),
+        says=bool(calls) or has_words(message.get("content")),
+        refusal=has_words(message.get("refusal")),
     )

@@ -13,7 +13,11 @@ from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import count_tokens
 from prefect_governor.blocks.wire.dialects.openai.chat_rules import IMAGE_DETAILS
-from prefect_governor.blocks.wire.dialects.openai.responses_replies import ResponseStream, billed
+from prefect_governor.blocks.wire.dialects.openai.responses_replies import (
+    ResponseStream,
+    billed,
+    ending_of,
+)
 from prefect_governor.blocks.wire.dialects.openai.responses_rules import (
     COUNTED_FIELDS,
     IMAGE_PART,
@@ -27,6 +31,7 @@ from prefect_governor.blocks.wire.dialects.openai.responses_rules import (
     TEXT_ITEMS,
     TEXT_PARTS,
 )
+from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.blocks.wire.requests.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
     REQUEST_OVERHEAD_TOKENS,
@@ -103,6 +108,10 @@ class OpenAIResponses(Dialect):
     def read(self, body: bytes) -> Billed | None:
         reply = read_reply(body)
         return None if reply is None else billed(reply)
+
+    def ending(self, body: bytes) -> Ending | None:
+        reply = read_reply(body)
+        return None if reply is None else ending_of(reply)
 
     def stream(self, plan: CallPlan) -> ResponseStream:
         return ResponseStream()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefect_governor.blocks.prices.tariffs import UsageParts
+from prefect_governor.blocks.wire.replies.endings import Ending, ending, has_words, is_cut
 from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
 from prefect_governor.blocks.wire.requests.bodies import count_of, read_reply
 from prefect_governor.blocks.wire.requests.plans import Billed
@@ -73,5 +74,31 @@ def billed(response: Mapping[str, Any]) -> Billed | None:
 
 
 def _was_cut(response: Mapping[str, Any]) -> bool:
+    return is_cut("responses", _reason(response))
+
+
+def _reason(response: Mapping[str, Any]) -> Any:
+    """Why it is incomplete, else its status."""
     details = response.get("incomplete_details")
-    return isinstance(details, dict) and details.get("reason") == "max_output_tokens"
+    reason = details.get("reason") if isinstance(details, dict) else None
+    return reason or response.get("status", "completed")
+
+
+def ending_of(response: Mapping[str, Any]) -> Ending | None:
+    """How a response ended; None where it is none."""
+    output = response.get("output")
+    if not isinstance(output, list):
+        return None
+    items = [item for item in output if isinstance(item, dict)]
+    contents = [item["content"] for item in items if isinstance(item.get("content"), list)]
+    words = any(has_words(content) for content in contents if content)
+    return ending(
+        "responses",
+        _reason(response),
+        says=words or any(str(item.get("type")).endswith("_call") for item in items),
+        refusal=any(
+            isinstance(part, dict) and part.get("type") == "refusal"
+            for content in contents
+            for part in content
+        ),
+    )
