@@ -161,6 +161,7 @@ class ReasonGroup:
 _UUID = re.compile(r"(?i)\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _IDENTIFIER = re.compile(r"\b(?=\w*\d)(?=\w*[A-Za-z_])\w{6,}\b")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+_QUOTED = re.compile(r"(['\"`])(.+?)\1")
 # What a key may be, where it stands in a sentence.
 _WORD = re.compile(r"[^\s'\"`,;:()\[\]<>]+")
 
@@ -171,6 +172,7 @@ def _normal(item: ItemReport, keys: Collection[str]) -> str:
     text = item.reason or ""
     if item.key and not _WORD.fullmatch(item.key):
         text = re.sub(rf"(?<!\w){re.escape(item.key)}(?!\w)", "#", text)
+    text = _QUOTED.sub(lambda found: "'#'" if found[2] in keys else found[0], text)
     text = _WORD.sub(lambda found: _masked(found[0], keys), text)
     for pattern in (_UUID, _IDENTIFIER, _NUMBER):
         text = pattern.sub("#", text)
@@ -197,7 +199,8 @@ def group_notes(items: Sequence[ItemReport]) -> list[ReasonGroup]:
 
 
 def _grouped(members: Sequence[ItemReport], items: Sequence[ItemReport]) -> list[ReasonGroup]:
-    keys = {item.key for item in items}
+    # Numbers are gone in any case.
+    keys = {item.key for item in items if not _NUMBER.fullmatch(item.key)}
     groups: dict[tuple[ItemState, str], list[ItemReport]] = {}
     for item in members:
         groups.setdefault((item.state, _normal(item, keys)), []).append(item)

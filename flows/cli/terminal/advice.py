@@ -10,6 +10,8 @@ from prefect_governor.blocks.money.usd import show_usd, to_nano
 if TYPE_CHECKING:
     from prefect_governor.flows.report.model import ItemReport, Report
 
+# As `subagent.verdicts` has it.
+CONTEXT_FULL = "context was full"
 _OF_THE_LEAD = ("no plan: ", "the synthesis failed: ")
 
 
@@ -24,28 +26,40 @@ def going_on(report: "Report", *, command: str, most_tokens: int) -> Iterator[st
         return
     resume = f"prefect-governor {command} --resume {report.run_id}"
     left = [item for item in report.items if item.state != "succeeded"]
-    bad = [item for item in left if bad_kind(item.reason) is not None]
-    kinds = {bad_kind(item.reason) for item in bad} | {_of_the_lead(report)}
-    kinds.discard(None)
+    bad_items = [item for item in left if bad_kind(item.reason) is not None]
+    bad = [item.reason or "" for item in bad_items] + _of_the_lead(report)
     missing = [item for item in left if bad_kind(item.reason) is None]
-    if missing or not kinds:
+    if missing or not bad:
         said = _cost(missing, report.items)
         yield f"to go on: {resume}  (pays only for what is missing{said})"
-    if kinds:
-        longer = f" --max-output-tokens {2 * most_tokens}" if "cut" in kinds else ""
-        what = f"{len(bad):,} with a bad answer" if bad else "the lead"
-        # Longer answers cost more than those that were cut.
-        most = " and as much again for longer answers" if longer else ""
+    if bad:
+        kinds = {bad_kind(reason) for reason in bad}
+        with_what, most = "", ""
+        if any(_by_the_cap(reason) for reason in bad):
+            with_what = f" --max-output-tokens {2 * most_tokens}"
+            # Longer answers cost more than those that were cut.
+            most = ", and as much again for longer answers"
+        if kinds <= {"filtered", "refused"}:
+            # The same model is likely to say the same.
+            with_what = " --model OTHER"
+        what = f"{len(bad_items):,} with a bad answer" if bad_items else "the lead"
         said = _cost(left, report.items)
-        yield f"to ask {what} anew: {resume} --retry-failed{longer}  (pays for those{said}{most})"
+        anew = f"{resume} --retry-failed{with_what}"
+        yield f"to ask {what} anew: {anew}  (pays for those{said}{most})"
 
 
-def _of_the_lead(report: "Report") -> str | None:
+def _by_the_cap(reason: str) -> bool:
+    return bad_kind(reason) == "cut" and CONTEXT_FULL not in reason
+
+
+def _of_the_lead(report: "Report") -> list[str]:
+    """The bad answers of a research's lead, without what they were for."""
+    found = []
     for text in (report.reason or "", *report.notes):
         for prefix in _OF_THE_LEAD:
-            if text.startswith(prefix):
-                return bad_kind(text.removeprefix(prefix))
-    return None
+            if text.startswith(prefix) and bad_kind(reason := text.removeprefix(prefix)):
+                found.append(reason)
+    return found
 
 
 def _cost(items: "Sequence[ItemReport]", all_items: "Sequence[ItemReport]") -> str:

@@ -142,3 +142,21 @@ def test_every_tested_provider_has_its_key_checked_or_needs_none() -> None:
 def test_length_of_answers_is_what_was_asked_for() -> None:
     assert choose(OFFLINE).max_output_tokens == 1024
     assert choose(OFFLINE, max_output_tokens=7).max_output_tokens == 7
+
+
+def test_what_shapes_an_answer_is_said_of_every_model_that_may_give_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable in ("OPENAI_BASE_URL", "OPENAI_API_BASE", "GROQ_API_BASE", "OLLAMA_API_BASE"):
+        monkeypatch.delenv(variable, raising=False)
+    names = ("openai/gpt-4o-mini", "groq/openai/gpt-oss-20b", "ollama_chat/mine")
+    choice = ModelChoice(names[0], "", fallbacks=names[1:], max_output_tokens=24)
+    plain = choice.asked_of
+    assert plain == [[(name, None) for name in names], 24]
+    monkeypatch.setenv("OPENAI_API_BASE", "http://a/v1")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://b/v1")
+    monkeypatch.setenv("GROQ_API_BASE", "http://c/v1")
+    monkeypatch.setenv("OLLAMA_API_BASE", "http://d")
+    assert [base for _, base in choice.asked_of[0]] == ["http://b/v1", "http://c/v1", "http://d"]
+    of_a_block = ModelChoice(names[0], "", api_base="http://e/v1")
+    assert of_a_block.asked_of == [[(names[0], "http://e/v1")], 1024]

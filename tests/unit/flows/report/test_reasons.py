@@ -12,7 +12,13 @@ from pydantic import BaseModel
 
 from prefect_governor.blocks.errors import ItemFailed, OverBudget, RunStopped
 from prefect_governor.flows.report.model import ItemReport
-from prefect_governor.flows.report.reasons import group_reasons, one_line, reason_of, redact
+from prefect_governor.flows.report.reasons import (
+    group_notes,
+    group_reasons,
+    one_line,
+    reason_of,
+    redact,
+)
 
 KEY = "sk-proj-abcdEFGH1234567890abcdEFGH1234567890"
 
@@ -194,3 +200,47 @@ def test_groups_keep_states_apart_and_ties_in_input_order() -> None:
         ("skipped", ("a",), "no"),
         ("failed", ("c",), "no reason was given"),
     ]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("a", "b", "it"),
+        ("1", "2", "3"),
+        ("q1", "q2", "manager"),
+        ("a long name.pdf", "another (2).pdf", "x"),
+        ("docs/a.md", "docs/b.md", "c.md"),
+    ],
+)
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "the answer was a problem, it is in item {key}: see line {at}",
+        "it depends on '{other}', which failed",
+        "cut: the answer stopped at the cap of {at},024 output tokens (length): raise it",
+        "{key} is not a text: it has {at} zeros.",
+        "nothing of {key}.",
+    ],
+)
+def test_reasons_that_differ_by_keys_and_numbers_are_one(
+    keys: tuple[str, ...], reason: str
+) -> None:
+    many = items(
+        *[
+            (key, "failed", reason.format(key=key, other=keys[at - 1], at=at))
+            for at, key in enumerate(keys)
+        ]
+    )
+    assert [group.count for group in group_reasons(many)] == [len(keys)]
+
+
+def test_reasons_that_say_otherwise_stay_apart() -> None:
+    many = items(
+        ("a", "failed", "cut: at the cap"),
+        ("b", "failed", "filtered: held back"),
+        ("c", "succeeded", "cut: at the cap of 24; taken as it is"),
+        ("d", "succeeded", "cut: at the cap of 25; taken as it is"),
+        ("e", "succeeded", ""),
+    )
+    assert [group.keys for group in group_reasons(many)] == [("a",), ("b",)]
+    assert [(group.count, group.keys) for group in group_notes(many)] == [(2, ("c", "d"))]

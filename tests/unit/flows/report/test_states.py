@@ -2,7 +2,7 @@
 
 import asyncio
 import concurrent.futures
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -28,7 +28,13 @@ from prefect_governor.blocks.errors import ConfigurationError, ItemFailed, OverB
 from prefect_governor.flows.report.keys import item_keys
 from prefect_governor.flows.report.model import Report
 from prefect_governor.flows.report.publish import UNGOVERNED, make_report, publish_report
-from prefect_governor.flows.report.states import NOT_KEPT, flatten, name_upstream, read_endings
+from prefect_governor.flows.report.states import (
+    NOT_KEPT,
+    flatten,
+    name_upstream,
+    named_leaves,
+    read_endings,
+)
 
 RUN = UUID("0199f2b4-7c1e-7e2f-9b1d-0123456789ab")
 
@@ -99,6 +105,57 @@ def test_nested_lists_keep_their_order(values: Any) -> None:
 
     assert list(flatten(values)) == walk(values)
     assert list(flatten(iter([values]))) == walk(values)
+
+
+@pytest.mark.parametrize("kept_in", ["list", "dict", "nested", "mapping", "set"])
+async def test_states_futures_and_exceptions_are_read_out_of_whatever_holds_them(
+    kept_in: str,
+) -> None:
+    inner: concurrent.futures.Future[State[Any]] = concurrent.futures.Future()
+    inner.set_result(Failed(data=ValueError("x")))
+    future: PrefectConcurrentFuture[Any] = PrefectConcurrentFuture(uuid4(), inner)
+    good: State[str] = Completed(data="good")
+    bad = TimeoutError("slow")
+    held: Any = {
+        "list": [good, future, bad],
+        "dict": {"a": good, "b": future, "c": bad},
+        "nested": [{"a": good, "b": [{"c": (future,)}, {"d": {bad}}]}],
+        "mapping": MappingProxyType({"a": good, "b": future, "c": bad}),
+        "set": {future, bad},
+    }[kept_in]
+    endings = await read_endings(held)
+    wanted = [("succeeded", "good"), ("failed", "ValueError: x"), ("failed", "timed out: slow")]
+    found = [(each.state, each.result or each.reason) for each in endings]
+    assert sorted(found) == sorted(wanted[kept_in == "set" :])
+
+
+async def test_states_inside_a_completed_ones_dictionary_are_looked_at_too() -> None:
+    (ending,) = await read_endings(
+        [Completed(data={"a": Completed(data=1), "b": [Failed(data=ValueError("x"))]})]
+    )
+    assert (ending.state, ending.reason) == ("failed", "1 of 2 inside it: ValueError: x")
+
+
+def test_what_was_submitted_first_comes_first_out_of_a_set() -> None:
+    states: list[State[int]] = [Completed(data=at) for at in range(20)]
+    for at, state in enumerate(states):
+        state.state_details.task_run_id = UUID(int=at)
+    assert list(flatten(set(states))) == states
+
+
+def test_a_mapping_and_a_set_of_values_are_values_even_such_as_hold_themselves() -> None:
+    looped: dict[str, Any] = {"a": [1, {"b": {2}}]}
+    looped["self"] = looped
+    values: list[Any] = [looped, {1, 2}, frozenset(), {}]
+    assert list(flatten(values)) == values
+    assert list(flatten({"a": 1})) == [{"a": 1}]
+
+
+def test_leaves_are_named_by_the_outermost_mapping() -> None:
+    state: State[int] = Completed(data=1)
+    named = list(named_leaves({"a.md": state, "b.md": [{"c": state}, 7], 3: "text"}))
+    assert [name for name, _ in named] == ["a.md", "b.md", "b.md", "3"]
+    assert list(named_leaves([{"a": state}])) == [(None, state)]
 
 
 async def test_futures_that_finish_out_of_order_are_reported_in_order() -> None:

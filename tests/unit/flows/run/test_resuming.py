@@ -113,3 +113,23 @@ def test_a_record_is_there_whole_or_not_at_all(
         past("aa11", ask="two")
     assert kept.read_text() == before
     assert [each.name for each in kept.parent.iterdir()] == ["run.json"]
+
+
+@pytest.mark.parametrize(
+    ("given", "retry_failed", "anew"),
+    [
+        ({"model": "n"}, False, True),
+        ({"max_output_tokens": 48}, False, True),
+        ({"model": "n", "max_output_tokens": 48}, True, False),
+        ({"ask": "two", "model": "n"}, True, True),
+        ({"max_usd": "2", "accept": ["cut"]}, False, False),
+    ],
+)
+def test_it_is_said_to_be_paid_anew_where_it_is(
+    given: dict[str, object], retry_failed: bool, anew: bool
+) -> None:
+    run = past("aa11", ask="one", model="m", max_output_tokens=24, max_usd="1")
+    said: list[str] = []
+    run.gone_on_with(given, set(given), say=said.append, retry_failed=retry_failed)
+    assert f"changed since: {', '.join(sorted(given))}" in said[1]
+    assert ("paid for anew" in said[1]) is anew
