@@ -15,7 +15,7 @@ from prefect_governor.flows.deep_research.lead import (
 from prefect_governor.flows.deep_research.offline import is_offline
 from prefect_governor.flows.deep_research.plan.plan import PlanTask
 from prefect_governor.flows.deep_research.prompts import synthesis_messages
-from prefect_governor.flows.deep_research.study import SYNTHESIS, Study, hash_of
+from prefect_governor.flows.deep_research.study import SYNTHESIS, Study
 from prefect_governor.flows.run.outcomes import FINE
 
 
@@ -37,6 +37,8 @@ def answer_of(
     missing: Mapping[str, str],
 ) -> Answer:
     """The answer, from what succeeded; it names what did not."""
+    # In the plan's order, whichever ended first: the same is asked of the model each time.
+    missing = {task.id: missing[task.id] for task in tasks if task.id in missing}
     if not findings:
         return Answer(composed_answer(tasks, findings, missing))
     shown = [findings[task.id] for task in tasks if task.id in findings]
@@ -49,7 +51,7 @@ def answer_of(
         return _composed(tasks, findings, missing, unwritten="stopped before the synthesis")
     records = {task.id: findings[task.id].to_record() for task in tasks if task.id in findings}
     messages = synthesis_messages(study.inquiry.question, tasks, findings, missing)
-    name = hash_of(study.shaped_by, messages, records)
+    name = study.name_of(messages, records)
     kept = study.kept(SYNTHESIS, name)
     result = None if kept is None else json.loads(kept)
     if result is None or result.get("ended", FINE) not in (FINE, *study.inquiry.accept):

@@ -17,7 +17,7 @@ from prefect_governor.flows.deep_research.lead import checked_changes, lead_roun
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask
 from prefect_governor.flows.deep_research.plan.scheduler import End, Ended, Schedule
 from prefect_governor.flows.deep_research.prompts import round_messages
-from prefect_governor.flows.deep_research.study import Study, hash_of
+from prefect_governor.flows.deep_research.study import Study
 from prefect_governor.flows.report.states import Ending, read_endings
 from prefect_governor.flows.run.job import TAG
 from prefect_governor.flows.run.underway import CANCELLED, UnderWay
@@ -280,7 +280,7 @@ class Conductor:
         messages = round_messages(inquiry.question, self._plan.tasks, {}, most=inquiry.max_tasks)
         # More money for a task is no other plan.
         tasks = [task.model_dump(mode="json", exclude={"max_usd"}) for task in self._plan.tasks]
-        return hash_of(self.study.shaped_by, messages, tasks, self._changes)
+        return self.study.name_of(messages, tasks, self._changes)
 
 
 def not_succeeded(ended: dict[str, Ended]) -> dict[str, str]:

@@ -22,7 +22,6 @@ from prefect_governor.flows.deep_research.study import (
     SYNTHESIS,
     Study,
     current_study,
-    hash_of,
 )
 from prefect_governor.flows.run.answers import json_of
 from prefect_governor.flows.run.job import TAG
@@ -60,7 +59,7 @@ async def lead_plan() -> list[dict[str, Any]]:
 
 def plan_name(study: Study) -> str:
     """Names what the lead's plan is for."""
-    return hash_of(study.shaped_by, _plan_messages(study))
+    return study.name_of(_plan_messages(study))
 
 
 def _plan_messages(study: Study) -> list[Message]:

@@ -1,11 +1,10 @@
 """A research run at work: what its tasks share. The findings are the only memory between agents."""
 
 import functools
-import hashlib
 import inspect
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from prefect_governor.flows.deep_research.prompts import agent_messages
 from prefect_governor.flows.deep_research.request import Inquiry
 from prefect_governor.flows.run.control import Control
 from prefect_governor.flows.run.job import TAG
+from prefect_governor.flows.run.naming import by_question, hash_of, name_of, what_of
 from prefect_governor.flows.run.outcomes import FINE
 
 # Names of what the lead does, in the ledger's items. A task's id holds no colon.
@@ -120,8 +120,16 @@ class Study:
         ).result()
 
     def kept(self, key: str, input_hash: str) -> str | None:
-        """What an earlier attempt of this run finished, if its inputs are the same."""
-        return self.records.get((key, input_hash))
+        """What an earlier attempt of this run finished, if its inputs are the same. Where only what
+        failed is asked again, what succeeded stands whichever model gave it."""
+        record = self.records.get((key, input_hash))
+        if record is None and self.control.retry_failed:
+            record = next(iter(self._by_question.get((key, what_of(input_hash)), ())), None)
+        return record
+
+    @cached_property
+    def _by_question(self) -> Mapping[tuple[str, str], Sequence[str]]:
+        return by_question(self.records)
 
     def kept_finding(self, key: str, input_hash: str) -> Finding | None:
         """What an earlier attempt of this run found. An answer that did not end well is nothing
@@ -131,16 +139,19 @@ class Study:
         finding = Finding.of_record(record)
         return finding if finding.ended in (FINE, *self.inquiry.accept) else None
 
+    def name_of(self, *what: object) -> str:
+        """Names an answer of the run by all that shapes it: what is asked (prompts stand in the
+        messages), a slash, and of whom: the model, where it is reached and how long its answer may
+        be."""
+        asked = hash_of(self._answered_from, *what)
+        return name_of(asked, self.inquiry.model)
+
     @cached_property
-    def shaped_by(self) -> str:
-        """Names what shapes all answers of the run, whatever is asked: the model and where it is
-        reached, tools and agent by their source, what the corpus holds. (Prompts stand in the
-        messages that are named beside it.)"""
+    def _answered_from(self) -> str:
+        """Names what shapes all answers of the run, whatever is asked: tools and agent by their
+        source, what the corpus holds."""
         inquiry = self.inquiry
         return hash_of(
-            list(inquiry.model.names),
-            inquiry.model.api_base,
-            inquiry.model.max_output_tokens,
             [(tool.schema, source_of(tool.function)) for tool in inquiry.tools],
             None if inquiry.agent is None else source_of(inquiry.agent),
             self.corpus.digest,
@@ -148,18 +159,12 @@ class Study:
 
     def input_hash(self, task: PlanTask, inputs: Mapping[str, Finding]) -> str:
         """Names all that a task's finding depends on."""
-        return hash_of(
-            self.shaped_by,
+        return self.name_of(
             agent_messages(self.inquiry.question, task, inputs),
             # More money for a task is no other task.
             task.model_dump(mode="json", exclude={"max_usd"}),
             {name: finding.to_record() for name, finding in inputs.items()},
         )
-
-
-def hash_of(*parts: object) -> str:
-    """A name for JSON values."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _kind_of(value: object) -> str:

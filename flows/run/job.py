@@ -1,7 +1,5 @@
 """A fan-out that is ready to run: what to ask, of which items, of which model, under what."""
 
-import hashlib
-import json
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -26,6 +24,7 @@ from prefect_governor.flows.report.model import check_min_success
 from prefect_governor.flows.run.answers import Shape, shape_of
 from prefect_governor.flows.run.control import Control
 from prefect_governor.flows.run.fill import Fill
+from prefect_governor.flows.run.naming import hash_of, name_of
 
 # Without a ceiling from anybody there is one all the same.
 DEFAULT_MAX_USD = Decimal(1)
@@ -233,13 +232,7 @@ class Job:
         model, where it is reached and how long its answer may be."""
         request = self.request
         schema = request.shape.schema if request.shape else None
-        what = hash_of(key, text, request.ask, schema, self.prompts)
-        return f"{what}/{hash_of(request.model.asked_of)}"
-
-
-def hash_of(*parts: object) -> str:
-    """A name for JSON values."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return name_of(hash_of(key, text, request.ask, schema, self.prompts), request.model)
 
 
 current_job: ContextVar[Job | None] = ContextVar("prefect_governor_job", default=None)

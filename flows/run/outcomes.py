@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +16,7 @@ from prefect_governor.flows.items.sources import read_text
 from prefect_governor.flows.report.model import ItemReport, Tokens
 from prefect_governor.flows.report.states import Ending, read_endings
 from prefect_governor.flows.run.job import Job
+from prefect_governor.flows.run.naming import by_question, what_of
 from prefect_governor.flows.run.underway import CANCELLED
 
 FINE = "fine"
@@ -75,7 +76,7 @@ class Past:
         self._job = job
         self._records = job.runtime.desk.store.read_items(job.kept_as)
         self._known = {key for key, _ in self._records}
-        self._by_question = _by_question(self._records) if job.control.retry_failed else {}
+        self._by_question = by_question(self._records) if job.control.retry_failed else {}
 
     def finished(self, positions: Iterable[int]) -> dict[int, ItemReport]:
         """Those that it has finished, if their inputs are the same."""
@@ -112,7 +113,7 @@ class Past:
         if (kept := self._records.get((key, input_hash))) is not None:
             record: dict[str, Any] = json.loads(kept)
             return record if record["ended"] in (FINE, *self._job.request.accept) else None
-        for kept in self._by_question.get((key, input_hash.partition("/")[0]), ()):
+        for kept in self._by_question.get((key, what_of(input_hash)), ()):
             record = json.loads(kept)
             if record["ended"] == FINE:
                 return record
@@ -122,16 +123,6 @@ class Past:
 def kept_record(result: Any, note: str | None, ended: str | None) -> str:
     """What is kept of an item's success; `ended` is how its answer ended, None for by itself."""
     return json.dumps({"result": result, "note": note, "ended": ended or FINE})
-
-
-def _by_question(records: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], list[str]]:
-    """What is kept by key and by what was asked, whoever it was asked of."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for (key, input_hash), record in sorted(records.items()):
-        what, of_whom, _ = input_hash.partition("/")
-        if of_whom:
-            found.setdefault((key, what), []).append(record)
-    return found
 
 
 def not_started(job: Job, position: int) -> ItemReport:

@@ -115,6 +115,26 @@ def test_a_lead_that_was_cut_is_not_asked_to_repair_it(
     assert upstream.settled_stats()["requests"] == 4
 
 
+def test_a_larger_cap_asks_those_that_were_cut_and_neither_the_plan_nor_the_others(
+    upstream: ProviderProcess, notes: Path
+) -> None:
+    upstream.renew(
+        script=[
+            {"match": "^All", "reply": json.dumps(TWO)},
+            {"match": "Your task: first", "reply": "word " * 450},
+            {"match": "Your task", "reply": "found"},
+            {"match": "^Question", "reply": "all of it"},
+        ]
+    )
+    first = ask("All?", notes, max_rounds=0)
+    assert [item.state for item in first.items] == ["failed", "succeeded"]
+    assert upstream.settled_stats()["requests"] == 4
+    second = go_on(first, notes, max_rounds=0, retry_failed=True, max_output_tokens=800)
+    assert second.outcome == "complete"
+    # The one that was cut, and a synthesis of both.
+    assert upstream.settled_stats()["requests"] == 6
+
+
 def test_what_is_missing_is_named_whatever_its_id_is(
     upstream: ProviderProcess, notes: Path
 ) -> None:
