@@ -177,6 +177,12 @@ async def _first_answer(
     raise failure_of(failures)
 
 
+def _refusal(message: Any) -> str | None:
+    """What OpenAI's models say in place of an answer, wherever LiteLLM has it."""
+    beside = getattr(message, "provider_specific_fields", None) or {}
+    return getattr(message, "refusal", None) or beside.get("refusal")
+
+
 async def _answer(name: str, messages: Messages, options: dict[str, Any]) -> ModelAnswer:
     """One model's. How it ended is what the provider's reply says, not what LiteLLM makes of it."""
     with listening() as heard:
@@ -191,7 +197,7 @@ async def _answer(name: str, messages: Messages, options: dict[str, Any]) -> Mod
     calls = tuple(
         (call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ()
     )
-    text = str(message.content or "")
+    text = str(message.content or _refusal(message) or "")
     tokens = getattr(getattr(reply, "usage", None), "total_tokens", 0) or 0
     if not heard:
         says = bool(calls or text.strip())

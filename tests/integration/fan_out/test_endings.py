@@ -131,10 +131,13 @@ def test_an_answer_that_was_cut_is_taken_where_a_person_says_so(upstream: Provid
     assert [item.state for item in taken.items] == ["succeeded", "succeeded"]
     assert {item.result for item in taken.items} == {"half an answ"}
     assert all("cut: the answer stopped at the cap of 24" in str(i.reason) for i in taken.items)
+    upstream.configure(script={"": {"refusal": "I cannot."}})
+    refusal = ask(texts("c"), accept=["refused"]).items[0]
+    assert (refusal.state, refusal.result) == ("succeeded", "I cannot.")
     # What is kept as cut is no success where such are not taken.
     left = go_on(first, texts("a", "b"))
     assert [item.state for item in left.items] == ["failed", "failed"]
-    assert upstream.settled_stats()["requests"] == 2
+    assert upstream.settled_stats()["requests"] == 3
 
 
 def test_what_cannot_be_taken_is_refused_by_name(upstream: ProviderProcess) -> None:
