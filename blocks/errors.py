@@ -54,7 +54,8 @@ class QueueTimeout(CallRefused):
 
 
 class RunStopped(CallRefused):
-    """The run was told to start nothing more before this call was admitted."""
+    """The run was stopped before this was admitted: by Ctrl-C, SIGTERM, a cancellation, its time,
+    or itself. The message says by what."""
 
 
 class LedgerUnavailable(CallRefused):

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from prefect.futures import PrefectFuture
 
-from prefect_governor.blocks.errors import ConfigurationError, RunStopped
+from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures.figures import (
     LimitFigures,
     RunFigures,
@@ -192,12 +192,9 @@ def _run(job: Job, out: OutFile) -> Report:
         job.fill = Fill(min(cap or 0, len(missing)))
         window = Window(missing, cap=cap)
         with _taking_in(job, most=room_for(cap)) as intake:
-            stopped = False
             ended: list[tuple[int, PrefectFuture[Any]]] = []
             while True:
-                if not stopped and job.control.stop.is_set():
-                    stopped = True
-                    _refuse_waiting(job)
+                stopped = job.control.stop.is_set()
                 if intake is not None and not stopped:
                     came = job.take(intake, window.room)
                     keep(kept := past.finished(came))
@@ -279,11 +276,6 @@ def _cost_multiple(job: Job, items: list[ItemReport]) -> float | None:
         calls=calls,
         prompt_tokens=prompt_tokens(job.request),
     )
-
-
-def _refuse_waiting(job: Job) -> None:
-    """Calls that are not admitted yet have not started: a stop is for them too."""
-    job.runtime.desk.refuse_waiting(job.kept_as, RunStopped(stop_reason(job))).result()
 
 
 def _start(batch: list[int], job: Job, window: Window) -> None:

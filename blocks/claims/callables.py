@@ -8,6 +8,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
+from prefect_governor.blocks.claims.flow_stops import once_stopped
 from prefect_governor.blocks.claims.task_slots import TaskSlot
 from prefect_governor.blocks.context.scope import Scope, scope
 
@@ -57,7 +58,7 @@ def _named(function: Any, wrapper: Any) -> Any:
 
 def _plain(function: Callable[..., Any], make_scope: MakeScope) -> Callable[..., Any]:
     def governed_sync(*args: Any, **kwargs: Any) -> Any:
-        with scope(make_scope()), TaskSlot.of_function():
+        with once_stopped(), scope(make_scope()), TaskSlot.of_function():
             return function(*args, **kwargs)
 
     return governed_sync
@@ -65,7 +66,7 @@ def _plain(function: Callable[..., Any], make_scope: MakeScope) -> Callable[...,
 
 def _coroutine(function: Callable[..., Any], make_scope: MakeScope) -> Callable[..., Any]:
     async def governed_async(*args: Any, **kwargs: Any) -> Any:
-        with scope(make_scope()):
+        with once_stopped(), scope(make_scope()):
             async with TaskSlot.of_function():
                 return await function(*args, **kwargs)
 
@@ -79,7 +80,7 @@ def _generator(function: Callable[..., Any], make_scope: MakeScope) -> Callable[
             inner = function(*args, **kwargs)
         step: Callable[[], Any] = functools.partial(next, inner)
         while True:
-            with scope(here), TaskSlot.of_function():
+            with once_stopped(), scope(here), TaskSlot.of_function():
                 try:
                     item = step()
                 except StopIteration as end:
@@ -105,7 +106,7 @@ def _async_generator(function: Callable[..., Any], make_scope: MakeScope) -> Cal
             inner = function(*args, **kwargs)
         step: Callable[[], Any] = inner.__anext__
         while True:
-            with scope(here):
+            with once_stopped(), scope(here):
                 async with TaskSlot.of_function():
                     try:
                         item = await step()

@@ -6,7 +6,6 @@ Context variables follow a call from the task into the httpx transport, through 
 import hashlib
 import itertools
 import sys
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,7 +42,7 @@ class Scope:
     """A stretch of code under one governor.
 
     `item` and `run_id` name the element of a fan-out; replies are kept and replayed only where
-    both are set. `stop` refuses calls that are not admitted yet once it is set.
+    both are set.
 
     `allocation` is the account key of an allocation, which calls made inside draw on first. `fit`
     False: no answer's `max_tokens` is fitted here. `fell_back` is set where a cheaper model was
@@ -57,7 +56,6 @@ class Scope:
     user: str | None = None
     run_id: str | None = None
     item: str | None = None
-    stop: threading.Event | None = None
     allocation: str | None = None
     fit: bool = True
     fell_back: bool = False

@@ -14,9 +14,10 @@ from prefect_governor.blocks.ledger.liveness import (
     SWEEP_SECONDS,
     Process,
 )
-from prefect_governor.blocks.ledger.stats import RunStats, run_of
+from prefect_governor.blocks.ledger.stats import RunStats
 from prefect_governor.blocks.ledger.writer import PATIENCE_SECONDS, POLL_SECONDS, Writer
 from prefect_governor.blocks.machine.answers import Answer
+from prefect_governor.blocks.machine.stops import current_stop
 from prefect_governor.blocks.machine.strands import Strand
 from prefect_governor.blocks.records.budgets import Allocation
 from prefect_governor.blocks.records.calls import (
@@ -69,15 +70,23 @@ class LedgerDesk(Writer):
         `strand` is who must go on for the call to end, None where others may end it too. Whoever
         waits for himself is refused within a second.
 
-        Raises through the future: OverBudget, QueueTimeout, LedgerUnavailable, CallRefused for an
-        id that was used before.
+        Where the code that asks is stopped, now or while it waits, it is refused at once.
+
+        Raises through the future: OverBudget, QueueTimeout, RunStopped, LedgerUnavailable,
+        CallRefused for an id that was used before.
         """
         since = self._now().boot
         until = None
         if queue_timeout_seconds is not None:
             until = since + int(queue_timeout_seconds * 1e9)
         waiter = Waiter(
-            demand, Answer(), since, until, pause=int(pause_seconds * 1e9), strand=strand
+            demand,
+            Answer(),
+            since,
+            until,
+            pause=int(pause_seconds * 1e9),
+            strand=strand,
+            stop=current_stop(),
         )
         self._check_process()
         with self._wake:
@@ -168,18 +177,6 @@ class LedgerDesk(Writer):
     def reply(self, key: ReplyKey) -> Reply | None:
         """A reply kept earlier for the same call of the same item, if there is one."""
         return self.store.read_reply(key)
-
-    def refuse_waiting(self, run: str, error: CallRefused) -> "Future[None]":
-        """Refuse the calls of a run that wait here, for their turn or for money; those in flight
-        go on."""
-
-        def work(_: Batch) -> None:
-            for waiter in self._queue.everybody():
-                if run_of(waiter.demand) == run:
-                    self._queue.remove(waiter.demand.call_id)
-                    self._refuse(waiter, error)
-
-        return self.write(work)
 
     def write(self, work: Callable[[Batch], T]) -> "Future[T]":
         """Do any other work in the next transaction. It is not tried again where that fails."""

@@ -1,6 +1,6 @@
 """Who of those that wait is admitted now."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from heapq import heappop, heappush
@@ -76,6 +76,14 @@ def serve(queue: Queue, batch: Batch, turns: Turns, served: Served) -> None:
         after = queue.head(waiter.demand)
         if after is not None:
             heappush(order, (after.turn, after))
+
+
+def refuse_stopped(waiters: Iterable[Waiter], queue: Queue, served: Served) -> None:
+    """Refuse those of them whose stop is set: before anybody is admitted, as that frees nothing."""
+    for waiter in waiters:
+        if waiter.stop is not None and waiter.stop.is_set():
+            queue.remove(waiter.demand.call_id)
+            served.refusals.append((waiter, waiter.stop.refusal()))
 
 
 def _keep(kept: dict[str, Share], waiter: Waiter, wait: Wait, now: int) -> None:

@@ -12,6 +12,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from prefect_governor.blocks.errors import (
@@ -19,6 +20,7 @@ from prefect_governor.blocks.errors import (
     GovernorError,
     LedgerUnavailable,
     QueueTimeout,
+    RunStopped,
 )
 from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.decision.queue import Queue, Waiter
@@ -27,11 +29,12 @@ from prefect_governor.blocks.ledger.decision.turns import REPEAT_SECONDS, Turns
 from prefect_governor.blocks.ledger.liveness import SWEEP_SECONDS, Liveness, Process
 from prefect_governor.blocks.ledger.patience import Patience
 from prefect_governor.blocks.ledger.request import Request, as_unavailable, fail
-from prefect_governor.blocks.ledger.serving import Served, serve
+from prefect_governor.blocks.ledger.serving import Served, refuse_stopped, serve
 from prefect_governor.blocks.ledger.stalls import Stalls
 from prefect_governor.blocks.ledger.stats import Tally
 from prefect_governor.blocks.machine.answers import Monitor
 from prefect_governor.blocks.machine.clock import Instant, machine_now
+from prefect_governor.blocks.machine.stops import Listener, listen
 
 # How often a waiting process looks whether another one wrote, in seconds.
 POLL_SECONDS = 0.005
@@ -43,7 +46,7 @@ PATIENCE_SECONDS = 30.0
 RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
-class Writer:
+class Writer(Listener):
     """The part of a desk that writes. Its own thread is the only one that does.
 
     Args:
@@ -76,6 +79,7 @@ class Writer:
         self._unknown: list[Waiter] = []
         self._tally = Tally()
         self._stalls = Stalls(lambda: now().boot)
+        self._stop_was_told = False
         self._turns = Turns(process.id)
         self._patience = Patience()
         self._liveness = Liveness(process, now, threaded=threaded)
@@ -90,6 +94,14 @@ class Writer:
                 target=self._serve, name="prefect-governor-ledger", daemon=True
             )
             self._thread.start()
+        listen(self)
+
+    def stop_told(self) -> None:
+        """Some stop was set: those of its waiters that are here are refused at once."""
+        self._stop_was_told = True
+        # A desk that is closed has refused everybody.
+        with suppress(LedgerUnavailable):
+            self._ask(lambda _: None)
 
     def on_cut_off(self, callback: Callable[[], None]) -> None:
         """Have `callback` called as soon as this process finds, by its own clock, that it has not
@@ -128,6 +140,8 @@ class Writer:
                     except GovernorError as error:
                         culprit.error = error
                 culprit = None
+                told, self._stop_was_told = self._stop_was_told, False
+                refuse_stopped(self._queue.everybody() if told else fresh, self._queue, served)
                 now = rows.now.boot
                 self._tally.waited(self._queue.shown(), now)
                 if self._somebody_waits():
@@ -263,7 +277,7 @@ class Writer:
             waiter.doubtful = True
             self._queue.add(waiter, first=True)
         for waiter, refusal in reversed(served.refusals):
-            if isinstance(refusal, QueueTimeout):
+            if isinstance(refusal, QueueTimeout | RunStopped):
                 self._refuse(waiter, refusal)
             else:
                 self._queue.add(waiter, first=True)

@@ -13,7 +13,8 @@ import httpx
 
 from prefect_governor.blocks.context.scope import NotKept, anew, only_kept
 from prefect_governor.blocks.context.stopwatch import queueing
-from prefect_governor.blocks.errors import GovernorError, OverBudget, RunStopped
+from prefect_governor.blocks.errors import GovernorError, OverBudget
+from prefect_governor.blocks.machine.stops import check_not_stopped
 from prefect_governor.blocks.records.calls import Reply
 from prefect_governor.blocks.wire.dialects import dialect_of, is_free
 from prefect_governor.blocks.wire.messages import handed_out, outgoing, replayed
@@ -134,7 +135,7 @@ def _kept(call: Call) -> Reply | None:
 async def _admitted(terms: Terms, io: IO, reservation: Reservation, started: float) -> bool:
     """Whether the call may be sent now under its reservation; False where it is to ask anew."""
     call = reservation.call
-    _not_stopped(call)
+    check_not_stopped()
     left = call.queue_timeout_seconds
     if left is not None:
         # What was waited before, for a call that goes again, is part of the wait.
@@ -152,7 +153,7 @@ async def _admitted(terms: Terms, io: IO, reservation: Reservation, started: flo
         reservation.end()
         raise
     try:
-        _not_stopped(call)
+        check_not_stopped()
         reservation.fit()
     except Exception:
         await _done(io, reservation.resolve("void", "it was stopped before it was sent"))
@@ -169,12 +170,6 @@ def _outgoing(
     sent = outgoing(request, reservation.plan.body, request_id=reservation.demand.request_id or "")
     sent.extensions = {**sent.extensions, LEFT: left}
     return sent
-
-
-def _not_stopped(call: Call) -> None:
-    stop = None if call.scope is None else call.scope.stop
-    if stop is not None and stop.is_set():
-        raise RunStopped("the run was told to start nothing more, so the call was not sent")
 
 
 async def _failed(

@@ -15,6 +15,7 @@ from prefect_governor.blocks.context.scope import Scope
 from prefect_governor.blocks.context.stopwatch import in_flight
 from prefect_governor.blocks.machine.endings import Block, Watch, forget, when_gone
 from prefect_governor.blocks.machine.standstill import standstill
+from prefect_governor.blocks.machine.stops import flight
 from prefect_governor.blocks.machine.strands import current_strand
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.records.calls import Admission, Demand, Facts, Reply, ReplyKey
@@ -93,7 +94,7 @@ class Reservation(Block):
         self.fitted = False
         self._admission: Admission | None = None
         self._open = False
-        self._lands: Callable[[], None] = _nothing
+        self._landings: tuple[Callable[[], None], ...] = ()
         self._stood = 0
         self._departure: Departure | None = None
         self._signals: Signals | None = None
@@ -120,7 +121,7 @@ class Reservation(Block):
         """It was."""
         self._admission = admission
         self.fitted = admission.fitted
-        self._lands = in_flight()
+        self._landings = in_flight(), flight()
         scope = self.call.scope
         if scope is not None:
             with _counting:
@@ -151,7 +152,9 @@ class Reservation(Block):
 
     def _over(self) -> None:
         self._open = False
-        self._lands()
+        landings, self._landings = self._landings, ()
+        for lands in landings:
+            lands()
         if self._handed is not None:
             forget(self._handed)
 
@@ -218,10 +221,6 @@ class Reservation(Block):
         future = resolve(self.demand.call_id, reason, signals=self._signals)
         self._over()
         return future
-
-
-def _nothing() -> None:
-    """It is not in flight."""
 
 
 def _after_fork() -> None:

@@ -10,6 +10,7 @@ import httpx
 
 from prefect_governor.blocks.context.governing import Governing
 from prefect_governor.blocks.context.waits import wait_async, wait_blocking
+from prefect_governor.blocks.machine.stops import current_stop
 from prefect_governor.blocks.wire.exchange import exchange
 from prefect_governor.blocks.wire.ports import Terms, run_blocking
 from prefect_governor.blocks.wire.sockets import watched
@@ -90,7 +91,10 @@ class _AsyncIO:
         return await wait_async(future)
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        if (stop := current_stop()) is not None:
+            await stop.wait_async(seconds)
+        else:
+            await asyncio.sleep(seconds)
 
     def stream(
         self, chunks: AsyncGenerator[bytes, None], close: Callable[[], Coroutine[Any, Any, None]]
@@ -124,7 +128,10 @@ class _BlockingIO:
         return wait_blocking(future)
 
     async def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+        if (stop := current_stop()) is not None:
+            stop.wait(seconds)
+        else:
+            time.sleep(seconds)
 
     def stream(
         self, chunks: AsyncGenerator[bytes, None], close: Callable[[], Coroutine[Any, Any, None]]

@@ -9,7 +9,8 @@ from typing import Any
 from prefect import task as prefect_task
 
 from prefect_governor.blocks.claims.slots import alone
-from prefect_governor.blocks.errors import BadAnswer, ItemFailed, RunStopped
+from prefect_governor.blocks.errors import BadAnswer, ItemFailed
+from prefect_governor.blocks.machine.stops import check_not_stopped
 from prefect_governor.flows.deep_research.agent.evidence import Evidence, check_citations, merged
 from prefect_governor.flows.deep_research.agent.loop import Message, Trace, Turn, run_agent
 from prefect_governor.flows.deep_research.agent.showing import Citing, Told
@@ -45,8 +46,7 @@ async def research_agent(key: str, inputs: dict[str, Any]) -> dict[str, Any]:
     assert study is not None, "research_agent runs in a research run only"
     plan_task = study.tasks[key]
     with study.at_work(key):
-        if study.control.stop.is_set():
-            raise RunStopped(study.control.reason or "the run was stopped before this task began")
+        check_not_stopped()
         given = {name: await asyncio.to_thread(_read, ref) for name, ref in inputs.items()}
         # Other runs may write the same; within this one the schedule sees to it.
         async with alone(study.runtime, plan_task.writes):

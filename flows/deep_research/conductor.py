@@ -8,8 +8,9 @@ from typing import Any, cast
 
 from prefect.futures import PrefectFuture
 
-from prefect_governor.blocks.errors import ConfigurationError, RunStopped
+from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures.figures import item_figures, limit_figures
+from prefect_governor.blocks.machine.stops import STOPPED
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.deep_research.agents import research_agent
 from prefect_governor.flows.deep_research.finding import Finding, Reference
@@ -147,13 +148,11 @@ class Conductor:
             self.seconds[task_id] = round(max(0.0, worked), 3)
 
     def _stop(self) -> None:
-        """Nothing more starts; calls that are not admitted yet are refused."""
+        """Nothing more starts."""
         self.schedule.stop(self._stop_reason())
-        refused = RunStopped(self._stop_reason())
-        self.study.runtime.desk.refuse_waiting(self.study.kept_as, refused).result()
 
     def _stop_reason(self) -> str:
-        return self.study.control.reason or "the run was stopped before this task began"
+        return self.study.control.stop.reason or STOPPED
 
     def _abort(self) -> None:
         self._take(self._under_way.cancel())

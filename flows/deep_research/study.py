@@ -17,6 +17,7 @@ from prefect.context import TaskRunContext
 from prefect_governor.blocks.claims.slots import Slot
 from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.context.waits import wait_async
+from prefect_governor.blocks.machine.stops import under
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.flows.deep_research.agent.corpus import Corpus
 from prefect_governor.flows.deep_research.finding import Finding
@@ -77,12 +78,11 @@ class Study:
             tags=(TAG,),
             run_id=self.kept_as,
             item=key,
-            stop=self.control.stop,
             allocation=self.allocations.get(key),
             fit=fit,
             retry_failed=self.control.retry_failed,
         )
-        with scope(here):
+        with scope(here), under(self.control.stop):
             try:
                 yield here
             except Exception as error:

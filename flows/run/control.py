@@ -9,6 +9,7 @@ from pathlib import Path
 
 from prefect_governor.blocks.context.scope import attribution, current_scope
 from prefect_governor.blocks.errors import CallRefused
+from prefect_governor.blocks.machine.stops import Stop
 from prefect_governor.blocks.models.failures import ends_the_run
 from prefect_governor.flows.report.model import Report
 from prefect_governor.flows.report.progress import Progress
@@ -19,7 +20,8 @@ class Control:
     """The hold on a run.
 
     Attributes:
-        stop: set to start nothing more; what is in flight finishes and settles.
+        stop: set to start nothing more, and to refuse the calls that are not admitted yet; what
+            is in flight finishes and settles.
         abort: set to cancel what is in flight as well; it stays charged as unconfirmed.
         watch: called a few times a second, in a thread of its own, with where the run is.
         started: called once with the run's id.
@@ -31,7 +33,7 @@ class Control:
         report: what came of it, as soon as that is known, whatever becomes of the flow run's state.
     """
 
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: Stop = field(default_factory=Stop)
     abort: threading.Event = field(default_factory=threading.Event)
     watch: Callable[[Progress], None] | None = None
     started: Callable[[str], None] | None = None
@@ -47,7 +49,7 @@ class Control:
         reason = ends_the_run(error)
         if reason is not None and not self.stop.is_set():
             self.reason = reason
-            self.stop.set()
+            self.stop.set(reason)
             _tell(reason)
 
 

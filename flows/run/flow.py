@@ -12,6 +12,7 @@ from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.machine.stops import current_stop
 from prefect_governor.blocks.machine.text import storable_error, storable_value
 from prefect_governor.blocks.prefect_internals.parameters import FlowOfManyItems
 from prefect_governor.flows.items.sources import items_from
@@ -82,6 +83,9 @@ def this_run(name: str) -> ThisRun:
         raise ConfigurationError(f"{name} is a flow: call it, not its function")
     flow_run = context.flow_run
     control = current_control.get() or Control()
+    if (stop := current_stop()) is not None:
+        # Whatever stops the flow run stops what it does.
+        stop.include(control.stop)
     # A flow that is run again makes its subflows anew, under the same task runs of its own: what
     # these paid for is kept under that name.
     kept_as = control.kept_as or str(flow_run.parent_task_run_id or flow_run.id)

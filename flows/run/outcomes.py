@@ -10,6 +10,7 @@ from prefect.futures import PrefectFuture
 
 from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.blocks.figures.figures import ItemFigures, item_figures
+from prefect_governor.blocks.machine.stops import STOPPED
 from prefect_governor.blocks.money.usd import to_usd
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.items.sources import read_text
@@ -24,7 +25,7 @@ FINE = "fine"
 
 def stop_reason(job: Job) -> str:
     """Why items of a run that was stopped did not begin."""
-    return job.control.reason or "the run was stopped before this item began"
+    return job.control.stop.reason or STOPPED
 
 
 def item_reports(

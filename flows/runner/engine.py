@@ -1,7 +1,7 @@
 """What differs from Prefect's task engines, which `blocks/prefect_internals/engines.py` overrides:
 
 * The tags' limits are not asked for when it is known that none exists (`tag_limits`).
-* Cancellation is a plain event of the runner. Passed as the engine's `context` it would count as
+* Cancellation is the stop of the runner. Passed as the engine's `context` it would count as
   a serialized context, for which the engine makes a new HTTP client for every task.
 * The timeout is measured by a stopwatch that stands still in the governor's queue (`timeouts`).
 * An attempt takes its slot under limits that count tasks around the task's function.
@@ -12,9 +12,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
-import threading
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -24,6 +22,7 @@ from prefect.tasks import Task
 
 from prefect_governor.blocks.claims.task_slots import TaskSlot
 from prefect_governor.blocks.machine import strands
+from prefect_governor.blocks.machine.stops import Stop
 from prefect_governor.blocks.machine.text import storable, storable_error
 from prefect_governor.blocks.models.clients import aclose_clients
 from prefect_governor.blocks.prefect_internals import engines
@@ -36,12 +35,10 @@ from prefect_governor.flows.runner.timeouts import timeout_of_coroutine, timeout
 class _Ways:
     """See `engines.Ways`."""
 
-    def __init__(
-        self, *, folders: ResultFolders, cancelled: threading.Event, no_tag_limit: bool
-    ) -> None:
+    def __init__(self, *, folders: ResultFolders, stop: Stop, no_tag_limit: bool) -> None:
         self.folders = folders
         self.no_tag_limit = no_tag_limit
-        self._cancelled = cancelled
+        self._stop = stop
 
     def slot(self) -> TaskSlot:
         return TaskSlot.of_attempt()
@@ -59,16 +56,15 @@ class _Ways:
         return storable_error(error)
 
     def stopped(self) -> str | None:
-        return "it was stopped" if self._cancelled.is_set() else None
+        return self._stop.reason if self._stop.is_set() else None
 
     def pause(self, seconds: float) -> None:
         # Another has this thread's place meanwhile.
         with only_waiting():
-            self._cancelled.wait(seconds)
+            self._stop.wait(seconds)
 
     async def pause_async(self, seconds: float) -> None:
-        # Ended by `cancel_all`, which cancels what awaits.
-        await asyncio.sleep(seconds)
+        await self._stop.wait_async(seconds)
 
 
 def _tags(task: Task[Any, Any]) -> set[str]:
@@ -80,12 +76,12 @@ async def run_async(
     *,
     limits: TagLimits,
     folders: ResultFolders,
-    cancelled: threading.Event,
+    stop: Stop,
     **run: Any,
 ) -> State[Any]:
     """Run an async task to its final state."""
     no_tag_limit = await limits.anone_exists(_tags(task))
-    ways = _Ways(folders=folders, cancelled=cancelled, no_tag_limit=no_tag_limit)
+    ways = _Ways(folders=folders, stop=stop, no_tag_limit=no_tag_limit)
     return await engines.run_async(task, ways=ways, **run)
 
 
@@ -94,12 +90,12 @@ def run_sync(
     *,
     limits: TagLimits,
     folders: ResultFolders,
-    cancelled: threading.Event,
+    stop: Stop,
     **run: Any,
 ) -> State[Any]:
     """Run a sync task to its final state."""
     no_tag_limit = limits.none_exists(_tags(task))
-    ways = _Ways(folders=folders, cancelled=cancelled, no_tag_limit=no_tag_limit)
+    ways = _Ways(folders=folders, stop=stop, no_tag_limit=no_tag_limit)
     return engines.run_sync(task, ways=ways, **run)
 
 

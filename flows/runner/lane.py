@@ -67,13 +67,15 @@ class Lane:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in self._tasks])
 
-    def close(self) -> None:
-        """End the loop and the threads. Blocks until both have ended."""
+    def close(self, *, wait: bool = True) -> None:
+        """End the loop and the threads. Blocks until both have ended, unless told not to `wait` for
+        work that does not end: it is left behind in threads that hold up nobody."""
         if self._loop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._closing.set)
-            self._thread.join()
+            if wait:
+                self._thread.join()
         if self._pool is not None:
-            self._pool.close()
+            self._pool.close(wait=wait)
 
     def _begin(self, fn: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = asyncio.get_running_loop().create_task(self._with_client(fn))

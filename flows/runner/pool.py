@@ -51,11 +51,13 @@ class Pool:
             self._work.append(fn)
             self._next()
 
-    def close(self) -> None:
-        """End the threads once all work is done. Blocks until they have."""
+    def close(self, *, wait: bool = True) -> None:
+        """End the threads once all work is done. Blocks until they have, unless told not to."""
         with self._free:
             self._closing = True
             self._free.notify_all()
+        if not wait:
+            return
         for thread in self._threads:
             thread.join()
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import threading
 from collections.abc import Collection, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,18 +19,14 @@ from prefect_governor.blocks.figures.at_once import keep_footprint
 from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.machine import strands
 from prefect_governor.blocks.machine.answers import Answer, Monitor
+from prefect_governor.blocks.machine.stops import STOPPED, under
 from prefect_governor.blocks.prefect_internals import clients
 from prefect_governor.blocks.prefect_internals.result_folder import ResultFolders
 from prefect_governor.blocks.prefect_internals.run_ids import new_run_id
 from prefect_governor.flows.runner.engine import run_sync, settle_async, settle_isolated
-from prefect_governor.flows.runner.futures import (
-    LOOK_SECONDS,
-    GovernedFuture,
-    LoopWouldBlock,
-    pending_futures,
-    when_done,
-)
+from prefect_governor.flows.runner.futures import GovernedFuture, pending_futures, when_done
 from prefect_governor.flows.runner.lane import Lane
+from prefect_governor.flows.runner.outstanding import ABORT_SECONDS, Outstanding
 from prefect_governor.flows.runner.tag_limits import TagLimits
 from prefect_governor.flows.runner.watchdog import Watchdog
 
@@ -86,6 +81,13 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
     tasks that are submitted here. A sync task is ended between two steps of Python, as under
     Prefect's runner: what blocks in its thread ends first.
 
+    Stops: after Ctrl-C, SIGTERM, a cancellation in the UI or the flow's `timeout_seconds` no task
+    and no attempt begins, and whatever waits to be admitted is refused with `RunStopped`. What is
+    in flight has 10 s to end, after Ctrl-C its calls as long as they take; then, or at Ctrl-C
+    again, it is cancelled, and its calls stay charged as unconfirmed. A thread that does not end
+    within 5 s of that is left behind. A run that nobody supervises (a script's) looks for its own
+    cancellation every 5 s.
+
     Tag limits: Prefect's engine asks the server for the limits of a task's tags. Here the engine
     is told to skip that where a list of all limits, read at most 5 s ago (the time for which the
     engine itself remembers that there was none), has none for these tags. A limit that exists is
@@ -112,15 +114,17 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
     def _reset(self) -> None:
         self._takes_work = False
         # Whoever submits may be a task that runs out of time while it does.
-        self._changed = Monitor()
-        self._outstanding: set[concurrent.futures.Future[State[Any]]] = set()
+        self._lock = Monitor()
+        self._outstanding = Outstanding(cancel=self.cancel_all, logger=self.logger)
         self._lanes: dict[int, Lane] = {}
-        self._cancelled = threading.Event()
         self._limits = TagLimits(logger=self.logger)
         self._folders = ResultFolders()
         self._watchdog = Watchdog(logger=self.logger)
         self._scope: AbstractContextManager[Any] | None = None
         self._sync_client: tuple[AbstractContextManager[Any], Context] | None = None
+
+    # Of others, Prefect's own among them, the stop is found out.
+    tells_of_stops = True
 
     def duplicate(self: _Self) -> _Self:
         """A new runner with the same configuration, not started."""
@@ -142,27 +146,21 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         super().__enter__()
         self._reset()
         try:
-            scope = governor_scope(self._governor)
-            scope.__enter__()
+            with ExitStack() as stack:
+                stack.enter_context(governor_scope(self._governor))
+                stack.enter_context(under(self._outstanding.stop))
+                self._scope = stack.pop_all()
         except BaseException as exc:
             super().__exit__(type(exc), exc, exc.__traceback__)
             raise
-        self._scope = scope
         self._takes_work = True
         return self
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
-        """Wait for all that was submitted; on Ctrl-C, termination or cancellation, stop it."""
+        """Wait for all that was submitted; where the flow was stopped, for what is in flight."""
         scope, self._scope = self._scope, None
         try:
-            if exc_type is not None and not issubclass(exc_type, Exception):
-                self.cancel_all()
-            try:
-                self._drain()
-            except BaseException:
-                self.cancel_all()
-                self._drain()
-                raise
+            self._outstanding.end(exc_value)
             keep_footprint()
         finally:
             self._close()
@@ -203,7 +201,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
             "dependencies": dependencies,
             "limits": self._limits,
             "folders": self._folders,
-            "cancelled": self._cancelled,
+            "stop": self._outstanding.stop,
         }
 
         def start() -> None:
@@ -215,7 +213,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
             else:
                 lane.run_in_thread(lambda: self._settle_sync(outcome, run), context)
 
-        self._expect(outcome)
+        self._outstanding.add(outcome)
         upstream = pending_futures(*parameters.values(), wait_for)
         future._upstream = tuple(upstream)
         strands.expect(
@@ -237,10 +235,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         Futures that had not begun raise `CancelledError`, those cancelled while they ran are
         `Crashed`. Nothing more can be submitted.
         """
-        with self._changed:
-            self._cancelled.set()
-        for outcome in self._outstanding_now():
-            outcome.cancel()
+        self._outstanding.begin_no_more(STOPPED, seconds=ABORT_SECONDS)
         for lane in list(self._lanes.values()):
             lane.cancel_coroutines()
 
@@ -252,7 +247,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         )
 
     def _lane(self, depth: int) -> Lane:
-        with self._changed:
+        with self._lock:
             if depth not in self._lanes:
                 threads = self._max_threads
                 if threads is None:
@@ -265,44 +260,15 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
                 )
             return self._lanes[depth]
 
-    def _expect(self, outcome: concurrent.futures.Future[State[Any]]) -> None:
-        with self._changed:
-            # Under the lock that `cancel_all` lists them by: what it does not drop it refuses.
-            if self._cancelled.is_set():
-                raise RuntimeError("The task runner was cancelled; it takes no more work.")
-            self._outstanding.add(outcome)
-        outcome.add_done_callback(self._forget)
-
-    def _forget(self, outcome: concurrent.futures.Future[State[Any]]) -> None:
-        with self._changed:
-            self._outstanding.discard(outcome)
-            if not self._outstanding:
-                self._changed.notify_all()
-
-    def _drain(self) -> None:
-        """Raises LoopWouldBlock where this thread runs a loop that what is left needs."""
-        with strands.blocking(*self._outstanding_now()) as strand, self._changed:
-            # Only a thread that runs a loop is ever found to wait for itself.
-            most = LOOK_SECONDS if strand.on_loop else None
-            while not self._changed.wait_for(lambda: not self._outstanding, most):
-                if strands.is_stalled(strand):
-                    raise LoopWouldBlock(
-                        f"{len(self._outstanding)} task runs of this flow need what is held by"
-                        " other code on the event loop that it blocks: call the flow in a thread"
-                        " of its own (`await asyncio.to_thread(...)`), or make it async"
-                    )
-
-    def _outstanding_now(self) -> list[concurrent.futures.Future[State[Any]]]:
-        with self._changed:
-            return list(self._outstanding)
-
     def _close(self) -> None:
+        self._outstanding.close()
         self._watchdog.close()
+        wait = not len(self._outstanding)
         # Deepest first: a lane's work may still be leaving a wait for the lane below it.
         for depth in sorted(self._lanes, reverse=True):
-            self._lanes[depth].close()
+            self._lanes[depth].close(wait=wait)
         self._lanes = {}
-        if self._sync_client is not None:
+        if self._sync_client is not None and wait:
             client, context = self._sync_client
             context.run(client.__exit__, None, None, None)
             self._sync_client = None
@@ -324,7 +290,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
             outcome.set_result(state)
 
     def _shared_sync_client(self) -> AbstractContextManager[Any]:
-        with self._changed:
+        with self._lock:
             if self._sync_client is None:
                 # Entered and left in a context of its own: it outlives the task that opens it.
                 context, client = copy_context(), clients.sync_client()

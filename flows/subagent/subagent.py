@@ -11,7 +11,7 @@ from prefect.context import TaskRunContext
 
 from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.context.waits import wait_async
-from prefect_governor.blocks.errors import RunStopped
+from prefect_governor.blocks.machine.stops import check_not_stopped, under
 from prefect_governor.flows.items.parts import parts_of
 from prefect_governor.flows.items.sources import read_text
 from prefect_governor.flows.run.job import TAG, Job, current_job
@@ -41,10 +41,9 @@ async def sub_agent(key: str, position: int) -> Any:
         tags=(TAG,),
         run_id=job.kept_as,
         item=key,
-        stop=job.control.stop,
         retry_failed=job.control.retry_failed,
     )
-    with scope(here):
+    with scope(here), under(job.control.stop):
         try:
             return await _answer_and_keep(job, position)
         except Exception as error:
@@ -57,8 +56,7 @@ async def sub_agent(key: str, position: int) -> Any:
 async def _answer_and_keep(job: Job, position: int) -> Any:
     item = job.items[position]
     key = item.key
-    if job.control.stop.is_set():
-        raise RunStopped(job.control.reason or "the run was stopped before this item began")
+    check_not_stopped()
     # A file is read, and perhaps parsed, beside the loop; a text is there.
     document = (
         read_text(item) if item.text is not None else await asyncio.to_thread(read_text, item)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from prefect_governor.blocks.ledger.decision.admission import Wait
 from prefect_governor.blocks.ledger.decision.purse import PurseKey, is_allocation
+from prefect_governor.blocks.machine.stops import Stop
 from prefect_governor.blocks.machine.strands import Strand
 from prefect_governor.blocks.records.calls import Admission, Demand
 
@@ -38,6 +39,7 @@ class Waiter:
         place: counts those that became first, so that no two have the same turn.
         kept: what its share is kept of for it, as it has been passed for long enough.
         strand: who asked.
+        stop: what ends its wait with a refusal, once that is set.
     """
 
     demand: Demand
@@ -55,6 +57,7 @@ class Waiter:
     place: int = 0
     kept: frozenset[str] = frozenset()
     strand: Strand | None = None
+    stop: Stop | None = None
 
     @property
     def turn(self) -> Turn:

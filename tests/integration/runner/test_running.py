@@ -23,7 +23,7 @@ from prefect.futures import as_completed
 from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
 from prefect.utilities.annotations import quote
 
-from prefect_governor.flows.runner import GovernedTaskRunner, LoopWouldBlock
+from prefect_governor.flows.runner import GovernedTaskRunner, LoopWouldBlock, outstanding
 
 pytestmark = [
     pytest.mark.usefixtures("quick_flows"),
@@ -231,7 +231,8 @@ def test_cancel_all_drops_what_waits_and_stops_what_awaits() -> None:
             runner.submit(double, {"x": 1})
 
 
-def test_leaving_on_ctrl_c_stops_what_runs() -> None:
+def test_leaving_on_ctrl_c_stops_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outstanding, "GRACE_SECONDS", 0.2)
     started = threading.Event()
 
     @task

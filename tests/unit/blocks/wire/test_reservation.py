@@ -1,13 +1,13 @@
 """An admitted call is resolved once, whatever becomes of it: what may be billed is charged."""
 
 import asyncio
-import threading
 
 import httpx
 import pytest
 
 from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.errors import RunStopped
+from prefect_governor.blocks.machine.stops import Stop, under
 from prefect_governor.blocks.records.calls import Usage
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport
 from tests.unit.blocks.wire.transports import URL, MakeWire, Wire, ok
@@ -129,8 +129,8 @@ async def test_cancelled_in_flight_stays_charged_at_its_bound() -> None:
 
 async def test_stopped_while_queued_gives_its_reservation_back_unsent() -> None:
     made = Wire("async", ok(), governing=FakeGoverning(FakeDesk(cap=0)))
-    stop = threading.Event()
-    with scope(Scope(made.governing, stop=stop)):
+    stop = Stop()
+    with scope(Scope(made.governing)), under(stop):
         task = asyncio.create_task(made.post())
         while not made.desk.queue:
             await asyncio.sleep(0)

@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import json
 import socket
-import threading
 import traceback
 from collections.abc import Awaitable
 from contextlib import nullcontext
@@ -15,6 +14,7 @@ import pytest
 
 from prefect_governor.blocks.context.scope import NotKept, Scope, kept_only, one_answer, scope
 from prefect_governor.blocks.errors import OverBudget, RunStopped
+from prefect_governor.blocks.machine.stops import Stop, under
 from prefect_governor.blocks.prices.prices import UsageParts, cost
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 from tests.unit.blocks.wire.transports import SECRET, URL, MakeWire, Wire, ok
@@ -107,9 +107,9 @@ async def test_changed_request_is_not_answered_with_the_old_reply(wire: MakeWire
 
 async def test_stopped_run_sends_nothing_more(wire: MakeWire) -> None:
     made = wire(ok())
-    stop = threading.Event()
+    stop = Stop()
     stop.set()
-    with scope(Scope(made.governing, stop=stop)), pytest.raises(RunStopped):
+    with scope(Scope(made.governing)), under(stop), pytest.raises(RunStopped):
         await made.post()
     assert not made.provider.requests
     assert not made.desk.demands
