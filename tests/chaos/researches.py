@@ -69,7 +69,7 @@ def arguments(parameters: Mapping[str, Any], out: Path) -> list[str]:
     return [
         "research", parameters["question"], "--corpus", *parameters["corpus"],
         "--plan", parameters["plan"], "--model", MODEL, "--max-concurrent", str(CAP),
-        "--max-output-tokens", "400", "--max-rounds", str(parameters["max_rounds"]),
+        "--max-output-tokens", "2000", "--max-rounds", str(parameters["max_rounds"]),
         "--out", str(out), "--json",
     ]  # fmt: skip
 

@@ -82,7 +82,7 @@ class Desktop:
             "plan": str(self.plan),
             "model": MODEL,
             "max_concurrent": CAP,
-            "max_output_tokens": 400,
+            "max_output_tokens": 2000,
             "max_rounds": 1,
         }
 

@@ -52,7 +52,7 @@ def parameters(tmp_path: Path) -> dict[str, Any]:
         "plan": str(tmp_path / "plan.json"),
         "model": MODEL,
         "max_concurrent": CAP,
-        "max_output_tokens": 400,
+        "max_output_tokens": 2000,
         "max_rounds": 0,
     }
 

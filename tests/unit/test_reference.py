@@ -53,6 +53,8 @@ PYTHON = sorted((REFERENCE / "python").glob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Of public classes: what only the package itself calls.
 OWN_USE = {"account", "applies_to", "applies_to_task", "bind", "duplicate", "terms"}
+# What `with` does at the end of a block.
+OWN_USE |= {"aleave", "end", "leave"}
 
 
 def page(name: str) -> str:

@@ -28,6 +28,13 @@ MANY = {"slot": 4000, "exclusive": 1500, "task": 1500, "waiting": 1000, "reserve
 MANY |= {"call": 700, "stream": 300}
 
 
+# What raises from a profile function, as these steps do, leaves broken frames in the first releases
+# of 3.11, Debian's too, which crash it at the next collection. A timeout is raised in another way.
+BREAKS = pytest.mark.skipif(
+    (3, 11) <= sys.version_info < (3, 11, 4), reason="Python 3.11.0 to 3.11.3 crashes by the test"
+)
+
+
 @pytest.fixture
 def attempts(home: object) -> Iterator[Talk]:
     with ProviderProcess(latency_seconds=0.002, output_tokens=3) as provider:
@@ -49,11 +56,17 @@ def tell(attempts: Talk, seconds: float, **order: object) -> int:
     return found
 
 
+@BREAKS
 def test_nothing_stays_held_wherever_it_is_interrupted(attempts: Talk) -> None:
     done = sum(tell(attempts, 120, name=name, every=every) for name, every in EVERY.items())
-    done += sum(tell(attempts, 120, name=name, times=TIMEOUTS, seed=1) for name in EVERY)
     print(f"\n{done} attempts were interrupted, 0 slots are held")
-    assert done > 500
+    assert done > 400
+
+
+def test_nothing_stays_held_whenever_its_time_is_over(attempts: Talk) -> None:
+    done = sum(tell(attempts, 120, name=name, times=TIMEOUTS, seed=1) for name in EVERY)
+    print(f"\n{done} attempts under timeouts, 0 slots are held")
+    assert done == TIMEOUTS * len(EVERY)
 
 
 @pytest.mark.chaos
@@ -63,6 +76,11 @@ def test_nothing_stays_held_after_ten_thousand_timeouts(attempts: Talk) -> None:
         tell(attempts, 1800, name=name, times=times, seed=times) for name, times in MANY.items()
     )
     print(f"\n{done} attempts under timeouts, 0 slots are held")
+
+
+@pytest.mark.chaos
+@BREAKS
+def test_nothing_stays_held_at_whichever_step_it_is_interrupted(attempts: Talk) -> None:
     done = sum(
         tell(attempts, 1800, name=name, every=1) for name, every in EVERY.items() if every < 9
     )

@@ -50,7 +50,7 @@ def start(
 
     def make(**parameters: Any) -> FlowRun:
         given = {"sources": ["."], "folder": str(folder), "ask": "Dear?", "model": MODEL,
-                 "max_output_tokens": 20, "ask_above_usd": "0.00001", **parameters}  # fmt: skip
+                 "max_output_tokens": 200, "ask_above_usd": "0.00001", **parameters}  # fmt: skip
         return client.create_flow_run_from_deployment(deployment, parameters=given)
 
     return make

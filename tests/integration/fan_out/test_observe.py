@@ -110,7 +110,7 @@ def test_report_of_a_run_says_that_nothing_was_enforced(
 ) -> None:
     name = f"observe-{uuid4().hex[:8]}"
     Governor(budget=Budget(max_usd=0), mode="observe").save(name)
-    report = fan_out(corpus(4), ask="What?", model=MODEL, governor=name, max_output_tokens=20)
+    report = fan_out(corpus(4), ask="What?", model=MODEL, governor=name, max_output_tokens=200)
     assert report.outcome == "complete"
     assert any(f"governor '{name}' only observes" in each for each in report.notes)
     assert any("of 4 calls" in each and "4 would have been" in each for each in report.notes)

@@ -46,8 +46,9 @@ def test_a_generator_of_items_is_never_far_ahead_of_the_work(
     assert report.outcome == "complete"
     assert [item.key for item in report.items] == [f"item-{at:04d}" for at in range(1, 121)]
     assert {item.state for item in report.items} == {"succeeded"}
-    # As many under way as the window holds, as many read beside it, one in the reader's hand.
-    assert max(ahead) <= 2 * room_for(5) + 1
+    # As many under way as the window holds, as many read beside it, as many that have ended and are
+    # being written while others took their places, one in the reader's hand.
+    assert max(ahead) <= 3 * room_for(5) + 1
     assert len(out.read_text().splitlines()) == 120
     assert upstream.settled_stats()["requests"] == 120
     assert not report.resumable
