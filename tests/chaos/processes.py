@@ -26,7 +26,7 @@ def fork(work: Callable[[], None]) -> int:
     return pid
 
 
-def ended_well(pid: int, seconds: float = 60.0) -> bool:
+def ended_well(pid: int, seconds: float = 180.0) -> bool:
     """Whether a child exits 0 in time; it is killed where it does not exit at all."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -86,7 +86,7 @@ def results(run_id: str) -> list[dict[str, Any]]:
     return [{k: item[k] for k in ("key", "state", "result")} for item in map(json.loads, lines)]
 
 
-def wait_for_calls(upstream: ProviderProcess, count: int, seconds: float = 60) -> None:
+def wait_for_calls(upstream: ProviderProcess, count: int, seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while upstream.stats()["requests"] < count:
         assert time.monotonic() < deadline, upstream.stats()

@@ -146,7 +146,7 @@ def test_second_ctrl_c_cancels_what_is_in_flight_and_it_stays_charged(
     while "finishing what is in flight" not in heard:
         heard += process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    stdout, stderr = ended(process, timeout_seconds=60)
+    stdout, stderr = ended(process, timeout_seconds=180)
     assert process.returncode == 3, heard + stderr
     report = json.loads(stdout)
     stats = upstream.settled_stats()

@@ -69,12 +69,12 @@ class Running:
         self.state = run_flow(fan_out, flow_run=run, parameters=run.parameters, return_type="state")  # type: ignore[assignment, arg-type]
 
     def ended(self) -> "State[Any]":
-        self._thread.join(timeout=60)
+        self._thread.join(timeout=180)
         assert self.state is not None
         return self.state
 
 
-def wait_for(what: Callable[[], Any], *, seconds: float = 60) -> Any:
+def wait_for(what: Callable[[], Any], *, seconds: float = 180) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
@@ -154,9 +154,9 @@ def test_run_that_is_cancelled_while_it_waits_ends_without_a_call(
         client.set_flow_run_state(run.id, Cancelling())
         wait_for(
             lambda: (state := client.read_flow_run(run.id).state) and state.is_cancelled(),
-            seconds=60,
+            seconds=180,
         )
-        process.wait(timeout=60)
+        process.wait(timeout=180)
     finally:
         process.kill()
         process.wait()

@@ -231,7 +231,9 @@ def test_killed_run_that_is_retried_calls_no_finished_item_again(
     assert {calls[key].calls for key in finished} == {1}
     assert len(calls) == count
     assert stats["requests"] <= count + cap
-    assert stats["requests"] == sum(each.calls for each in calls.values())
+    # What was admitted as the process was killed may not have been sent.
+    admitted = sum(each.calls for each in calls.values())
+    assert stats["requests"] <= admitted <= stats["requests"] + cap
     bodies = Counter(record["body_hash"] for record in upstream.log())
     assert len(bodies) == count
     assert sum(times - 1 for times in bodies.values()) <= cap

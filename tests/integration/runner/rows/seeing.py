@@ -224,7 +224,7 @@ def states_are_told_to_the_server_in_order(make: MakeRunner) -> Any:
         def states() -> list[str]:
             return [each.type.value.lower() for each in client.read_task_run_states(ids[0])]
 
-        until(lambda: len(states()) == 3, seconds=60)
+        until(lambda: len(states()) == 3, seconds=180)
         return states()
 
 
