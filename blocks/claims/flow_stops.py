@@ -13,11 +13,11 @@ import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
 from datetime import datetime, timezone
 from typing import Any
 from uuid import UUID
 
+from prefect_governor.blocks.context.settings import under_these_settings
 from prefect_governor.blocks.machine.stops import (
     Stop,
     check_not_stopped,
@@ -82,9 +82,8 @@ class RunWatch:
         self._flow_run_id: UUID | None = None if flow_run is None else flow_run.id
         if self._flow_run_id is None and self._deadline is None:
             return
-        # The context carries the Prefect settings that the client is made from.
         threading.Thread(
-            target=copy_context().run, args=(self._look_on,), name="governor-stops", daemon=True
+            target=under_these_settings(self._look_on), name="governor-stops", daemon=True
         ).start()
 
     def code_is_over(self) -> bool:
