@@ -1,5 +1,5 @@
 """What every command shares: how arguments are declared, a run from its first line to its exit
-status, progress on stderr, the result on stdout.
+status, Ctrl-C, progress on stderr, the result on stdout.
 
 May import: blocks, report, run, server.
 Begin with: command_line.py; session.py.

@@ -2,17 +2,16 @@
 
 import logging
 import os
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
 from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.money.usd import show_usd, to_nano
 from prefect_governor.flows.cli.terminal.advice import going_on
+from prefect_governor.flows.cli.terminal.interrupts import interruptible
 from prefect_governor.flows.cli.terminal.terminal import ProgressLine, print_report, say
 from prefect_governor.flows.run.resuming import PastRun, find_run, held
 from prefect_governor.flows.server.server import ensure_server, run_url, use_server
@@ -140,7 +139,7 @@ def run_flow(
         )
         token = current_control.set(control)
         try:
-            with _interruptible(control), _hushed():
+            with interruptible(control), _hushed():
                 flow(**parameters)
         except RunFailed:
             # The report says it.
@@ -238,25 +237,3 @@ def _is_for_the_person(record: logging.LogRecord) -> bool:
         or name.startswith("prefect_governor")
         or record.levelno >= logging.CRITICAL
     )
-
-
-@contextmanager
-def _interruptible(control: Any) -> Iterator[None]:
-    """Ctrl-C once stops starting, twice cancels what is in flight, a third time is Python's."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        if control.abort.is_set():
-            raise KeyboardInterrupt
-        if control.stop.is_set():
-            control.abort.set()
-            say("cancelling what is in flight; it stays charged as unconfirmed")
-            return
-        control.interrupted = True
-        control.stop.set()
-        say("starting nothing more; finishing what is in flight (Ctrl-C again cancels it)")
-
-    before: Callable[..., Any] | int | None = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,61 @@
+"""Ctrl-C at the terminal, wherever it finds the program."""
+
+import io
+import os
+import signal
+import sys
+from typing import Any
+
+import pytest
+
+from prefect_governor.flows.cli.terminal.interrupts import interruptible
+from prefect_governor.flows.run.control import Control
+
+
+class _PressedWhileWriting(io.RawIOBase):
+    """A terminal at which somebody presses Ctrl-C while the first line is half way out."""
+
+    def __init__(self) -> None:
+        self.shown = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        first = not self.shown
+        self.shown += bytes(data)
+        if first:
+            os.kill(os.getpid(), signal.SIGINT)
+        return len(data)
+
+
+def test_a_press_half_way_through_a_line_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, control = _PressedWhileWriting(), Control()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(terminal)))
+    with interruptible(control):
+        print("3 of 40", file=sys.stderr, flush=True)
+        assert control.stop.wait(30)
+    assert control.interrupted
+    assert not control.abort.is_set()
+    assert terminal.shown.startswith(b"3 of 40\nstarting nothing more; finishing")
+
+
+def test_a_second_press_cancels_and_a_third_is_pythons() -> None:
+    control = Control()
+    with interruptible(control):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert control.stop.wait(30)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert control.abort.wait(30)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_press_where_the_run_stopped_itself_cancels() -> None:
+    control = Control()
+    control.stop.set("the provider refused the key")
+    with interruptible(control):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert control.abort.wait(30)
+    assert not control.interrupted
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
