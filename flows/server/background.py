@@ -22,6 +22,7 @@ from pathlib import Path
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.prefect_internals.lease_storage import durable_lease_storage
+from prefect_governor.flows.server import process as program
 
 HOST = "127.0.0.1"
 USUAL_PORT = 4200
@@ -81,7 +82,7 @@ class BackgroundServer:
         if recorded is None:
             raise ConfigurationError(
                 f"A Prefect server of ours runs, but {self.record} does not say where. End the "
-                f"process whose command line holds 'prefect server start --host {HOST}', then "
+                f"process whose command line holds 'server start --host {HOST}', then "
                 "run this again."
             )
         pid, port = recorded
@@ -155,7 +156,7 @@ class BackgroundServer:
                 time.sleep(_POLL_SECONDS / 4)
 
     def _spawn(self, port: int) -> ServerInfo:
-        command = [sys.executable, "-m", "prefect", "server", "start"]
+        command = [sys.executable, "-m", program.__name__, "server", "start"]
         with _opened(self._alive) as alive, self.log.open("wb") as log:
             # Before the lock: whoever sees the server live finds where it is.
             self._write_record(port, pid=None)
