@@ -57,6 +57,10 @@ class SharedElection:
 
     def close(self) -> None:
         """Stand down. In a forked child: drop what it inherited; the parent stays elected."""
+        if self._session is not None and os.getpid() == self._pid:
+            # Else it is given back when the server notices that the session ended.
+            with suppress(Exception):
+                self._session.execute("SELECT pg_advisory_unlock(%s)", (self._lock,))
         self._drop()
         self._here.close()
 

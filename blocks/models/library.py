@@ -5,6 +5,8 @@ import os
 import threading
 from typing import Any
 
+from prefect_governor.blocks.machine.garbage import growing
+
 _importing = threading.Lock()
 _library: Any = None
 
@@ -20,7 +22,8 @@ def litellm() -> Any:
         with _importing:
             if _library is None:
                 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-                module: Any = importlib.import_module("litellm")
+                with growing():
+                    module: Any = importlib.import_module("litellm")
                 module.suppress_debug_info = True
                 module.telemetry = False
                 _library = module
