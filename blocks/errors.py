@@ -34,7 +34,14 @@ class CallRefused(GovernorError):
 
 
 class OverBudget(CallRefused):
-    """spent + unconfirmed + allocations of others + this call's bound exceed the ceiling."""
+    """spent + unconfirmed + allocations of others + this call's bound exceed the ceiling.
+
+    `left_nano` and `left_tokens` are what the budget that refused could still pay for, None where
+    it has no such ceiling or nobody said.
+    """
+
+    left_nano: int | None = None
+    left_tokens: int | None = None
 
 
 class NotPriced(CallRefused):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import Self
 
 from prefect_governor.blocks.errors import CallRefused
+from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.calls import Attribution, ReplyKey
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Scope:
     False: no answer's `max_tokens` is fitted here. `fell_back` is set where a cheaper model was
     asked in place of the one that was named, because money runs low. `priority`: of the calls that
     wait, those with a higher one go first. `retry_failed`: a kept reply whose answer was bad (cut,
-    filtered, refused, empty) is not replayed, but asked for and paid for again.
+    filtered, refused, empty) is not replayed, but asked for and paid for again. `accepted` is what
+    the caller of the calls made here takes upon them.
     """
 
     governor: "Governing"
@@ -61,6 +63,7 @@ class Scope:
     fell_back: bool = False
     priority: int = 0
     retry_failed: bool = False
+    accepted: Accepted = field(default_factory=Accepted)
     spent: Spent = field(default_factory=Spent)
     _indexes: "dict[str, itertools.count[int]]" = field(default_factory=dict)
 

@@ -169,7 +169,9 @@ def _end(
         why = decision.why
         if waiter.paused_until is not None:
             why = f"{why}; it was paused for {waiter.pause / 1e9:,.0f} s, and no money came"
-        served.refusals.append((waiter, OverBudget(why)))
+        refusal = OverBudget(why)
+        refusal.left_nano, refusal.left_tokens = decision.left_nano, decision.left_tokens
+        served.refusals.append((waiter, refusal))
     elif isinstance(decision, Reservation):
         demand = waiter.demand
         waited = max(0, batch.book.now - waiter.since) / 1e9

@@ -1,6 +1,7 @@
 """Calls of models through LiteLLM: its functions under a governor, which model, which provider,
 which client, what a failure means.
 
-May import: context, errors, machine, offline, prices, wire, wire.dialects, wire.replies.
+May import: context, errors, machine, offline, prices, records, wire, wire.dialects,
+wire.replies.
 Begin with: completion.py; choice.py for which model is called.
 """

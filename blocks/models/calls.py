@@ -17,6 +17,7 @@ from prefect_governor.blocks.models.clients import (
 )
 from prefect_governor.blocks.models.library import litellm
 from prefect_governor.blocks.prices.prices import load_price
+from prefect_governor.blocks.records.accepted import Accepted, accepted
 from prefect_governor.blocks.wire.exchange import OUTSIDE
 
 # Arguments of LiteLLM that send, answer or choose beside the governor, and what to do instead.
@@ -47,15 +48,18 @@ class Prepared:
     wanted: Wanted
     # A key may be among them.
     arguments: dict[str, Any] = field(repr=False)
+    accepted: Accepted
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a caller gave, apart: the address, the key, and the rest of it for LiteLLM."""
+    """What a caller gave, apart: the address, the key, what they take upon them, and the rest of it
+    for LiteLLM."""
 
     api_base: str | None
     api_key: str | None = field(repr=False)
     arguments: dict[str, Any] = field(repr=False)
+    accepted: Accepted
 
 
 def taken(kwargs: dict[str, Any]) -> Given:
@@ -86,7 +90,26 @@ def taken(kwargs: dict[str, Any]) -> Given:
         # A cache that is set up globally would answer in our place.
         "caching": False,
     }
-    return Given(api_base, api_key, arguments)
+    return Given(api_base, api_key, arguments, _accepted(arguments))
+
+
+def _accepted(arguments: dict[str, Any]) -> Accepted:
+    """What a caller takes upon them, which LiteLLM knows nothing of."""
+    fields, unseen = arguments.pop("allow_fields", None) or (), arguments.pop("unseen", None)
+    # Where the caller sets no limit, LiteLLM sets one for some providers.
+    limits = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+    no_limit = all(arguments.get(name) is None for name in limits)
+    return accepted(fields, unseen, no_limit=no_limit)
+
+
+@contextmanager
+def accepting(what: Accepted) -> Iterator[None]:
+    """The caller of the calls made inside takes this upon them."""
+    here = current_scope.get()
+    if here is None:
+        raise NotGoverned(OUTSIDE)
+    with scope(replace(here, accepted=here.accepted.also(what))):
+        yield
 
 
 def check_mode(model: str, modes: tuple[str | None, ...], instead: str) -> None:

@@ -11,6 +11,7 @@ from prefect_governor.blocks.context.governing import Governing
 from prefect_governor.blocks.models.calls import (
     REFUSED_ARGUMENTS,
     Prepared,
+    accepting,
     came_through,
     check_mode,
     taken,
@@ -50,10 +51,11 @@ async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any
     Args:
         model: a LiteLLM name whose provider is on the tested list.
         messages: as LiteLLM takes them.
-        **kwargs: LiteLLM's own arguments. Set `max_tokens`: a call without an upper bound is
-            refused. With `allow_untested_provider=True` the provider may be any: what it sends
-            through the governor is governed, and if nothing of it came through, NotGoverned is
-            raised once it has answered.
+        **kwargs: LiteLLM's own arguments. Without `max_tokens` the model's own limit is the bound,
+            or less where the money is not there for it; where no limit is known it is refused.
+            With `allow_untested_provider=True` the provider may be any: what it sends through the
+            governor is governed, and if nothing of it came through, NotGoverned is raised once it
+            has answered.
 
     Returns:
         LiteLLM's own reply, a stream with `stream=True`.
@@ -65,7 +67,7 @@ async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any
         ConfigurationError: a key is missing.
     """
     call = _prepare(model, kwargs)
-    with watched() as seen, unwrapped():
+    with accepting(call.accepted), watched() as seen, unwrapped():
         reply = await litellm().acompletion(
             model=call.model, messages=list(messages), client=async_client(call.wanted),
             **call.arguments,
@@ -79,7 +81,7 @@ async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any
 def completion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any:
     """`acompletion` for synchronous code: the calling thread waits."""
     call = _prepare(model, kwargs)
-    with watched() as seen, unwrapped():
+    with accepting(call.accepted), watched() as seen, unwrapped():
         reply = litellm().completion(
             model=call.model, messages=list(messages), client=blocking_client(call.wanted),
             **call.arguments,
@@ -131,13 +133,13 @@ def _prepare(model: str, kwargs: dict[str, Any]) -> Prepared:
     }
     if provider in OPENAI_CLIENT:
         name, wanted = for_openai(provider, model, given.api_base, given.api_key)
-        return Prepared(name, wanted, arguments)
+        return Prepared(name, wanted, arguments, given.accepted)
     if provider not in TESTED_PROVIDERS and provider in litellm().openai_compatible_providers:
         name, wanted = as_openai(provider, model, given.api_base, given.api_key)
-        return Prepared(name, wanted, arguments)
+        return Prepared(name, wanted, arguments, given.accepted)
     if given.api_base is not None:
         arguments["api_base"] = given.api_base
     if given.api_key is not None:
         arguments["api_key"] = given.api_key
     # The key and the base go with each request, so one client serves them all.
-    return Prepared(model, Wanted(provider, None, None, openai=False), arguments)
+    return Prepared(model, Wanted(provider, None, None, openai=False), arguments, given.accepted)

@@ -6,6 +6,7 @@ from typing import Any
 from prefect_governor.blocks.context.governing import Governing
 from prefect_governor.blocks.models.calls import (
     Prepared,
+    accepting,
     came_through,
     check_mode,
     taken,
@@ -36,7 +37,7 @@ async def aembedding(model: str, input: Input, **kwargs: Any) -> Any:
         LiteLLM's own reply.
     """
     call = _prepare(model, kwargs)
-    with watched() as seen, unwrapped():
+    with accepting(call.accepted), watched() as seen, unwrapped():
         reply = await litellm().aembedding(
             model=call.model, input=input, client=async_client(call.wanted), **call.arguments
         )
@@ -46,7 +47,7 @@ async def aembedding(model: str, input: Input, **kwargs: Any) -> Any:
 def embedding(model: str, input: Input, **kwargs: Any) -> Any:
     """`aembedding` for synchronous code: the calling thread waits."""
     call = _prepare(model, kwargs)
-    with watched() as seen, unwrapped():
+    with accepting(call.accepted), watched() as seen, unwrapped():
         reply = litellm().embedding(
             model=call.model, input=input, client=blocking_client(call.wanted), **call.arguments
         )
@@ -79,4 +80,4 @@ def _prepare(model: str, kwargs: dict[str, Any]) -> Prepared:
     if provider != "openai":
         # LiteLLM knows of OpenAI's models alone which of them take it; the provider will say.
         arguments = {"allowed_openai_params": ["dimensions"], **arguments}
-    return Prepared(name, wanted, arguments)
+    return Prepared(name, wanted, arguments, given.accepted)

@@ -12,6 +12,7 @@ from prefect_governor.blocks.context.governing import Governing
 from prefect_governor.blocks.errors import NotGoverned
 from prefect_governor.blocks.models.calls import (
     Prepared,
+    accepting,
     came_through,
     check_mode,
     taken,
@@ -45,7 +46,8 @@ async def aresponses(input: Input, model: str, **kwargs: Any) -> Any:
     Args:
         input: a text or items.
         model: a LiteLLM name whose provider is on the tested list for responses.
-        **kwargs: LiteLLM's own arguments. Set `max_output_tokens`: a call without an upper bound is
+        **kwargs: LiteLLM's own arguments. Without `max_output_tokens` the model's own limit is the
+            bound, or less where the money is not there for it; where no limit is known it is
             refused.
 
     Returns:
@@ -53,7 +55,7 @@ async def aresponses(input: Input, model: str, **kwargs: Any) -> Any:
         reply where it does not know that the model streams).
     """
     call = _prepare(model, kwargs)
-    with watched() as seen, unwrapped():
+    with accepting(call.accepted), watched() as seen, unwrapped():
         reply = await _library().aresponses(
             input=input, model=call.model, client=async_client(call.wanted), **call.arguments
         )
@@ -63,7 +65,7 @@ async def aresponses(input: Input, model: str, **kwargs: Any) -> Any:
 def responses(input: Input, model: str, **kwargs: Any) -> Any:
     """`aresponses` for synchronous code: the calling thread waits."""
     call = _prepare(model, kwargs)
-    with watched() as seen, unwrapped():
+    with accepting(call.accepted), watched() as seen, unwrapped():
         reply = _library().responses(
             input=input, model=call.model, client=blocking_client(call.wanted), **call.arguments
         )
@@ -128,4 +130,6 @@ def _prepare(model: str, kwargs: dict[str, Any]) -> Prepared:
         "api_key": wanted.api_key,
     }
     # Spoken to with LiteLLM's own handler, to which the key and the base go with each request.
-    return Prepared(name, replace(wanted, api_base=None, api_key=None, openai=False), arguments)
+    return Prepared(
+        name, replace(wanted, api_base=None, api_key=None, openai=False), arguments, given.accepted
+    )

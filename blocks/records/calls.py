@@ -82,6 +82,7 @@ class Demand:
         observe: recorded, never held back; the admission says what would have become of it.
         request_id: what the provider's own records name the call by, where it is known.
         priority: of those that wait, a higher one goes first.
+        yields: where it is over budget it is asked for again with less, so nobody is told of it.
     """
 
     call_id: str
@@ -93,6 +94,7 @@ class Demand:
     observe: bool = False
     request_id: str | None = None
     priority: int = 0
+    yields: bool = False
 
     @property
     def run(self) -> str | None:

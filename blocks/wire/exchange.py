@@ -28,7 +28,7 @@ from prefect_governor.blocks.wire.replies.verdict import (
     outcome_of_error,
     quota_is_spent,
 )
-from prefect_governor.blocks.wire.requests.fitting import whole_is_over_budget
+from prefect_governor.blocks.wire.requests.fitting import over_budget
 from prefect_governor.blocks.wire.requests.plans import Billed
 from prefect_governor.blocks.wire.reservation import Call, Reservation
 from prefect_governor.blocks.wire.retries import notice_retry
@@ -56,6 +56,9 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
     kept; whatever the inner transport raises, once the reservation is resolved. An error that the
     provider answers is handed out without the request's key, should it quote it.
 
+    A call that sets no limit to its output has the model's own. Where the money is not there for
+    it, it is asked for with what the money is there for.
+
     A call that was admitted at its fitted bound is sent with the smaller `max_tokens`. An answer
     that this cuts is paid for and not handed out: the call goes again for the whole of its bound,
     and where the money is not there OverBudget is raised, which names the cut.
@@ -74,7 +77,14 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
     started, throttled = terms.clock(), 0
     while True:
         with Reservation(call) as reservation:
-            if not await _admitted(terms, io, reservation, started):
+            try:
+                if not await _admitted(terms, io, reservation, started):
+                    continue
+            except OverBudget as refusal:
+                less = call.instead(refusal)
+                if less is None:
+                    raise over_budget(call.whole or call.plan, call.cut_at, refusal) from None
+                call = less
                 continue
             response: httpx.Response | None = None
             try:
@@ -144,10 +154,8 @@ async def _admitted(terms: Terms, io: IO, reservation: Reservation, started: flo
         with queueing():
             admission = await io.wait(reservation.ask(left))
         reservation.admitted(admission)
-    except GovernorError as error:
+    except GovernorError:
         reservation.refused()
-        if isinstance(error, OverBudget) and call.cut_at is not None:
-            raise whole_is_over_budget(call.cut_at, call.plan.output_tokens, error) from None
         raise
     except BaseException:
         reservation.end()

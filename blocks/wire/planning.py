@@ -1,5 +1,7 @@
 """From a request to a call that may be asked for: what it may cost, whose money, which limits."""
 
+from dataclasses import replace
+
 import httpx
 
 from prefect_governor.blocks.context.governing import Governing
@@ -7,12 +9,12 @@ from prefect_governor.blocks.context.scope import Scope, attribution, current_sc
 from prefect_governor.blocks.errors import NotBounded, NotGoverned, NotPriced
 from prefect_governor.blocks.prices.places import provider_at
 from prefect_governor.blocks.prices.prices import why_unpriced
-from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import encoding_of
-from prefect_governor.blocks.records.calls import Bound, Demand
+from prefect_governor.blocks.records.accepted import Accepted
+from prefect_governor.blocks.records.calls import Demand
 from prefect_governor.blocks.wire.messages import REQUEST_ID_HEADER, request_hash
 from prefect_governor.blocks.wire.ports import Terms
-from prefect_governor.blocks.wire.requests.fitting import fitted_bound
+from prefect_governor.blocks.wire.requests.fitting import fitted_bound, least_output
 from prefect_governor.blocks.wire.requests.plans import CallPlan, Dialect
 from prefect_governor.blocks.wire.reservation import Call
 
@@ -49,21 +51,26 @@ def planned(
             "(price: input_usd_per_million_tokens, output_usd_per_million_tokens), or use a model "
             "that LiteLLM prices by the token"
         )
+    asked = replace(asked, provider=provider, accepted=_accepted(terms, here))
     plan = dialect.plan(asked, price=price, encoding=encoding_of(asked.model, provider))
     who = attribution(model=model, tags=terms.tags)
     accounts = governing.accounts(who)
     if here is not None and here.allocation is not None:
         accounts = (here.allocation, *accounts)
+    fits = _fits(governing, here, plan)
+    learned = governing.learned(model) if fits else None
+    floor = governing.output_floor_tokens
     demand = Demand(
         call_id="",
         accounts=accounts,
         limits=governing.limits(tags=who.tags, model=model, host=host, credential=credential),
         bound=plan.bound(price),
         attribution=who,
-        fitted=_fitted(governing, here, plan, price, model),
+        fitted=fitted_bound(plan, price, learned, floor_tokens=floor) if fits else None,
         observe=governing.observe,
         request_id=request.headers.get(REQUEST_ID_HEADER),
         priority=0 if here is None else here.priority,
+        yields=fits and plan.own_limit,
     )
     key = None
     if here is not None and here.item is not None:
@@ -80,17 +87,17 @@ def planned(
         scope=here,
         key=key,
         served_by=served_by,
+        least_output_tokens=least_output(plan, learned, floor_tokens=floor),
     )
 
 
-def _fitted(
-    governing: Governing, here: Scope | None, plan: CallPlan, price: Price, model: str
-) -> Bound | None:
+def _fits(governing: Governing, here: Scope | None, plan: CallPlan) -> bool:
+    """Whether the output may be fitted to what money there is."""
     # What is only observed is sent as it was asked for.
     if governing.observe or not governing.fit or (here is not None and not here.fit):
-        return None
-    if plan.least_output_tokens is None:
-        return None
-    return fitted_bound(
-        plan, price, governing.learned(model), floor_tokens=governing.output_floor_tokens
-    )
+        return False
+    return plan.least_output_tokens is not None
+
+
+def _accepted(terms: Terms, here: Scope | None) -> Accepted:
+    return terms.accepted if here is None else terms.accepted.also(here.accepted)

@@ -3,13 +3,14 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Protocol, TypeVar
 
 import httpx
 
 from prefect_governor.blocks.context.governing import Governing
+from prefect_governor.blocks.records.accepted import Accepted
 
 T = TypeVar("T")
 
@@ -43,6 +44,7 @@ class Terms:
     governing: Governing | None = None
     provider: str | None = None
     tags: tuple[str, ...] = ()
+    accepted: Accepted = field(default_factory=Accepted)
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
 

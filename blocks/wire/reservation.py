@@ -13,6 +13,7 @@ import httpx
 from prefect_governor.blocks.context.governing import Desk
 from prefect_governor.blocks.context.scope import Scope
 from prefect_governor.blocks.context.stopwatch import in_flight
+from prefect_governor.blocks.errors import OverBudget
 from prefect_governor.blocks.machine.endings import Block, Watch, forget, when_gone
 from prefect_governor.blocks.machine.standstill import standstill
 from prefect_governor.blocks.machine.stops import flight
@@ -22,6 +23,7 @@ from prefect_governor.blocks.records.calls import Admission, Demand, Facts, Repl
 from prefect_governor.blocks.records.limits import Signals
 from prefect_governor.blocks.wire.replies.rate_headers import rate_readings
 from prefect_governor.blocks.wire.replies.statuses import Outcome
+from prefect_governor.blocks.wire.requests.fitting import output_within
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, Dialect
 
 _counting = threading.Lock()
@@ -33,7 +35,8 @@ class Call:
 
     `throttle_keys`: those of its limits that a 429 of the provider holds. `served_by`: whose own
     host it goes to, None where nobody knows. `cut_at`: its answer was cut before at so many tokens,
-    to which it had been fitted.
+    to which it had been fitted. `whole`: what it was planned as, where it is asked for with less.
+    `least_output_tokens`: the least that it may be asked for with while it yields.
     """
 
     desk: Desk
@@ -48,10 +51,33 @@ class Call:
     key: ReplyKey | None
     served_by: str | None = None
     cut_at: int | None = None
+    whole: CallPlan | None = None
+    least_output_tokens: int = 1
 
     def in_full(self, cut_at: int) -> "Call":
-        """The same call, for the whole of its bound or not at all."""
-        return replace(self, demand=replace(self.demand, fitted=None), cut_at=cut_at)
+        """The same call, for the whole of its bound."""
+        plan = self.whole or self.plan
+        demand = replace(self.demand, bound=plan.bound(self.price), fitted=None)
+        return replace(self, plan=plan, demand=demand, cut_at=cut_at, whole=None)
+
+    def instead(self, refusal: OverBudget) -> "Call | None":
+        """What is asked for in place of this, which was over budget: with what is left of the
+        money, where the caller set no limit to the output. None where nothing is."""
+        if not self.demand.yields:
+            return None
+        least = max(self.least_output_tokens, (self.cut_at or 0) + 1)
+        most = self.plan.output_tokens - 1
+        output = output_within(
+            self.plan, self.price, refusal, least=least, most=most, again=self.cut_at is not None
+        )
+        if output is not None:
+            plan = self.dialect.refit(self.plan, output)
+            demand = replace(self.demand, bound=plan.bound(self.price), fitted=None)
+            return replace(self, plan=plan, demand=demand, whole=self.whole or self.plan)
+        if not self.pause_seconds:
+            return None
+        whole = self.in_full(self.cut_at or 0)
+        return replace(whole, demand=replace(whole.demand, yields=False), cut_at=self.cut_at)
 
 
 class Departure:
@@ -109,7 +135,7 @@ class Reservation(Block):
         return self.call.desk.admit(
             self.demand,
             queue_timeout_seconds=queue_timeout_seconds,
-            pause_seconds=self.call.pause_seconds,
+            pause_seconds=0.0 if self.demand.yields else self.call.pause_seconds,
             strand=current_strand(),
         )
 
@@ -120,7 +146,7 @@ class Reservation(Block):
     def admitted(self, admission: Admission) -> None:
         """It was."""
         self._admission = admission
-        self.fitted = admission.fitted
+        self.fitted = admission.fitted or self.call.whole is not None
         self._landings = in_flight(), flight()
         scope = self.call.scope
         if scope is not None:
@@ -161,7 +187,7 @@ class Reservation(Block):
     def fit(self) -> None:
         """Plan for what was admitted. Called before anything is sent."""
         fitted = self.demand.fitted
-        if self.fitted and fitted is not None:
+        if self._admission is not None and self._admission.fitted and fitted is not None:
             self.plan = self.call.dialect.refit(self.call.plan, fitted.output_tokens)
 
     def sent(self, clock: Callable[[], float]) -> Departure:

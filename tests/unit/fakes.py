@@ -157,7 +157,9 @@ class FakeDesk:
             bound = fitted or demand.bound
             if bound.nano > left:
                 self.queue.pop(0)
-                future.set_exception(OverBudget(f"needs {bound.nano}"))
+                refusal = OverBudget(f"needs {bound.nano}")
+                refusal.left_nano = left
+                future.set_exception(refusal)
                 continue
             if bound.nano > left - reserved:
                 return

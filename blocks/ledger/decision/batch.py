@@ -137,7 +137,12 @@ class Batch:
         if isinstance(decision, Reservation):
             new = NewReservation(decision, self.owner, demand.attribution, demand.request_id)
             self.page.add(new)
-        elif isinstance(decision, Refused) and tell and decision.purse is not None:
+        elif (
+            isinstance(decision, Refused)
+            and tell
+            and not demand.yields
+            and decision.purse is not None
+        ):
             self.page.telling.refused(decision, self.book.purses[decision.purse], demand)
         return decision
 

@@ -132,10 +132,13 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Whatever ends, this call cannot be paid for. `purse` is the one that cannot."""
+    """Whatever ends, this call cannot be paid for. `purse` is the one that cannot, `left_nano` and
+    `left_tokens` what it could pay for at most, once nothing is reserved."""
 
     why: str
     purse: PurseKey | None = None
+    left_nano: int | None = None
+    left_tokens: int | None = None
 
 
 def money_is_low(free: int, bound: int) -> bool:
@@ -220,7 +223,9 @@ def _short(
         others, need, ceiling = purse.allocated_nano - own[0], bound.nano, purse.ceiling_nano
     assert ceiling is not None
     if gone + others + need > ceiling:
-        return Refused(_refusal(purse, need, others, in_tokens=in_tokens), purse.key)
+        return Refused(
+            _refusal(purse, need, others, in_tokens=in_tokens), purse.key, *_left(purse, own)
+        )
     show = show_tokens if in_tokens else show_usd
     left_to = kept[1] if in_tokens else kept[0]
     others_wait = f", {show(left_to)} kept for calls that have waited longer" if left_to else ""
@@ -230,6 +235,16 @@ def _short(
         f"needs {show(need)}, {show(reserved)} of the {show(ceiling)} ceiling of {_named(purse)} is"
         f" held by reservations{others_wait}",
     )
+
+
+def _left(purse: Purse, own: tuple[int, int]) -> tuple[int | None, int | None]:
+    """What a purse could pay for, in nano-dollars and in tokens, once nothing is reserved."""
+    nano, tokens = purse.ceiling_nano, purse.ceiling_tokens
+    if nano is not None:
+        nano = max(0, nano - purse.gone_nano - purse.allocated_nano + own[0])
+    if tokens is not None:
+        tokens = max(0, tokens - purse.gone_tokens - purse.allocated_tokens + own[1])
+    return nano, tokens
 
 
 def _refusal(purse: Purse, need: int, others: int, *, in_tokens: bool) -> str:

@@ -22,6 +22,7 @@ from prefect_governor.blocks.wire.requests.bodies import (
     whole_number,
     write,
 )
+from prefect_governor.blocks.wire.requests.own_limits import BYTES_A_TOKEN, own_limit
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
 
 PATHS = ("/api/chat", "/api/generate")
@@ -59,32 +60,41 @@ class Ollama(Dialect):
 
     def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
         """The bound, and the body to send. Raises NotBounded, naming the field."""
-        fields = request.fields
+        fields = dict(request.fields)
         _check(fields, FIELDS)
-        options = fields.get("options") or {}
-        limit = options.get("num_predict") if isinstance(options, dict) else None
-        if limit is None or limit in (-1, -2):
-            raise NotBounded(
-                "the output has no bound: set num_predict in `options` (max_tokens), or the Model "
-                "block's `max_output_tokens`"
-            )
-        output = whole_number(limit, "num_predict")
+        given = fields.get("options") or {}
+        if not isinstance(given, dict):
+            raise NotBounded("`options` must be an object, so the call has no bound")
+        options = fields["options"] = dict(given)
         messages, tools = _list(fields, "messages"), _list(fields, "tools")
         for message in messages:
             _check(message, MESSAGE_FIELDS)
+        overhead = (
+            MODEL_PROMPT_TOKENS
+            + REQUEST_OVERHEAD_TOKENS
+            + MESSAGE_OVERHEAD_TOKENS * (len(messages) + 1)
+            + TOOL_OVERHEAD_TOKENS * len(tools)
+        )
+        # To write without an end, or until the context is full, is no limit either.
+        unlimited = options.get("num_predict") in (None, -1, -2)
+        if unlimited:
+            options["num_predict"] = own_limit(
+                price,
+                request.model,
+                "options.num_predict",
+                input_tokens=len(write(fields)) // BYTES_A_TOKEN + overhead,
+            )
+        output = whole_number(options["num_predict"], "num_predict")
         body = write(fields)
         streamed = fields.get("stream") is not False
         return CallPlan(
             body=body,
-            input_tokens=len(body)
-            + MODEL_PROMPT_TOKENS
-            + REQUEST_OVERHEAD_TOKENS
-            + MESSAGE_OVERHEAD_TOKENS * (len(messages) + 1)
-            + TOOL_OVERHEAD_TOKENS * len(tools),
+            input_tokens=len(body) + overhead,
             output_tokens=output,
             streamed=streamed,
             output_limit=output,
             least_output_tokens=None if streamed else 1,
+            own_limit=unlimited or request.accepted.no_limit,
         )
 
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:

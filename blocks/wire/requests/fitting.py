@@ -17,6 +17,10 @@ from prefect_governor.blocks.wire.requests.plans import CallPlan
 # Longer than 99 of 100 answers, twice over: so few are cut that asking again costs next to nothing.
 SHARE = 0.99
 ROOM = 2
+# Of what is left of the money, a call without a limit of its own takes this part of it at the most,
+# or room for so many tokens, which few answers are longer than.
+SHARES = 8
+USUAL_OUTPUT_TOKENS = 1024
 
 
 def fitted_bound(
@@ -39,10 +43,50 @@ def fitted_bound(
     return replace(plan, output_tokens=output).bound(price)
 
 
-def whole_is_over_budget(cut_at: int, wanted: int, refusal: OverBudget) -> OverBudget:
-    """The refusal of a call whose answer was cut by the fit, and for which the whole bound is not
-    to be had."""
-    return OverBudget(
-        f"the answer was cut at {cut_at:,} output tokens, to which max_tokens was fitted as money"
-        f" ran low, and the whole {wanted:,} cannot be asked for: {refusal}"
-    )
+def least_output(plan: CallPlan, learned: Learned | None, *, floor_tokens: int) -> int:
+    """The output tokens below which a call is not asked for: the floor, what the request itself
+    needs, and what half of the model's answers need, where that was learned."""
+    usual = None if learned is None else learned.output_quantile(0.5)
+    return max(floor_tokens, plan.least_output_tokens or 1, usual or 1)
+
+
+def output_within(
+    plan: CallPlan, price: Price, refusal: OverBudget, *, least: int, most: int, again: bool
+) -> int | None:
+    """The output tokens, from `least` to `most`, with which a call is asked for that is over budget
+    with more; None where what is left does not pay for the least.
+
+    A share of what is left, so that others may be asked beside it, but room for a usual answer
+    where there is; all of it for a call that is asked `again`, whose answer such a share has cut.
+    """
+
+    def is_left(output: int) -> bool:
+        bound = replace(plan, output_tokens=output).bound(price)
+        nano, tokens = refusal.left_nano, refusal.left_tokens
+        return (nano is None or bound.nano <= nano) and (tokens is None or bound.tokens <= tokens)
+
+    if refusal.left_nano is None and refusal.left_tokens is None:
+        return None
+    if most < least or not is_left(least):
+        return None
+    paid, over = least, most + 1
+    while over - paid > 1:
+        middle = (paid + over) // 2
+        paid, over = (middle, over) if is_left(middle) else (paid, middle)
+    return paid if again else max(least, paid // SHARES, min(paid, USUAL_OUTPUT_TOKENS))
+
+
+def over_budget(plan: CallPlan, cut_at: int | None, refusal: OverBudget) -> OverBudget:
+    """The refusal of a call, with what its bound is made of where the caller did not say it: the
+    model's own limit, or the whole of what an answer was cut short of by the fit."""
+    if cut_at is not None:
+        return OverBudget(
+            f"the answer was cut at {cut_at:,} output tokens, to which max_tokens was fitted as "
+            f"money ran low, and the whole {plan.output_tokens:,} cannot be asked for: {refusal}"
+        )
+    if plan.own_limit:
+        return OverBudget(
+            f"{refusal}; or set max_tokens: the request sets none, so that it may cost what the "
+            f"{plan.output_tokens:,} output tokens do that the model writes at the most"
+        )
+    return refusal

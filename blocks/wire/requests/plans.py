@@ -1,21 +1,27 @@
 """What a dialect says about a call: what it may cost, and what its reply did cost. No I/O."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from prefect_governor.blocks.prices.tariffs import Price, UsageParts, bound_cost, cost
+from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.calls import Bound, Usage
 from prefect_governor.blocks.wire.replies.endings import Ending
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A request's body, read once. `streamed` where it is the path that asks for a stream."""
+    """A request's body, read once. `streamed` where it is the path that asks for a stream.
+
+    `provider` is LiteLLM's name of who is spoken to, None where nobody knows.
+    """
 
     model: str
     fields: Mapping[str, Any]
     streamed: bool = False
+    provider: str | None = None
+    accepted: Accepted = field(default_factory=Accepted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,9 @@ class CallPlan:
     `local_input_tokens` is the local tokenizer's count without any factor or overhead, None where
     no tokenizer is known. `output_limit` is the `max_tokens` of its one answer, None where there
     are several, whose lengths nobody learns from. `least_output_tokens` is what that `max_tokens`
-    may be fitted down to, None where it may not be fitted.
+    may be fitted down to, None where it may not be fitted. `own_limit` says that the caller set
+    none: it is the model's own, so that less of it will do where the whole is not to be had.
+    `answers` is how many are asked for.
     """
 
     body: bytes
@@ -41,6 +49,8 @@ class CallPlan:
     local_input_tokens: int | None = None
     output_limit: int | None = None
     least_output_tokens: int | None = None
+    own_limit: bool = False
+    answers: int = 1
 
     def bound(self, price: Price) -> Bound:
         nano = bound_cost(

@@ -25,6 +25,7 @@ from prefect_governor.blocks.wire.requests.bodies import (
     write,
 )
 from prefect_governor.blocks.wire.requests.images import claude_image_tokens
+from prefect_governor.blocks.wire.requests.own_limits import BYTES_A_TOKEN, own_limit
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
 
 
@@ -47,13 +48,11 @@ class AnthropicMessages(Dialect):
         that names no region, for a model with a dearer one, is bounded at that: the workspace's
         own setting may send it there.
         """
-        fields = request.fields
+        fields = dict(request.fields)
         _refuse(fields)
-        output = _output_tokens(fields)
         seen = _Seen(request.model)
         messages = seen.messages(fields)
         tools, prompts = _tools(fields)
-        body = write(fields)
         overhead = (
             REQUEST_OVERHEAD_TOKENS
             + MESSAGE_OVERHEAD_TOKENS * (messages + seen.parts)
@@ -61,6 +60,15 @@ class AnthropicMessages(Dialect):
             + prompts
             + _format_tokens(fields)
         )
+        unlimited = fields.get(rules.MAX_TOKENS_FIELD) is None
+        if unlimited:
+            size = (len(write(fields)) - seen.image_bytes) // BYTES_A_TOKEN
+            inputs = size + seen.image_tokens + overhead
+            fields[rules.MAX_TOKENS_FIELD] = own_limit(
+                price, request.model, rules.MAX_TOKENS_FIELD, input_tokens=inputs
+            )
+        output = _output_tokens(fields)
+        body = write(fields)
         return CallPlan(
             body=body,
             input_tokens=len(body) - seen.image_bytes + seen.image_tokens + overhead,
@@ -70,6 +78,7 @@ class AnthropicMessages(Dialect):
             cache_writes=b'"cache_control"' in body,
             output_limit=output,
             least_output_tokens=None if fields.get("stream") else _thinking_tokens(fields) + 1,
+            own_limit=unlimited or request.accepted.no_limit,
         )
 
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
@@ -205,13 +214,7 @@ def _source(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _output_tokens(fields: Mapping[str, Any]) -> int:
-    limit = fields.get(rules.MAX_TOKENS_FIELD)
-    if limit is None:
-        raise NotBounded(
-            "the output has no bound: set max_tokens in the request, or the Model block's "
-            "`max_output_tokens`"
-        )
-    output = whole_number(limit, rules.MAX_TOKENS_FIELD)
+    output = whole_number(fields.get(rules.MAX_TOKENS_FIELD), rules.MAX_TOKENS_FIELD)
     if _thinking_tokens(fields) >= output:
         raise NotBounded(
             f"`thinking.budget_tokens` must be within max_tokens ({output}), which is the bound of "

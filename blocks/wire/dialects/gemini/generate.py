@@ -24,6 +24,7 @@ from prefect_governor.blocks.wire.requests.bodies import (
     whole_number,
     write,
 )
+from prefect_governor.blocks.wire.requests.own_limits import BYTES_A_TOKEN, own_limit
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
 
 _PATH = re.compile(r"/models/(?P<model>[^/:]+):(?P<verb>generateContent|streamGenerateContent)/?$")
@@ -54,27 +55,33 @@ class Gemini(Dialect):
         _check(config, rules.CONFIG_FIELDS, rules.REFUSED_CONFIG)
         if config.get("responseModalities") not in (None, ["TEXT"], ["text"]):
             raise NotBounded("`responseModalities` other than text have no bound")
-        limit = config.get("maxOutputTokens")
-        if limit is None:
-            raise NotBounded(
-                "the output has no bound: set generationConfig.maxOutputTokens (max_tokens), or "
-                "the Model block's `max_output_tokens`"
-            )
-        output = whole_number(limit, "maxOutputTokens")
         answers = whole_number(config.get("candidateCount") or 1, "candidateCount")
         contents, tools = _contents(fields), _tools(fields)
+        overhead = (
+            REQUEST_OVERHEAD_TOKENS
+            + MESSAGE_OVERHEAD_TOKENS * contents
+            + TOOL_OVERHEAD_TOKENS * tools
+        )
+        unlimited = config.get("maxOutputTokens") is None
+        if unlimited:
+            config["maxOutputTokens"] = own_limit(
+                price,
+                request.model,
+                "generationConfig.maxOutputTokens",
+                input_tokens=len(write(fields)) // BYTES_A_TOKEN + overhead,
+            )
+        output = whole_number(config["maxOutputTokens"], "maxOutputTokens")
         body = write(fields)
         fitted = answers == 1 and not request.streamed
         return CallPlan(
             body=body,
-            input_tokens=len(body)
-            + REQUEST_OVERHEAD_TOKENS
-            + MESSAGE_OVERHEAD_TOKENS * contents
-            + TOOL_OVERHEAD_TOKENS * tools,
+            input_tokens=len(body) + overhead,
             output_tokens=output * answers,
             streamed=request.streamed,
             output_limit=output if answers == 1 else None,
             least_output_tokens=_thinking_tokens(config) + 1 if fitted else None,
+            own_limit=unlimited or request.accepted.no_limit,
+            answers=answers,
         )
 
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:

@@ -14,6 +14,7 @@ from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import count_tokens
 from prefect_governor.blocks.wire.dialects.openai.chat_replies import ChatStream, billed, ending_of
 from prefect_governor.blocks.wire.dialects.openai.chat_rules import (
+    COMPLETION_LIMITS,
     COUNTED_FIELDS,
     IMAGE_DETAILS,
     IMAGE_PART,
@@ -37,6 +38,7 @@ from prefect_governor.blocks.wire.requests.bodies import (
     write,
 )
 from prefect_governor.blocks.wire.requests.images import openai_image_tokens
+from prefect_governor.blocks.wire.requests.own_limits import BYTES_A_TOKEN, own_limit
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
 
 
@@ -63,20 +65,28 @@ class OpenAIChat(Dialect):
         fields = dict(request.fields)
         _refuse(fields)
         messages, tools = _messages(fields), _tools(fields)
-        output = _output_tokens(fields)
         tier = service_tier(fields, price, request.model)
         streamed, hide = _ask_for_usage(fields)
-        body = write(fields)
         overhead = (
             REQUEST_OVERHEAD_TOKENS
             + MESSAGE_OVERHEAD_TOKENS * len(messages)
             + TOOL_OVERHEAD_TOKENS * len(tools)
         )
         image_tokens, image_bytes = _images(messages, request.model, price)
-        tokens, local = len(body) - image_bytes, None
+        local = None
         if encoding is not None:
             local = sum(count_tokens(text, encoding) for text in _texts(fields, messages))
+        unlimited = _is_unlimited(fields)
+        if unlimited:
+            size = len(write(fields)) - image_bytes
+            seen = size // BYTES_A_TOKEN if local is None else math.ceil(TOKENIZER_FACTOR * local)
+            _set_limit(fields, request, price, input_tokens=seen + image_tokens + overhead)
+        output = _output_tokens(fields)
+        body = write(fields)
+        tokens = len(body) - image_bytes
+        if local is not None:
             tokens = min(tokens, math.ceil(TOKENIZER_FACTOR * local))
+        answers = _answers(fields)
         return CallPlan(
             body=body,
             input_tokens=tokens + image_tokens + overhead,
@@ -87,8 +97,10 @@ class OpenAIChat(Dialect):
             cache_writes=price.provider in (None, "openai", "azure") or b"cache_" in body,
             hide_usage=hide,
             local_input_tokens=local,
-            output_limit=output if _answers(fields) == 1 else None,
+            output_limit=output if answers == 1 else None,
             least_output_tokens=_least_output_tokens(fields),
+            own_limit=unlimited or request.accepted.no_limit,
+            answers=answers,
         )
 
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
@@ -193,17 +205,28 @@ def _tools(fields: Mapping[str, Any]) -> list[Any]:
     return found
 
 
+def _is_unlimited(fields: Mapping[str, Any]) -> bool:
+    return all(fields.get(name) is None for name in MAX_TOKENS_FIELDS)
+
+
+def _set_limit(
+    fields: dict[str, Any], request: CallRequest, price: Price, *, input_tokens: int
+) -> None:
+    """Writes the model's own limit into a request that has none, by the name that its provider
+    holds reasoning models to as well."""
+    for name in MAX_TOKENS_FIELDS:
+        fields.pop(name, None)
+    whose = request.provider or price.provider
+    name = "max_completion_tokens" if whose in COMPLETION_LIMITS else "max_tokens"
+    fields[name] = own_limit(price, request.model, name, input_tokens=input_tokens)
+
+
 def _output_tokens(fields: Mapping[str, Any]) -> int:
     """The most output tokens: `max_completion_tokens` or `max_tokens`, for each of `n`.
 
     Where both are given, the larger: a provider may know only one of them.
     """
     limits = [fields[name] for name in MAX_TOKENS_FIELDS if fields.get(name) is not None]
-    if not limits:
-        raise NotBounded(
-            "the output has no bound: set max_tokens (or max_completion_tokens) in the request, "
-            "or the Model block's `max_output_tokens`"
-        )
     for limit in limits:
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise NotBounded("max_tokens must be a whole number of at least 1")

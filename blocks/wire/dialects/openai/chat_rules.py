@@ -7,6 +7,12 @@ costs.
 from collections.abc import Mapping
 
 MAX_TOKENS_FIELDS = ("max_completion_tokens", "max_tokens")
+# Who holds an answer and its thoughts together to `max_completion_tokens`, and calls `max_tokens`
+# old or refuses it for models that reason (platform.openai.com/docs/api-reference/chat/create,
+# learn.microsoft.com/azure/ai-foundry/openai/how-to/reasoning, docs.x.ai/docs/api-reference,
+# console.groq.com/docs/api-reference, inference-docs.cerebras.ai/api-reference). The others have
+# `max_tokens` alone, which holds both.
+COMPLETION_LIMITS = frozenset({"openai", "azure", "azure_ai", "xai", "groq", "cerebras"})
 # Fields that hold text which the provider may count as input. Messages are counted by part.
 COUNTED_FIELDS = frozenset(
     {"tools", "functions", "tool_choice", "function_call", "response_format", "guided_json",

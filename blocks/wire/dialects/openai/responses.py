@@ -41,9 +41,11 @@ from prefect_governor.blocks.wire.requests.bodies import (
     read_reply,
     read_request,
     service_tier,
+    whole_number,
     write,
 )
 from prefect_governor.blocks.wire.requests.images import openai_image_tokens
+from prefect_governor.blocks.wire.requests.own_limits import BYTES_A_TOKEN, own_limit
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
 
 Item = Mapping[str, Any]
@@ -71,19 +73,30 @@ class OpenAIResponses(Dialect):
         """
         fields = dict(request.fields)
         _refuse(fields)
-        items, tools, output = _items(fields), _tools(fields), _output_tokens(fields)
+        items, tools = _items(fields), _tools(fields)
         tier = service_tier(fields, price, request.model)
-        body = write(fields)
         overhead = (
             REQUEST_OVERHEAD_TOKENS
             + MESSAGE_OVERHEAD_TOKENS * (len(items) + 1)
             + TOOL_OVERHEAD_TOKENS * len(tools)
         )
         image_tokens, image_bytes = _images(items, request.model, price)
-        tokens, sealed, local = len(body) - image_bytes, _sealed_bytes(items), None
+        sealed, counted, local = _sealed_bytes(items), None, None
         if encoding is not None:
             local = sum(count_tokens(text, encoding) for text in _texts(fields, items))
-            tokens = min(tokens, math.ceil(TOKENIZER_FACTOR * local) + sealed)
+            counted = math.ceil(TOKENIZER_FACTOR * local) + sealed
+        unlimited = fields.get(MAX_TOKENS_FIELD) is None
+        if unlimited:
+            size = len(write(fields)) - image_bytes
+            seen = size // BYTES_A_TOKEN if counted is None else counted
+            fields[MAX_TOKENS_FIELD] = own_limit(
+                price, request.model, MAX_TOKENS_FIELD, input_tokens=seen + image_tokens + overhead
+            )
+        output = whole_number(fields[MAX_TOKENS_FIELD], MAX_TOKENS_FIELD)
+        body = write(fields)
+        tokens = len(body) - image_bytes
+        if counted is not None:
+            tokens = min(tokens, counted)
         streamed = bool(fields.get("stream"))
         return CallPlan(
             body=body,
@@ -97,6 +110,7 @@ class OpenAIResponses(Dialect):
             output_limit=output,
             # What was passed on of a stream cannot be taken back and asked for again.
             least_output_tokens=None if streamed else LEAST_OUTPUT_TOKENS,
+            own_limit=unlimited or request.accepted.no_limit,
         )
 
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
@@ -217,19 +231,6 @@ def _tools(fields: Mapping[str, Any]) -> list[Any]:
                 "does and reads. Use function tools that run on your side"
             )
     return tools
-
-
-def _output_tokens(fields: Mapping[str, Any]) -> int:
-    """The most output tokens, a reasoning model's thoughts among them."""
-    limit = fields.get(MAX_TOKENS_FIELD)
-    if limit is None:
-        raise NotBounded(
-            f"the output has no bound: set {MAX_TOKENS_FIELD} in the request, or the Model block's "
-            "`max_output_tokens`"
-        )
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise NotBounded(f"{MAX_TOKENS_FIELD} must be a whole number of at least 1")
-    return limit
 
 
 def _texts(fields: Mapping[str, Any], items: Iterable[Item]) -> Iterable[str]:

@@ -68,7 +68,7 @@ async def test_key_that_stands_twice_is_sent_as_it_was_measured(wire: MakeWire) 
 
 async def test_no_error_message_holds_a_key_or_a_request(wire: MakeWire) -> None:
     bodies: list[Any] = [
-        chat_request(messages=[{"role": "user", "content": SECRET}], max_tokens=None),
+        chat_request(messages=[{"role": "user", "content": SECRET}], max_tokens="many"),
         chat_request(messages=SECRET),
         chat_request(unknown_field=SECRET),
         f'{{"model": "{SECRET}"'.encode(),

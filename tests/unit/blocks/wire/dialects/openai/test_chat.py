@@ -126,7 +126,6 @@ def test_output_bound_is_the_limit_times_the_answers(fields: dict[str, Any], tok
 @pytest.mark.parametrize(
     "fields",
     [
-        {"max_tokens": None},
         {"max_tokens": 0},
         {"max_tokens": -1},
         {"max_tokens": "20"},
