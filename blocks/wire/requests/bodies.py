@@ -16,6 +16,10 @@ TOKENIZER_FACTOR = Fraction(3, 2)
 MESSAGE_OVERHEAD_TOKENS = 16
 TOOL_OVERHEAD_TOKENS = 16
 REQUEST_OVERHEAD_TOKENS = 16
+# Where a project's setting chooses the service tier of a request that names none, and where nobody
+# knows who is spoken to (platform.openai.com/docs/api-reference/chat/create,
+# learn.microsoft.com/azure/ai-foundry/openai/reference: "default", "auto", "priority").
+TIER_BY_ACCOUNT = frozenset({None, "openai", "azure", "azure_ai"})
 
 
 def read_fields(body: bytes) -> dict[str, Any]:
@@ -64,16 +68,17 @@ def write(fields: Mapping[str, Any]) -> bytes:
         return json.dumps(fields, separators=(",", ":")).encode()
 
 
-def service_tier(fields: dict[str, Any], price: Price, model: str) -> str:
+def service_tier(fields: dict[str, Any], price: Price, model: str, provider: str | None) -> str:
     """The service tier asked for.
 
-    A request that names none, for a model that has dearer ones, is amended to ask for "default":
-    the account's own setting could otherwise make it a dear one. "auto" stays what it is, at the
-    dearest tier that the price names. Raises NotBounded for a tier without a known price.
+    A request that names none, for a model that has dearer ones, is amended to ask for "default"
+    where the account's own setting could otherwise make it a dear one. Elsewhere only a request
+    makes it one, and the field may not be known: it is left as it is. "auto" stays what it is, at
+    the dearest tier that the price names. Raises NotBounded for a tier without a known price.
     """
     tier = fields.get("service_tier")
     if tier is None:
-        if price.service:
+        if price.service and provider in TIER_BY_ACCOUNT:
             fields["service_tier"] = "default"
         return "default"
     if not isinstance(tier, str):

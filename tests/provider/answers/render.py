@@ -9,6 +9,7 @@ import orjson
 
 from tests.provider.answers.replies import Answer, Call, Choice
 from tests.provider.books.bill import Usage
+from tests.provider.families.chat import MISTRAL
 
 DONE = b"data: [DONE]\n\n"
 
@@ -96,7 +97,7 @@ def events(
 
     As OpenAI does: with `include_usage` every chunk has `"usage": null` and a last one has the
     usage and no choices; without it, no chunk speaks of usage. With `include_usage` and no `usage`,
-    that last chunk is left out.
+    that last chunk is left out. Mistral has the usage in the chunk with the last reason.
     """
     base: dict[str, Any] = {
         "id": reply_id,
@@ -117,7 +118,10 @@ def events(
     for index, choice in enumerate(answer.choices):
         found += [event(index, delta, None) for delta in _deltas(choice, chunk_tokens)]
         found.append(event(index, {}, choice.finish_reason))
-    if include_usage and usage is not None:
+    if model.startswith(MISTRAL) and usage is not None:
+        last = orjson.loads(found.pop().removeprefix(b"data: "))
+        found.append(_sse({**last, "usage": usage_json(usage)}))
+    elif include_usage and usage is not None:
         found.append(_sse({**base, "choices": [], "usage": usage_json(usage)}))
     return found
 

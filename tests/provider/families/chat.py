@@ -8,6 +8,11 @@ from typing import Any
 
 import orjson
 
+# Mistral's models: it refuses what its own documents do not name (docs.mistral.ai/api, chat), and
+# says what a stream used in the chunk with the reason.
+MISTRAL = ("mistral-", "codestral-")
+_NOT_MISTRALS = ("stream_options", "service_tier", "max_completion_tokens", "store", "user")
+
 
 class ApiError(Exception):
     """An error reply in OpenAI's form."""
@@ -103,6 +108,10 @@ def parse_chat(raw: bytes) -> ChatRequest:
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise ApiError(400, "you must provide a model parameter", param="model")
+    if model.startswith(MISTRAL):
+        for name in _NOT_MISTRALS:
+            if name in body:
+                raise ApiError(422, f"body.{name}: Extra inputs are not permitted", param=name)
     limits = [body.get("max_completion_tokens"), body.get("max_tokens")]
     if None not in limits:
         raise ApiError(
@@ -128,7 +137,7 @@ def parse_chat(raw: bytes) -> ChatRequest:
         max_output=max_output,
         choices=_integer(body.get("n") or 1, "n", low=1, high=128),
         stream=stream,
-        include_usage=options.get("include_usage") is True,
+        include_usage=options.get("include_usage") is True or model.startswith(MISTRAL),
         service_tier=str(body.get("service_tier") or "auto"),
         tools=_tools(body.get("tools")),
     )

@@ -24,6 +24,7 @@ from prefect_governor.blocks.wire.dialects.openai.chat_rules import (
     REFUSED_FIELDS,
     REFUSED_PARTS,
     TEXT_PARTS,
+    USAGE_UNASKED,
 )
 from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.blocks.wire.requests.bodies import (
@@ -65,8 +66,9 @@ class OpenAIChat(Dialect):
         fields = dict(request.fields)
         _refuse(fields)
         messages, tools = _messages(fields), _tools(fields)
-        tier = service_tier(fields, price, request.model)
-        streamed, hide = _ask_for_usage(fields)
+        whose = request.provider or price.provider
+        tier = service_tier(fields, price, request.model, whose)
+        streamed, hide = _ask_for_usage(fields, whose)
         overhead = (
             REQUEST_OVERHEAD_TOKENS
             + MESSAGE_OVERHEAD_TOKENS * len(messages)
@@ -121,7 +123,7 @@ class OpenAIChat(Dialect):
         return None if reply is None else ending_of(reply)
 
     def stream(self, plan: CallPlan) -> ChatStream:
-        return ChatStream(hide_usage=plan.hide_usage)
+        return ChatStream(hide_usage=plan.hide_usage, answers=plan.answers)
 
 
 def _refuse(fields: Mapping[str, Any]) -> None:
@@ -268,11 +270,13 @@ def _times(fields: Mapping[str, Any], name: str) -> int:
     return value
 
 
-def _ask_for_usage(fields: dict[str, Any]) -> tuple[bool, bool]:
+def _ask_for_usage(fields: dict[str, Any], whose: str | None) -> tuple[bool, bool]:
     """Whether the reply is streamed, and whether its usage is our own wish only."""
     if not fields.get("stream"):
         return False, False
     options = fields.get("stream_options")
+    if whose in USAGE_UNASKED:
+        return True, False
     if options is not None and not isinstance(options, dict):
         raise NotBounded("`stream_options` must be an object")
     if options and options.get("include_usage") is True:

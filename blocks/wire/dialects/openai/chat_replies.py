@@ -12,24 +12,32 @@ from prefect_governor.blocks.wire.requests.plans import Billed
 
 
 class ChatStream:
-    """A streamed reply. Complete once `[DONE]` and a usage were both seen."""
+    """A streamed reply. Complete once `[DONE]` and a usage were both seen, or once the connection
+    has ended in order, each of the answers has said why it ended, and a usage came with or after
+    that: not everybody writes `[DONE]`."""
 
-    def __init__(self, *, hide_usage: bool) -> None:
+    def __init__(self, *, hide_usage: bool, answers: int = 1) -> None:
         self._hide_usage = hide_usage
+        self._answers = answers
+        self._reasons: dict[Any, Any] = {}
+        self._ended = False
         self._events = EventSplitter()
         self._billed: Billed | None = None
         self._tier: str | None = None
         self._cut = False
+        self._counted = False
         self._done = False
 
     def feed(self, data: bytes) -> bytes:
         return b"".join(self._shown(event) for event in self._events.feed(data))
 
     def flush(self) -> bytes:
-        return b"".join(self._shown(event) for event in self._events.flush())
+        rest = b"".join(self._shown(event) for event in self._events.flush())
+        self._ended = True
+        return rest
 
     def finished(self) -> Billed | None:
-        if not self._done or self._billed is None:
+        if self._billed is None or not (self._done or (self._ended and self._counted)):
             return None
         return Billed(self._billed.parts, self._tier, self._cut)
 
@@ -48,12 +56,27 @@ class ChatStream:
         if isinstance(chunk.get("service_tier"), str):
             self._tier = chunk["service_tier"]
         self._cut = self._cut or _was_cut(chunk)
+        self._hear(chunk)
         if chunk.get("usage") is None:
             return event.raw
         # A usage that cannot be read makes the earlier ones (running counts) untrue too.
         self._billed = billed(chunk)
         only_usage = not chunk.get("choices")
         return b"" if self._hide_usage and only_usage else event.raw
+
+    def _hear(self, chunk: Mapping[str, Any]) -> None:
+        """Which answers have ended, and whether the usage is theirs to the end."""
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                # A chunk after the one with the reason says that there was more.
+                self._reasons[choice.get("index", 0)] = choice.get("finish_reason")
+                self._counted = False
+        whole = len(self._reasons) >= self._answers and all(self._reasons.values())
+        if "error" in chunk:
+            self._counted = False
+        elif isinstance(chunk.get("usage"), dict):
+            self._counted = whole
 
 
 def billed(reply: Mapping[str, Any]) -> Billed | None:

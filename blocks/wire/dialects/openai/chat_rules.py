@@ -13,6 +13,9 @@ MAX_TOKENS_FIELDS = ("max_completion_tokens", "max_tokens")
 # console.groq.com/docs/api-reference, inference-docs.cerebras.ai/api-reference). The others have
 # `max_tokens` alone, which holds both.
 COMPLETION_LIMITS = frozenset({"openai", "azure", "azure_ai", "xai", "groq", "cerebras"})
+# Who says in a stream's last chunk what it used, and refuses a request that asks for it
+# (docs.mistral.ai/api, chat: a field that is not known there is "extra_forbidden").
+USAGE_UNASKED = frozenset({"mistral", "codestral"})
 # Fields that hold text which the provider may count as input. Messages are counted by part.
 COUNTED_FIELDS = frozenset(
     {"tools", "functions", "tool_choice", "function_call", "response_format", "guided_json",

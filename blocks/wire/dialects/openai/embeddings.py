@@ -62,7 +62,8 @@ class OpenAIEmbeddings(Dialect):
                 )
         texts, lists = _inputs(fields)
         # Only one who names a tier, or has a dearer one to fear, sends a tier.
-        tier = service_tier(fields, price, request.model)
+        whose = request.provider or price.provider
+        tier = service_tier(fields, price, request.model, whose)
         body = write(fields)
         tokens, local = len(body), None
         if lists:

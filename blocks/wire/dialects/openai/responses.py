@@ -74,7 +74,8 @@ class OpenAIResponses(Dialect):
         fields = dict(request.fields)
         _refuse(fields)
         items, tools = _items(fields), _tools(fields)
-        tier = service_tier(fields, price, request.model)
+        whose = request.provider or price.provider
+        tier = service_tier(fields, price, request.model, whose)
         overhead = (
             REQUEST_OVERHEAD_TOKENS
             + MESSAGE_OVERHEAD_TOKENS * (len(items) + 1)

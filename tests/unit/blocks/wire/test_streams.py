@@ -54,12 +54,14 @@ async def test_caller_who_reads_the_terminator_finds_it_settled() -> None:
 @pytest.mark.parametrize(
     "pieces",
     [
-        chat_events(done=False),
+        [*chat_events()[:2], chat_events()[-2]],
         chat_events(prompt=None),
+        chat_events(prompt=None, done=False),
+        [*chat_events(done=False), httpx.ReadError("cut")],
         [*chat_events()[:2], httpx.ReadError("cut")],
         [],
     ],
-    ids=["no terminator", "no usage", "cut", "empty"],
+    ids=["no reason", "no usage", "neither usage nor end", "cut at its end", "cut", "empty"],
 )
 async def test_stream_without_its_end_or_its_usage_stays_charged(
     wire: MakeWire, pieces: list[bytes | Exception]
@@ -71,6 +73,13 @@ async def test_stream_without_its_end_or_its_usage_stays_charged(
         except httpx.ReadError:
             assert any(isinstance(piece, Exception) for piece in pieces)
     assert made.desk.outcomes == ["unconfirm"]
+
+
+async def test_stream_that_ends_in_order_is_whole_without_a_terminator(wire: MakeWire) -> None:
+    made = wire(event_stream(chat_events(done=False)))
+    with scope(Scope(made.governing)):
+        await made.post(chat_request(stream=True))
+    assert made.desk.outcomes == ["settle"]
 
 
 async def test_stream_closed_early_stays_charged_and_closes_its_connection() -> None:

@@ -144,3 +144,76 @@ def test_terminator_alone_confirms_nothing() -> None:
     reader.feed(b"".join(chat_events(prompt=None)))
     reader.flush()
     assert reader.finished() is None
+
+
+def chunk(*choices: tuple[int, str | None], usage: int | None = None) -> bytes:
+    made: dict[str, Any] = {
+        "choices": [
+            {"index": index, "delta": {"content": "x"}, "finish_reason": reason}
+            for index, reason in choices
+        ]
+    }
+    if usage is not None:
+        made["usage"] = {"prompt_tokens": 5, "completion_tokens": usage}
+    return b"data: " + json.dumps(made).encode() + b"\n\n"
+
+
+ERROR = b'data: {"error": {"message": "overloaded"}}\n\n'
+# What arrives before the connection ends in order, and the output that is settled.
+ENDINGS: list[tuple[int, list[bytes], int | None]] = [
+    # With the reason, as Mistral has it, or after it, as OpenAI has it.
+    (1, [chunk((0, None)), chunk((0, "stop"), usage=9)], 9),
+    (1, [chunk((0, "stop")), chunk(usage=9)], 9),
+    (2, [chunk((0, "stop")), chunk((1, "stop")), chunk(usage=9)], 9),
+    # A running count before the end is not the whole.
+    (1, [chunk((0, None), usage=4), chunk((0, "stop"))], None),
+    (1, [chunk((0, None), usage=4)], None),
+    (1, [chunk((0, "stop"), usage=9), chunk((0, None))], None),
+    (2, [chunk((0, "stop"), usage=9)], None),
+    (2, [chunk((0, "stop")), chunk((1, None)), chunk(usage=9)], None),
+    (1, [chunk((0, "stop"), usage=9), ERROR], None),
+    (1, [chunk(usage=9)], None),
+]
+
+
+@pytest.mark.parametrize(("answers", "events", "output"), ENDINGS)
+def test_stream_without_a_terminator_is_whole_once_every_answer_has_ended_and_is_counted(
+    answers: int, events: list[bytes], output: int | None
+) -> None:
+    reader = DIALECT.stream(plan(stream=True, n=answers))
+    for event in events:
+        reader.feed(event)
+        assert reader.finished() is None, "the connection has not ended"
+    reader.flush()
+    billed = reader.finished()
+    assert (None if billed is None else billed.parts.output_tokens) == output
+
+
+# What only some are asked for
+
+
+@pytest.mark.parametrize("model", ["mistral/mistral-small-latest", "mistral/codestral-latest"])
+def test_mistral_is_not_asked_for_what_it_says_unasked(model: str) -> None:
+    made = plan(model=model, encoding=None, stream=True)
+    assert "stream_options" not in json.loads(made.body)
+    assert made.streamed
+    assert not made.hide_usage
+    given = plan(model=model, encoding=None, stream=True, stream_options={"include_usage": True})
+    assert json.loads(given.body)["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize(
+    ("model", "tier"),
+    [
+        ("gpt-5", "default"),
+        ("azure/gpt-5", "default"),
+        ("gemini/gemini-2.5-pro", None),
+        ("fireworks_ai/accounts/fireworks/models/kimi-k2p5", None),
+        ("mistral/mistral-small-latest", None),
+        ("gpt-4.1-nano", "default"),
+    ],
+)
+def test_only_who_knows_service_tiers_is_sent_one(model: str, tier: str | None) -> None:
+    made = plan(model=model, encoding=None)
+    assert json.loads(made.body).get("service_tier") == tier
+    assert made.service_tier == "default"
