@@ -69,4 +69,5 @@ def _from_block(name: str) -> ModelChoice:
         timeout_seconds=block.timeout_seconds,
         prices=price,
         allow_untested_provider=block.allow_untested_provider,
+        unseen=block.unseen,
     )

@@ -13,6 +13,7 @@ from prefect_governor.blocks.models.embedding import Input as EmbeddingInput
 from prefect_governor.blocks.models.embedding import aembedding_under, embedding_under
 from prefect_governor.blocks.models.responses import Input as ResponsesInput
 from prefect_governor.blocks.models.responses import aresponses_under, responses_under
+from prefect_governor.blocks.records.accepted import Unseen, accepted
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 from prefect_governor.blocks.work.runtime import Runtime
 
@@ -32,13 +33,30 @@ class Calls(ABC):
 
     @overload
     def http_client(
-        self, library: Literal["httpx"] = "httpx", *, tags: tuple[str, ...] = ()
+        self,
+        library: Literal["httpx"] = "httpx",
+        *,
+        tags: tuple[str, ...] = (),
+        allow_fields: tuple[str, ...] = (),
+        unseen: Unseen = "refuse",
     ) -> httpx.Client: ...
     @overload
     def http_client(
-        self, library: Literal["httpx2"], *, tags: tuple[str, ...] = ()
+        self,
+        library: Literal["httpx2"],
+        *,
+        tags: tuple[str, ...] = (),
+        allow_fields: tuple[str, ...] = (),
+        unseen: Unseen = "refuse",
     ) -> "httpx2.Client": ...
-    def http_client(self, library: Library = "httpx", *, tags: tuple[str, ...] = ()) -> Any:
+    def http_client(
+        self,
+        library: Library = "httpx",
+        *,
+        tags: tuple[str, ...] = (),
+        allow_fields: tuple[str, ...] = (),
+        unseen: Unseen = "refuse",
+    ) -> Any:
         """A client for any SDK on httpx, whose calls are governed wherever they are made:
         `OpenAI(http_client=governor.http_client(), max_retries=0)`; for an SDK on httpx2
         `Anthropic(http_client=governor.http_client("httpx2"), max_retries=0)`.
@@ -50,12 +68,20 @@ class Calls(ABC):
         Args:
             library: whose client it is.
             tags: are added to those of the calls; they choose the limits.
+            allow_fields: names of request fields that this package does not know and that cost
+                nothing beside the tokens: they pass. Any other such field is refused by its name.
+            unseen: "context" bounds a part whose size nobody sees (a file or PDF by id or URL,
+                audio, an earlier response or conversation by id, a hosted search within its
+                declared number of uses) by the model's context window at its dearest rate, and the
+                fee of each use. Default: such a part is refused by name.
 
         Raises:
             ConfigurationError: httpx2 is asked for and missing, or as `runtime` does.
             LedgerUnavailable: the ledger cannot be used.
         """
-        transport = GovernedTransport(blocking_pool(), self.runtime, tags=tags)
+        transport = GovernedTransport(
+            blocking_pool(), self.runtime, tags=tags, accepted=accepted(allow_fields, unseen)
+        )
         if library == "httpx":
             return httpx.Client(transport=transport, follow_redirects=True)
         httpx2, bridge = _httpx2(library)
@@ -63,15 +89,34 @@ class Calls(ABC):
 
     @overload
     def async_http_client(
-        self, library: Literal["httpx"] = "httpx", *, tags: tuple[str, ...] = ()
+        self,
+        library: Literal["httpx"] = "httpx",
+        *,
+        tags: tuple[str, ...] = (),
+        allow_fields: tuple[str, ...] = (),
+        unseen: Unseen = "refuse",
     ) -> httpx.AsyncClient: ...
     @overload
     def async_http_client(
-        self, library: Literal["httpx2"], *, tags: tuple[str, ...] = ()
+        self,
+        library: Literal["httpx2"],
+        *,
+        tags: tuple[str, ...] = (),
+        allow_fields: tuple[str, ...] = (),
+        unseen: Unseen = "refuse",
     ) -> "httpx2.AsyncClient": ...
-    def async_http_client(self, library: Library = "httpx", *, tags: tuple[str, ...] = ()) -> Any:
+    def async_http_client(
+        self,
+        library: Library = "httpx",
+        *,
+        tags: tuple[str, ...] = (),
+        allow_fields: tuple[str, ...] = (),
+        unseen: Unseen = "refuse",
+    ) -> Any:
         """`http_client` for asynchronous code."""
-        transport = GovernedAsyncTransport(async_pool(), self.runtime, tags=tags)
+        transport = GovernedAsyncTransport(
+            async_pool(), self.runtime, tags=tags, accepted=accepted(allow_fields, unseen)
+        )
         if library == "httpx":
             return httpx.AsyncClient(transport=transport, follow_redirects=True)
         httpx2, bridge = _httpx2(library)

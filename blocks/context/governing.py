@@ -122,6 +122,10 @@ class Governing(Protocol):
         """Keys of every limit that applies to a call. `credential` is a short hash of its API key:
         the provider counts each by itself."""
 
+    def accepts_unseen(self, *, tags: tuple[str, ...], model: str) -> bool:
+        """Whether a limit that applies to a call lets the model's context window bound what of it
+        nobody sees."""
+
     def throttle_keys(self, limits: tuple[str, ...]) -> tuple[str, ...]:
         """Of a call's limits, those that stand for its model: what a provider's 429 is about. A
         limit of a tag or of everything holds other models too, which the provider may serve."""

@@ -17,6 +17,7 @@ from prefect_governor.blocks.prices.prices import (
     load_price,
     why_unpriced,
 )
+from prefect_governor.blocks.records.accepted import Unseen
 
 AUTO = "auto"
 BLOCK = "block:"
@@ -72,6 +73,7 @@ class ModelChoice:
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     prices: Mapping[str, Price] = field(default_factory=dict)
     allow_untested_provider: bool = False
+    unseen: Unseen = "refuse"
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any
             or less where the money is not there for it; where no limit is known it is refused.
             With `allow_untested_provider=True` the provider may be any: what it sends through the
             governor is governed, and if nothing of it came through, NotGoverned is raised once it
-            has answered.
+            has answered. `allow_fields` and `unseen` are those of `Governor.http_client`.
 
     Returns:
         LiteLLM's own reply, a stream with `stream=True`.

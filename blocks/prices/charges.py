@@ -39,7 +39,8 @@ _NEVER = re.compile(
     r"|^(in|out)put_dbu_cost_per_token$"
     r"|^explicit_cache_read_input_token_cost$"
 )
-# Parts of a request that every dialect refuses by name, as their bytes do not bound their tokens.
+# Parts of a request that every dialect refuses by name, as their bytes do not bound their tokens;
+# where the caller accepts them, `entries` reads what their tokens cost.
 _REFUSED_INPUT = re.compile(r"^(input|cache_(read|creation)_input)_(cost_per_)?(audio|video)_")
 # Images are counted as input tokens.
 _IMAGE_INPUT = re.compile(r"^(input_cost_per|cache_read_input)_image(_token)?(_cost)?$")

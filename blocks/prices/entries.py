@@ -21,6 +21,8 @@ from prefect_governor.blocks.prices.tariffs import Price, Rates, Tariff
 US = "us"
 # Models that do nothing without tools that the provider runs.
 _RESEARCHES = re.compile(r"(^|[-/])deep-research($|-)")
+_AUDIO_RATE = re.compile(r"^input_cost_per_(?:audio|video)_token(_(?!batches$).*)?$")
+_AUDIO_BY_THE_SECOND = re.compile(r"^input_cost_per_(audio|video)_per_")
 _SEARCHES_ALWAYS = re.compile(r"(^|[-/])(sonar|search|deep-research)($|-)")
 
 
@@ -71,7 +73,31 @@ def parse(name: str, entry: Mapping[str, Any], *, local: bool = False) -> Price 
         ),
         mode=entry.get("mode"),
         places=places_of(entry),
+        search_fee=_search_fee(entry),
+        audio_input=_audio_input(entry),
+        audio_key=next((key for key in entry if _AUDIO_BY_THE_SECOND.match(key)), None),
     )
+
+
+def _search_fee(entry: Mapping[str, Any]) -> Decimal | None:
+    """What one hosted search costs, at the dearest of its sizes."""
+    sizes = entry.get("search_context_cost_per_query")
+    fees = [amount(fee) for fee in sizes.values()] if isinstance(sizes, dict) else []
+    known = [fee for fee in fees if fee is not None]
+    return max(known) if known and len(known) == len(fees) else None
+
+
+def _audio_input(entry: Mapping[str, Any]) -> tuple[Decimal, Decimal] | None:
+    """What a token of audio or video costs as input: at the standard tier, and the dearest."""
+    found = {
+        bool(match[1]): rate
+        for key, value in sorted(entry.items())
+        if (match := _AUDIO_RATE.match(key)) and (rate := amount(value)) is not None
+    }
+    if not found:
+        return None
+    dearest = max(found.values())
+    return found.get(False, dearest), dearest
 
 
 def _tariffs(entry: Mapping[str, Any]) -> dict[str, Tariff]:

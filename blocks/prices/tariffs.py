@@ -109,13 +109,29 @@ class Price:
     max_output_tokens: int | None = None
     mode: str | None = None
     places: Mapping[str, Decimal] = field(default_factory=dict)
+    # USD for one search that the provider makes, the dearest of its sizes; None where nobody knows.
+    search_fee: Decimal | None = None
+    # USD for a token of audio or video as input where it has a price of its own: at the standard
+    # tier, and the dearest of all tiers. `audio_key` is what of it tokens do not bound.
+    audio_input: tuple[Decimal, Decimal] | None = None
+    audio_key: str | None = None
 
     def at(self, factor: Decimal) -> "Price":
         """The price where a call costs so many times as much."""
         if factor == 1:
             return self
         service = {name: tariff.times(factor) for name, tariff in self.service.items()}
-        return replace(self, standard=self.standard.times(factor), service=service, places={})
+        audio = self.audio_input
+        if audio is not None:
+            audio = EXACT.multiply(audio[0], factor), EXACT.multiply(audio[1], factor)
+        standard = self.standard.times(factor)
+        return replace(self, standard=standard, service=service, places={}, audio_input=audio)
+
+    def audio(self, service_tier: str | None) -> Decimal:
+        """USD for a token of audio or video as input; 0 where that is what text is."""
+        if self.audio_input is None:
+            return ZERO
+        return self.audio_input[0 if service_tier in STANDARD_TIERS else 1]
 
     @property
     def input(self) -> Decimal:
@@ -152,7 +168,8 @@ class UsageParts:
 
     `cache_write_tokens` are all that were written to a cache, `cache_write_short_tokens` those of
     them that are known to have been written for minutes; the others are billed as for an hour,
-    where that has a price of its own.
+    where that has a price of its own. `audio_tokens` are those of the input that are audio or
+    video; `searches` is how many the provider made, each billed by the piece.
     """
 
     input_tokens: int
@@ -161,6 +178,8 @@ class UsageParts:
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     cache_write_short_tokens: int = 0
+    audio_tokens: int = 0
+    searches: int = 0
 
 
 def cost_usd(price: Price, usage: UsageParts, *, service_tier: str | None = "default") -> Decimal:
@@ -170,7 +189,7 @@ def cost_usd(price: Price, usage: UsageParts, *, service_tier: str | None = "def
     open, the dearest total is taken: what was spent is never understated.
     """
     return max(
-        _sum(tariff.at(usage.input_tokens), usage, price.request_fee)
+        _sum(tariff.at(usage.input_tokens), usage, price, price.audio(service_tier))
         for tariff in price.tariffs(service_tier)
     )
 
@@ -187,11 +206,14 @@ def bound_cost(
     *,
     service_tier: str | None = "default",
     cache_writes: bool = True,
+    audio: bool = False,
+    searches: int = 0,
 ) -> int:
     """The most, in nano-dollars, that a call of at most so many tokens can cost.
 
     The dearest of every context tier that the input can reach, of every tariff that the service
-    tier leaves open, of input that is fresh, cached or (`cache_writes`) written to a cache.
+    tier leaves open, of input that is fresh, cached, (`cache_writes`) written to a cache or
+    (`audio`) audio or video; and the fee of so many `searches`.
     """
     highest = ZERO
     for tariff in price.tariffs(service_tier):
@@ -199,17 +221,29 @@ def bound_cost(
         inputs = [rates.input, rates.cached]
         if cache_writes:
             inputs.append(rates.written_long)
+        if audio:
+            more = EXACT.subtract(price.audio(service_tier), rates.input)
+            inputs.append(EXACT.add(max(inputs), max(ZERO, more)))
         total = EXACT.add(
             EXACT.multiply(Decimal(input_tokens), max(inputs)),
             EXACT.multiply(Decimal(output_tokens), max(rates.output, rates.reasoning)),
         )
         highest = max(highest, EXACT.add(total, price.request_fee))
+    if searches:
+        fees = EXACT.multiply(Decimal(searches), price.search_fee or ZERO)
+        highest = EXACT.add(highest, fees)
     return round_up(highest)
 
 
-def _sum(rates: Rates, usage: UsageParts, fee: Decimal) -> Decimal:
+def _sum(rates: Rates, usage: UsageParts, price: Price, audio: Decimal) -> Decimal:
     fresh = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
-    total = fee
+    total = price.request_fee
+    if usage.searches:
+        fees = EXACT.multiply(Decimal(usage.searches), price.search_fee or ZERO)
+        total = EXACT.add(total, fees)
+    if usage.audio_tokens and audio > rates.input:
+        more = EXACT.subtract(audio, rates.input)
+        total = EXACT.add(total, EXACT.multiply(Decimal(usage.audio_tokens), more))
     for tokens, rate in (
         (fresh, rates.input),
         (usage.cached_input_tokens, rates.cached),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from typing_extensions import Self
 
+from prefect_governor.blocks.records.accepted import Unseen
 from prefect_governor.blocks.records.limits import LimitRecord, Rate
 from prefect_governor.blocks.terms.form import empty_is_none, plain
 
@@ -138,6 +139,16 @@ class Limit(BaseModel):
         ),
     )
 
+    unseen: Unseen = Field(
+        default="refuse",
+        title="Unseen parts",
+        description=(
+            "What becomes of a call with a part whose size nobody sees (a file by id or URL, audio,"
+            " an earlier response by id, a hosted search within its number of uses): 'refuse', or"
+            " 'context' to bound it by the model's context window at its dearest rate."
+        ),
+    )
+
     _empty = field_validator("model", mode="before")(empty_is_none)
 
     @field_validator("tag", "share_with")
@@ -169,6 +180,7 @@ class Limit(BaseModel):
             return self
         of_calls = [name for name, meter, _ in _RATES if meter != "requests"]
         given = [name for name in ("model", *of_calls) if getattr(self, name) is not None]
+        given += ["unseen"] if self.unseen != "refuse" else []
         if given:
             raise ValueError(
                 f"{', '.join(given)}: a limit that counts tasks knows neither models nor tokens;"

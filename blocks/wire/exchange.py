@@ -209,7 +209,7 @@ async def _resolve(io: IO, reservation: Reservation, response: httpx.Response, b
     # A refusal that is billed may say how much; what failed on its way is nobody's word.
     may_say = outcome == "unconfirm" and response.status_code < 500
     billed = reservation.call.dialect.read(body) if may_say else None
-    if billed is None:
+    if billed is None or not billed.is_priced(reservation.call.price):
         reason = f"{response.status_code} without a usage"
         await _done(io, reservation.resolve(outcome, reason))
         return False
@@ -251,7 +251,7 @@ def _streamed(
             if call.key is not None and not settled:
                 shown.append(data)
             billed = None if settled else reader.finished()
-            if billed is not None:
+            if billed is not None and billed.is_priced(call.price):
                 settled = True
                 content_type = response.headers.get("content-type", "text/event-stream")
                 await _done(io, _settle(reservation, billed, b"".join(shown), content_type))

@@ -16,6 +16,7 @@ from prefect_governor.blocks.wire.messages import REQUEST_ID_HEADER, request_has
 from prefect_governor.blocks.wire.ports import Terms
 from prefect_governor.blocks.wire.requests.fitting import fitted_bound, least_output
 from prefect_governor.blocks.wire.requests.plans import CallPlan, Dialect
+from prefect_governor.blocks.wire.requests.unseen import widened_by
 from prefect_governor.blocks.wire.reservation import Call
 
 OUTSIDE = (
@@ -51,9 +52,12 @@ def planned(
             "(price: input_usd_per_million_tokens, output_usd_per_million_tokens), or use a model "
             "that LiteLLM prices by the token"
         )
-    asked = replace(asked, provider=provider, accepted=_accepted(terms, here))
-    plan = dialect.plan(asked, price=price, encoding=encoding_of(asked.model, provider))
     who = attribution(model=model, tags=terms.tags)
+    accepted = terms.accepted if here is None else terms.accepted.also(here.accepted)
+    by_limit = Accepted(unseen=governing.accepts_unseen(tags=who.tags, model=model))
+    asked = replace(asked, provider=provider, accepted=accepted.also(by_limit))
+    price = widened_by(request.headers, price)
+    plan = dialect.plan(asked, price=price, encoding=encoding_of(asked.model, provider))
     accounts = governing.accounts(who)
     if here is not None and here.allocation is not None:
         accounts = (here.allocation, *accounts)
@@ -97,7 +101,3 @@ def _fits(governing: Governing, here: Scope | None, plan: CallPlan) -> bool:
     if governing.observe or not governing.fit or (here is not None and not here.fit):
         return False
     return plan.least_output_tokens is not None
-
-
-def _accepted(terms: Terms, here: Scope | None) -> Accepted:
-    return terms.accepted if here is None else terms.accepted.also(here.accepted)

@@ -11,6 +11,7 @@ import httpx
 from prefect_governor.blocks.context.governing import Governing
 from prefect_governor.blocks.context.waits import wait_async, wait_blocking
 from prefect_governor.blocks.machine.stops import current_stop
+from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.wire.exchange import exchange
 from prefect_governor.blocks.wire.ports import Terms, run_blocking
 from prefect_governor.blocks.wire.sockets import watched
@@ -23,8 +24,8 @@ class GovernedAsyncTransport(httpx.AsyncBaseTransport):
 
     `governing` None: the governor of the context; outside one, NotGoverned is raised. `provider` is
     LiteLLM's name of who is spoken to ("groq"), for prices and limits; by default it is told by
-    the host. `tags` are added to those of the context. Time in the queue does not count against
-    httpx's timeouts, which are `inner`'s.
+    the host. `tags` are added to those of the context, `accepted` to what is accepted there. Time
+    in the queue does not count against httpx's timeouts, which are `inner`'s.
     """
 
     def __init__(
@@ -34,8 +35,9 @@ class GovernedAsyncTransport(httpx.AsyncBaseTransport):
         *,
         provider: str | None = None,
         tags: Iterable[str] = (),
+        accepted: Accepted | None = None,
     ) -> None:
-        self._terms = Terms(governing, provider, tuple(tags))
+        self._terms = Terms(governing, provider, tuple(tags), accepted or Accepted())
         self._io = _AsyncIO(inner)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -56,8 +58,9 @@ class GovernedTransport(httpx.BaseTransport):
         *,
         provider: str | None = None,
         tags: Iterable[str] = (),
+        accepted: Accepted | None = None,
     ) -> None:
-        self._terms = Terms(governing, provider, tuple(tags))
+        self._terms = Terms(governing, provider, tuple(tags), accepted or Accepted())
         self._io = _BlockingIO(inner)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

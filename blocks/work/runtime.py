@@ -201,6 +201,12 @@ class Runtime:
         keys = [each.key for each in self.limits_ if each.limit.applies_to(tags=tags, model=model)]
         return (*keys, self._upstream(host, model, credential))
 
+    def accepts_unseen(self, *, tags: tuple[str, ...], model: str) -> bool:
+        return any(
+            each.limit.unseen == "context" and each.limit.applies_to(tags=tags, model=model)
+            for each in self.limits_
+        )
+
     def task_limits(self, tags: tuple[str, ...]) -> tuple[str, ...]:
         """Keys of the limits that a task run with these tags counts under."""
         return tuple(each.key for each in self.limits_ if each.limit.applies_to_task(tags))

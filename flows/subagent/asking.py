@@ -67,6 +67,8 @@ async def ask_model(
         options["api_base"] = model.api_base
     if model.api_key is not None:
         options["api_key"] = model.api_key.get_secret_value()
+    if model.unseen != "refuse":
+        options["unseen"] = model.unseen
     if model.allow_untested_provider:
         options["allow_untested_provider"] = True
     # What a model wrote goes to others; half a character cannot be sent.

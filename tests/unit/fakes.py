@@ -185,7 +185,11 @@ class FakeGoverning:
     fallback_share: float | None = None
     share: float = 0.0
     taught: Learned | None = None
+    unseen: bool = False
     asked: list[str] = field(default_factory=list)
+
+    def accepts_unseen(self, *, tags: tuple[str, ...], model: str) -> bool:
+        return self.unseen
 
     def price_of(self, model: str, *, host: str) -> Price | None:
         self.asked.append(model)

@@ -28,6 +28,9 @@ DIALECTS: tuple[Dialect, ...] = (
 # What to do instead on paths that bill and that no dialect knows.
 INSTEAD = {
     "/completions": "use the chat completions (…/chat/completions) or the responses API",
+    "/cachedContents": "leave out the cache, which LiteLLM's `cache_control` makes with Gemini: it "
+    "is billed by the hour that it is kept, beside the tokens, and Gemini caches by itself what "
+    "it has seen",
     "/batches": "call the models one by one: what a batch costs is in no reply to its request",
 }
 

@@ -22,21 +22,23 @@ from prefect_governor.blocks.wire.requests.bodies import (
     whole_number,
     write,
 )
+from prefect_governor.blocks.wire.requests.fields import check_fields
 from prefect_governor.blocks.wire.requests.own_limits import BYTES_A_TOKEN, own_limit
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
+from prefect_governor.blocks.wire.requests.unseen import Unseen
 
 PATHS = ("/api/chat", "/api/generate")
+# github.com/ollama/ollama, docs/api.md.
 FIELDS = frozenset(
     {"model", "messages", "prompt", "suffix", "system", "template", "context", "tools", "format",
      "options", "stream", "raw", "keep_alive", "think", "logprobs", "top_logprobs", "truncate",
-     "shift"}
+     "shift", "images"}
 )  # fmt: skip
 MESSAGE_FIELDS = frozenset(
-    {"role", "content", "thinking", "tool_calls", "tool_name", "tool_call_id"}
+    {"role", "content", "thinking", "tool_calls", "tool_name", "tool_call_id", "images"}
 )
 _IMAGE = "how many tokens a model takes an image for is not known here"
 REFUSED_FIELDS: Mapping[str, str] = {
-    "images": _IMAGE,
     "width": "an image as output has no tokens",
     "height": "an image as output has no tokens",
     "steps": "an image as output has no tokens",
@@ -61,14 +63,17 @@ class Ollama(Dialect):
     def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
         """The bound, and the body to send. Raises NotBounded, naming the field."""
         fields = dict(request.fields)
-        _check(fields, FIELDS)
+        unseen = Unseen(request.accepted)
+        _check(fields, FIELDS, unseen)
+        if fields.get("template") is not None:
+            unseen.code("`template`")
         given = fields.get("options") or {}
         if not isinstance(given, dict):
             raise NotBounded("`options` must be an object, so the call has no bound")
         options = fields["options"] = dict(given)
         messages, tools = _list(fields, "messages"), _list(fields, "tools")
         for message in messages:
-            _check(message, MESSAGE_FIELDS)
+            _check(message, MESSAGE_FIELDS, unseen)
         overhead = (
             MODEL_PROMPT_TOKENS
             + REQUEST_OVERHEAD_TOKENS
@@ -89,7 +94,7 @@ class Ollama(Dialect):
         streamed = fields.get("stream") is not False
         return CallPlan(
             body=body,
-            input_tokens=len(body) + overhead,
+            input_tokens=unseen.input_tokens(len(body) + overhead, price, request.model),
             output_tokens=output,
             streamed=streamed,
             output_limit=output,
@@ -164,17 +169,12 @@ def ending_of(reply: Mapping[str, Any]) -> Ending:
     )
 
 
-def _check(fields: Mapping[str, Any], allowed: frozenset[str]) -> None:
-    for name, value in fields.items():
-        if value is None or (name in REFUSED_FIELDS and not value):
-            continue
-        if name in REFUSED_FIELDS:
-            raise NotBounded(f"`{name}` has no bound: {REFUSED_FIELDS[name]}. Leave it out")
-        if name not in allowed:
-            raise NotBounded(
-                f"`{name}` is no field whose cost is known here, so the call has no bound. "
-                "Leave it out of the request"
-            )
+def _check(fields: Mapping[str, Any], known: frozenset[str], unseen: Unseen) -> None:
+    # What is 0 or empty asks for nothing.
+    given = {name: value for name, value in fields.items() if value or name not in REFUSED_FIELDS}
+    check_fields(given, known, REFUSED_FIELDS, unseen.accepted)
+    if fields.get("images"):
+        unseen.met("`images`", _IMAGE, "Leave them out")
 
 
 def _list(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

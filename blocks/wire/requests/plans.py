@@ -36,7 +36,8 @@ class CallPlan:
     are several, whose lengths nobody learns from. `least_output_tokens` is what that `max_tokens`
     may be fitted down to, None where it may not be fitted. `own_limit` says that the caller set
     none: it is the model's own, so that less of it will do where the whole is not to be had.
-    `answers` is how many are asked for.
+    `answers` is how many are asked for. `audio` says that some of the input may be audio or video,
+    `searches` how many the provider may make.
     """
 
     body: bytes
@@ -51,6 +52,8 @@ class CallPlan:
     least_output_tokens: int | None = None
     own_limit: bool = False
     answers: int = 1
+    audio: bool = False
+    searches: int = 0
 
     def bound(self, price: Price) -> Bound:
         nano = bound_cost(
@@ -59,6 +62,8 @@ class CallPlan:
             self.output_tokens,
             service_tier=self.service_tier,
             cache_writes=self.cache_writes,
+            audio=self.audio,
+            searches=self.searches,
         )
         return Bound(nano, self.input_tokens, self.output_tokens)
 
@@ -74,6 +79,10 @@ class Billed:
     parts: UsageParts
     service_tier: str | None = None
     cut: bool = False
+
+    def is_priced(self, price: Price) -> bool:
+        """Whether the price says what all of it costs."""
+        return not self.parts.searches or price.search_fee is not None
 
     def usage(self, price: Price, plan: CallPlan) -> Usage:
         tier = plan.service_tier if self.service_tier is None else self.service_tier

@@ -133,9 +133,32 @@ async def test_governors_own_completions_need_no_context(
     else:
         assert reply.choices[0].message.content
     assert_spent_is_the_bill(governor, upstream, calls=2)
-    with pytest.raises(NotBounded):
-        governor.completion(f"openai/{MODEL}", HELLO)
+    with pytest.raises(NotBounded, match="next_years"):
+        governor.completion(f"openai/{MODEL}", HELLO, extra_body={"next_years": 1})
+    more: Any = {"extra_body": {"next_years": 1}, "allow_fields": ["next_years"]}
+    assert governor.completion(f"openai/{MODEL}", HELLO, **more).choices
     await aclose_clients()
+
+
+def test_client_and_limit_accept_what_nobody_sees(upstream: ProviderProcess) -> None:
+    body = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}],
+        "max_tokens": 30,
+        "next_years": 1,
+    }
+    url = f"{upstream.api_base}/chat/completions"
+    plain = Governor.local("plain", max_usd="0.50")
+    limited = Governor.local("limited", max_usd="0.50", limits=[Limit(tag="pdf", unseen="context")])
+    with plain.http_client() as http, pytest.raises(NotBounded):
+        http.post(url, json=body)
+    with plain.http_client(allow_fields=("next_years",), unseen="context") as http:
+        assert http.post(url, json=body).is_success
+    with limited.http_client(allow_fields=("next_years",), tags=("pdf",)) as http:
+        assert http.post(url, json=body).is_success
+    with limited.http_client(allow_fields=("next_years",)) as http, pytest.raises(NotBounded):
+        http.post(url, json=body)
+    assert upstream.settled_stats()["requests"] == 2
 
 
 # A provider that quotes the key

@@ -225,7 +225,6 @@ def test_sdk_is_refused_before_it_sends_what_has_no_bound_or_no_money(
 ) -> None:
     poor = Governor.local("poor", max_usd="0.00000001")
     asked: list[tuple[Governor, type[Exception], Callable[[openai.OpenAI], Any]]] = [
-        (governor, NotBounded, lambda c: c.responses.create(model=CHAT, input="hi")),
         (
             governor,
             NotBounded,
@@ -245,6 +244,7 @@ def test_sdk_is_refused_before_it_sends_what_has_no_bound_or_no_money(
             NotGoverned,
             lambda c: c.completions.create(model="gpt-3.5-turbo-instruct", prompt="hi"),
         ),
+        (poor, OverBudget, lambda c: c.responses.create(model=CHAT, input="hi")),
         (poor, OverBudget, lambda c: respond(c, CHAT, False)),
         (poor, OverBudget, lambda c: embed(c, EMBEDS, False)),
     ]

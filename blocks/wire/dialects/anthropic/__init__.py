@@ -1,5 +1,5 @@
 """Anthropic's messages.
 
-May import: errors, prices, wire.replies, wire.requests.
+May import: errors, prices, records, wire.replies, wire.requests.
 Begin with: messages.py.
 """

@@ -13,6 +13,7 @@ import prefect_governor.blocks.wire.dialects.anthropic.rules as rules
 from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.prices.entries import US
 from prefect_governor.blocks.prices.tariffs import Price
+from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.wire.dialects.anthropic.replies import MessageStream, billed, ending_of
 from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.blocks.wire.requests.bodies import (
@@ -24,9 +25,11 @@ from prefect_governor.blocks.wire.requests.bodies import (
     whole_number,
     write,
 )
+from prefect_governor.blocks.wire.requests.fields import check_fields
 from prefect_governor.blocks.wire.requests.images import claude_image_tokens
 from prefect_governor.blocks.wire.requests.own_limits import BYTES_A_TOKEN, own_limit
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
+from prefect_governor.blocks.wire.requests.unseen import Unseen
 
 
 class AnthropicMessages(Dialect):
@@ -49,10 +52,11 @@ class AnthropicMessages(Dialect):
         own setting may send it there.
         """
         fields = dict(request.fields)
-        _refuse(fields)
-        seen = _Seen(request.model)
+        unseen = Unseen(request.accepted)
+        _check(fields, request.accepted, unseen)
+        seen = _Seen(request.model, unseen)
         messages = seen.messages(fields)
-        tools, prompts = _tools(fields)
+        tools, prompts = _tools(fields, unseen)
         overhead = (
             REQUEST_OVERHEAD_TOKENS
             + MESSAGE_OVERHEAD_TOKENS * (messages + seen.parts)
@@ -67,18 +71,23 @@ class AnthropicMessages(Dialect):
             fields[rules.MAX_TOKENS_FIELD] = own_limit(
                 price, request.model, rules.MAX_TOKENS_FIELD, input_tokens=inputs
             )
-        output = _output_tokens(fields)
+        output, thought = _output_tokens(fields), _thinking_tokens(fields)
+        interleaved = thought >= output
         body = write(fields)
+        inputs = len(body) - seen.image_bytes + seen.image_tokens + overhead
         return CallPlan(
             body=body,
-            input_tokens=len(body) - seen.image_bytes + seen.image_tokens + overhead,
-            output_tokens=output,
+            input_tokens=unseen.input_tokens(inputs, price, request.model),
+            # Thoughts between calls of tools may be more than `max_tokens`, which then holds the
+            # answer alone (Anthropic, "Extended thinking", interleaved thinking).
+            output_tokens=output + thought if interleaved else output,
             streamed=bool(fields.get("stream")),
             service_tier=_region(fields, price, request.model),
             cache_writes=b'"cache_control"' in body,
-            output_limit=output,
-            least_output_tokens=None if fields.get("stream") else _thinking_tokens(fields) + 1,
+            output_limit=None if interleaved else output,
+            least_output_tokens=None if fields.get("stream") or interleaved else thought + 1,
             own_limit=unlimited or request.accepted.no_limit,
+            searches=unseen.searches(price, request.model),
         )
 
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
@@ -106,6 +115,7 @@ class _Seen:
     bound, `parts` those that the provider may wrap in words of its own."""
 
     model: str
+    unseen: Unseen
     image_bytes: int = 0
     image_tokens: int = 0
     parts: int = 0
@@ -141,6 +151,9 @@ class _Seen:
             self._content(part.get("content"))
         elif kind in rules.BYTE_PARTS:
             _known(part, rules.BYTE_PARTS[kind])
+        elif kind in rules.UNSEEN_PARTS:
+            what = f"a part of type {kind!r}"
+            self.unseen.met(what, rules.UNSEEN_PARTS[kind], "Send it as text")
         else:
             why = rules.REFUSED_PARTS.get(kind, "parts of this type have no rule here")
             raise NotBounded(f"a part of type {kind!r} has no bound: {why}. Send it as text")
@@ -159,34 +172,28 @@ class _Seen:
         _not_cited(part)
         source = _source(part)
         kind = str(source.get("type"))
-        if kind not in rules.DOCUMENT_SOURCES:
-            why = rules.REFUSED_DOCUMENTS.get(kind, "documents of this source have no rule here")
+        if kind in rules.UNSEEN_DOCUMENTS:
+            what = f"a document from {kind!r}"
+            self.unseen.met(what, rules.UNSEEN_DOCUMENTS[kind], "Send its text")
+        elif kind not in rules.DOCUMENT_SOURCES:
+            why = "documents of this source have no rule here"
             raise NotBounded(f"a document from {kind!r} has no bound: {why}. Send its text")
         if kind == "content":
             self._content(source.get("content"))
 
 
-def _refuse(fields: Mapping[str, Any]) -> None:
-    for name, value in fields.items():
-        if value is None:
-            continue
-        if name in rules.REFUSED_FIELDS:
-            raise NotBounded(f"`{name}` has no bound: {rules.REFUSED_FIELDS[name]}. Leave it out")
-        allowed = {
-            "service_tier": rules.SERVICE_TIERS,
-            "speed": rules.SPEEDS,
-            "inference_geo": rules.REGIONS,
-        }.get(name)
-        if allowed is not None:
-            if value not in allowed:
-                raise NotBounded(
-                    f"`{name}` {value!r} has no known price (known: {', '.join(sorted(allowed))})"
-                )
-        elif name not in rules.FIELDS:
+def _check(fields: Mapping[str, Any], accepted: Accepted, unseen: Unseen) -> None:
+    check_fields(fields, rules.FIELDS, rules.REFUSED_FIELDS, accepted)
+    for name, allowed in rules.VALUES.items():
+        if fields.get(name) is not None and fields[name] not in allowed:
             raise NotBounded(
-                f"`{name}` is no field whose cost is known here, so the call has no bound. "
-                "Leave it out of the request"
+                f"`{name}` {fields[name]!r} has no known price (known: "
+                f"{', '.join(sorted(allowed))})"
             )
+    thread = fields.get("thread")
+    if isinstance(thread, dict) and thread.get("type") != "create":
+        why = "an earlier message by id has a length that nobody sees here"
+        unseen.met("`thread`", why, "Send the conversation in `messages`")
 
 
 def _known(part: Mapping[str, Any], fields: frozenset[str]) -> None:
@@ -214,13 +221,7 @@ def _source(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _output_tokens(fields: Mapping[str, Any]) -> int:
-    output = whole_number(fields.get(rules.MAX_TOKENS_FIELD), rules.MAX_TOKENS_FIELD)
-    if _thinking_tokens(fields) >= output:
-        raise NotBounded(
-            f"`thinking.budget_tokens` must be within max_tokens ({output}), which is the bound of "
-            "the thoughts and the answer together"
-        )
-    return output
+    return whole_number(fields.get(rules.MAX_TOKENS_FIELD), rules.MAX_TOKENS_FIELD)
 
 
 def _thinking_tokens(fields: Mapping[str, Any]) -> int:
@@ -234,7 +235,7 @@ def _thinking_tokens(fields: Mapping[str, Any]) -> int:
     return 0 if budget is None else whole_number(budget, "thinking.budget_tokens")
 
 
-def _tools(fields: Mapping[str, Any]) -> tuple[int, int]:
+def _tools(fields: Mapping[str, Any], unseen: Unseen) -> tuple[int, int]:
     """How many tools there are, and the tokens of what the provider writes about them."""
     tools = fields.get("tools") or []
     if not isinstance(tools, list) or not all(isinstance(each, dict) for each in tools):
@@ -243,6 +244,9 @@ def _tools(fields: Mapping[str, Any]) -> tuple[int, int]:
     for tool in tools:
         kind = str(tool.get("type") or "custom")
         if kind in rules.CUSTOM_TOOLS:
+            continue
+        if kind in rules.SEARCH_TOOLS | rules.FETCH_TOOLS:
+            unseen.search(f"the tool {kind!r}", tool.get("max_uses"), "its `max_uses`")
             continue
         written = _by_prefix(kind, rules.WRITTEN_TOOLS)
         if written is None:

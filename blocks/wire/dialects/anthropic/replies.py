@@ -11,6 +11,8 @@ from prefect_governor.blocks.wire.requests.bodies import count_of
 from prefect_governor.blocks.wire.requests.plans import Billed
 
 # Regions that are billed at the standard rate: "not_available" is said of models without regions.
+# Uses of hosted tools that the price knows: searches by the piece, pages by their tokens alone.
+BY_THE_TOKEN = frozenset({"web_search_requests", "web_fetch_requests"})
 STANDARD_REGIONS = frozenset({"global", "not_available"})
 
 
@@ -100,9 +102,10 @@ def _billed(usage: Mapping[str, Any], stop_reason: Any) -> Billed | None:
     if fresh is None or outputs is None:
         return None
     hosted = usage.get("server_tool_use")
-    if usage.get("speed") not in (None, "standard") or (
-        isinstance(hosted, dict) and any(hosted.values())
-    ):
+    hosted = hosted if isinstance(hosted, dict) else {}
+    searches = count_of(hosted, "web_search_requests") or 0
+    other = {name: uses for name, uses in hosted.items() if name not in BY_THE_TOKEN}
+    if usage.get("speed") not in (None, "standard") or any(other.values()):
         return None
     read = count_of(usage, "cache_read_input_tokens") or 0
     written = count_of(usage, "cache_creation_input_tokens") or 0
@@ -119,7 +122,7 @@ def _billed(usage: Mapping[str, Any], stop_reason: Any) -> Billed | None:
         region = "standard"
     thought = count_of(usage.get("output_tokens_details"), "thinking_tokens") or 0
     return Billed(
-        UsageParts(inputs, outputs, read, written, min(thought, outputs), short),
+        UsageParts(inputs, outputs, read, written, min(thought, outputs), short, searches=searches),
         region if isinstance(region, str) else None,
         is_cut("messages", stop_reason),
     )

@@ -24,8 +24,10 @@ from prefect_governor.blocks.wire.requests.bodies import (
     whole_number,
     write,
 )
+from prefect_governor.blocks.wire.requests.fields import check_fields
 from prefect_governor.blocks.wire.requests.own_limits import BYTES_A_TOKEN, own_limit
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
+from prefect_governor.blocks.wire.requests.unseen import Unseen
 
 _PATH = re.compile(r"/models/(?P<model>[^/:]+):(?P<verb>generateContent|streamGenerateContent)/?$")
 
@@ -50,13 +52,19 @@ class Gemini(Dialect):
     def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
         """The bound, and the body to send. Raises NotBounded, naming the field, part or tool."""
         fields = dict(request.fields)
-        _check(fields, rules.FIELDS, rules.REFUSED_FIELDS)
+        accepted, unseen = request.accepted, Unseen(request.accepted)
+        known = rules.FIELDS | rules.UNSEEN_FIELDS.keys()
+        check_fields(fields, known, rules.REFUSED_FIELDS, accepted)
+        for name, why in rules.UNSEEN_FIELDS.items():
+            if fields.get(name) is not None:
+                unseen.met(f"`{name}`", why, "Send what it holds as text")
+                unseen.audio = True
         config = fields["generationConfig"] = _camel(_object(fields, "generationConfig"))
-        _check(config, rules.CONFIG_FIELDS, rules.REFUSED_CONFIG)
+        check_fields(config, rules.CONFIG_FIELDS, rules.REFUSED_CONFIG, accepted)
         if config.get("responseModalities") not in (None, ["TEXT"], ["text"]):
             raise NotBounded("`responseModalities` other than text have no bound")
         answers = whole_number(config.get("candidateCount") or 1, "candidateCount")
-        contents, tools = _contents(fields), _tools(fields)
+        contents, tools = _contents(fields, unseen), _tools(fields)
         overhead = (
             REQUEST_OVERHEAD_TOKENS
             + MESSAGE_OVERHEAD_TOKENS * contents
@@ -75,13 +83,14 @@ class Gemini(Dialect):
         fitted = answers == 1 and not request.streamed
         return CallPlan(
             body=body,
-            input_tokens=len(body) + overhead,
+            input_tokens=unseen.input_tokens(len(body) + overhead, price, request.model),
             output_tokens=output * answers,
             streamed=request.streamed,
             output_limit=output if answers == 1 else None,
             least_output_tokens=_thinking_tokens(config) + 1 if fitted else None,
             own_limit=unlimited or request.accepted.no_limit,
             answers=answers,
+            audio=unseen.audio,
         )
 
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
@@ -117,25 +126,12 @@ def _camel(fields: Mapping[str, Any]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for name, value in fields.items():
-        head, *rest = name.split("_")
+        head, *rest = name.lstrip("_").split("_")
         camel = head + "".join(part[:1].upper() + part[1:] for part in rest)
         if camel in found:
             raise NotBounded(f"`{camel}` is given twice, so the call has no bound")
         found[camel] = value
     return found
-
-
-def _check(fields: Mapping[str, Any], allowed: frozenset[str], refused: Mapping[str, str]) -> None:
-    for name, value in fields.items():
-        if value is None:
-            continue
-        if name in refused:
-            raise NotBounded(f"`{name}` has no bound: {refused[name]}. Leave it out")
-        if name not in allowed:
-            raise NotBounded(
-                f"`{name}` is no field whose cost is known here, so the call has no bound. "
-                "Leave it out of the request"
-            )
 
 
 def _object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -145,7 +141,7 @@ def _object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value
 
 
-def _contents(fields: Mapping[str, Any]) -> int:
+def _contents(fields: Mapping[str, Any], unseen: Unseen) -> int:
     """Checks every part; returns how many contents there are, the instruction among them."""
     contents = fields.get("contents")
     if isinstance(contents, dict):
@@ -157,20 +153,23 @@ def _contents(fields: Mapping[str, Any]) -> int:
         for part in parts if isinstance(parts, list) else [parts]:
             if not isinstance(part, dict):
                 raise NotBounded("a content's `parts` are not a list of parts")
-            _check_part(_camel(part))
+            _check_part(_camel(part), unseen)
     return len(contents) + 1
 
 
-def _check_part(part: Mapping[str, Any]) -> None:
+def _check_part(part: Mapping[str, Any], unseen: Unseen) -> None:
     for name, value in part.items():
-        if name not in rules.BYTE_PARTS | rules.PART_FIELDS:
+        if name in rules.UNSEEN_PARTS:
+            what = f"a part with {name!r}"
+            unseen.met(what, rules.UNSEEN_PARTS[name], "Send its content as text")
+            unseen.audio = True
+        elif name not in rules.BYTE_PARTS | rules.PART_FIELDS:
             why = rules.REFUSED_PARTS.get(name, "parts of this kind have no rule here")
             raise NotBounded(f"a part with {name!r} has no bound: {why}. Send its content as text")
         if name == "functionResponse" and isinstance(value, dict) and value.get("parts"):
-            raise NotBounded(
-                "`parts` of a functionResponse have no bound: they may be images or files. Send "
-                "the response as JSON"
-            )
+            why = "they may be images or files"
+            unseen.met("`parts` of a functionResponse", why, "Send the response as JSON")
+            unseen.audio = True
 
 
 def _tools(fields: Mapping[str, Any]) -> int:

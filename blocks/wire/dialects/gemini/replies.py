@@ -100,4 +100,15 @@ def _billed(usage: Mapping[str, Any], *, cut: bool) -> Billed | None:
     # Some models leave their thoughts out of the parts and have them in the total alone.
     outputs = max(outputs, (count_of(usage, "totalTokenCount") or 0) - inputs)
     cached = min(count_of(usage, "cachedContentTokenCount") or 0, inputs)
-    return Billed(UsageParts(inputs, outputs, cached, reasoning_tokens=thought), "standard", cut)
+    heard = min(_heard(usage.get("promptTokensDetails")), inputs)
+    parts = UsageParts(inputs, outputs, cached, reasoning_tokens=thought, audio_tokens=heard)
+    return Billed(parts, "standard", cut)
+
+
+def _heard(details: Any) -> int:
+    """The input tokens that are audio or video."""
+    return sum(
+        count_of(each, "tokenCount") or 0
+        for each in (details if isinstance(details, list) else ())
+        if isinstance(each, dict) and each.get("modality") in ("AUDIO", "VIDEO")
+    )

@@ -10,8 +10,12 @@ FIELDS = frozenset(
     {"contents", "systemInstruction", "tools", "toolConfig", "safetySettings", "generationConfig",
      "labels", "model"}
 )  # fmt: skip
-REFUSED_FIELDS: Mapping[str, str] = {
+# Fields that stand for what nobody sees.
+UNSEEN_FIELDS: Mapping[str, str] = {
     "cachedContent": "a cached content by name has a length that nobody sees here",
+}
+REFUSED_FIELDS: Mapping[str, str] = {
+    "modelArmorConfig": "what it screens is billed beside the tokens",
     "serviceTier": "a lane of its own has a price of its own",
     "store": "an interaction that is kept has a price of its own",
 }
@@ -19,21 +23,26 @@ CONFIG_FIELDS = frozenset(
     {"maxOutputTokens", "candidateCount", "temperature", "topP", "topK", "stopSequences",
      "responseMimeType", "responseSchema", "responseJsonSchema", "seed", "presencePenalty",
      "frequencyPenalty", "responseLogprobs", "logprobs", "thinkingConfig", "mediaResolution",
-     "responseModalities"}
+     "responseModalities", "enableEnhancedCivicAnswers", "audioTimestamp"}
 )  # fmt: skip
 REFUSED_CONFIG: Mapping[str, str] = {
     "speechConfig": "audio output has a price of its own",
     "imageConfig": "an image as output has a price of its own",
+    "routingConfig": "it lets the provider choose a dearer model",
+    "modelSelectionConfig": "it lets the provider choose a dearer model",
 }
 BYTE_PARTS = frozenset({"text", "functionCall", "functionResponse"})
 # What may stand beside them in a part.
-PART_FIELDS = frozenset({"thought", "thoughtSignature"})
-REFUSED_PARTS: Mapping[str, str] = {
+PART_FIELDS = frozenset(
+    {"thought", "thoughtSignature", "videoMetadata", "mediaResolution", "partMetadata"}
+)
+UNSEEN_PARTS: Mapping[str, str] = {
     "inlineData": "an image's, audio's or file's tokens are not bounded by its bytes",
     "fileData": "a file by URI has a length that nobody sees here",
+}
+REFUSED_PARTS: Mapping[str, str] = {
     "executableCode": "code that ran at the provider may be long, and its output longer",
     "codeExecutionResult": "code that ran at the provider may be long, and its output longer",
-    "videoMetadata": "a video's tokens are not bounded by its bytes",
 }
 LOCAL_TOOL = "functionDeclarations"
 REFUSED_TOOLS: Mapping[str, str] = {

@@ -1,5 +1,5 @@
 """OpenAI's APIs, which most others speak too: chat completions, embeddings, responses.
 
-May import: errors, prices, wire.replies, wire.requests.
+May import: errors, prices, records, wire.replies, wire.requests.
 Begin with: chat.py.
 """

@@ -12,18 +12,24 @@ from typing import Any
 from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import count_tokens
+from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.wire.dialects.openai.chat_replies import ChatStream, billed, ending_of
 from prefect_governor.blocks.wire.dialects.openai.chat_rules import (
+    AUDIO_PARTS,
     COMPLETION_LIMITS,
     COUNTED_FIELDS,
+    GOOGLE_FIELDS,
     IMAGE_DETAILS,
     IMAGE_PART,
     LOCAL_TOOLS,
     MAX_TOKENS_FIELDS,
     PLAIN_FIELDS,
+    READ_FIELDS,
     REFUSED_FIELDS,
     REFUSED_PARTS,
     TEXT_PARTS,
+    UNSEEN_FIELDS,
+    UNSEEN_PARTS,
     USAGE_UNASKED,
 )
 from prefect_governor.blocks.wire.replies.endings import Ending
@@ -38,9 +44,11 @@ from prefect_governor.blocks.wire.requests.bodies import (
     service_tier,
     write,
 )
+from prefect_governor.blocks.wire.requests.fields import check_fields
 from prefect_governor.blocks.wire.requests.images import openai_image_tokens
 from prefect_governor.blocks.wire.requests.own_limits import BYTES_A_TOKEN, own_limit
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
+from prefect_governor.blocks.wire.requests.unseen import Unseen
 
 
 class OpenAIChat(Dialect):
@@ -64,8 +72,14 @@ class OpenAIChat(Dialect):
         part or tool.
         """
         fields = dict(request.fields)
-        _refuse(fields)
-        messages, tools = _messages(fields), _tools(fields)
+        unseen = Unseen(request.accepted)
+        _check(fields, request.accepted, unseen)
+        messages, tools = _messages(fields, unseen), _tools(fields)
+        if "a part of type 'file'" in unseen.parts and request.provider == "openrouter":
+            raise NotBounded(
+                "a part of type 'file' has no bound at OpenRouter: what reads it there is billed "
+                "beside the tokens. Send its content as text"
+            )
         whose = request.provider or price.provider
         tier = service_tier(fields, price, request.model, whose)
         streamed, hide = _ask_for_usage(fields, whose)
@@ -74,35 +88,41 @@ class OpenAIChat(Dialect):
             + MESSAGE_OVERHEAD_TOKENS * len(messages)
             + TOOL_OVERHEAD_TOKENS * len(tools)
         )
-        image_tokens, image_bytes = _images(messages, request.model, price)
+        image_tokens, image_bytes = _images(messages, request.model, price, unseen)
         local = None
         if encoding is not None:
-            local = sum(count_tokens(text, encoding) for text in _texts(fields, messages))
+            texts = _texts(fields, messages, request.accepted)
+            local = sum(count_tokens(text, encoding) for text in texts)
         unlimited = _is_unlimited(fields)
         if unlimited:
             size = len(write(fields)) - image_bytes
             seen = size // BYTES_A_TOKEN if local is None else math.ceil(TOKENIZER_FACTOR * local)
             _set_limit(fields, request, price, input_tokens=seen + image_tokens + overhead)
+        predicted = _predicted_tokens(fields, encoding)
         output = _output_tokens(fields)
         body = write(fields)
         tokens = len(body) - image_bytes
         if local is not None:
             tokens = min(tokens, math.ceil(TOKENIZER_FACTOR * local))
         answers = _answers(fields)
+        inputs = unseen.input_tokens(tokens + image_tokens + overhead, price, request.model)
+        alone = answers == 1 and not predicted
         return CallPlan(
             body=body,
-            input_tokens=tokens + image_tokens + overhead,
-            output_tokens=output,
+            input_tokens=inputs,
+            output_tokens=output + predicted * answers,
             streamed=streamed,
             service_tier=tier,
             # OpenAI writes its caches unasked; elsewhere a part has to ask for it.
             cache_writes=price.provider in (None, "openai", "azure") or b"cache_" in body,
             hide_usage=hide,
-            local_input_tokens=local,
-            output_limit=output if answers == 1 else None,
-            least_output_tokens=_least_output_tokens(fields),
+            # What nobody sees says nothing of how the rest is counted.
+            local_input_tokens=None if unseen.parts else local,
+            output_limit=output if alone else None,
+            least_output_tokens=_least_output_tokens(fields) if alone else None,
             own_limit=unlimited or request.accepted.no_limit,
             answers=answers,
+            audio=unseen.audio,
         )
 
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
@@ -126,49 +146,65 @@ class OpenAIChat(Dialect):
         return ChatStream(hide_usage=plan.hide_usage, answers=plan.answers)
 
 
-def _refuse(fields: Mapping[str, Any]) -> None:
-    for name, value in fields.items():
-        if value is None:
-            continue
-        if name in REFUSED_FIELDS:
-            raise NotBounded(
-                f"`{name}` has no bound: {REFUSED_FIELDS[name]}. Leave it out of the request"
-            )
-        if name == "modalities" and value != ["text"]:
-            raise NotBounded("`modalities` other than text have no bound. Ask for text alone")
-        if name not in PLAIN_FIELDS | COUNTED_FIELDS and name != "modalities":
-            raise NotBounded(
-                f"`{name}` is no field whose cost is known here, so the call has no bound. "
-                "Leave it out of the request"
-            )
+def _check(fields: Mapping[str, Any], accepted: Accepted, unseen: Unseen) -> None:
+    known = PLAIN_FIELDS | COUNTED_FIELDS | READ_FIELDS | UNSEEN_FIELDS.keys()
+    check_fields(fields, known, REFUSED_FIELDS, accepted)
+    if fields.get("modalities") not in (None, ["text"]):
+        raise NotBounded("`modalities` other than text have no bound. Ask for text alone")
+    for name, (why, instead) in UNSEEN_FIELDS.items():
+        if fields.get(name) is not None:
+            unseen.met(f"`{name}`", why, instead)
+    if fields.get("chat_template") is not None:
+        unseen.code("`chat_template`")
+    extra = fields.get("extra_body") or {}
+    google = extra.get("google") if isinstance(extra, dict) else extra
+    if extra and (not isinstance(google, dict) or extra.keys() - {"google"}):
+        raise NotBounded(
+            "`extra_body` has no bound but for what Gemini reads of it (`extra_body.google`). "
+            "Leave it out of the request: with OpenAI's SDK what stands in `extra_body` is a field "
+            "by itself"
+        )
+    check_fields(google or {}, GOOGLE_FIELDS, {}, accepted, within="extra_body.google.")
+    if google and google.get("cached_content") is not None:
+        why = "a cached content by name has a length that nobody sees here"
+        unseen.met("`extra_body.google.cached_content`", why, "Send its text")
+        unseen.audio = True
 
 
-def _messages(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _messages(fields: Mapping[str, Any], unseen: Unseen) -> list[dict[str, Any]]:
     messages = fields.get("messages")
     if not isinstance(messages, list) or not all(isinstance(each, dict) for each in messages):
         raise NotBounded("`messages` is not a list of messages, so the call has no bound")
     for message in messages:
         if message.get("audio") is not None:
-            raise NotBounded("`audio` in a message refers to an earlier reply of unknown length")
+            why = "it refers to an earlier reply of unknown length"
+            unseen.met("`audio` in a message", why, "Send its transcript as text")
+            unseen.audio = True
         content = message.get("content")
         if content is None or isinstance(content, str):
             continue
         if not isinstance(content, list):
             raise NotBounded("a message's `content` is neither text nor a list of parts")
         for part in content:
-            _check_part(part)
+            _check_part(part, unseen)
     return messages
 
 
-def _check_part(part: Any) -> None:
-    kind = part.get("type") if isinstance(part, dict) else None
+def _check_part(part: Any, unseen: Unseen) -> None:
+    kind = str(part.get("type")) if isinstance(part, dict) else "None"
     if kind in TEXT_PARTS or kind == IMAGE_PART:
         return
-    why = REFUSED_PARTS.get(str(kind), "parts of this type have no rule here")
+    if kind in UNSEEN_PARTS:
+        unseen.met(f"a part of type {kind!r}", UNSEEN_PARTS[kind], "Send its content as text")
+        unseen.audio |= kind in AUDIO_PARTS
+        return
+    why = REFUSED_PARTS.get(kind, "parts of this type have no rule here")
     raise NotBounded(f"a part of type {kind!r} has no bound: {why}. Send its content as text")
 
 
-def _images(messages: Iterable[Mapping[str, Any]], model: str, price: Price) -> tuple[int, int]:
+def _images(
+    messages: Iterable[Mapping[str, Any]], model: str, price: Price, unseen: Unseen
+) -> tuple[int, int]:
     """The most tokens of all images, and the bytes of those in the request, which are no text."""
     tokens = size = 0
     for message in messages:
@@ -185,7 +221,10 @@ def _images(messages: Iterable[Mapping[str, Any]], model: str, price: Price) -> 
                     "an image has no bound: `image_url` must hold a `url` and a `detail` that is "
                     "low, high or auto"
                 )
-            tokens += openai_image_tokens(model, price.provider, image.get("detail"))
+            tokens += unseen.image(
+                lambda detail: openai_image_tokens(model, price.provider, detail),
+                image.get("detail"),
+            )
             size += len(url)
     return tokens, size
 
@@ -233,6 +272,18 @@ def _output_tokens(fields: Mapping[str, Any]) -> int:
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise NotBounded("max_tokens must be a whole number of at least 1")
     return int(max(limits)) * _answers(fields)
+
+
+def _predicted_tokens(fields: Mapping[str, Any], encoding: str | None) -> int:
+    """What of a predicted answer may be billed beside the answer: the tokens that it was not."""
+    prediction = fields.get("prediction")
+    if prediction is None:
+        return 0
+    text = compact(prediction)
+    size = len(text.encode(errors="surrogatepass"))
+    if encoding is None:
+        return size
+    return min(size, math.ceil(TOKENIZER_FACTOR * count_tokens(text, encoding)))
 
 
 def _answers(fields: Mapping[str, Any]) -> int:
@@ -285,7 +336,9 @@ def _ask_for_usage(fields: dict[str, Any], whose: str | None) -> tuple[bool, boo
     return True, True
 
 
-def _texts(fields: Mapping[str, Any], messages: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+def _texts(
+    fields: Mapping[str, Any], messages: Iterable[Mapping[str, Any]], accepted: Accepted
+) -> Iterable[str]:
     """Every text of a request that may be counted as input."""
     for message in messages:
         content = message.get("content")
@@ -294,7 +347,7 @@ def _texts(fields: Mapping[str, Any], messages: Iterable[Mapping[str, Any]]) -> 
             yield content
         elif content is not None:
             for part in content:
-                if part["type"] == IMAGE_PART:
+                if part["type"] not in TEXT_PARTS:
                     continue
                 # Apart from the text, whose escapes in JSON would count as tokens that are none.
                 field = TEXT_PARTS[part["type"]]
@@ -305,6 +358,6 @@ def _texts(fields: Mapping[str, Any], messages: Iterable[Mapping[str, Any]]) -> 
                     yield compact(part)
         if rest:
             yield compact(rest)
-    for name in COUNTED_FIELDS:
+    for name in COUNTED_FIELDS | accepted.fields:
         if fields.get(name):
             yield compact(fields[name])

@@ -100,9 +100,17 @@ def billed(reply: Mapping[str, Any]) -> Billed | None:
     if cached + written > inputs:
         # Nonsense in the details: all of it is billed as fresh input.
         cached = written = 0
+    heard = count_of(details, "audio_tokens") or 0
     tier = reply.get("service_tier")
     return Billed(
-        UsageParts(inputs, outputs, cached, written, min(thought, outputs)),
+        UsageParts(
+            inputs,
+            outputs,
+            cached,
+            written,
+            min(thought, outputs),
+            audio_tokens=min(heard, inputs),
+        ),
         tier if isinstance(tier, str) else None,
         _was_cut(reply),
     )

@@ -14,12 +14,14 @@ from prefect_governor.blocks.wire.requests.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
     REQUEST_OVERHEAD_TOKENS,
     TOKENIZER_FACTOR,
+    compact,
     count_of,
     read_reply,
     read_request,
     service_tier,
     write,
 )
+from prefect_governor.blocks.wire.requests.fields import check_fields
 from prefect_governor.blocks.wire.requests.plans import (
     Billed,
     CallPlan,
@@ -54,13 +56,9 @@ class OpenAIEmbeddings(Dialect):
         Raises NotBounded, naming the field or the input.
         """
         fields = dict(request.fields)
-        for name, value in fields.items():
-            if value is not None and name not in PLAIN_FIELDS:
-                raise NotBounded(
-                    f"`{name}` is no field whose cost is known here, so the call has no bound. "
-                    "Leave it out of the request"
-                )
+        check_fields(fields, PLAIN_FIELDS, {}, request.accepted)
         texts, lists = _inputs(fields)
+        allowed = [compact(fields[name]) for name in request.accepted.fields if fields.get(name)]
         # Only one who names a tier, or has a dearer one to fear, sends a tier.
         whose = request.provider or price.provider
         tier = service_tier(fields, price, request.model, whose)
@@ -69,9 +67,9 @@ class OpenAIEmbeddings(Dialect):
         if lists:
             # Counted already, whatever their tokenizer is.
             local = sum(len(each) for each in lists)
-            tokens = _scaled(local)
+            tokens = _scaled(local) + sum(len(each.encode()) for each in allowed)
         elif encoding is not None:
-            local = sum(count_tokens(text, encoding) for text in texts)
+            local = sum(count_tokens(text, encoding) for text in (*texts, *allowed))
             tokens = min(tokens, _scaled(local))
         overhead = REQUEST_OVERHEAD_TOKENS + MESSAGE_OVERHEAD_TOKENS * (len(texts) + len(lists))
         return CallPlan(

@@ -12,6 +12,7 @@ from typing import Any
 from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import count_tokens
+from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.wire.dialects.openai.chat_rules import IMAGE_DETAILS
 from prefect_governor.blocks.wire.dialects.openai.responses_replies import (
     ResponseStream,
@@ -20,6 +21,7 @@ from prefect_governor.blocks.wire.dialects.openai.responses_replies import (
 )
 from prefect_governor.blocks.wire.dialects.openai.responses_rules import (
     COUNTED_FIELDS,
+    FIXED_SEARCHES,
     IMAGE_PART,
     LOCAL_TOOLS,
     MAX_TOKENS_FIELD,
@@ -27,9 +29,12 @@ from prefect_governor.blocks.wire.dialects.openai.responses_rules import (
     PLAIN_FIELDS,
     REFUSED_FIELDS,
     REFUSED_ITEMS,
-    REFUSED_PARTS,
+    SEARCH_TOOLS,
     TEXT_ITEMS,
     TEXT_PARTS,
+    UNSEEN_FIELDS,
+    UNSEEN_ITEMS,
+    UNSEEN_PARTS,
 )
 from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.blocks.wire.requests.bodies import (
@@ -44,9 +49,11 @@ from prefect_governor.blocks.wire.requests.bodies import (
     whole_number,
     write,
 )
+from prefect_governor.blocks.wire.requests.fields import check_fields
 from prefect_governor.blocks.wire.requests.images import openai_image_tokens
 from prefect_governor.blocks.wire.requests.own_limits import BYTES_A_TOKEN, own_limit
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
+from prefect_governor.blocks.wire.requests.unseen import Unseen
 
 Item = Mapping[str, Any]
 
@@ -72,8 +79,9 @@ class OpenAIResponses(Dialect):
         Raises NotBounded, naming the field, item, part or tool.
         """
         fields = dict(request.fields)
-        _refuse(fields)
-        items, tools = _items(fields), _tools(fields)
+        unseen = Unseen(request.accepted)
+        _check(fields, request.accepted, unseen)
+        items, tools = _items(fields, unseen), _tools(fields, unseen)
         whose = request.provider or price.provider
         tier = service_tier(fields, price, request.model, whose)
         overhead = (
@@ -81,10 +89,11 @@ class OpenAIResponses(Dialect):
             + MESSAGE_OVERHEAD_TOKENS * (len(items) + 1)
             + TOOL_OVERHEAD_TOKENS * len(tools)
         )
-        image_tokens, image_bytes = _images(items, request.model, price)
+        image_tokens, image_bytes = _images(items, request.model, price, unseen)
         sealed, counted, local = _sealed_bytes(items), None, None
         if encoding is not None:
-            local = sum(count_tokens(text, encoding) for text in _texts(fields, items))
+            texts = _texts(fields, items, request.accepted)
+            local = sum(count_tokens(text, encoding) for text in texts)
             counted = math.ceil(TOKENIZER_FACTOR * local) + sealed
         unlimited = fields.get(MAX_TOKENS_FIELD) is None
         if unlimited:
@@ -99,19 +108,22 @@ class OpenAIResponses(Dialect):
         if counted is not None:
             tokens = min(tokens, counted)
         streamed = bool(fields.get("stream"))
+        inputs = unseen.input_tokens(tokens + image_tokens + overhead, price, request.model)
         return CallPlan(
             body=body,
-            input_tokens=tokens + image_tokens + overhead,
+            input_tokens=inputs,
             output_tokens=output,
             streamed=streamed,
             service_tier=tier,
             cache_writes=True,
             # What only the provider can read says nothing of how it counts.
-            local_input_tokens=None if sealed else local,
+            local_input_tokens=None if sealed or unseen.parts else local,
             output_limit=output,
             # What was passed on of a stream cannot be taken back and asked for again.
             least_output_tokens=None if streamed else LEAST_OUTPUT_TOKENS,
             own_limit=unlimited or request.accepted.no_limit,
+            audio=unseen.audio,
+            searches=unseen.searches(price, request.model),
         )
 
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
@@ -132,34 +144,25 @@ class OpenAIResponses(Dialect):
         return ResponseStream()
 
 
-def _refuse(fields: Mapping[str, Any]) -> None:
-    for name, value in fields.items():
-        if value is None:
-            continue
-        if name in REFUSED_FIELDS:
-            raise NotBounded(f"`{name}` has no bound: {REFUSED_FIELDS[name]}")
-        if name == "background":
-            if value is not False:
-                raise NotBounded(
-                    "`background` has no bound: what it costs is in no reply to this request. "
-                    "Leave it out and wait for the answer, or stream it"
-                )
-        elif name not in PLAIN_FIELDS | COUNTED_FIELDS:
-            raise NotBounded(
-                f"`{name}` is no field whose cost is known here, so the call has no bound. "
-                "Leave it out of the request"
-            )
+def _check(fields: Mapping[str, Any], accepted: Accepted, unseen: Unseen) -> None:
+    known = PLAIN_FIELDS | COUNTED_FIELDS | UNSEEN_FIELDS.keys()
+    check_fields(fields, known, REFUSED_FIELDS, accepted)
+    for name, (why, instead) in UNSEEN_FIELDS.items():
+        if fields.get(name) is not None:
+            unseen.met(f"`{name}`", why, instead)
 
 
-def _items(fields: Mapping[str, Any]) -> list[Item]:
+def _items(fields: Mapping[str, Any], unseen: Unseen) -> list[Item]:
     """The input as items; a text is one message."""
     given = fields.get("input")
+    if given is None and unseen.parts:
+        return []
     if isinstance(given, str):
         return [{"type": "message", "content": given}]
     if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
         raise NotBounded("`input` is neither text nor a list of items, so the call has no bound")
     for item in given:
-        _check_item(item)
+        _check_item(item, unseen)
     return given
 
 
@@ -168,19 +171,22 @@ def _kind(item: Item) -> str:
     return str(item.get("type") or ("message" if "role" in item else None))
 
 
-def _check_item(item: Item) -> None:
+def _check_item(item: Item, unseen: Unseen) -> None:
     kind = _kind(item)
     if kind in TEXT_ITEMS:
+        return
+    if kind in UNSEEN_ITEMS:
+        unseen.met(f"an input item of type {kind!r}", UNSEEN_ITEMS[kind], "Send its text")
         return
     if kind not in PART_ITEMS:
         why = REFUSED_ITEMS.get(kind, "items of this type have no rule here")
         raise NotBounded(f"an input item of type {kind!r} has no bound: {why}")
     if kind == "reasoning" and item.get("encrypted_content") is None:
         # Its text stands at the provider; what is here is a name for it.
-        raise NotBounded(
-            "an input item of type 'reasoning' without `encrypted_content` has no bound: it refers "
-            "to earlier thoughts of unknown length. Ask for include=['reasoning.encrypted_content']"
-            " with store=False, or leave the item out"
+        unseen.met(
+            "an input item of type 'reasoning' without `encrypted_content`",
+            "it refers to earlier thoughts of unknown length",
+            "Ask for include=['reasoning.encrypted_content'] with store=False, or leave it out",
         )
     for name in PART_ITEMS[kind]:
         content = item.get(name)
@@ -189,18 +195,22 @@ def _check_item(item: Item) -> None:
         if not isinstance(content, list):
             raise NotBounded(f"an item's `{name}` is neither text nor a list of parts")
         for part in content:
-            _check_part(part)
+            _check_part(part, unseen)
 
 
-def _check_part(part: Any) -> None:
-    kind = part.get("type") if isinstance(part, dict) else None
+def _check_part(part: Any, unseen: Unseen) -> None:
+    kind = str(part.get("type")) if isinstance(part, dict) else "None"
     if kind in TEXT_PARTS or kind == IMAGE_PART:
         return
-    why = REFUSED_PARTS.get(str(kind), "parts of this type have no rule here")
+    if kind in UNSEEN_PARTS:
+        unseen.met(f"a part of type {kind!r}", UNSEEN_PARTS[kind], "Send its content as text")
+        unseen.audio |= kind == "input_audio"
+        return
+    why = "parts of this type have no rule here"
     raise NotBounded(f"a part of type {kind!r} has no bound: {why}. Send its content as text")
 
 
-def _images(items: Iterable[Item], model: str, price: Price) -> tuple[int, int]:
+def _images(items: Iterable[Item], model: str, price: Price, unseen: Unseen) -> tuple[int, int]:
     """The most tokens of all images, and the bytes of those in the request, which are no text."""
     tokens = size = 0
     for item in items:
@@ -210,23 +220,36 @@ def _images(items: Iterable[Item], model: str, price: Price) -> tuple[int, int]:
                 if part["type"] != IMAGE_PART:
                     continue
                 url, detail = part.get("image_url"), part.get("detail")
+                if url is None and part.get("file_id") is not None:
+                    # Its model's rule bounds it whatever it is.
+                    url = ""
                 if not isinstance(url, str) or detail not in IMAGE_DETAILS:
                     raise NotBounded(
                         "an image has no bound: `input_image` must hold an `image_url` and a "
                         "`detail` that is low, high or auto"
                     )
-                tokens += openai_image_tokens(model, price.provider, detail)
+                tokens += unseen.image(
+                    lambda detail: openai_image_tokens(model, price.provider, detail), detail
+                )
                 size += len(url)
     return tokens, size
 
 
-def _tools(fields: Mapping[str, Any]) -> list[Any]:
+def _tools(fields: Mapping[str, Any], unseen: Unseen) -> list[Any]:
     tools = fields.get("tools") or []
     if not isinstance(tools, list) or not all(isinstance(each, dict) for each in tools):
         raise NotBounded("`tools` is not a list of tools, so the call has no bound")
     for tool in tools:
-        kind = tool.get("type", "function")
-        if kind not in LOCAL_TOOLS:
+        kind = str(tool.get("type", "function"))
+        if kind.startswith(SEARCH_TOOLS):
+            if FIXED_SEARCHES.search(str(fields.get("model"))):
+                raise NotBounded(
+                    f"the hosted tool {kind!r} has no bound with this model: a fixed block of "
+                    "tokens is billed for each use. Use function tools that run on your side"
+                )
+            uses = fields.get("max_tool_calls")
+            unseen.search(f"the hosted tool {kind!r}", uses, "`max_tool_calls`")
+        elif kind not in LOCAL_TOOLS:
             raise NotBounded(
                 f"the hosted tool {kind!r} has no bound: the provider runs it and bills what it "
                 "does and reads. Use function tools that run on your side"
@@ -234,10 +257,10 @@ def _tools(fields: Mapping[str, Any]) -> list[Any]:
     return tools
 
 
-def _texts(fields: Mapping[str, Any], items: Iterable[Item]) -> Iterable[str]:
+def _texts(fields: Mapping[str, Any], items: Iterable[Item], accepted: Accepted) -> Iterable[str]:
     """Every text of a request that may be counted as input, but for sealed thoughts."""
     for item in items:
-        names = PART_ITEMS.get(_kind(item)) or TEXT_ITEMS[_kind(item)]
+        names = PART_ITEMS.get(_kind(item)) or TEXT_ITEMS.get(_kind(item), ())
         for name in names:
             content = item.get(name)
             if isinstance(content, str):
@@ -250,7 +273,7 @@ def _texts(fields: Mapping[str, Any], items: Iterable[Item]) -> Iterable[str]:
         rest = {key: value for key, value in item.items() if key not in left_out}
         if rest:
             yield compact(rest)
-    for name in COUNTED_FIELDS:
+    for name in COUNTED_FIELDS | accepted.fields:
         value = fields.get(name)
         if value:
             # Apart from JSON, whose escapes would count as tokens that are none.
@@ -259,7 +282,7 @@ def _texts(fields: Mapping[str, Any], items: Iterable[Item]) -> Iterable[str]:
 
 def _texts_of_parts(parts: Iterable[Mapping[str, Any]]) -> Iterable[str]:
     for part in parts:
-        if part["type"] == IMAGE_PART:
+        if part["type"] not in TEXT_PARTS:
             continue
         field = TEXT_PARTS[part["type"]]
         if isinstance(part.get(field), str):

@@ -65,12 +65,33 @@ def billed(response: Mapping[str, Any]) -> Billed | None:
         # Nonsense in the details: all of it is billed as fresh input.
         cached = written = 0
     thought = count_of(usage.get("output_tokens_details"), "reasoning_tokens") or 0
+    heard = count_of(details, "audio_tokens") or 0
     tier = response.get("service_tier")
     return Billed(
-        UsageParts(inputs, outputs, cached, written, min(thought, outputs)),
+        UsageParts(
+            inputs,
+            outputs,
+            cached,
+            written,
+            min(thought, outputs),
+            audio_tokens=min(heard, inputs),
+            searches=_searches(response),
+        ),
         tier if isinstance(tier, str) else None,
         _was_cut(response),
     )
+
+
+def _searches(response: Mapping[str, Any]) -> int:
+    """How many searches the provider made; to open a page that was found is none."""
+    output = response.get("output")
+    made = 0
+    for item in output if isinstance(output, list) else ():
+        if isinstance(item, dict) and item.get("type") == "web_search_call":
+            action = item.get("action")
+            kind = action.get("type") if isinstance(action, dict) else None
+            made += kind in (None, "search")
+    return made
 
 
 def _was_cut(response: Mapping[str, Any]) -> bool:

@@ -345,3 +345,15 @@ async def test_reply_that_was_kept_is_asked_for_without_a_call(
         assert completion(**reach(provider)).choices[0].message == kept.choices[0].message
     assert kept.choices[0].message == paid.choices[0].message
     assert len(network.requests) == 1
+
+
+async def test_cache_that_litellm_makes_with_gemini_is_refused_with_the_reason(
+    network: Network, governing: FakeGoverning
+) -> None:
+    network.answer({"cachedContents": []})
+    text = {"type": "text", "text": "word " * 5000, "cache_control": {"type": "ephemeral"}}
+    messages = [{"role": "system", "content": [text]}, *MESSAGES]
+    with scope(Scope(governing)), pytest.raises(NotGoverned, match=r"cache_control.*by the hour"):
+        await acompletion("gemini/gemini-2.5-flash", messages, max_tokens=20, api_key="sk-test")
+    assert not governing.desk.demands
+    assert {request.method for request in network.requests} <= {"GET"}

@@ -207,7 +207,7 @@ REFUSED_FIELDS: list[tuple[Any, dict[str, Any], str]] = [
     (claude, {"next_years": 1}, "next_years"),
     (claude, {"max_tokens": 0}, "max_tokens"),
     (claude, {"max_tokens": "20"}, "max_tokens"),
-    (claude, {"thinking": {"type": "enabled", "budget_tokens": 20}}, "budget_tokens"),
+    (claude, {"thinking": {"type": "enabled", "budget_tokens": "20"}}, "budget_tokens"),
     (claude, {"tools": {"name": "f"}}, "tools"),
     (claude, {"messages": "x"}, "messages"),
     (claude, {"system": 5}, "content"),

@@ -172,7 +172,7 @@ def test_region_of_the_reply_is_what_is_settled(region: str | None, factor: str)
         {"input_tokens": True, "output_tokens": 5},
         {"input_tokens": 0, "output_tokens": 5},
         usage(speed="fast"),
-        usage(server_tool_use={"web_search_requests": 2}),
+        usage(server_tool_use={"code_execution_requests": 2}),
     ],
 )
 def test_usage_that_cannot_be_is_none_at_all(counts: Any) -> None:

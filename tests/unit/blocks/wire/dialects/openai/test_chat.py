@@ -164,7 +164,6 @@ def test_part_whose_bytes_do_not_bound_it_is_refused_by_name(part: Any) -> None:
     [
         {"web_search_options": {}},
         {"audio": {"voice": "x"}},
-        {"prediction": {"type": "content", "content": "x"}},
         {"models": ["openai/gpt-4o", "openai/o1-pro"]},
         {"plugins": [{"id": "web"}]},
         {"previous_response_id": "resp_1"},

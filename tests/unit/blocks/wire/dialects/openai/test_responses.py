@@ -122,7 +122,8 @@ def test_image_is_bounded_by_its_models_rule_whatever_its_size(item: str) -> Non
     assert small > 85 + 8 * 170
     assert made(image_url="data:image/png;base64," + "A" * 99_999).input_tokens == small
     assert made(image_url="https://x.test/a.png", detail="low").input_tokens <= small - 8 * 170
-    for image in ({}, {"file_id": "file_1"}, {"image_url": "x", "detail": "original"}):
+    assert made(file_id="file_1").input_tokens <= small
+    for image in ({}, {"image_url": "x", "detail": "original"}):
         with pytest.raises(NotBounded, match="image"):
             made(**image)
     with pytest.raises(NotBounded, match="o3-mini"):
