@@ -49,6 +49,8 @@ OFFLINE = "offline/extract"
 # The offline model bills nobody; its nominal price lets a run without a key exercise the ledger.
 OFFLINE_PRICE = Price(
     Tariff(Rates(input=Decimal("0.15") / MILLION, output=Decimal("0.60") / MILLION)),
+    # Six quotes at the most, with their lines.
+    max_output_tokens=1024,
 )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from prefect_governor.blocks.errors import OverBudget
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.records.calls import Admission, Bound, Facts, Usage
 from prefect_governor.blocks.records.notices import Audit
@@ -31,6 +32,32 @@ def test_a_paused_call_goes_on_when_the_ceiling_is_raised_and_it_is_told(
     assert paused.result(0) == Admission("paused", 10.0)
     (resumed,) = [each for each in told(desk.store) if each.kind == "resumed"]
     assert (resumed.subject, resumed.payload["calls"]) == ("team", 1)
+
+
+def test_a_refusal_says_what_is_left_whatever_is_reserved_for_now(desk: LedgerDesk) -> None:
+    spend(desk, 300)
+    desk.admit(call("in flight", 500))
+    over = desk.admit(call("over", 701))
+    within = desk.admit(call("within", 700))
+    desk.run_once()
+    error = over.exception(0)
+    assert isinstance(error, OverBudget)
+    assert (error.left_nano, error.left_tokens) == (700, None)
+    assert not within.done(), "held by reservations"
+    desk.void("in flight", "400")
+    desk.run_once()
+    assert goes(within)
+
+
+def test_a_call_that_yields_is_refused_and_nobody_is_told(desk: LedgerDesk) -> None:
+    spend(desk, 300)
+    over = desk.admit(call("over", 701, yields=True))
+    desk.run_once()
+    assert error_of(over).startswith("OverBudget")
+    assert not [each for each in told(desk.store) if each.kind == "over_budget"]
+    desk.admit(call("over too", 701))
+    desk.run_once()
+    assert [each for each in told(desk.store) if each.kind == "over_budget"]
 
 
 def test_a_raise_by_another_process_is_seen(desk: LedgerDesk, office: Office) -> None:

@@ -260,7 +260,7 @@ async def test_offline_model_is_governed_like_any_other(network: Network) -> Non
         reply = await acompletion("offline/extract", messages, max_tokens=200)
         stream = await acompletion("offline/extract", messages, max_tokens=200, stream=True)
         streamed = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
-        waited = completion("offline/extract", messages, max_tokens=200)
+        waited = completion("offline/extract", messages)
     assert "Paris" in reply.choices[0].message.content
     assert streamed == reply.choices[0].message.content == waited.choices[0].message.content
     assert governing.desk.outcomes == ["settle"] * 3
