@@ -52,7 +52,9 @@ class Gemini(Dialect):
     def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
         """The bound, and the body to send. Raises NotBounded, naming the field, part or tool."""
         fields = dict(request.fields)
-        accepted, unseen = request.accepted, Unseen(request.accepted)
+        unseen = Unseen(request.accepted)
+        names = frozenset(map(_camel_name, request.accepted.fields))
+        accepted = replace(request.accepted, fields=names)
         known = rules.FIELDS | rules.UNSEEN_FIELDS.keys()
         check_fields(fields, known, rules.REFUSED_FIELDS, accepted)
         for name, why in rules.UNSEEN_FIELDS.items():
@@ -126,12 +128,16 @@ def _camel(fields: Mapping[str, Any]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for name, value in fields.items():
-        head, *rest = name.lstrip("_").split("_")
-        camel = head + "".join(part[:1].upper() + part[1:] for part in rest)
+        camel = _camel_name(name)
         if camel in found:
             raise NotBounded(f"`{camel}` is given twice, so the call has no bound")
         found[camel] = value
     return found
+
+
+def _camel_name(name: str) -> str:
+    head, *rest = name.lstrip("_").split("_")
+    return head + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
 def _object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -50,6 +50,8 @@ from prefect_governor.blocks.wire.requests.own_limits import BYTES_A_TOKEN, own_
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
 from prefect_governor.blocks.wire.requests.unseen import Unseen
 
+_KNOWN = PLAIN_FIELDS | COUNTED_FIELDS | READ_FIELDS | UNSEEN_FIELDS.keys()
+
 
 class OpenAIChat(Dialect):
     """`POST …/chat/completions`."""
@@ -147,8 +149,7 @@ class OpenAIChat(Dialect):
 
 
 def _check(fields: Mapping[str, Any], accepted: Accepted, unseen: Unseen) -> None:
-    known = PLAIN_FIELDS | COUNTED_FIELDS | READ_FIELDS | UNSEEN_FIELDS.keys()
-    check_fields(fields, known, REFUSED_FIELDS, accepted)
+    check_fields(fields, _KNOWN, REFUSED_FIELDS, accepted)
     if fields.get("modalities") not in (None, ["text"]):
         raise NotBounded("`modalities` other than text have no bound. Ask for text alone")
     for name, (why, instead) in UNSEEN_FIELDS.items():

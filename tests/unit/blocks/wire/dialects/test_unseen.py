@@ -302,3 +302,24 @@ def test_interleaved_thoughts_are_bounded_beside_the_answer() -> None:
     assert made.least_output_tokens is None
     within = plan(AnthropicMessages(), CLAUDE, chat(thinking=thinking, max_tokens=6000), NOTHING)
     assert (within.output_tokens, within.least_output_tokens) == (6000, 5001)
+
+
+# Fields that the caller allows
+
+ALLOWED: list[tuple[Dialect, str, dict[str, Any]]] = [
+    (OpenAIResponses(), GPT, respond(next_years="word " * 500)),
+    (AnthropicMessages(), CLAUDE, chat(next_years="word " * 500)),
+    (Gemini(), FLASH, gemini(next_years="word " * 500)),
+    (Gemini(), FLASH, gemini(nextYears="word " * 500)),
+    (Ollama(), "ollama/llama3.1", {"prompt": "x", "next_years": "word " * 500}),
+]
+
+
+@pytest.mark.parametrize(("dialect", "model", "body"), ALLOWED)
+def test_field_that_nobody_knows_is_refused_by_name_or_allowed_and_counted(
+    dialect: Dialect, model: str, body: dict[str, Any]
+) -> None:
+    with pytest.raises(NotBounded, match=r"(?i)next_?years.*allow_fields"):
+        plan(dialect, model, body, NOTHING)
+    made = plan(dialect, model, body, Accepted(frozenset({"next_years"})))
+    assert made.input_tokens > 2500
