@@ -17,7 +17,8 @@
 Messages carry the numbers and the repair. No message holds a key, a header or a request's body.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -121,6 +122,47 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
+# What a client is answered in place of a refusal: the header that marks such a reply, which is the
+# extension that holds the error as well; what its text begins with; and its statuses.
+REFUSAL = "x-prefect-governor-refusal"
+REFUSED = "prefect-governor refused this call: "
+REFUSAL_STATUSES = (
+    (OverBudget, 402),
+    (QueueTimeout, 429),
+    (LedgerUnavailable, 503),
+    (GovernorError, 400),
+)
+
+
 def governor_error(error: BaseException) -> GovernorError | None:
-    """The error of ours that a client library wrapped in its own, if there is one."""
-    return next((each for each in chain(error) if isinstance(each, GovernorError)), None)
+    """The error of ours that a client library wrapped in its own, if there is one; or that it was
+    answered with."""
+    for each in chain(error):
+        found = each if isinstance(each, GovernorError) else _answered(each)
+        if found is not None:
+            return found
+    return None
+
+
+def _answered(error: BaseException) -> GovernorError | None:
+    """The refusal that a library's own error of a status tells of."""
+    # No property is asked: some raise.
+    held = getattr(error, "__dict__", {})
+    for name in ("response", "raw_response"):
+        extensions = getattr(held.get(name), "extensions", None)
+        found = extensions.get(REFUSAL) if isinstance(extensions, Mapping) else None
+        if isinstance(found, GovernorError):
+            return found
+    # Where it keeps no response, there is its text.
+    if held.get("status_code", held.get("code")) not in [status for _, status in REFUSAL_STATUSES]:
+        return None
+    told = re.search(rf"{REFUSED}(\w+): (.*)", str(error), re.DOTALL)
+    kind = _KINDS.get(told[1]) if told else None
+    return None if told is None or kind is None else kind(told[2])
+
+
+_KINDS: dict[str, type[GovernorError]] = {
+    "CallRefused": CallRefused,
+    "ConfigurationError": ConfigurationError,
+    **{each.__name__: each for each in CallRefused.__subclasses__()},
+}

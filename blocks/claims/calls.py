@@ -39,6 +39,7 @@ class Calls(ABC):
         tags: tuple[str, ...] = (),
         allow_fields: tuple[str, ...] = (),
         unseen: Unseen = "refuse",
+        raise_refusals: bool = False,
     ) -> httpx.Client: ...
     @overload
     def http_client(
@@ -48,6 +49,7 @@ class Calls(ABC):
         tags: tuple[str, ...] = (),
         allow_fields: tuple[str, ...] = (),
         unseen: Unseen = "refuse",
+        raise_refusals: bool = False,
     ) -> "httpx2.Client": ...
     def http_client(
         self,
@@ -56,14 +58,19 @@ class Calls(ABC):
         tags: tuple[str, ...] = (),
         allow_fields: tuple[str, ...] = (),
         unseen: Unseen = "refuse",
+        raise_refusals: bool = False,
     ) -> Any:
         """A client for any SDK on httpx, whose calls are governed wherever they are made:
         `OpenAI(http_client=governor.http_client(), max_retries=0)`; for an SDK on httpx2
         `Anthropic(http_client=governor.http_client("httpx2"), max_retries=0)`.
 
         It has a pool of its own, and httpx's default timeouts, in place of which an SDK sets its
-        own; time in the queue does not count against them. Leave retries to the governor. A call
-        that is refused raises a `CallRefused`, wrapped as the SDK wraps errors of its transport.
+        own; time in the queue does not count against them. Leave retries to the governor.
+
+        A call that is refused is answered with a status (402 for money, 429 for a wait that was too
+        long, 503 for the ledger, 400 for all else) and a body in the form of the provider's own
+        errors, so that the SDK's exception says why. The header `x-prefect-governor-refusal` marks
+        it, and names the error.
 
         Args:
             library: whose client it is.
@@ -74,13 +81,19 @@ class Calls(ABC):
                 audio, an earlier response or conversation by id, a hosted search within its
                 declared number of uses) by the model's context window at its dearest rate, and the
                 fee of each use. Default: such a part is refused by name.
+            raise_refusals: raise a `CallRefused` from the transport instead, which SDKs wrap as
+                they wrap a connection's errors, and may try again.
 
         Raises:
             ConfigurationError: httpx2 is asked for and missing, or as `runtime` does.
             LedgerUnavailable: the ledger cannot be used.
         """
         transport = GovernedTransport(
-            blocking_pool(), self.runtime, tags=tags, accepted=accepted(allow_fields, unseen)
+            blocking_pool(),
+            self.runtime,
+            tags=tags,
+            accepted=accepted(allow_fields, unseen),
+            answers=not raise_refusals,
         )
         if library == "httpx":
             return httpx.Client(transport=transport, follow_redirects=True)
@@ -95,6 +108,7 @@ class Calls(ABC):
         tags: tuple[str, ...] = (),
         allow_fields: tuple[str, ...] = (),
         unseen: Unseen = "refuse",
+        raise_refusals: bool = False,
     ) -> httpx.AsyncClient: ...
     @overload
     def async_http_client(
@@ -104,6 +118,7 @@ class Calls(ABC):
         tags: tuple[str, ...] = (),
         allow_fields: tuple[str, ...] = (),
         unseen: Unseen = "refuse",
+        raise_refusals: bool = False,
     ) -> "httpx2.AsyncClient": ...
     def async_http_client(
         self,
@@ -112,10 +127,15 @@ class Calls(ABC):
         tags: tuple[str, ...] = (),
         allow_fields: tuple[str, ...] = (),
         unseen: Unseen = "refuse",
+        raise_refusals: bool = False,
     ) -> Any:
         """`http_client` for asynchronous code."""
         transport = GovernedAsyncTransport(
-            async_pool(), self.runtime, tags=tags, accepted=accepted(allow_fields, unseen)
+            async_pool(),
+            self.runtime,
+            tags=tags,
+            accepted=accepted(allow_fields, unseen),
+            answers=not raise_refusals,
         )
         if library == "httpx":
             return httpx.AsyncClient(transport=transport, follow_redirects=True)

@@ -14,6 +14,7 @@ from prefect_governor.blocks.machine.stops import current_stop
 from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.wire.exchange import exchange
 from prefect_governor.blocks.wire.ports import Terms, run_blocking
+from prefect_governor.blocks.wire.refusals import answered
 from prefect_governor.blocks.wire.sockets import watched
 
 T = TypeVar("T")
@@ -25,7 +26,8 @@ class GovernedAsyncTransport(httpx.AsyncBaseTransport):
     `governing` None: the governor of the context; outside one, NotGoverned is raised. `provider` is
     LiteLLM's name of who is spoken to ("groq"), for prices and limits; by default it is told by
     the host. `tags` are added to those of the context, `accepted` to what is accepted there. Time
-    in the queue does not count against httpx's timeouts, which are `inner`'s.
+    in the queue does not count against httpx's timeouts, which are `inner`'s. `answers` True: a
+    refusal is no exception, but a reply that says it (see `refusals`).
     """
 
     def __init__(
@@ -36,13 +38,15 @@ class GovernedAsyncTransport(httpx.AsyncBaseTransport):
         provider: str | None = None,
         tags: Iterable[str] = (),
         accepted: Accepted | None = None,
+        answers: bool = False,
     ) -> None:
         self._terms = Terms(governing, provider, tuple(tags), accepted or Accepted())
+        self._exchange = answered if answers else exchange
         self._io = _AsyncIO(inner)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises what `exchange` raises."""
-        return await exchange(self._terms, self._io, request)
+        return await self._exchange(self._terms, self._io, request)
 
     async def aclose(self) -> None:
         await self._io.inner.aclose()
@@ -59,13 +63,15 @@ class GovernedTransport(httpx.BaseTransport):
         provider: str | None = None,
         tags: Iterable[str] = (),
         accepted: Accepted | None = None,
+        answers: bool = False,
     ) -> None:
         self._terms = Terms(governing, provider, tuple(tags), accepted or Accepted())
+        self._exchange = answered if answers else exchange
         self._io = _BlockingIO(inner)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Raises what `exchange` raises."""
-        return run_blocking(exchange(self._terms, self._io, request))
+        return run_blocking(self._exchange(self._terms, self._io, request))
 
     def close(self) -> None:
         self._io.inner.close()

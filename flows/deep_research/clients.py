@@ -23,16 +23,15 @@ class TaskGovernor:
         self.tools = list(tools)
 
     def http_client(self, *, tags: tuple[str, ...] = ()) -> httpx.Client:
-        """For any SDK on httpx: `OpenAI(http_client=governor.http_client(), max_retries=0)`."""
-        return httpx.Client(
-            transport=GovernedTransport(blocking_pool(), tags=tags), follow_redirects=True
-        )
+        """For any SDK on httpx: `OpenAI(http_client=governor.http_client(), max_retries=0)`. A call
+        that is refused is answered as `Governor.http_client` says."""
+        transport = GovernedTransport(blocking_pool(), tags=tags, answers=True)
+        return httpx.Client(transport=transport, follow_redirects=True)
 
     def async_http_client(self, *, tags: tuple[str, ...] = ()) -> httpx.AsyncClient:
         """`http_client` for asynchronous code."""
-        return httpx.AsyncClient(
-            transport=GovernedAsyncTransport(async_pool(), tags=tags), follow_redirects=True
-        )
+        transport = GovernedAsyncTransport(async_pool(), tags=tags, answers=True)
+        return httpx.AsyncClient(transport=transport, follow_redirects=True)
 
     def completion(self, model: str, messages: list[Any], **kwargs: Any) -> Any:
         """`prefect_governor.completion`."""

@@ -108,7 +108,7 @@ class CrewWorker:
         made = (
             httpx.AsyncClient(limits=POOL)
             if self.governor is None
-            else self.governor.async_http_client(tags=(TAG,))
+            else self.governor.async_http_client(tags=(TAG,), raise_refusals=True)
         )
         made.base_url = self.order.api_base
         made.headers["authorization"] = "Bearer sk-crew"

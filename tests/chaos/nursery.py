@@ -126,8 +126,8 @@ class Worker:
             "timeout": httpx.Timeout(30, read=READ_SECONDS),
         }
         with self.governor.activate(user=self.order.name):
-            asynchronous = _set(self.governor.async_http_client(), options)
-            blocking = _set(self.governor.http_client(), options)
+            asynchronous = _set(self.governor.async_http_client(raise_refusals=True), options)
+            blocking = _set(self.governor.http_client(raise_refusals=True), options)
             await asyncio.gather(
                 *(
                     asyncio.to_thread(self.call_on_and_on_blocking, blocking)

@@ -73,7 +73,11 @@ class Caller:
         order, governor = self.order, None
         if order.limit is not None:
             governor = Governor.local(NAME, max_usd=1000, limits=[Limit(**order.limit)])
-        made = httpx.AsyncClient() if governor is None else governor.async_http_client()
+        made = (
+            httpx.AsyncClient()
+            if governor is None
+            else governor.async_http_client(raise_refusals=True)
+        )
         made.base_url, made.timeout = order.api_base, 600
         made.headers["authorization"] = "Bearer sk-rates"
         async with made as client:

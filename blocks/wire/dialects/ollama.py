@@ -102,6 +102,10 @@ class Ollama(Dialect):
             own_limit=unlimited or request.accepted.no_limit,
         )
 
+    def error(self, status: int, kind: str, message: str) -> dict[str, Any]:
+        """docs.ollama.com/api/errors"""
+        return {"type": "prefect_governor_refusal", "code": kind, "error": message}
+
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
         fields = json.loads(plan.body)
         fields["options"]["num_predict"] = output_tokens

@@ -107,6 +107,13 @@ class StreamReader(Protocol):
         """What was billed, once the terminator and the final usage were both seen."""
 
 
+def openai_error(status: int, kind: str, message: str) -> dict[str, Any]:
+    """An error's body as OpenAI has it, and most who speak like it.
+    (platform.openai.com/docs/guides/error-codes)"""
+    inner = {"type": "prefect_governor_refusal", "code": kind, "param": None, "message": message}
+    return {"error": inner}
+
+
 class Dialect(Protocol):
     """One family of APIs. Pure: bytes in, plans out.
 
@@ -138,6 +145,10 @@ class Dialect(Protocol):
         return None
 
     def stream(self, plan: CallPlan) -> StreamReader: ...
+
+    def error(self, status: int, kind: str, message: str) -> dict[str, Any]:
+        """The body of an error as this family has it. `kind` is the name of an error of ours."""
+        return openai_error(status, kind, message)
 
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
         """The plan with its answer's `max_tokens` at `output_tokens`, between what

@@ -66,7 +66,7 @@ class Attempts:
 
     def renew(self) -> None:
         """Another client: who was interrupted may have left one of the old one's locks locked."""
-        self.client = self.governor.http_client(tags=("llm",))
+        self.client = self.governor.http_client(tags=("llm",), raise_refusals=True)
 
     def slot(self) -> None:
         with self.governor.slot("cpu"):

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from prefect_governor import Governor, NotBounded
+from prefect_governor.blocks.errors import governor_error
 from prefect_governor.blocks.wire.httpx2_bridge import Bridge
 from prefect_governor.blocks.wire.transport import GovernedTransport
 from tests.integration.models.bill import assert_spent_is_the_bill, calls
@@ -82,10 +83,10 @@ def test_image_is_within_its_bound_and_a_pdf_is_refused(
     with client(governor, provider) as sdk:
         parts = [{"type": "image", "source": picture}, {"type": "text", "text": "What is it?"}]
         told(sdk, messages=[{"role": "user", "content": parts}])
-        with pytest.raises(anthropic.APIConnectionError) as raised:
+        with pytest.raises(anthropic.BadRequestError) as raised:
             document = [{"type": "document", "source": paper}]
             told(sdk, messages=[{"role": "user", "content": document}])
-    assert isinstance(raised.value.__cause__, NotBounded)
+    assert isinstance(governor_error(raised.value), NotBounded)
     assert_spent_is_the_bill(governor, provider)
     (call,) = calls(governor)
     assert call.usage is not None

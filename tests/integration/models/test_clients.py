@@ -99,8 +99,9 @@ def test_sdk_is_refused_before_it_sends_what_the_budget_cannot_cover(
     poor = Governor.local("poor", max_usd="0.000001")
     with openai.OpenAI(http_client=poor.http_client(), max_retries=0) as client:
         client.base_url = upstream.api_base
-        with pytest.raises(openai.APIConnectionError) as raised:
+        with pytest.raises(openai.APIStatusError, match="budget 'poor'") as raised:
             ask(client)
+    assert raised.value.status_code == 402
     assert isinstance(governor_error(raised.value), OverBudget)
     assert upstream.stats()["requests"] == 0
 

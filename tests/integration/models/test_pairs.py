@@ -251,7 +251,7 @@ def test_sdk_is_refused_before_it_sends_what_has_no_bound_or_no_money(
     for whose, error, call in asked:
         with openai.OpenAI(http_client=whose.http_client(), max_retries=0) as client:
             client.base_url = upstream.api_base
-            with pytest.raises(openai.APIConnectionError) as raised:
+            with pytest.raises(openai.APIStatusError) as raised:
                 call(client)
         assert isinstance(governor_error(raised.value), error)
     assert upstream.stats()["requests"] == 0

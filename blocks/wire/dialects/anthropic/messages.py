@@ -90,6 +90,11 @@ class AnthropicMessages(Dialect):
             searches=unseen.searches(price, request.model),
         )
 
+    def error(self, status: int, kind: str, message: str) -> dict[str, Any]:
+        """docs.claude.com/en/api/errors"""
+        inner = {"type": "prefect_governor_refusal", "kind": kind, "message": message}
+        return {"type": "error", "error": inner}
+
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
         fields = json.loads(plan.body)
         fields[rules.MAX_TOKENS_FIELD] = output_tokens

@@ -95,6 +95,16 @@ class Gemini(Dialect):
             audio=unseen.audio,
         )
 
+    def error(self, status: int, kind: str, message: str) -> dict[str, Any]:
+        """google.aip.dev/193"""
+        word = {429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}.get(status, "FAILED_PRECONDITION")
+        info = {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": kind,
+            "domain": "prefect-governor",
+        }
+        return {"error": {"code": status, "status": word, "details": [info], "message": message}}
+
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
         fields = json.loads(plan.body)
         fields["generationConfig"]["maxOutputTokens"] = output_tokens
