@@ -24,6 +24,7 @@ from prefect_governor.blocks.claims.slots import Slot
 from prefect_governor.blocks.claims.spend import Spend
 from prefect_governor.blocks.context.scope import Entered, Scope, scope
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.machine.text import label
 from prefect_governor.blocks.money.usd import Money, parse_usd
 from prefect_governor.blocks.money.windows import Window
 from prefect_governor.blocks.prefect_internals.block_documents import saved_id, saved_name
@@ -131,6 +132,7 @@ class Governor(GovernorTerms, Block, Calls, Entered):
         Raises:
             ConfigurationError: no ceiling is given, or a value is not valid.
         """
+        name = label(name, "name")
         if max_usd is None and max_total_tokens is None:
             raise ConfigurationError("a governor needs a ceiling: give max_usd or max_total_tokens")
         budget = Budget(
@@ -182,6 +184,10 @@ class Governor(GovernorTerms, Block, Calls, Entered):
             user: a label for "who spent what".
             priority: of the calls that wait, those with a higher one go first, as long as there
                 are any, in all processes.
+
+        Raises:
+            ConfigurationError: a label is no text (a UUID object: give `str(…)`). Of a text, what
+                no ledger can hold (half a character, U+0000) is replaced by U+FFFD.
         """
         with scope(Scope(self.runtime, tags=tags, user=user, priority=priority)) as entered:
             yield entered

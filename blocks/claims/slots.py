@@ -16,6 +16,7 @@ from prefect_governor.blocks.context.waits import wait_async, wait_blocking
 from prefect_governor.blocks.errors import CallRefused, ConfigurationError, GovernorError
 from prefect_governor.blocks.machine.endings import Block
 from prefect_governor.blocks.machine.strands import Strand, current_strand
+from prefect_governor.blocks.machine.text import labels
 from prefect_governor.blocks.records.calls import Admission, Bound, Demand
 from prefect_governor.blocks.work.runtime import Runtime
 
@@ -41,7 +42,7 @@ class Claim:
         observe: bool = False,
     ) -> None:
         self.runtime, self.keys = runtime, keys
-        self._label, self._tags, self._observe = label, tags, observe
+        self._label, self._tags, self._observe = label, labels(tags, "tags"), observe
         self._timeout = queue_timeout_seconds or runtime.queue_timeout_seconds
         self._call_id: str | None = None
         self.strand: Strand | None = None
@@ -133,9 +134,10 @@ class Slot(Block):
         queue_timeout_seconds: float | None = None,
     ) -> Self:
         """All of `keys`, alone, at once or not at all."""
-        names = tuple(sorted(set(keys)))
+        given = tuple(keys)
 
         def claim() -> tuple[Claim, int | None, str]:
+            names = tuple(sorted(set(labels(given, "key"))))
             if not all(name.strip() for name in names):
                 raise ConfigurationError("exclusive(key) needs a key that is not empty")
             found = runtime()

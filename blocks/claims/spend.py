@@ -14,6 +14,8 @@ from prefect_governor.blocks.context.waits import wait_async, wait_blocking
 from prefect_governor.blocks.errors import ConfigurationError, GovernorError
 from prefect_governor.blocks.machine.endings import Block
 from prefect_governor.blocks.machine.strands import current_strand
+from prefect_governor.blocks.machine.text import label as text_of
+from prefect_governor.blocks.machine.text import labels
 from prefect_governor.blocks.money.usd import Money, show_usd, to_nano
 from prefect_governor.blocks.records.calls import Admission, Bound, Demand, Usage
 from prefect_governor.blocks.work.runtime import Runtime
@@ -39,8 +41,8 @@ class Spend(Block):
         self.call_id: str | None = None
         self._governor = governor
         self._bound = Bound(to_nano(max_usd, name="max_usd"), 0, 0)
-        self._label = label
-        self._tags = tags
+        self._label = None if label is None else text_of(label, "label")
+        self._tags = labels(tags, "tags")
         self._runtime: Runtime | None = None
         # What was asked for under, entered or not.
         self._asked: str | None = None

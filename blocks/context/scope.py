@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import Self
 
 from prefect_governor.blocks.errors import CallRefused
+from prefect_governor.blocks.machine.text import label, labels
 from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.calls import Attribution, ReplyKey
 
@@ -66,6 +67,13 @@ class Scope:
     accepted: Accepted = field(default_factory=Accepted)
     spent: Spent = field(default_factory=Spent)
     _indexes: "dict[str, itertools.count[int]]" = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for a label or a tag that is no text."""
+        self.tags = labels(self.tags, "tags")
+        for name in ("user", "run_id", "item"):
+            if (value := getattr(self, name)) is not None:
+                setattr(self, name, label(value, name))
 
     def next_reply_key(self, request_hash: str) -> ReplyKey | None:
         """Where the next call's reply is kept; None outside an item.

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from prefect_governor.blocks.errors import CallRefused, LedgerUnavailable
 from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.decision.queue import Waiter
+from prefect_governor.blocks.ledger.labels import storable_demand
 from prefect_governor.blocks.ledger.liveness import (
     CUT_OFF_SECONDS,
     LOST_SECONDS,
@@ -19,6 +20,7 @@ from prefect_governor.blocks.ledger.writer import PATIENCE_SECONDS, POLL_SECONDS
 from prefect_governor.blocks.machine.answers import Answer
 from prefect_governor.blocks.machine.stops import current_stop
 from prefect_governor.blocks.machine.strands import Strand
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.records.budgets import Allocation
 from prefect_governor.blocks.records.calls import (
     Admission,
@@ -29,7 +31,7 @@ from prefect_governor.blocks.records.calls import (
     ReplyKey,
     Usage,
 )
-from prefect_governor.blocks.records.limits import Signals
+from prefect_governor.blocks.records.limits import LimitRecord, Signals
 
 __all__ = [
     "CUT_OFF_SECONDS",
@@ -73,8 +75,10 @@ class LedgerDesk(Writer):
         Where the code that asks is stopped, now or while it waits, it is refused at once.
 
         Raises through the future: OverBudget, QueueTimeout, RunStopped, LedgerUnavailable,
-        CallRefused for an id that was used before.
+        CallRefused for an id that was used before. Raises ConfigurationError for a label that is no
+        text; what no store can hold of a text is replaced.
         """
+        demand = storable_demand(demand)
         since = self._now().boot
         until = None
         if queue_timeout_seconds is not None:
@@ -133,13 +137,15 @@ class LedgerDesk(Writer):
 
     def void(self, call_id: str, reason: str, *, signals: Signals | None = None) -> "Future[None]":
         """Provably not billed."""
-        return self._end(call_id, lambda batch: batch.void(call_id, reason, signals))
+        why = storable(reason)
+        return self._end(call_id, lambda batch: batch.void(call_id, why, signals))
 
     def unconfirm(
         self, call_id: str, reason: str, *, signals: Signals | None = None
     ) -> "Future[None]":
         """Nobody knows what was billed: it stays charged at its bound."""
-        return self._end(call_id, lambda batch: batch.unconfirm(call_id, reason, signals))
+        why = storable(reason)
+        return self._end(call_id, lambda batch: batch.unconfirm(call_id, why, signals))
 
     def throttled(self, limits: tuple[str, ...], retry_after_seconds: float) -> "Future[None]":
         """The provider said 429: everyone under these limits holds for so long."""
@@ -178,6 +184,12 @@ class LedgerDesk(Writer):
         """A reply kept earlier for the same call of the same item, if there is one."""
         return self.store.read_reply(key)
 
+    def define(self, terms: LimitRecord) -> "Future[None]":
+        """Apply a limit's terms before whatever is asked for next. It waits for a ledger that fails
+        as long as a call does."""
+        future: Future[None] = self._ask(lambda batch: batch.define(terms), must_happen=True)
+        return future
+
     def write(self, work: Callable[[Batch], T]) -> "Future[T]":
         """Do any other work in the next transaction. It is not tried again where that fails."""
         future: Future[T] = self._ask(work)
@@ -208,6 +220,7 @@ class LedgerDesk(Writer):
             self._arrivals.clear()
             self._unknown.clear()
             self.run_once()
+            self._overdue.catch_up()
             for request in [*self._again, *self._overdue]:
                 request.fail(self._last_error or LedgerUnavailable("the ledger is closed"))
             with self.store.transaction() as rows:

@@ -31,6 +31,15 @@ class Request:
     error: BaseException | None = None
     answered: bool = False
 
+    def do(self, batch: Batch) -> None:
+        """Do it in a transaction. What refuses it is its answer; any other exception ends the
+        transaction for all that is in it."""
+        self.error = None
+        try:
+            self.result = self.work(batch)
+        except GovernorError as error:
+            self.error = error
+
     def answer(self) -> None:
         """Tell the caller what became of it. Once: it may go on to happen after its failure."""
         if self.answered:

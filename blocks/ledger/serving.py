@@ -24,11 +24,23 @@ MOST_GRANTS = 256
 
 @dataclass
 class Served:
-    """What became of the queue in one transaction. `more` says that it was cut short."""
+    """What became of the queue in one transaction. `more` says that it was cut short, after `most`
+    grants, or answers of any kind where that is less than it may be; `deciding`, whose turn it was
+    when an exception ended it."""
 
     grants: list[tuple[Waiter, Admission]] = field(default_factory=list)
     refusals: list[tuple[Waiter, Exception]] = field(default_factory=list)
     more: bool = False
+    most: int = MOST_GRANTS
+    deciding: Waiter | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether it holds as many as one transaction is to."""
+        count = len(self.grants)
+        if self.most < MOST_GRANTS:
+            count += len(self.refusals)
+        return count >= self.most
 
 
 def serve(queue: Queue, batch: Batch, turns: Turns, served: Served) -> None:
@@ -49,7 +61,7 @@ def serve(queue: Queue, batch: Batch, turns: Turns, served: Served) -> None:
     kept: dict[str, Share] = {}
     order = [(waiter.turn, waiter) for waiter in queue.heads()]
     while order:
-        if len(served.grants) >= MOST_GRANTS:
+        if served.full:
             served.more = True
             return
         _, waiter = heappop(order)
@@ -106,7 +118,7 @@ def _resume(queue: Queue, batch: Batch, served: Served) -> None:
     back: list[Waiter] = []
     now = batch.book.now
     for waiter in queue.paused():
-        if len(served.grants) >= MOST_GRANTS:
+        if served.full:
             served.more = True
             break
         demand = waiter.demand
@@ -143,11 +155,15 @@ def _decide(
     that were asked before it here, and, with `turns`, what it must to those of other processes."""
     if waiter.known:
         batch.page.unknown(waiter.demand.call_id)
+    served.deciding = waiter
     try:
         if turns is not None and not waiter.demand.observe:
             kept = _beside(kept, turns.left_to_others(waiter, batch.page, kept))
-        return batch.admit(waiter.demand, tell=tell, kept=kept)
+        decision = batch.admit(waiter.demand, tell=tell, kept=kept)
+        served.deciding = None
+        return decision
     except GovernorError as error:
+        served.deciding = None
         served.refusals.append((waiter, error))
         return None
 

@@ -22,6 +22,7 @@ from prefect_governor.blocks.errors import (
     QueueTimeout,
     RunStopped,
 )
+from prefect_governor.blocks.ledger.apart import Apart
 from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.decision.queue import Queue, Waiter
 from prefect_governor.blocks.ledger.decision.store import Store
@@ -29,7 +30,7 @@ from prefect_governor.blocks.ledger.decision.turns import REPEAT_SECONDS, Turns
 from prefect_governor.blocks.ledger.liveness import SWEEP_SECONDS, Liveness, Process
 from prefect_governor.blocks.ledger.patience import Patience
 from prefect_governor.blocks.ledger.request import Request, as_unavailable, fail
-from prefect_governor.blocks.ledger.serving import Served, refuse_stopped, serve
+from prefect_governor.blocks.ledger.serving import MOST_GRANTS, Served, refuse_stopped, serve
 from prefect_governor.blocks.ledger.stalls import Stalls
 from prefect_governor.blocks.ledger.stats import Tally
 from prefect_governor.blocks.machine.answers import Monitor
@@ -70,9 +71,9 @@ class Writer(Listener):
         self._arrivals: deque[Waiter] = deque()
         self._requests: deque[Request] = deque()
         # What failed and must happen: with the next transaction, or, where a request itself may be
-        # at fault, each in one of its own.
+        # at fault, apart from all else.
         self._again: list[Request] = []
-        self._overdue: deque[Request] = deque()
+        self._overdue = Apart(store, process.id)
         # Whoever asks may be interrupted while it does.
         self._wake = Monitor()
         self._queue = Queue()
@@ -86,6 +87,8 @@ class Writer(Listener):
         self._failing_since: int | None = None
         self._failures = 0
         self._last_error: GovernorError | None = None
+        # Fewer where one of those that were let through may be what fails the transaction.
+        self._most_grants = MOST_GRANTS
         self._closed = False
         self._pid = os.getpid()
         self._thread: threading.Thread | None = None
@@ -114,13 +117,12 @@ class Writer(Listener):
         """Apply what is pending in one transaction; returns the seconds until asking again can
         help, None for "not before a request"."""
         self._liveness.look()
-        self._catch_up()
+        self._overdue.catch_up()
         began = self._now().boot
         requests: list[Request] = []
         fresh: list[Waiter] = []
         taken = False
-        served = Served()
-        culprit: Request | None = None
+        served = Served(most=self._most_grants)
         try:
             with self.store.transaction() as rows:
                 # Not before it is this process's turn: what came while it waited rides along.
@@ -134,12 +136,8 @@ class Writer(Listener):
                         *(each.demand.call_id for each in fresh),
                     ]
                 )
-                for culprit in requests:
-                    try:
-                        culprit.result = culprit.work(batch)
-                    except GovernorError as error:
-                        culprit.error = error
-                culprit = None
+                for request in requests:
+                    request.do(batch)
                 told, self._stop_was_told = self._stop_was_told, False
                 refuse_stopped(self._queue.everybody() if told else fresh, self._queue, served)
                 now = rows.now.boot
@@ -153,7 +151,7 @@ class Writer(Listener):
         except Exception as error:
             if not taken:
                 requests, fresh = self._take_in()
-            return self._failed(requests, fresh, served, culprit, error, began)
+            return self._failed(requests, fresh, served, error, began)
         self._went_well()
         for waiter in fresh:
             waiter.known = True
@@ -206,28 +204,6 @@ class Writer(Listener):
         fresh, self._unknown = self._unknown, []
         return requests, fresh
 
-    def _catch_up(self) -> None:
-        """Do what failed before and must happen, and may be at fault itself. Each in a transaction
-        of its own, so that one that never succeeds holds up nothing else."""
-        for _ in range(len(self._overdue)):
-            request = self._overdue.popleft()
-            try:
-                with self.store.transaction() as rows:
-                    batch = Batch(rows, self.process.id)
-                    request.result = request.work(batch)
-                    batch.write()
-            except GovernorError as error:
-                if not isinstance(error, LedgerUnavailable):
-                    request.fail(error)
-                    continue
-                self._overdue.append(request)
-                return
-            except Exception as error:
-                request.fail(as_unavailable(error))
-                self._overdue.append(request)
-                return
-            request.answer()
-
     def _somebody_waits(self) -> bool:
         return bool(len(self._queue) or self._queue.paused())
 
@@ -244,6 +220,7 @@ class Writer(Listener):
 
     def _went_well(self) -> None:
         self._failing_since, self._failures = None, 0
+        self._most_grants = min(MOST_GRANTS, 2 * self._most_grants)
         self._liveness.committed()
 
     def _failed(
@@ -251,26 +228,33 @@ class Writer(Listener):
         requests: list[Request],
         fresh: list[Waiter],
         served: Served,
-        culprit: Request | None,
         error: Exception,
         began: int,
     ) -> float:
         """The transaction was rolled back: nothing of it happened, nobody is let through. Returns
-        the seconds until it is tried again."""
+        the seconds until it is tried again.
+
+        A store that fails does so for all. Anything else is the fault of one row: the requests are
+        done apart from here on, and of the calls that were let through half as many are at a time,
+        until it stands alone and is refused.
+        """
         unavailable = self._last_error = as_unavailable(error)
         self._liveness.again()
         self._turns = Turns(self.process.id)
         self._failing_since = self._failing_since or began
-        # A store that fails fails for all; anything else is a defect, maybe of one request.
         of_store = isinstance(error, LedgerUnavailable)
         for request in requests:
-            request.error = None
-            if not request.must_happen or (request is culprit and not of_store):
-                request.fail(unavailable)
-            if request.must_happen and of_store:
-                self._again.append(request)
-            elif request.must_happen:
+            if not of_store:
                 self._overdue.append(request)
+            elif request.must_happen:
+                self._again.append(request)
+            else:
+                request.fail(unavailable)
+        apart = not of_store and bool(requests)
+        if apart:
+            self._overdue.catch_up()
+        elif not of_store:
+            apart = self._set_apart(served, unavailable)
         # Who has stood first stands first again.
         for waiter, _ in reversed(served.grants):
             # A commit that failed may have been kept all the same.
@@ -290,9 +274,25 @@ class Writer(Listener):
         ]
         if self._now().boot - self._failing_since >= PATIENCE_SECONDS * 1e9:
             self._give_up(unavailable)
+        if apart:
+            return 0.0
         retry = RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)]
         self._failures += 1
         return retry
+
+    def _set_apart(self, served: Served, error: GovernorError) -> bool:
+        """Refuse the one call that can be what failed the transaction, or let fewer through in the
+        next one. False where it is none of theirs."""
+        answered = [*served.grants, *served.refusals]
+        alone = served.deciding or (answered[0][0] if len(answered) == 1 else None)
+        if alone is None:
+            self._most_grants = max(1, min(len(answered), self._most_grants) // 2)
+            return bool(answered)
+        self._queue.remove(alone.demand.call_id)
+        served.grants = [each for each in served.grants if each[0] is not alone]
+        served.refusals = [each for each in served.refusals if each[0] is not alone]
+        fail(alone.future, error)
+        return True
 
     def _give_up(self, error: GovernorError) -> None:
         """Nobody waits for the ledger any longer. What must happen still will."""

@@ -1,6 +1,8 @@
 """Text as everything outside takes it, whatever a model wrote: half characters (lone surrogates)
 have no UTF-8, and PostgreSQL, which Prefect's server may stand on, holds no NUL. Pure.
 
+What a caller names things by (a label, a tag, a key) is looked at where it comes in, by `label` and
+`labels`; in a ledger (`blocks/ledger/desk.py`) both stores hold the same.
 Each medium has one place where text leaves for it, and that place asks here: artifacts
 (`flows/report/artifact.py`), states, names and errors of task runs (`flows/runner/engine.py`),
 parameters and errors of flow runs (`flows/run/flow.py`), events (`blocks/documents/notices.py`),
@@ -8,7 +10,10 @@ prompts (`flows/subagent/asking.py`), files (`blocks/machine/files.py`).
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any, TypeVar
+
+from prefect_governor.blocks.errors import ConfigurationError
 
 E = TypeVar("E", bound=BaseException)
 
@@ -27,6 +32,24 @@ def encodable(text: str) -> str:
 def storable(text: str) -> str:
     """`text` without half characters and NUL."""
     return encodable(text).replace("\x00", _INSTEAD)
+
+
+def label(value: object, name: str) -> str:
+    """What a caller names something by, `storable`, of no subclass. Raises ConfigurationError for
+    what is no text; `name` is what the caller calls it."""
+    if not isinstance(value, str):
+        raise ConfigurationError(
+            f"{name} is a {type(value).__name__}, not a text: give str({name})"
+        )
+    return storable(str.__str__(value))
+
+
+def labels(values: Iterable[object], name: str) -> tuple[str, ...]:
+    """`label` for each of several. Raises ConfigurationError for one text in place of several too,
+    which is as many as it has letters."""
+    if isinstance(values, str):
+        raise ConfigurationError(f"{name} is one text: give several, as in {name}=({values!r},)")
+    return tuple(label(each, name) for each in values)
 
 
 def storable_value(value: Any) -> Any:

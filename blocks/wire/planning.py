@@ -7,6 +7,7 @@ import httpx
 from prefect_governor.blocks.context.governing import Governing
 from prefect_governor.blocks.context.scope import Scope, attribution, current_scope
 from prefect_governor.blocks.errors import NotBounded, NotGoverned, NotPriced
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.prices.places import provider_at
 from prefect_governor.blocks.prices.prices import why_unpriced
 from prefect_governor.blocks.prices.tokens import encoding_of
@@ -44,7 +45,7 @@ def planned(
     host = request.url.host
     served_by = provider_at(host)
     provider = terms.provider or served_by or dialect.provider
-    model = asked.model if provider is None else f"{provider}/{asked.model}"
+    model = storable(asked.model if provider is None else f"{provider}/{asked.model}")
     price = governing.price_of(model, host=host)
     if price is None:
         raise NotPriced(

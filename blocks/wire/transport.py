@@ -11,6 +11,7 @@ import httpx
 from prefect_governor.blocks.context.governing import Governing
 from prefect_governor.blocks.context.waits import wait_async, wait_blocking
 from prefect_governor.blocks.machine.stops import current_stop
+from prefect_governor.blocks.machine.text import labels
 from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.wire.exchange import exchange
 from prefect_governor.blocks.wire.ports import Terms, run_blocking
@@ -40,7 +41,7 @@ class GovernedAsyncTransport(httpx.AsyncBaseTransport):
         accepted: Accepted | None = None,
         answers: bool = False,
     ) -> None:
-        self._terms = Terms(governing, provider, tuple(tags), accepted or Accepted())
+        self._terms = Terms(governing, provider, labels(tags, "tags"), accepted or Accepted())
         self._exchange = answered if answers else exchange
         self._io = _AsyncIO(inner)
 
@@ -65,7 +66,7 @@ class GovernedTransport(httpx.BaseTransport):
         accepted: Accepted | None = None,
         answers: bool = False,
     ) -> None:
-        self._terms = Terms(governing, provider, tuple(tags), accepted or Accepted())
+        self._terms = Terms(governing, provider, labels(tags, "tags"), accepted or Accepted())
         self._exchange = answered if answers else exchange
         self._io = _BlockingIO(inner)
 

@@ -14,6 +14,7 @@ from prefect_governor.blocks.ledger.decision.queue import EXCLUSIVE_PREFIX
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.machine.clock import Instant, machine_now
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.prices.places import factor_at
 from prefect_governor.blocks.prices.prices import Price, load_price
 from prefect_governor.blocks.records.budgets import Account
@@ -237,20 +238,21 @@ class Runtime:
 
     def exclusive(self, key: str) -> str:
         """The key of a limit that lets one in at a time, defined where it is not there yet."""
-        limit = f"{EXCLUSIVE_PREFIX}{self.key or self.name}/{key}"
+        limit = storable(f"{EXCLUSIVE_PREFIX}{self.key or self.name}/{key}")
         if limit not in self._keys:
             self._define(LimitRecord(limit, f"exclusive {key}", 1), self._keys)
         return limit
 
     def _define(self, terms: LimitRecord, known: set[str]) -> None:
-        """Define a limit before whatever is asked for next; `known` has it once it is."""
+        """Define a limit before whatever is asked for next; `known` has it once it is. It waits for
+        a busy ledger as the call does that needs it."""
 
         def defined(future: "Future[None]") -> None:
             # One that failed is defined again by the next call.
             if future.exception() is None:
                 known.add(terms.key)
 
-        self.desk.write(lambda batch: batch.define(terms)).add_done_callback(defined)
+        self.desk.define(terms).add_done_callback(defined)
 
     def throttle_keys(self, limits: tuple[str, ...]) -> tuple[str, ...]:
         of_models = {each.key for each in self.limits_ if each.limit.model is not None}
@@ -264,7 +266,7 @@ class Runtime:
     def _upstream(self, host: str, model: str, credential: str) -> str:
         """The provider's own limit on a model, for each API key, unknown until the provider teaches
         it: what holds everybody who calls it."""
-        key = f"{_UPSTREAM}{host}/{model}" + (f"/{credential}" if credential else "")
+        key = storable(f"{_UPSTREAM}{host}/{model}" + (f"/{credential}" if credential else ""))
         if key not in self._upstreams:
             terms = LimitRecord(key, f"{model} at {host}", adaptive=True)
             self._define(terms, self._upstreams)

@@ -8,8 +8,9 @@ from prefect_governor.blocks.ledger.decision.heads import Head
 from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.ledger.decision.store import OwnerRow
 from prefect_governor.blocks.ledger.postgres.cache import Cache, Row, Table
-from prefect_governor.blocks.ledger.postgres.values import clean, dump
+from prefect_governor.blocks.ledger.postgres.values import dump
 from prefect_governor.blocks.machine.clock import Instant
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.records.calls import Reply
 from prefect_governor.blocks.records.notices import Audit, Notice
 
@@ -141,7 +142,7 @@ class KeptRows:
             " VALUES (%s, %s, %s, %s, %s, %s)",
             notice.kind,
             notice.subject,
-            clean(notice.name),
+            storable(notice.name),
             notice.window,
             dump(notice.payload),
             notice.wall,
@@ -164,9 +165,9 @@ class KeptRows:
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
             audit.action,
             audit.subject,
-            clean(audit.by),
-            clean(audit.reason),
-            None if audit.evidence is None else clean(audit.evidence),
+            storable(audit.by),
+            storable(audit.reason),
+            None if audit.evidence is None else storable(audit.evidence),
             audit.before,
             audit.after,
             audit.wall,
@@ -180,10 +181,10 @@ class KeptRows:
             " ON CONFLICT (run_id, item, call_index, request_hash) DO UPDATE SET"
             " content_type = excluded.content_type, body = excluded.body",
             key.run_id,
-            clean(key.item),
+            storable(key.item),
             key.call_index,
             key.request_hash,
-            clean(reply.content_type),
+            storable(reply.content_type),
             reply.body,
         )
 
@@ -192,9 +193,9 @@ class KeptRows:
             "INSERT INTO items (run_id, key, input_hash, record) VALUES (%s, %s, %s, %s)"
             " ON CONFLICT (run_id, key, input_hash) DO UPDATE SET record = excluded.record",
             run_id,
-            clean(key),
+            storable(key),
             input_hash,
-            clean(record),
+            storable(record),
         )
 
     def flush(self) -> None:

@@ -11,8 +11,9 @@ from prefect_governor.blocks.ledger.decision.purse import WHOLE
 from prefect_governor.blocks.ledger.decision.store import Spend
 from prefect_governor.blocks.ledger.postgres.cache import Cache, Hot
 from prefect_governor.blocks.ledger.postgres.rows import PostgresRows
-from prefect_governor.blocks.ledger.postgres.values import WHO, Row, clean, to_allocation, to_record
+from prefect_governor.blocks.ledger.postgres.values import WHO, Row, to_allocation, to_record
 from prefect_governor.blocks.machine.clock import Instant
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.records.budgets import Account, Allocation
 from prefect_governor.blocks.records.calls import CallRecord, CallState, Reply, ReplyKey
 from prefect_governor.blocks.records.notices import Audit
@@ -43,7 +44,7 @@ class Reads(ABC):
         rows = self._all(
             "SELECT body, content_type FROM replies"
             " WHERE run_id = %s AND item = %s AND call_index = %s AND request_hash = %s",
-            [key.run_id, clean(key.item), key.call_index, key.request_hash],
+            [key.run_id, storable(key.item), key.call_index, key.request_hash],
         )
         return Reply(key, bytes(rows[0]["body"]), rows[0]["content_type"]) if rows else None
 
@@ -148,10 +149,10 @@ class Reads(ABC):
         conditions, values = _conditions(account, label, since_wall)
         for each, value in where.items():
             conditions.append(f'"{each}" = %s')
-            values.append(clean(value))
+            values.append(storable(value))
         if keys is not None:
             conditions.append(f"{name} = ANY(%s::text[])")
-            values.append([clean(key) for key in keys])
+            values.append([storable(key) for key in keys])
         rows = self._all(
             f"SELECT {name} AS name, COUNT(*) AS calls,"
             " COALESCE(SUM(spent_nano), 0)::bigint AS spent,"

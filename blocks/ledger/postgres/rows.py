@@ -14,7 +14,6 @@ from prefect_governor.blocks.ledger.postgres.kept import KeptRows
 from prefect_governor.blocks.ledger.postgres.values import (
     FIGURES,
     WHO,
-    clean,
     dump,
     dump_meters,
     load_meters,
@@ -26,6 +25,7 @@ from prefect_governor.blocks.ledger.postgres.values import (
 )
 from prefect_governor.blocks.limits.rates import RateMeter
 from prefect_governor.blocks.machine.clock import Instant
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.records.budgets import Account, Allocation
 from prefect_governor.blocks.records.limits import LimitRecord
 
@@ -120,7 +120,7 @@ class PostgresRows(KeptRows):
             ' ceiling_tokens = excluded.ceiling_tokens, "window" = excluded."window",'
             " time_zone = excluded.time_zone, version = excluded.version",
             account.key,
-            clean(account.name),
+            storable(account.name),
             account.ceiling_nano,
             account.ceiling_tokens,
             account.window,
@@ -152,7 +152,7 @@ class PostgresRows(KeptRows):
             ' label = excluded.label, within = excluded.within, "group" = excluded."group",'
             " elastic = excluded.elastic, owner = excluded.owner, closed = excluded.closed",
             allocation.key,
-            clean(allocation.label),
+            storable(allocation.label),
             dump(allocation.within),
             allocation.group,
             allocation.elastic,
@@ -202,7 +202,7 @@ class PostgresRows(KeptRows):
             " meters = excluded.meters, adaptive = CASE WHEN excluded.adaptive IS NOT NULL"
             " THEN COALESCE(limits.adaptive, excluded.adaptive) END",
             terms.key,
-            clean(terms.name),
+            storable(terms.name),
             terms.max_concurrent,
             terms.leased,
             dump_meters(meters),

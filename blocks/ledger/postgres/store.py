@@ -302,4 +302,14 @@ class PostgresStore(Reads):
         try:
             yield
         except (self._driver.Error, OSError) as error:
+            if self._of_a_value(error):
+                raise
             raise self._link.unavailable(error) from None
+
+    def _of_a_value(self, error: Exception) -> bool:
+        """Whether one value is at fault, and nothing is wrong with the server."""
+        if isinstance(error, self._driver.DataError | self._driver.IntegrityError):
+            return True
+        # Of no type that the driver knows, or not of the column's.
+        kinds = (None, "42804", "42846")
+        return isinstance(error, self._driver.ProgrammingError) and error.sqlstate in kinds

@@ -8,6 +8,7 @@ from prefect_governor.blocks.ledger.decision.admission import Gate, Purse, Reser
 from prefect_governor.blocks.limits.rates import RateMeter
 from prefect_governor.blocks.limits.upstream import Upstream
 from prefect_governor.blocks.machine.clock import Instant
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.records.budgets import Account, Allocation
 from prefect_governor.blocks.records.calls import Attribution, Bound, CallRecord, Usage
 from prefect_governor.blocks.records.limits import Rate
@@ -39,17 +40,10 @@ WHO = (
 )
 
 
-def clean(text: str) -> str:
-    """`text` without what PostgreSQL's text cannot hold: U+0000 and lone surrogates."""
-    if "\x00" in text:
-        text = text.replace("\x00", "\ufffd")
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
 def dump(value: Any) -> str:
     """`value` as JSON that PostgreSQL takes."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return clean(text.replace("\\u0000", "\\ufffd"))
+    return storable(text.replace("\\u0000", "\\ufffd"))
 
 
 def load_meters(text: str) -> list[RateMeter]:

@@ -9,6 +9,7 @@ from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.ledger.decision.store import Lease, OwnerRow
 from prefect_governor.blocks.ledger.sqlite.values import purses_text, to_allocation, to_notice
 from prefect_governor.blocks.machine.clock import Instant, boot_id
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.records.budgets import Allocation
 from prefect_governor.blocks.records.calls import Reply
 from prefect_governor.blocks.records.notices import Audit, Notice
@@ -108,7 +109,7 @@ class KeptRows:
             " closed) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 allocation.key,
-                allocation.label,
+                storable(allocation.label),
                 purses_text(allocation.within),
                 allocation.group,
                 allocation.elastic,
@@ -159,7 +160,7 @@ class KeptRows:
             (
                 notice.kind,
                 notice.subject,
-                notice.name,
+                storable(notice.name),
                 notice.window,
                 json.dumps(dict(notice.payload)),
                 notice.wall,
@@ -180,9 +181,9 @@ class KeptRows:
             (
                 audit.action,
                 audit.subject,
-                audit.by,
-                audit.reason,
-                audit.evidence,
+                storable(audit.by),
+                storable(audit.reason),
+                None if audit.evidence is None else storable(audit.evidence),
                 audit.before,
                 audit.after,
                 audit.wall,
@@ -196,10 +197,10 @@ class KeptRows:
             " body) VALUES (?, ?, ?, ?, ?, ?)",
             (
                 key.run_id,
-                key.item,
+                storable(key.item),
                 key.call_index,
                 key.request_hash,
-                reply.content_type,
+                storable(reply.content_type),
                 reply.body,
             ),
         )
@@ -207,7 +208,7 @@ class KeptRows:
     def put_item(self, run_id: str, key: str, input_hash: str, record: str) -> None:
         self._db.execute(
             "INSERT OR REPLACE INTO items (run_id, key, input_hash, record) VALUES (?, ?, ?, ?)",
-            (run_id, key, input_hash, record),
+            (run_id, storable(key), input_hash, storable(record)),
         )
 
     def _one(self, sql: str, *values: object) -> "sqlite3.Row | None":

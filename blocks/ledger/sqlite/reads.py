@@ -20,6 +20,7 @@ from prefect_governor.blocks.ledger.sqlite.values import (
     to_call,
 )
 from prefect_governor.blocks.machine.clock import Instant
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.records.budgets import Account, Allocation
 from prefect_governor.blocks.records.calls import CallRecord, CallState, Reply, ReplyKey
 from prefect_governor.blocks.records.notices import Audit
@@ -60,7 +61,7 @@ class Reads(ABC):
         row = self._one(
             "SELECT body, content_type FROM replies"
             " WHERE run_id = ? AND item = ? AND call_index = ? AND request_hash = ?",
-            (key.run_id, key.item, key.call_index, key.request_hash),
+            (key.run_id, storable(key.item), key.call_index, key.request_hash),
         )
         return None if row is None else Reply(key, row["body"], row["content_type"])
 
@@ -108,9 +109,9 @@ class Reads(ABC):
             names = [*where]
         if unknown := [name for name in names if name not in _SPEND_COLUMNS]:
             raise ValueError(f"not an attribution column: {unknown}")
-        chosen = None if keys is None else list(keys)
+        chosen = None if keys is None else [storable(key) for key in keys]
         conditions = [f'"{name}" = ?' for name in where]
-        values = [*where.values()]
+        values = [storable(value) for value in where.values()]
         if chosen is not None:
             conditions.append(f"{name} IN (SELECT value FROM json_each(?))")
             values.append(json.dumps(chosen))

@@ -18,6 +18,7 @@ from prefect_governor.blocks.ledger.sqlite.values import (
     to_reservation,
 )
 from prefect_governor.blocks.limits.rates import RateMeter
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.limits import LimitRecord
 
@@ -57,7 +58,7 @@ class SQLiteRows(KeptRows):
             " time_zone = excluded.time_zone, version = excluded.version",
             (
                 account.key,
-                account.name,
+                storable(account.name),
                 account.ceiling_nano,
                 account.ceiling_tokens,
                 account.window,
@@ -104,7 +105,7 @@ class SQLiteRows(KeptRows):
             " THEN COALESCE(limits.adaptive, excluded.adaptive) END",
             (
                 terms.key,
-                terms.name,
+                storable(terms.name),
                 terms.max_concurrent,
                 terms.leased,
                 meters_text(meters),

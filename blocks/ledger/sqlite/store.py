@@ -23,6 +23,13 @@ TURN_SECONDS = 30.0
 # How long the file of what was committed lately grows before it is worked into the other, in pages
 # of 4 KiB. That holds up the one who does it, and all behind, by about as long however much it is.
 CHECKPOINT_PAGES = 4000
+# What one value is at fault for: nothing is wrong with the file.
+_OF_A_VALUE = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
 
 
 class SQLiteStore(Reads):
@@ -129,7 +136,7 @@ class SQLiteStore(Reads):
 
     def _connect(self) -> sqlite3.Connection:
         if self._closed:
-            raise sqlite3.ProgrammingError("it was closed")
+            raise sqlite3.OperationalError("it was closed")
         self._place.check()
         connection = sqlite3.connect(
             self.path, isolation_level=None, timeout=TURN_SECONDS, check_same_thread=False
@@ -184,7 +191,7 @@ class SQLiteStore(Reads):
     def _exclusive(self) -> Iterator[None]:
         """This process's turn to write."""
         if self._closed:
-            raise sqlite3.ProgrammingError("it was closed")
+            raise sqlite3.OperationalError("it was closed")
         self._turn.take()
         try:
             self._place.check()
@@ -196,6 +203,8 @@ class SQLiteStore(Reads):
     def _guard(self) -> Iterator[None]:
         try:
             yield
+        except _OF_A_VALUE:
+            raise
         except (sqlite3.Error, OSError) as error:
             raise self._unavailable(error) from error
 

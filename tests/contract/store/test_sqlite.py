@@ -120,7 +120,7 @@ def test_after_a_commit_that_failed_the_next_one_works(tmp_path: Path, clock: Cl
         connection = rows._db
     # A deferred constraint fails at COMMIT itself and leaves the transaction open.
     connection.execute("PRAGMA foreign_keys = ON")
-    with pytest.raises(LedgerUnavailable, match="FOREIGN KEY"), store.transaction() as rows:
+    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"), store.transaction() as rows:
         rows.put_item("run", "key", "hash", "{}")
         rows._db.execute("INSERT INTO child VALUES (1)")
     assert store.read_items("run") == {}

@@ -1,0 +1,25 @@
+"""The texts of a demand, as every store holds them: looked at before they come near a transaction,
+which they would fail for all that is in it."""
+
+from dataclasses import fields, replace
+
+from prefect_governor.blocks.machine.text import label, labels
+from prefect_governor.blocks.records.calls import Attribution, Demand
+
+_TEXTS = tuple(each.name for each in fields(Attribution) if each.name != "tags")
+
+
+def storable_demand(demand: Demand) -> Demand:
+    """`demand` with texts that can be stored. Raises ConfigurationError for a label that is no
+    text."""
+    who = demand.attribution
+    told = {name: getattr(who, name) for name in _TEXTS}
+    clean = {name: None if each is None else label(each, name) for name, each in told.items()}
+    tags = labels(who.tags, "tags")
+    if (tags, clean) != (who.tags, told):
+        demand = replace(demand, attribution=Attribution(tags=tags, **clean))
+    accounts, limits = labels(demand.accounts, "accounts"), labels(demand.limits, "limits")
+    request_id = demand.request_id and label(demand.request_id, "request_id")
+    if (accounts, limits, request_id) != (demand.accounts, demand.limits, demand.request_id):
+        demand = replace(demand, accounts=accounts, limits=limits, request_id=request_id)
+    return demand
