@@ -20,6 +20,7 @@ import httpx
 from prefect_governor.blocks.wire.dialects import dialect_of
 from prefect_governor.blocks.wire.messages import REPLAYED_HEADER
 from prefect_governor.blocks.wire.replies.endings import Ending
+from prefect_governor.blocks.wire.sockets import Telling
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 
 # Wide enough that the ledger alone decides how many calls are open.
@@ -194,7 +195,7 @@ def _handler_class() -> Any:
     return GovernedHandler
 
 
-class _ProxiedAsync(httpx.AsyncBaseTransport):
+class _ProxiedAsync(httpx.AsyncBaseTransport, Telling):
     """Sends as an httpx client does, which alone knows HTTPS_PROXY, NO_PROXY and their kin."""
 
     def __init__(self) -> None:
@@ -207,7 +208,7 @@ class _ProxiedAsync(httpx.AsyncBaseTransport):
         await self._client.aclose()
 
 
-class _ProxiedBlocking(httpx.BaseTransport):
+class _ProxiedBlocking(httpx.BaseTransport, Telling):
     def __init__(self) -> None:
         self._client = httpx.Client(limits=POOL)
 

@@ -5,8 +5,9 @@ Written as coroutines over an `IO`, whose methods await in the asynchronous tran
 the synchronous one (where the coroutines therefore never suspend, see `ports.run_blocking`).
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TypeVar
 
 import httpx
@@ -32,7 +33,7 @@ from prefect_governor.blocks.wire.requests.fitting import over_budget
 from prefect_governor.blocks.wire.requests.plans import Billed
 from prefect_governor.blocks.wire.reservation import Call, Reservation
 from prefect_governor.blocks.wire.retries import notice_retry
-from prefect_governor.blocks.wire.sockets import LEFT
+from prefect_governor.blocks.wire.sockets import LEFT, Leaving
 
 __all__ = ["OUTSIDE", "exchange"]
 
@@ -88,7 +89,7 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
                 continue
             response: httpx.Response | None = None
             try:
-                left = reservation.sent(terms.clock)
+                left = reservation.sent(terms.clock, told=io.tells)
                 response = await io.send(_outgoing(request, reservation, left))
                 reservation.heard(response, now=terms.now())
                 if call.plan.streamed and _is_stream(response):
@@ -172,9 +173,7 @@ async def _admitted(terms: Terms, io: IO, reservation: Reservation, started: flo
     return False
 
 
-def _outgoing(
-    request: httpx.Request, reservation: Reservation, left: Callable[[], None]
-) -> httpx.Request:
+def _outgoing(request: httpx.Request, reservation: Reservation, left: Leaving) -> httpx.Request:
     sent = outgoing(request, reservation.plan.body, request_id=reservation.demand.request_id or "")
     sent.extensions = {**sent.extensions, LEFT: left}
     return sent
@@ -184,7 +183,9 @@ async def _failed(
     io: IO, reservation: Reservation, response: httpx.Response | None, error: BaseException
 ) -> None:
     """The inner transport raised, or the caller went away: resolved before it is raised on."""
-    outcome = outcome_of_error(error) if response is None else "unconfirm"
+    outcome = "unconfirm" if response is not None else outcome_of_error(error)
+    if response is None and reservation.never_left:
+        outcome = "void"
     resolved = reservation.resolve(outcome, type(error).__name__)
     # Whoever is cancelled does not wait; the ledger has it in hand.
     if isinstance(error, Exception):
@@ -257,8 +258,17 @@ def _streamed(
                 await _done(io, _settle(reservation, billed, b"".join(shown), content_type))
             return data
 
+        came = io.chunks(response)
+
+        async def read_on() -> None:
+            async for chunk in came:
+                await show(reader.feed(chunk))
+                if settled:
+                    return
+            await show(reader.flush())
+
         try:
-            async for chunk in io.chunks(response):
+            async for chunk in came:
                 call.desk.handed_on(reservation.demand.call_id)
                 if data := await show(reader.feed(chunk)):
                     yield data
@@ -268,6 +278,12 @@ def _streamed(
                 await _done(io, reservation.resolve("unconfirm", reason))
             if rest:
                 yield rest
+        except GeneratorExit:
+            # Whoever has read the last word leaves, and the bill comes after it.
+            if not settled and reader.all_said():
+                with suppress(Exception):
+                    await io.briefly(response, read_on())
+            raise
         except Exception as error:
             await _done(io, reservation.resolve("unconfirm", type(error).__name__))
             raise

@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 
 class IO(Protocol):
-    """What differs between the transports."""
+    """What differs between the transports. `tells`: see `sockets.tells`."""
+
+    @property
+    def tells(self) -> bool: ...
 
     async def body(self, request: httpx.Request) -> bytes: ...
 
@@ -27,6 +30,9 @@ class IO(Protocol):
     def chunks(self, response: httpx.Response) -> AsyncIterator[bytes]: ...
 
     async def close(self, response: httpx.Response) -> None: ...
+
+    async def briefly(self, response: httpx.Response, reading: Coroutine[Any, Any, None]) -> None:
+        """Read on for a moment, and no longer."""
 
     async def wait(self, future: "Future[T]") -> T: ...
 

@@ -28,6 +28,8 @@ from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, Dialec
 
 _counting = threading.Lock()
 
+NEVER_LEFT = "it was left before a byte of it was sent"
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -82,16 +84,27 @@ class Call:
 
 class Departure:
     """When the last byte of an admitted call's request left. The request that is sent holds it, for
-    as long as its connection does, so it holds nothing of the call's reply."""
+    as long as its connection does, so it holds nothing of the call's reply.
 
-    __slots__ = ("_admission", "_at", "_clock", "_desk", "delay_seconds")
+    `begun`: some may have left; from the start where the transport does not tell.
+    """
 
-    def __init__(self, desk: Desk, admission: Admission, clock: Callable[[], float]) -> None:
+    __slots__ = ("_admission", "_at", "_clock", "_desk", "begun", "delay_seconds")
+
+    def __init__(
+        self, desk: Desk, admission: Admission, clock: Callable[[], float], *, told: bool
+    ) -> None:
         self._desk, self._admission, self._clock = desk, admission, clock
         self._at, self.delay_seconds = clock(), 0.0
+        self.begun = not told
+
+    def begins(self) -> None:
+        """The first byte of its body may leave from now on."""
+        self.begun = True
 
     def __call__(self) -> None:
         """It leaves now; called from whatever thread sends it."""
+        self.begun = True
         # To connect, and to wait for the loop's turn, is no time of the provider's.
         self._at = self._clock()
         self.delay_seconds = self._desk.age_seconds(self._admission)
@@ -158,6 +171,11 @@ class Reservation(Block):
         """Whether it was admitted too long ago to be sent now."""
         return self._admission is not None and self.call.desk.is_stale(self._admission)
 
+    @property
+    def never_left(self) -> bool:
+        """Whether it is known that nothing of it was sent."""
+        return self._departure is None or not self._departure.begun
+
     def end(self) -> None:
         """The code that it is entered around is over, and left it to itself."""
         if not self._open or self._handed is not None:
@@ -165,6 +183,8 @@ class Reservation(Block):
         if self._departure is None:
             self.call.desk.abandon(self.demand.call_id)
             self._over()
+        elif self.never_left:
+            self.resolve("void", NEVER_LEFT)
         else:
             self.resolve("unconfirm", "it was interrupted")
 
@@ -190,11 +210,12 @@ class Reservation(Block):
         if self._admission is not None and self._admission.fitted and fitted is not None:
             self.plan = self.call.dialect.refit(self.call.plan, fitted.output_tokens)
 
-    def sent(self, clock: Callable[[], float]) -> Departure:
-        """It is sent now, by a monotonic clock. Call what is returned when it has left."""
+    def sent(self, clock: Callable[[], float], *, told: bool) -> Departure:
+        """It is sent now, by a monotonic clock. Tell what is returned when it begins to leave, if
+        it is `told`, and call it when it has left."""
         self._stood = standstill.watch()
         assert self._admission is not None
-        self._departure = departure = Departure(self.call.desk, self._admission, clock)
+        self._departure = departure = Departure(self.call.desk, self._admission, clock, told=told)
         return departure
 
     def heard(self, response: httpx.Response, *, now: datetime) -> None:

@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -20,11 +20,36 @@ import httpx
 logger = logging.getLogger(__name__)
 
 _EXTENSION = "trace"
-# The extension of a request that is called once its last byte is on its way.
+# The extension of a request that is told when its bytes leave, a `Leaving`.
 LEFT = "prefect_governor_left"
+# Until here no byte of a body can have left, and no provider answers what it was not asked.
+_WRITES = "send_request_body.started"
 _WRITTEN = "send_request_body.complete"
 # What httpcore says once a connection, or the TLS over it, stands.
 _MADE = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
+
+
+class Leaving(Protocol):
+    """Who is told when a request's bytes leave."""
+
+    def begins(self) -> None:
+        """The first byte of its body may leave from now on."""
+
+    def __call__(self) -> None:
+        """Its last byte is on its way."""
+
+
+def tells(inner: object) -> bool:
+    """Whether a transport says what it sends, so that of what it did not say nothing was sent."""
+    # Not a class made of them, which may send by other means.
+    return isinstance(inner, Telling) or type(inner) in (
+        httpx.AsyncHTTPTransport,
+        httpx.HTTPTransport,
+    )
+
+
+class Telling:
+    """A transport over one that `tells`."""
 
 
 class _Connections:
@@ -77,6 +102,13 @@ def _shut_down(found: Any) -> bool:
 _CONNECTIONS = _Connections()
 
 
+def cut(response: httpx.Response) -> None:
+    """Shut down the connection that a reply is read from, from any thread."""
+    found = getattr(response.extensions.get("network_stream"), "get_extra_info", None)
+    if found is not None and (connected := found("socket")) is not None:
+        _shut_down(connected)
+
+
 def cut_all() -> int:
     """Shut down every connection of this process's governed transports, from any thread. The calls
     on them fail, and end as unconfirmed. Returns how many there were."""
@@ -90,30 +122,37 @@ def cut_all() -> int:
     return count
 
 
+def _tell(left: Leaving, event: str) -> None:
+    if event.endswith(_WRITES):
+        left.begins()
+    elif event.endswith(_WRITTEN):
+        left()
+
+
 class _AsyncTrace:
     """Notes what connects; the caller's own trace is called all the same."""
 
-    def __init__(self, callers: Any, left: Callable[[], None] | None = None) -> None:
+    def __init__(self, callers: Any, left: Leaving | None = None) -> None:
         self.callers, self._left = callers, left
         self._cuts = _CONNECTIONS.cuts
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
         _CONNECTIONS.note(event, info, self._cuts)
-        if self._left is not None and event.endswith(_WRITTEN):
-            self._left()
+        if self._left is not None:
+            _tell(self._left, event)
         if self.callers is not None:
             await self.callers(event, info)
 
 
 class _BlockingTrace:
-    def __init__(self, callers: Any, left: Callable[[], None] | None = None) -> None:
+    def __init__(self, callers: Any, left: Leaving | None = None) -> None:
         self.callers, self._left = callers, left
         self._cuts = _CONNECTIONS.cuts
 
     def __call__(self, event: str, info: dict[str, Any]) -> None:
         _CONNECTIONS.note(event, info, self._cuts)
-        if self._left is not None and event.endswith(_WRITTEN):
-            self._left()
+        if self._left is not None:
+            _tell(self._left, event)
         if self.callers is not None:
             self.callers(event, info)
 

@@ -1,11 +1,13 @@
 """The httpx transports in which every call is admitted and settled."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+import anyio
 import httpx
 
 from prefect_governor.blocks.context.governing import Governing
@@ -16,9 +18,13 @@ from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.wire.exchange import exchange
 from prefect_governor.blocks.wire.ports import Terms, run_blocking
 from prefect_governor.blocks.wire.refusals import answered
-from prefect_governor.blocks.wire.sockets import watched
+from prefect_governor.blocks.wire.sockets import cut, tells, watched
 
 T = TypeVar("T")
+
+# How long the end of a stream is waited for that its reader leaves after the last word: providers
+# send it at once.
+LEAVING_SECONDS = 2.0
 
 
 class GovernedAsyncTransport(httpx.AsyncBaseTransport):
@@ -80,7 +86,7 @@ class GovernedTransport(httpx.BaseTransport):
 
 class _AsyncIO:
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
-        self.inner = inner
+        self.inner, self.tells = inner, tells(inner)
 
     async def body(self, request: httpx.Request) -> bytes:
         return await request.aread()
@@ -96,6 +102,10 @@ class _AsyncIO:
 
     async def close(self, response: httpx.Response) -> None:
         await response.aclose()
+
+    async def briefly(self, response: httpx.Response, reading: Coroutine[Any, Any, None]) -> None:
+        with anyio.move_on_after(LEAVING_SECONDS):
+            await reading
 
     async def wait(self, future: "Future[T]") -> T:
         return await wait_async(future)
@@ -116,7 +126,7 @@ class _BlockingIO:
     """Its coroutines never suspend."""
 
     def __init__(self, inner: httpx.BaseTransport) -> None:
-        self.inner = inner
+        self.inner, self.tells = inner, tells(inner)
 
     async def body(self, request: httpx.Request) -> bytes:
         return request.read()
@@ -133,6 +143,16 @@ class _BlockingIO:
 
     async def close(self, response: httpx.Response) -> None:
         response.close()
+
+    async def briefly(self, response: httpx.Response, reading: Coroutine[Any, Any, None]) -> None:
+        # A thread that reads is ended by the end of what it reads.
+        timer = threading.Timer(LEAVING_SECONDS, cut, (response,))
+        timer.daemon = True
+        timer.start()
+        try:
+            await reading
+        finally:
+            timer.cancel()
 
     async def wait(self, future: "Future[T]") -> T:
         return wait_blocking(future)

@@ -24,7 +24,13 @@ from prefect_governor.blocks.wire.requests.bodies import (
 )
 from prefect_governor.blocks.wire.requests.fields import check_fields
 from prefect_governor.blocks.wire.requests.own_limits import BYTES_A_TOKEN, own_limit
-from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
+from prefect_governor.blocks.wire.requests.plans import (
+    Billed,
+    CallPlan,
+    CallRequest,
+    Dialect,
+    StreamReader,
+)
 from prefect_governor.blocks.wire.requests.unseen import Unseen
 
 PATHS = ("/api/chat", "/api/generate")
@@ -125,7 +131,7 @@ class Ollama(Dialect):
         return LineStream()
 
 
-class LineStream:
+class LineStream(StreamReader):
     """A reply of a JSON object a line. Complete once one is `done` and has its counts."""
 
     def __init__(self) -> None:

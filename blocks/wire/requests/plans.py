@@ -106,6 +106,11 @@ class StreamReader(Protocol):
     def finished(self) -> Billed | None:
         """What was billed, once the terminator and the final usage were both seen."""
 
+    def all_said(self) -> bool:
+        """Whether every answer has said why it ended, to who may leave now: what is still to come
+        is no more than the bill."""
+        return False
+
 
 def openai_error(status: int, kind: str, message: str) -> dict[str, Any]:
     """An error's body as OpenAI has it, and most who speak like it.

@@ -8,7 +8,7 @@ from prefect_governor.blocks.prices.tariffs import UsageParts
 from prefect_governor.blocks.wire.replies.endings import Ending, ending, has_words, is_cut
 from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
 from prefect_governor.blocks.wire.requests.bodies import count_of
-from prefect_governor.blocks.wire.requests.plans import Billed
+from prefect_governor.blocks.wire.requests.plans import Billed, StreamReader
 
 # Regions that are billed at the standard rate: "not_available" is said of models without regions.
 # Uses of hosted tools that the price knows: searches by the piece, pages by their tokens alone.
@@ -16,7 +16,7 @@ BY_THE_TOKEN = frozenset({"web_search_requests", "web_fetch_requests"})
 STANDARD_REGIONS = frozenset({"global", "not_available"})
 
 
-class MessageStream:
+class MessageStream(StreamReader):
     """A streamed reply. Complete once `message_stop` came after a usage with its output.
 
     The event that says why the answer ended is held back until then, or until the connection's end

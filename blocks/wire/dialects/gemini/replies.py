@@ -8,10 +8,10 @@ from prefect_governor.blocks.prices.tariffs import UsageParts
 from prefect_governor.blocks.wire.replies.endings import Ending, blocked, ending, has_words, is_cut
 from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
 from prefect_governor.blocks.wire.requests.bodies import count_of
-from prefect_governor.blocks.wire.requests.plans import Billed
+from prefect_governor.blocks.wire.requests.plans import Billed, StreamReader
 
 
-class GenerateStream:
+class GenerateStream(StreamReader):
     """A streamed reply. There is no terminator: it is complete once the connection has ended in
     order, each of its candidates has said why it ended, and the last usage can be read."""
 
@@ -33,6 +33,9 @@ class GenerateStream:
 
     def finished(self) -> Billed | None:
         return self._chunks.billed() if self._ended else None
+
+    def all_said(self) -> bool:
+        return self._chunks.billed() is not None
 
     def _read(self, event: Event) -> None:
         if event.data is None:

@@ -8,10 +8,10 @@ from prefect_governor.blocks.prices.tariffs import UsageParts
 from prefect_governor.blocks.wire.replies.endings import Ending, ending, has_words, is_cut
 from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
 from prefect_governor.blocks.wire.requests.bodies import count_of
-from prefect_governor.blocks.wire.requests.plans import Billed
+from prefect_governor.blocks.wire.requests.plans import Billed, StreamReader
 
 
-class ChatStream:
+class ChatStream(StreamReader):
     """A streamed reply. Complete once `[DONE]` and a usage were both seen, or once the connection
     has ended in order, each of the answers has said why it ended, and a usage came with or after
     that: not everybody writes `[DONE]`."""
@@ -19,7 +19,8 @@ class ChatStream:
     def __init__(self, *, hide_usage: bool, answers: int = 1) -> None:
         self._hide_usage = hide_usage
         self._answers = answers
-        self._reasons: dict[Any, Any] = {}
+        # By the answer's place, why it ended.
+        self._reasons: dict[str, Any] = {}
         self._ended = False
         self._events = EventSplitter()
         self._billed: Billed | None = None
@@ -40,6 +41,9 @@ class ChatStream:
         if self._billed is None or not (self._done or (self._ended and self._counted)):
             return None
         return Billed(self._billed.parts, self._tier, self._cut)
+
+    def all_said(self) -> bool:
+        return len(self._reasons) >= self._answers and all(self._reasons.values())
 
     def _shown(self, event: Event) -> bytes:
         if event.data is None:
@@ -70,13 +74,12 @@ class ChatStream:
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict):
                 # A chunk after the one with the reason says that there was more.
-                self._reasons[choice.get("index", 0)] = choice.get("finish_reason")
+                self._reasons[str(choice.get("index", 0))] = choice.get("finish_reason")
                 self._counted = False
-        whole = len(self._reasons) >= self._answers and all(self._reasons.values())
         if "error" in chunk:
             self._counted = False
         elif isinstance(chunk.get("usage"), dict):
-            self._counted = whole
+            self._counted = self.all_said()
 
 
 def billed(reply: Mapping[str, Any]) -> Billed | None:

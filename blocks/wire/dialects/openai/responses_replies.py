@@ -7,14 +7,14 @@ from prefect_governor.blocks.prices.tariffs import UsageParts
 from prefect_governor.blocks.wire.replies.endings import Ending, ending, has_words, is_cut
 from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
 from prefect_governor.blocks.wire.requests.bodies import count_of, read_reply
-from prefect_governor.blocks.wire.requests.plans import Billed
+from prefect_governor.blocks.wire.requests.plans import Billed, StreamReader
 
 # The events that end a response. Each holds the response, with its usage where anything was billed.
 TERMINAL_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 TERMINAL_STATES = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 
-class ResponseStream:
+class ResponseStream(StreamReader):
     """A streamed response. Complete once an event that ends it was seen with a usage."""
 
     def __init__(self) -> None:

@@ -26,6 +26,12 @@ MOST_ROUNDS = 40
 
 
 @pytest.fixture
+def desk(office: Office, store: Store) -> LedgerDesk:
+    define(store, TEAM, LLM, GPU)
+    return office.desk(store=store)
+
+
+@pytest.fixture
 def open_door(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the door had missed it."""
     monkeypatch.setattr(desks, "storable_demand", lambda demand: demand, raising=False)
