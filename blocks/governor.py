@@ -174,7 +174,12 @@ class Governor(GovernorTerms, Block, Calls, Entered):
 
     @contextmanager
     def activate(
-        self, *, tags: tuple[str, ...] = (), user: str | None = None, priority: int = 0
+        self,
+        *,
+        tags: tuple[str, ...] = (),
+        user: str | None = None,
+        priority: int = 0,
+        own_purse: bool = False,
     ) -> Iterator[Scope]:
         """Govern the calls made inside, and in the tasks started there: `with governor:` with more
         to say.
@@ -184,12 +189,15 @@ class Governor(GovernorTerms, Block, Calls, Entered):
             user: a label for "who spent what".
             priority: of the calls that wait, those with a higher one go first, as long as there
                 are any, in all processes.
+            own_purse: of a budget with `window="run"`, each flow run has the whole of it here.
+                Default: subflows draw on the purse of the root run that they are part of.
 
         Raises:
             ConfigurationError: a label is no text (a UUID object: give `str(…)`). Of a text, what
                 no ledger can hold (half a character, U+0000) is replaced by U+FFFD.
         """
-        with scope(Scope(self.runtime, tags=tags, user=user, priority=priority)) as entered:
+        here = Scope(self.runtime, tags=tags, user=user, priority=priority, own_purse=own_purse)
+        with scope(here) as entered:
             yield entered
 
     def reserve(
@@ -289,7 +297,11 @@ def resolve(governor: Governor | str) -> Governor:
 
 
 def governed(
-    governor: Governor | str, *, tags: tuple[str, ...] = (), user: str | None = None
+    governor: Governor | str,
+    *,
+    tags: tuple[str, ...] = (),
+    user: str | None = None,
+    own_purse: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate whatever can be called so that model calls made in it are governed: functions and
     methods, sync and async, generators of both kinds, class methods, partials, objects with a
@@ -303,11 +315,12 @@ def governed(
         governor: a `Governor`, or the name of a saved one.
         tags: are added to those of the calls; they choose the limits.
         user: a label for "who spent what".
+        own_purse: as `Governor.activate` has it.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         def make_scope() -> Scope:
-            return Scope(resolve(governor).runtime, tags=tags, user=user)
+            return Scope(resolve(governor).runtime, tags=tags, user=user, own_purse=own_purse)
 
         decorated: Callable[P, R] = governed_callable(function, make_scope)
         return decorated

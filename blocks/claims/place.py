@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from prefect_governor.blocks.claims.allocation import BudgetAllocation
+from prefect_governor.blocks.context.purses import purse_run
 from prefect_governor.blocks.context.scope import attribution, current_scope
 from prefect_governor.blocks.context.waits import wait_blocking
 from prefect_governor.blocks.documents.documents import (
@@ -103,7 +104,7 @@ def _window(account: Account, run: str | None) -> str:
     """The window that a part is set aside in; empty for the one that the budget is in now."""
     if account.window != "run":
         return ""
-    return window_label("run", time_zone=account.time_zone, wall_seconds=0.0, run_id=run)
+    return window_label("run", time_zone=account.time_zone, wall_seconds=0.0, run_id=purse_run(run))
 
 
 def _amount(max_usd: Money | None, max_total_tokens: int | None) -> Bound:

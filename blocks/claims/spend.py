@@ -8,6 +8,7 @@ from types import TracebackType
 
 from typing_extensions import Self
 
+from prefect_governor.blocks.context.purses import purse_run
 from prefect_governor.blocks.context.scope import attribution, current_scope
 from prefect_governor.blocks.context.stopwatch import queueing
 from prefect_governor.blocks.context.waits import wait_async, wait_blocking
@@ -150,6 +151,7 @@ class Spend(Block):
         demand = Demand(
             uuid.uuid4().hex, accounts, (), self._bound, attribution=who, observe=runtime.observe,
             priority=0 if here is None else here.priority,
+            purse_run=purse_run(who.run_id or who.flow_run_id) if runtime.by_run else None,
         )  # fmt: skip
         return runtime, demand
 

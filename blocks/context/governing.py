@@ -113,6 +113,10 @@ class Governing(Protocol):
     def price_of(self, model: str, *, host: str) -> Price | None:
         """The price of a model as LiteLLM names it (`provider/model` or bare)."""
 
+    @property
+    def by_run(self) -> bool:
+        """Whether any of its accounts is counted by the run."""
+
     def accounts(self, who: Attribution) -> tuple[str, ...]:
         """Keys of the accounts that a call draws on, leaf first."""
 

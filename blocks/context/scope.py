@@ -51,7 +51,8 @@ class Scope:
     asked in place of the one that was named, because money runs low. `priority`: of the calls that
     wait, those with a higher one go first. `retry_failed`: a kept reply whose answer was bad (cut,
     filtered, refused, empty) is not replayed, but asked for and paid for again. `accepted` is what
-    the caller of the calls made here takes upon them.
+    the caller of the calls made here takes upon them. `own_purse`: a budget a run is each flow
+    run's own here, not the root run's.
     """
 
     governor: "Governing"
@@ -65,6 +66,7 @@ class Scope:
     priority: int = 0
     retry_failed: bool = False
     accepted: Accepted = field(default_factory=Accepted)
+    own_purse: bool = False
     spent: Spent = field(default_factory=Spent)
     _indexes: "dict[str, itertools.count[int]]" = field(default_factory=dict)
 

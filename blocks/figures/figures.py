@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from prefect_governor.blocks.context.purses import purse_run
 from prefect_governor.blocks.context.scope import attribution, current_scope
 from prefect_governor.blocks.figures.at_once import at_once
 from prefect_governor.blocks.figures.observing import enforcement_notes
@@ -204,7 +205,9 @@ def _purse(runtime: Runtime, account: Account, run: str | None) -> tuple[Account
     label = None
     if account.window == "run":
         wall = machine_now().wall / 1e9
-        label = window_label("run", time_zone=account.time_zone, wall_seconds=wall, run_id=run)
+        label = window_label(
+            "run", time_zone=account.time_zone, wall_seconds=wall, run_id=purse_run(run)
+        )
     return runtime.desk.store.read_purse(account.key, label) or (account, _empty(account))
 
 

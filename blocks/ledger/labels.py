@@ -22,4 +22,6 @@ def storable_demand(demand: Demand) -> Demand:
     request_id = demand.request_id and label(demand.request_id, "request_id")
     if (accounts, limits, request_id) != (demand.accounts, demand.limits, demand.request_id):
         demand = replace(demand, accounts=accounts, limits=limits, request_id=request_id)
+    if demand.purse_run is not None and (run := label(demand.purse_run, "run")) != demand.purse_run:
+        demand = replace(demand, purse_run=run)
     return demand

@@ -83,6 +83,7 @@ class Demand:
         request_id: what the provider's own records name the call by, where it is known.
         priority: of those that wait, a higher one goes first.
         yields: where it is over budget it is asked for again with less, so nobody is told of it.
+        purse_run: whose purse a budget "a run" is; None for the run that it belongs to.
     """
 
     call_id: str
@@ -95,6 +96,7 @@ class Demand:
     request_id: str | None = None
     priority: int = 0
     yields: bool = False
+    purse_run: str | None = None
 
     @property
     def run(self) -> str | None:

@@ -64,7 +64,7 @@ class BudgetTerms(DocumentTerms):
         title="Window",
         description=(
             "What the ceiling is counted over; it is whole again when the next begins. 'run' gives"
-            " each run the whole of it, 'total' never ends."
+            " each run the whole of it, with all of its subflows; 'total' never ends."
         ),
     )
     time_zone: str = Field(

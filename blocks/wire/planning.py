@@ -5,6 +5,7 @@ from dataclasses import replace
 import httpx
 
 from prefect_governor.blocks.context.governing import Governing
+from prefect_governor.blocks.context.purses import purse_run
 from prefect_governor.blocks.context.scope import Scope, attribution, current_scope
 from prefect_governor.blocks.errors import NotBounded, NotGoverned, NotPriced
 from prefect_governor.blocks.machine.text import storable
@@ -76,6 +77,7 @@ def planned(
         request_id=request.headers.get(REQUEST_ID_HEADER),
         priority=0 if here is None else here.priority,
         yields=fits and plan.own_limit,
+        purse_run=purse_run(who.run_id or who.flow_run_id) if governing.by_run else None,
     )
     key = None
     if here is not None and here.item is not None:

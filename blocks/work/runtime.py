@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 from weakref import WeakSet
 
+from prefect_governor.blocks.context.purses import purse_run
 from prefect_governor.blocks.errors import CallRefused, ConfigurationError
 from prefect_governor.blocks.ledger.decision.batch import Batch, current_label
 from prefect_governor.blocks.ledger.decision.learned import Learned
@@ -179,7 +180,7 @@ class Runtime:
             if known is None:
                 continue
             if run_id is not None and known[0].window == "run":
-                label = current_label(known[0], None, self.now(), run_id=run_id)
+                label = current_label(known[0], None, self.now(), run_id=purse_run(run_id))
                 known = self.desk.store.read_purse(account.key, label) or known
             applied, purse = known
             for gone, ceiling in (
@@ -189,6 +190,10 @@ class Runtime:
                 if ceiling is not None:
                     shares.append(gone / ceiling if ceiling else 1.0)
         return max(shares)
+
+    @property
+    def by_run(self) -> bool:
+        return any(account.window == "run" for account in self.accounts_)
 
     def accounts(self, who: Attribution) -> tuple[str, ...]:
         """Raises CallRefused where no more calls are admitted."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from graphlib import TopologicalSorter
 
+from prefect_governor.blocks.context.purses import purse_run
 from prefect_governor.blocks.errors import OverBudget
 from prefect_governor.blocks.ledger.decision.purse import ALLOCATION_PREFIX
 from prefect_governor.blocks.money.usd import to_nano
@@ -83,7 +84,9 @@ def _window(account: Account, run_id: str) -> str:
     """The window that the run's calls draw on; empty for the one that it is in now."""
     if account.window != "run":
         return ""
-    return window_label("run", time_zone=account.time_zone, wall_seconds=0.0, run_id=run_id)
+    return window_label(
+        "run", time_zone=account.time_zone, wall_seconds=0.0, run_id=purse_run(run_id)
+    )
 
 
 def _bound_of_synthesis(study: Study, plan: Plan) -> Bound:

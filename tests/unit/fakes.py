@@ -180,6 +180,7 @@ class FakeGoverning:
     queue_timeout_seconds: float | None = None
     pause_seconds: float = 0.0
     observe: bool = False
+    by_run: bool = False
     fit: bool = True
     output_floor_tokens: int = 64
     fallback_share: float | None = None

@@ -162,7 +162,7 @@ class Page:
         account = self.known_account(key)
         if account.window == "run":
             # Outside a run, calls have a purse of their own, not the latest run's.
-            run_id = demand.attribution.run_id or demand.attribution.flow_run_id
+            run_id = demand.purse_run or demand.run
             return self.purse(account, current_label(account, None, self.rows.now, run_id=run_id))
         return self.purse(account, self.window_of(account))
 
