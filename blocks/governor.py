@@ -33,6 +33,7 @@ from prefect_governor.blocks.terms.document import DOCUMENTATION_URL
 from prefect_governor.blocks.terms.form import section
 from prefect_governor.blocks.terms.governor import GovernorTerms, Mode, WhenSpent
 from prefect_governor.blocks.terms.limit import Limit
+from prefect_governor.blocks.terms.price import PricesGiven, parse_prices
 from prefect_governor.blocks.work.registry import loaded, local_runtime, saved_runtime
 from prefect_governor.blocks.work.runtime import Runtime
 
@@ -108,6 +109,7 @@ class Governor(GovernorTerms, Block, Calls, Entered):
         when_spent: WhenSpent = "stop",
         pause_timeout_seconds: float = 3600.0,
         fallback_share: float = 0.8,
+        prices: PricesGiven | None = None,
         ledger_url: str | None = None,
     ) -> Self:
         """A governor for a script: neither a block nor a server, the ledger of this machine alone
@@ -127,6 +129,11 @@ class Governor(GovernorTerms, Block, Calls, Entered):
             when_spent: what a call does that the budget cannot pay for.
             pause_timeout_seconds: how long a call waits for a raise where that is "pause".
             fallback_share: the spent share (0 to 1) from which on "fallback" asks cheaper models.
+            prices: what models cost where LiteLLM's price map does not know it or is wrong, by name
+                or pattern: `{"openai/mine": {"input_usd_per_million_tokens": 0.2,
+                "output_usd_per_million_tokens": 0.8}}`. The word "free" in place of a price says
+                that it costs nothing; in place of all of them, that whatever this machine and its
+                network serve does.
             ledger_url: a PostgreSQL that all machines reach. Default: this machine's ledger.
 
         Raises:
@@ -135,6 +142,7 @@ class Governor(GovernorTerms, Block, Calls, Entered):
         name = label(name, "name")
         if max_usd is None and max_total_tokens is None:
             raise ConfigurationError("a governor needs a ceiling: give max_usd or max_total_tokens")
+        parse_prices(prices)
         budget = Budget(
             max_usd=None if max_usd is None else parse_usd(max_usd, name="max_usd"),
             max_total_tokens=max_total_tokens,
@@ -148,6 +156,7 @@ class Governor(GovernorTerms, Block, Calls, Entered):
             when_spent=when_spent,
             pause_timeout_seconds=pause_timeout_seconds,
             fallback_share=fallback_share,
+            prices=prices or {},  # type: ignore[arg-type]  # as its validator takes them
             ledger_url=None if ledger_url is None else SecretStr(ledger_url),
         )
         governor._local_name = name

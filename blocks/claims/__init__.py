@@ -2,6 +2,6 @@
 budget.
 
 May import: context, documents, errors, ledger, ledger.decision, machine, models, money, records,
-wire, work.
+terms, wire, work.
 Begin with: calls.py; slots.py.
 """

@@ -14,6 +14,7 @@ from prefect_governor.blocks.models.embedding import aembedding_under, embedding
 from prefect_governor.blocks.models.responses import Input as ResponsesInput
 from prefect_governor.blocks.models.responses import aresponses_under, responses_under
 from prefect_governor.blocks.records.accepted import Unseen, accepted
+from prefect_governor.blocks.terms.price import PricesGiven, parse_prices
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 from prefect_governor.blocks.work.runtime import Runtime
 
@@ -40,6 +41,7 @@ class Calls(ABC):
         allow_fields: tuple[str, ...] = (),
         unseen: Unseen = "refuse",
         raise_refusals: bool = False,
+        prices: PricesGiven | None = None,
     ) -> httpx.Client: ...
     @overload
     def http_client(
@@ -50,6 +52,7 @@ class Calls(ABC):
         allow_fields: tuple[str, ...] = (),
         unseen: Unseen = "refuse",
         raise_refusals: bool = False,
+        prices: PricesGiven | None = None,
     ) -> "httpx2.Client": ...
     def http_client(
         self,
@@ -59,6 +62,7 @@ class Calls(ABC):
         allow_fields: tuple[str, ...] = (),
         unseen: Unseen = "refuse",
         raise_refusals: bool = False,
+        prices: PricesGiven | None = None,
     ) -> Any:
         """A client for any SDK on httpx, whose calls are governed wherever they are made:
         `OpenAI(http_client=governor.http_client(), max_retries=0)`; for an SDK on httpx2
@@ -83,14 +87,17 @@ class Calls(ABC):
                 fee of each use. Default: such a part is refused by name.
             raise_refusals: raise a `CallRefused` from the transport instead, which SDKs wrap as
                 they wrap a connection's errors, and may try again.
+            prices: what models cost, by name or pattern, before what the governor says of them; in
+                the form of `Governor.local`. "free": whatever this machine and its network serve.
 
         Raises:
-            ConfigurationError: httpx2 is asked for and missing, or as `runtime` does.
+            ConfigurationError: a price is not valid, httpx2 is asked for and missing, or as
+                `runtime` does.
             LedgerUnavailable: the ledger cannot be used.
         """
         transport = GovernedTransport(
             blocking_pool(),
-            self.runtime,
+            self._at_prices(prices),
             tags=tags,
             accepted=accepted(allow_fields, unseen),
             answers=not raise_refusals,
@@ -109,6 +116,7 @@ class Calls(ABC):
         allow_fields: tuple[str, ...] = (),
         unseen: Unseen = "refuse",
         raise_refusals: bool = False,
+        prices: PricesGiven | None = None,
     ) -> httpx.AsyncClient: ...
     @overload
     def async_http_client(
@@ -119,6 +127,7 @@ class Calls(ABC):
         allow_fields: tuple[str, ...] = (),
         unseen: Unseen = "refuse",
         raise_refusals: bool = False,
+        prices: PricesGiven | None = None,
     ) -> "httpx2.AsyncClient": ...
     def async_http_client(
         self,
@@ -128,11 +137,12 @@ class Calls(ABC):
         allow_fields: tuple[str, ...] = (),
         unseen: Unseen = "refuse",
         raise_refusals: bool = False,
+        prices: PricesGiven | None = None,
     ) -> Any:
         """`http_client` for asynchronous code."""
         transport = GovernedAsyncTransport(
             async_pool(),
-            self.runtime,
+            self._at_prices(prices),
             tags=tags,
             accepted=accepted(allow_fields, unseen),
             answers=not raise_refusals,
@@ -141,6 +151,10 @@ class Calls(ABC):
             return httpx.AsyncClient(transport=transport, follow_redirects=True)
         httpx2, bridge = _httpx2(library)
         return httpx2.AsyncClient(transport=bridge.AsyncBridge(transport), follow_redirects=True)
+
+    def _at_prices(self, prices: PricesGiven | None) -> Runtime:
+        given = parse_prices(prices)
+        return self.runtime.narrowed(prices=given) if given else self.runtime
 
     def completion(
         self, model: str, messages: Sequence[Any], *, tags: tuple[str, ...] = (), **kwargs: Any

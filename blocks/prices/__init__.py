@@ -1,7 +1,7 @@
 """What a call costs: LiteLLM's price map read as decimals, a price applied to what was used, the
 local tokenizer.
 
-May import: money.
+May import: errors, money.
 Begin with: tariffs.py: the arithmetic; prices.py: where prices come from; charges.py: what each key
-of the list charges for.
+of the list charges for; given.py: what a person says instead, own.py: of which model.
 """

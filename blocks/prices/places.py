@@ -8,6 +8,8 @@ global one (cloud.google.com/vertex-ai/generative-ai/pricing). The list states t
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any
 
 from prefect_governor.blocks.prices.charges import amount
@@ -23,6 +25,9 @@ _ADDED = {
     "regional_processing_uplift_multiplier_us": "openai/us",
     "regional_endpoint_uplift_multiplier": "vertex",
 }
+
+# Reserved: RFC 6761 (localhost), RFC 6762 (local), ICANN's resolution of 2024-07-29 (internal).
+_OWN_NAMES = (".local", ".localhost", ".internal")
 
 # Whose prices a host bills, where nothing else says it: its models are named without a provider.
 # As LiteLLM knows them, see the test.
@@ -90,6 +95,23 @@ def provider_at(host: str) -> str | None:
     if _AZURE.match(host) is not None:
         return "azure"
     return _PROVIDERS.get(host)
+
+
+@lru_cache(maxsize=256)
+def is_private(host: str) -> bool:
+    """Whether a host is this machine or stands in a network of one's own, by its name alone:
+    loopback and private addresses, `localhost`, names without a dot (a neighbour in Docker), and
+    those that end in `.local`, `.internal` or `.localhost`, which the public DNS does not have."""
+    name = host.strip("[]").rstrip(".").lower()
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return bool(name) and ("." not in name or name.endswith(_OWN_NAMES))
+    return (
+        address.is_loopback
+        or address.is_link_local
+        or (address.is_private and not address.is_unspecified)
+    )
 
 
 def places_of(entry: Mapping[str, Any]) -> dict[str, Decimal]:

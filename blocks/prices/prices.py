@@ -7,11 +7,13 @@ floats. What a call then costs is in `tariffs`.
 import importlib.util
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.prices.entries import Unpriced, parse
 from prefect_governor.blocks.prices.tariffs import (
     STANDARD_TIERS,
@@ -36,6 +38,7 @@ __all__ = [
     "cost",
     "cost_usd",
     "load_price",
+    "upstream_price",
     "why_unpriced",
 ]
 
@@ -61,6 +64,34 @@ def load_price(model: str) -> Price | None:
     costs nothing, which is a price."""
     found = _load(model)
     return found if isinstance(found, Price) else None
+
+
+# Whose models OpenRouter serves under a vendor's name of its own, by LiteLLM's name.
+_VENDORS = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "google": "gemini",
+    "x-ai": "xai",
+    "mistralai": "mistral",
+    "deepseek": "deepseek",
+    "moonshotai": "moonshot",
+}
+
+
+@lru_cache(maxsize=1024)
+def upstream_price(model: str) -> Price | None:
+    """What the vendor of a model asks for that OpenRouter serves (`openrouter/vendor/model`), whose
+    prices it passes on (openrouter.ai/docs/faq). It may be routed to somebody dearer: this is a
+    price only for a request that names it as the most that it may cost."""
+    provider, _, slug = model.partition("/")
+    vendor, slash, name = slug.partition(":")[0].partition("/")
+    if provider != "openrouter" or not slash or vendor not in _VENDORS:
+        return None
+    for each in (name, name.replace(".", "-")):
+        found = load_price(f"{_VENDORS[vendor]}/{each}")
+        if found is not None:
+            return replace(found, provider=provider, places={})
+    return None
 
 
 def why_unpriced(model: str) -> str:
@@ -102,7 +133,23 @@ def _entries() -> Mapping[str, Mapping[str, Any]]:
     spec = importlib.util.find_spec("litellm")
     if spec is None or spec.origin is None:
         return {}
-    text = (Path(spec.origin).parent / PRICE_FILE).read_text(encoding="utf-8")
-    entries: dict[str, Mapping[str, Any]] = json.loads(text, parse_float=Decimal)
-    entries.pop("sample_spec", None)
-    return entries
+    return read_entries(Path(spec.origin).parent / PRICE_FILE)
+
+
+def read_entries(path: Path) -> Mapping[str, Mapping[str, Any]]:
+    """The entries of a price file. Raises ConfigurationError where it is none."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"LiteLLM's price file cannot be read ({path}: {error}), so nothing has a price:"
+            " install litellm anew"
+        ) from None
+    if not isinstance(entries, dict) or not all(
+        isinstance(each, dict) for each in entries.values()
+    ):
+        raise ConfigurationError(
+            f"LiteLLM's price file {path} is no list of models by name, so nothing has a price:"
+            " install litellm anew"
+        )
+    return {name: entry for name, entry in entries.items() if name != "sample_spec"}

@@ -1,6 +1,6 @@
 """What a call costs under a price: exact Decimals in USD a token, summed and rounded up once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -87,6 +87,12 @@ class Tariff:
         above = tuple((threshold, rates.times(factor)) for threshold, rates in self.above)
         return Tariff(self.rates.times(factor), above)
 
+    def dearest(self, other: "Tariff") -> "Tariff":
+        """The dearer of both for every request, part by part."""
+        thresholds = sorted({threshold for threshold, _ in (*self.above, *other.above)})
+        above = tuple((each, self.at(each + 1).dearest(other.at(each + 1))) for each in thresholds)
+        return Tariff(self.rates.dearest(other.rates), above)
+
     def up_to(self, input_tokens: int) -> Rates:
         """The dearest that a request of at most so many input tokens can be billed at."""
         found = self.rates
@@ -132,6 +138,23 @@ class Price:
         if self.audio_input is None:
             return ZERO
         return self.audio_input[0 if service_tier in STANDARD_TIERS else 1]
+
+    def dearest(self, other: "Price") -> "Price":
+        """The dearer of both, for a call that either may answer."""
+        names = self.service.keys() | other.service.keys()
+        return replace(
+            self,
+            standard=self.standard.dearest(other.standard),
+            service={
+                name: self.service.get(name, self.standard).dearest(
+                    other.service.get(name, other.standard)
+                )
+                for name in names
+            },
+            request_fee=max(self.request_fee, other.request_fee),
+            context_tokens=_if_both(max, self.context_tokens, other.context_tokens),
+            max_output_tokens=_if_both(min, self.max_output_tokens, other.max_output_tokens),
+        )
 
     @property
     def input(self) -> Decimal:
@@ -254,6 +277,10 @@ def _sum(rates: Rates, usage: UsageParts, price: Price, audio: Decimal) -> Decim
     ):
         total = EXACT.add(total, EXACT.multiply(Decimal(tokens), rate))
     return total
+
+
+def _if_both(choose: Callable[[int, int], int], one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else choose(one, other)
 
 
 def _highest(one: Decimal | None, other: Decimal | None) -> Decimal | None:

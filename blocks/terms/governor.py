@@ -8,6 +8,7 @@ from prefect_governor.blocks.terms.budget import BudgetTerms
 from prefect_governor.blocks.terms.document import DocumentTerms
 from prefect_governor.blocks.terms.form import empty_is_none, plain
 from prefect_governor.blocks.terms.limit import Limit
+from prefect_governor.blocks.terms.price import PricesByName
 
 Mode = Literal["enforce", "observe"]
 WhenSpent = Literal["stop", "pause", "fallback"]
@@ -65,6 +66,15 @@ class GovernorTerms(DocumentTerms):
         le=1,
         title="Fallback share",
         description="The spent share (0 to 1) from which on 'fallback' asks cheaper models.",
+    )
+    prices: PricesByName = Field(
+        default_factory=dict,
+        title="Prices",
+        description=(
+            "What models cost, by name or pattern, where LiteLLM's price map does not know it or is"
+            " wrong: the fields of a Model's price, or 'free'. A Model block of the same name does"
+            " as well; these come first."
+        ),
     )
     ledger_url: SecretStr | None = Field(
         default=None,

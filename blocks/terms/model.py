@@ -45,7 +45,10 @@ class ModelTerms(DocumentTerms):
     price: PriceOverride | None = Field(
         default=None,
         title="Price",
-        description="What it costs, where LiteLLM's price map does not know it or is wrong.",
+        description=(
+            "What it costs, where LiteLLM's price map does not know it or is wrong: for every call"
+            " of the model (at the API base, where one is given) under a saved governor."
+        ),
     )
     max_output_tokens: int = Field(
         default=1024,

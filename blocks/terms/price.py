@@ -1,14 +1,30 @@
 """The price of a model, as people write it."""
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from typing_extensions import Self
 
+from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import EXACT, plain_number
+from prefect_governor.blocks.prices.given import Given, Step
 from prefect_governor.blocks.prices.prices import MILLION
-from prefect_governor.blocks.prices.tariffs import Price, Rates, Tariff
+from prefect_governor.blocks.prices.tariffs import STANDARD_TIERS, ZERO, Price
 from prefect_governor.blocks.terms.form import plain
+
+FREE = "free"
 
 
 def _rate(value: Any) -> Any:
@@ -21,6 +37,8 @@ def _rate(value: Any) -> Any:
         raise ValueError(f"not a number: {value!r}") from None
     if not rate.is_finite() or rate < 0:
         raise ValueError(f"must be finite and not negative, not {value!r}")
+    if rate == 0:
+        raise ValueError("a price of 0 is believed by one word alone: give 'free', or leave it out")
     return rate
 
 
@@ -28,7 +46,7 @@ PerMillion = Annotated[
     Decimal | str | int | float,
     BeforeValidator(_rate),
     PlainSerializer(plain_number, when_used="json"),
-    WithJsonSchema({"type": "number", "minimum": 0}),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
 ]
 
 
@@ -36,32 +54,214 @@ def _per_token(per_million: Decimal | str | int | float) -> Decimal:
     return EXACT.divide(Decimal(per_million), MILLION)
 
 
-class PriceOverride(BaseModel):
-    """A price that a person gives, in USD per million tokens."""
+def _or_none(per_million: Decimal | str | int | float | None) -> Decimal | None:
+    return None if per_million is None else _per_token(per_million)
+
+
+class ContextTier(BaseModel):
+    """What a whole request costs whose input has more than so many tokens."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    above_input_tokens: int = Field(title="Above input tokens", ge=1)
     input_usd_per_million_tokens: PerMillion = Field(title="Input, USD per million tokens")
     output_usd_per_million_tokens: PerMillion = Field(title="Output, USD per million tokens")
+
+
+class ServiceTier(BaseModel):
+    """What a request costs under a service tier, by the provider's name of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(title="Name", min_length=1)
+    input_usd_per_million_tokens: PerMillion = Field(title="Input, USD per million tokens")
+    output_usd_per_million_tokens: PerMillion = Field(title="Output, USD per million tokens")
+
+
+class PriceOverride(BaseModel):
+    """A price that a person gives, in USD per million tokens; or the word "free".
+
+    What it leaves out is taken at the dearest that is known: as many times the price as LiteLLM's
+    list says of the model, or else of any.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    free: bool = Field(
+        default=False,
+        title="Free",
+        description="It costs nothing, as on your own machine. Then leave the prices out.",
+    )
+    input_usd_per_million_tokens: PerMillion | None = Field(
+        default=None, title="Input, USD per million tokens", json_schema_extra=plain
+    )
+    output_usd_per_million_tokens: PerMillion | None = Field(
+        default=None,
+        title="Output, USD per million tokens",
+        description="Empty only for a model that writes nothing, such as one for embeddings.",
+        json_schema_extra=plain,
+    )
     cached_input_usd_per_million_tokens: PerMillion | None = Field(
-        default=None, title="Cached input, USD per million tokens", json_schema_extra=plain
+        default=None,
+        title="Cached input, USD per million tokens",
+        description="Empty: what input costs.",
+        json_schema_extra=plain,
+    )
+    cache_write_usd_per_million_tokens: PerMillion | None = Field(
+        default=None,
+        title="Cache write, USD per million tokens",
+        description="What is written to a cache for minutes. Empty: the dearest that is known.",
+        json_schema_extra=plain,
+    )
+    cache_write_1h_usd_per_million_tokens: PerMillion | None = Field(
+        default=None,
+        title="Cache write for an hour, USD per million tokens",
+        description="Empty: the dearest that is known.",
+        json_schema_extra=plain,
+    )
+    usd_per_request: PerMillion | None = Field(
+        default=None,
+        title="USD per request",
+        description="What a request costs beside its tokens. Empty: nothing.",
+        json_schema_extra=plain,
+    )
+    context_tiers: tuple[ContextTier, ...] | None = Field(
+        default=None,
+        title="Context tiers",
+        description=(
+            "What long requests cost. Empty: the dearest that is known; [] says that they cost the"
+            " same."
+        ),
+        json_schema_extra=plain,
+    )
+    service_tiers: tuple[ServiceTier, ...] | None = Field(
+        default=None,
+        title="Service tiers",
+        description=(
+            "What requests cost under service tiers such as 'priority'. Empty: the dearest that is"
+            " known; [] says that there are none."
+        ),
+        json_schema_extra=plain,
     )
 
-    def price(self, base: Price | None = None) -> Price:
-        """As a Price: one tariff for every context length and service tier.
+    @model_validator(mode="before")
+    @classmethod
+    def _one_word(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value.strip().lower() != FREE:
+                raise ValueError(f"a price is its fields, or the word {FREE!r}, not {value!r}")
+            return {"free": True}
+        return value
 
-        What else is known of the model (its context, its longest output) is kept from `base`.
-        """
-        cached = self.cached_input_usd_per_million_tokens
-        rates = Rates(
-            input=_per_token(self.input_usd_per_million_tokens),
-            output=_per_token(self.output_usd_per_million_tokens),
-            cached_input=None if cached is None else _per_token(cached),
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        named = [
+            name
+            for name in type(self).model_fields
+            if name != "free" and getattr(self, name) not in (None, ())
+        ]
+        if self.free and named:
+            raise ValueError(f"it is free and costs something ({', '.join(named)}): leave one out")
+        if self.free:
+            return self
+        if self.input_usd_per_million_tokens is None:
+            raise ValueError(
+                "give input_usd_per_million_tokens and output_usd_per_million_tokens, or the word"
+                f" {FREE!r}"
+            )
+        self._check_caches(Decimal(self.input_usd_per_million_tokens))
+        above = [tier.above_input_tokens for tier in self.context_tiers or ()]
+        names = [tier.name for tier in self.service_tiers or ()]
+        for what, values in (("context_tiers", above), ("service_tiers", names)):
+            if twice := {str(each) for each in values if values.count(each) > 1}:  # type: ignore[arg-type]
+                raise ValueError(f"{what} has two prices for {', '.join(sorted(twice))}")
+        if standard := STANDARD_TIERS.intersection(names):
+            raise ValueError(
+                f"service_tiers: {', '.join(sorted(standard))} is what the price itself is for"
+            )
+        return self
+
+    def _check_caches(self, fresh: Decimal) -> None:
+        cached, short, long = (
+            None if value is None else Decimal(value)
+            for value in (
+                self.cached_input_usd_per_million_tokens,
+                self.cache_write_usd_per_million_tokens,
+                self.cache_write_1h_usd_per_million_tokens,
+            )
         )
-        return Price(
-            standard=Tariff(rates),
-            provider=base.provider if base else None,
-            context_tokens=base.context_tokens if base else None,
-            max_output_tokens=base.max_output_tokens if base else None,
-            mode=base.mode if base else None,
+        if cached is not None and cached > fresh:
+            raise ValueError("cached input costs more than input: one of the two is wrong")
+        if short is not None and long is not None and long < short:
+            raise ValueError(
+                "what is written to a cache for an hour costs less than for minutes: one of the two"
+                " is wrong"
+            )
+
+    def given(self) -> Given:
+        """In USD a token, as the arithmetic has it."""
+        context, service = self.context_tiers, self.service_tiers
+        return Given(
+            input=_or_none(self.input_usd_per_million_tokens) or ZERO,
+            output=_or_none(self.output_usd_per_million_tokens),
+            cached_input=_or_none(self.cached_input_usd_per_million_tokens),
+            cache_write=_or_none(self.cache_write_usd_per_million_tokens),
+            cache_write_long=_or_none(self.cache_write_1h_usd_per_million_tokens),
+            request_fee=Decimal(self.usd_per_request or 0),
+            context=(
+                None
+                if context is None
+                else tuple(sorted((tier.above_input_tokens, _step(tier)) for tier in context))
+            ),
+            service=None
+            if service is None
+            else tuple((tier.name, _step(tier)) for tier in service),
+            free=self.free,
         )
+
+    def price(self, base: Price | None = None) -> Price:
+        """As a Price. What it leaves out, and what else is known of the model (its context, its
+        longest output), is as in `base`, LiteLLM's price of it."""
+        return self.given().price(base)
+
+
+def _step(tier: ContextTier | ServiceTier) -> Step:
+    return Step(
+        _per_token(tier.input_usd_per_million_tokens),
+        _per_token(tier.output_usd_per_million_tokens),
+    )
+
+
+Word = Literal["free"]
+# What people write: by a model's name, or by a pattern; "free" alone is every model on one's own
+# machine and network.
+PricesGiven: TypeAlias = Word | Mapping[str, PriceOverride | Mapping[str, Any] | Word]
+
+
+def every_model(value: Any) -> Any:
+    """The one word in place of prices by name, before they are validated."""
+    return {"*": FREE} if isinstance(value, str) and value.strip().lower() == FREE else value
+
+
+Name = Annotated[str, Field(min_length=1)]
+PricesByName = Annotated[dict[Name, PriceOverride], BeforeValidator(every_model)]
+_PRICES: TypeAdapter[dict[str, PriceOverride]] = TypeAdapter(PricesByName)
+
+
+def parse_prices(prices: PricesGiven | None) -> dict[str, Given]:
+    """Prices by name, checked. Raises ConfigurationError, which names what is wrong."""
+    if prices is None:
+        return {}
+    try:
+        return given_prices(_PRICES.validate_python(prices))
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in each['loc']) or 'prices'}: {each['msg']}"
+            for each in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(f"prices are not valid: {wrong}") from None
+
+
+def given_prices(prices: Mapping[str, PriceOverride]) -> dict[str, Given]:
+    """Prices that were checked, as the arithmetic has them."""
+    return {name: each.given() for name, each in prices.items()}

@@ -10,14 +10,18 @@ from prefect_governor.blocks.context.enforcement import why_off
 from prefect_governor.blocks.documents.documents import Definition, define, find, find_by_id
 from prefect_governor.blocks.documents.identity import Place, claim
 from prefect_governor.blocks.documents.notices import DOCUMENT_INVALID, ENFORCEMENT_OFF, alarm, send
+from prefect_governor.blocks.documents.saved_models import saved_prices
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.terms.governor import GovernorTerms
+from prefect_governor.blocks.terms.price import given_prices
 from prefect_governor.blocks.work.runtime import Runtime
 
 logger = logging.getLogger("prefect_governor.budget")
 
 # A document that is replaced is gone for a moment: so many looks find nothing before calls stop.
 LOOKS_BEFORE_STOP = 2
+# Model blocks are looked at so many times less often than the governor's own documents.
+LOOKS_BETWEEN_MODELS = 5
 
 
 def configure(runtime: Runtime, definition: Definition) -> None:
@@ -31,6 +35,7 @@ def configure(runtime: Runtime, definition: Definition) -> None:
 
 def set_policy(runtime: Runtime, governor: GovernorTerms) -> None:
     """What a governor says beside its budget and its limits."""
+    runtime.prices = given_prices(governor.prices)
     runtime.off = why_off(governor.mode, governor=runtime.name)
     runtime.observe = runtime.off is not None
     pause = governor.when_spent == "pause"
@@ -56,6 +61,7 @@ class Follower:
     definition: Definition
     place: Place
     keep: Callable[[], None]
+    _looks: int = 0
     _missing: int = 0
     _untold: str | None = None
     _told: set[str] = field(default_factory=set)
@@ -79,12 +85,19 @@ class Follower:
             self._invalid(str(error))
             return
         self._told.clear()
+        self._keep_prices()
         if found.governor.ledger_url != self.definition.governor.ledger_url:
             self._warn_once(
                 f"ledger_url of governor {found.name!r} was edited: this process stays with the"
                 " ledger that it began with; start it anew to move"
             )
         self._apply(found)
+
+    def _keep_prices(self) -> None:
+        self._looks += 1
+        if self._looks % LOOKS_BETWEEN_MODELS == 0:
+            self.runtime.saved_prices = saved_prices()
+            self.runtime.changed()
 
     def _apply(self, found: Definition) -> None:
         if _same(found, self.definition) and self.runtime.closed is None:
@@ -163,6 +176,7 @@ def _same(one: Definition, other: Definition) -> bool:
             governor.when_spent,
             governor.pause_timeout_seconds,
             governor.fallback_share,
+            governor.prices,
         )
 
     return parts(one) == parts(other)

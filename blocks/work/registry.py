@@ -22,6 +22,7 @@ from prefect_governor.blocks.documents.documents import (
 )
 from prefect_governor.blocks.documents.identity import Place, claim, ledger_of
 from prefect_governor.blocks.documents.notices import Teller
+from prefect_governor.blocks.documents.saved_models import saved_prices
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.leases.keeper import Keeper
 from prefect_governor.blocks.leases.lease_keeper import LimitKeeper
@@ -156,6 +157,7 @@ def _work(document_id: UUID) -> Runtime:
         name=definition.name, desk=ledger, accounts_=(), limits_=(), now=clock_of(ledger),
         key=str(document_id),
     )  # fmt: skip
+    runtime.saved_prices = saved_prices()
     configure(runtime, definition)
     runtime.apply()
     server = PrefectLimits(patient=False)

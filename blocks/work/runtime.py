@@ -1,14 +1,14 @@
 """A governor at work: which accounts and limits a call falls under, and what a model costs."""
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 from weakref import WeakSet
 
 from prefect_governor.blocks.context.purses import purse_run
-from prefect_governor.blocks.errors import CallRefused, ConfigurationError
+from prefect_governor.blocks.errors import CallRefused, ConfigurationError, NotPriced
 from prefect_governor.blocks.ledger.decision.batch import Batch, current_label
 from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.ledger.decision.queue import EXCLUSIVE_PREFIX
@@ -16,6 +16,7 @@ from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.machine.clock import Instant, machine_now
 from prefect_governor.blocks.machine.text import storable
+from prefect_governor.blocks.prices.own import Prices, SavedPrices, free_elsewhere, own_price
 from prefect_governor.blocks.prices.places import factor_at
 from prefect_governor.blocks.prices.prices import Price, load_price
 from prefect_governor.blocks.records.budgets import Account
@@ -28,7 +29,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 # What a governor says beside its budgets and limits, and holds for the runs under it too.
-_FOLLOWED = ("queue_timeout_seconds", "observe", "pause_seconds", "fallback_share", "off", "closed")
+_FOLLOWED = (
+    "queue_timeout_seconds", "observe", "pause_seconds", "fallback_share", "off", "closed",
+    "saved_prices",
+)  # fmt: skip
 # No limit of a governor has a key that begins so.
 _UPSTREAM = "upstream/"
 # How old what was read of the ledger may be, in seconds: no read a call.
@@ -80,7 +84,8 @@ class Runtime:
     desk: LedgerDesk
     accounts_: tuple[Account, ...]
     limits_: tuple[GovernedLimit, ...]
-    prices: Mapping[str, Price] = field(default_factory=dict)
+    prices: Prices = field(default_factory=dict)
+    saved_prices: SavedPrices = field(default_factory=SavedPrices)
     queue_timeout_seconds: float | None = None
     observe: bool = False
     pause_seconds: float = 0.0
@@ -95,7 +100,9 @@ class Runtime:
     _keys: set[str] = field(default_factory=set)
     _learned: "_Recent[str, Learned | None]" = field(init=False, repr=False)
     _shares: "_Recent[str | None, float]" = field(init=False, repr=False)
-    _own: "tuple[tuple[Account, ...], tuple[GovernedLimit, ...]]" = field(init=False, repr=False)
+    _own: "tuple[tuple[Account, ...], tuple[GovernedLimit, ...], Prices]" = field(
+        init=False, repr=False
+    )
     _narrowed: "list[weakref.ref[Runtime]]" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -104,7 +111,7 @@ class Runtime:
         if self.desk not in _told:
             _told.add(self.desk)
             self.desk.on_cut_off(_cut)
-        self._own = ((), ())
+        self._own = ((), (), {})
         self._narrowed = []
 
     def apply(self) -> None:
@@ -126,14 +133,12 @@ class Runtime:
         *,
         account: Account | None = None,
         limits: tuple[GovernedLimit, ...] = (),
-        prices: Mapping[str, Price] | None = None,
+        prices: Prices | None = None,
     ) -> "Runtime":
         """The same governor under one more budget and more limits: it never raises anything, and
         follows what the governor becomes (`changed`)."""
-        inner = replace(
-            self, prices={**self.prices, **(prices or {})}, _upstreams=set(), _keys=set()
-        )
-        inner._own = ((account,) if account else (), limits)
+        inner = replace(self, _upstreams=set(), _keys=set())
+        inner._own = ((account,) if account else (), limits, prices or {})
         inner._follow(self)
         self._narrowed = [each for each in self._narrowed if each() is not None]
         self._narrowed.append(weakref.ref(inner))
@@ -146,18 +151,33 @@ class Runtime:
                 inner._follow(self)
 
     def _follow(self, base: "Runtime") -> None:
-        accounts, limits = self._own
+        accounts, limits, prices = self._own
         self.accounts_ = (*accounts, *base.accounts_)
         self.limits_ = (*base.limits_, *limits)
+        self.prices = {**base.prices, **prices}
         for name in _FOLLOWED:
             setattr(self, name, getattr(base, name))
         self.changed()
 
     def price_of(self, model: str, *, host: str) -> Price | None:
-        own = self.prices.get(model) or self.prices.get(model.split("/", 1)[-1])
         # What a person says is meant for the place that they call.
-        listed = load_price(model) if own is None else None
-        return own if listed is None else listed.at(factor_at(listed.places, host))
+        own = own_price(self.prices, model, host=host)
+        saved = None if own is not None else self.saved_prices.find(model, host=host)
+        if isinstance(saved, str):
+            raise NotPriced(f"{saved}; so {model!r} was not called")
+        if (given := own or saved) is not None:
+            return given
+        listed = load_price(model)
+        if listed is not None:
+            return listed.at(factor_at(listed.places, host))
+        if (pattern := free_elsewhere(self.prices, model)) is not None:
+            raise NotPriced(
+                f"{pattern!r} is free on your own machine and network (loopback, private addresses,"
+                f" names without a dot), and {host!r} is neither, so {model!r} was not called."
+                " If it is free there all the same, say so by its name:"
+                f" prices={{{model!r}: 'free'}}"
+            )
+        return None
 
     def learned(self, model: str) -> Learned | None:
         return self._learned.get(model, lambda: self.desk.store.read_learned(model))

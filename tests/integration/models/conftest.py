@@ -6,10 +6,10 @@ import pytest
 
 from prefect_governor import Governor
 from prefect_governor.blocks.prices.prices import Price
-from prefect_governor.blocks.terms.price import PriceOverride
 from prefect_governor.blocks.work.runtime import Runtime
 from tests.integration.models.cases import CASES, PRICES, Case
 from tests.provider.process import ProviderProcess
+from tests.unit.prices import flat
 
 
 @pytest.fixture
@@ -29,10 +29,7 @@ def governor() -> Governor:
 def runtime(governor: Governor) -> Runtime:
     def price(case: Case) -> Price:
         million = Decimal(10**6)
-        return PriceOverride(
-            input_usd_per_million_tokens=Decimal(case.input) * million,
-            output_usd_per_million_tokens=Decimal(case.output) * million,
-        ).price()
+        return flat(str(Decimal(case.input) * million), str(Decimal(case.output) * million)).price()
 
     given = {case.model: price(case) for case in CASES.values() if case.given}
     return governor.runtime.narrowed(prices=given)

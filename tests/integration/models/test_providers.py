@@ -4,7 +4,6 @@ import asyncio
 import gc
 import json
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,12 +12,12 @@ from prefect_governor import Governor, NotGoverned
 from prefect_governor.blocks.models.clients import aclose_clients
 from prefect_governor.blocks.models.completion import acompletion_under, completion_under
 from prefect_governor.blocks.models.providers import TESTED_PROVIDERS
-from prefect_governor.blocks.terms.price import PriceOverride
 from prefect_governor.blocks.work.runtime import Runtime
 from tests.integration.models.bill import assert_spent_is_the_bill, calls, figures
 from tests.integration.models.cases import CASES, HELLO, KEY, PNG, Case, root
 from tests.integration.models.warned import QUIET
 from tests.provider.process import ProviderProcess
+from tests.unit.prices import PRICE
 from tests.waiting import until
 
 pytestmark = [pytest.mark.usefixtures("home"), QUIET]
@@ -148,11 +147,7 @@ def elsewhere(provider: ProviderProcess) -> Callable[..., Any]:
     case = Case("nebius/gpt-4o-mini", "/v1", "", "")
 
     def asked(governor: Governor, **more: Any) -> Any:
-        price = PriceOverride(
-            input_usd_per_million_tokens=Decimal("0.15"),
-            output_usd_per_million_tokens=Decimal("0.6"),
-        ).price()
-        runtime = governor.runtime.narrowed(prices={case.model: price})
+        runtime = governor.runtime.narrowed(prices={case.model: PRICE})
         return ask(runtime, case, provider, "plain", **more)
 
     return asked

@@ -205,10 +205,12 @@ def test_price_by_a_person_is_per_million_tokens() -> None:
     assert (price.input, price.output) == (Decimal("0.00000015"), Decimal("0.0000006"))
     assert price.cached_input == Decimal("0.000000075")
     assert price.context_tokens == 128_000
-    assert not price.service
+    listed = priced("gpt-4o-mini").service["priority"].rates
+    rates = price.service["priority"].rates
+    assert (rates.input, rates.output) == (listed.input, listed.output)
 
 
-@pytest.mark.parametrize("amount", ["-1", "NaN", "Infinity"])
+@pytest.mark.parametrize("amount", ["-1", "NaN", "Infinity", "0", "lots"])
 def test_price_that_is_none_is_refused(amount: str) -> None:
     with pytest.raises(ValueError):
         PriceOverride.model_validate(

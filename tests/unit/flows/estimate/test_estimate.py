@@ -23,8 +23,9 @@ from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.parts import parts_of
 from prefect_governor.flows.run.answers import Shape
 from prefect_governor.flows.run.job import Request, make_request
+from tests.unit.prices import flat
 
-PRICE = PriceOverride(input_usd_per_million_tokens=1, output_usd_per_million_tokens=4).price()
+PRICE = flat("1", "4").price()
 MODEL = "openai/gpt-4o-mini"
 
 
@@ -110,7 +111,7 @@ def test_multiple_is_of_one_agent_that_is_told_the_question_once(
 
 
 def test_what_costs_nothing_is_no_multiple_of_nothing() -> None:
-    free = PriceOverride(input_usd_per_million_tokens=0, output_usd_per_million_tokens=0).price()
+    free = PriceOverride(free=True).price()
     assert cost_multiple(free, input_tokens=9, output_tokens=9, calls=3, prompt_tokens=1) == 1.0
 
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.prices.prices import Price
 from prefect_governor.blocks.prices.tariffs import Rates, Tariff
-from prefect_governor.blocks.terms.price import PriceOverride
 from prefect_governor.flows.estimate.answers import AnswerLengths, answer_lengths
 from prefect_governor.flows.estimate.history import History
 from prefect_governor.flows.estimate.spread import (
@@ -22,9 +21,9 @@ from prefect_governor.flows.estimate.spread import (
     tokens_of,
 )
 from prefect_governor.flows.estimate.work import PlannedCall
-from tests.unit.prices import priced
+from tests.unit.prices import flat, priced
 
-PRICE = PriceOverride(input_usd_per_million_tokens=1, output_usd_per_million_tokens=4).price()
+PRICE = flat("1", "4").price()
 TIERED = Price(
     Tariff(
         Rates(Decimal("0.000001"), Decimal("0.000004")),
