@@ -10,20 +10,27 @@ from prefect_governor.blocks.context.scope import Scope, attribution, current_sc
 from prefect_governor.blocks.errors import NotBounded, NotGoverned, NotPriced
 from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.prices.places import provider_at
-from prefect_governor.blocks.prices.prices import why_unpriced
+from prefect_governor.blocks.prices.prices import upstream_price, why_unpriced
+from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import encoding_of
 from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.calls import Demand
 from prefect_governor.blocks.wire.messages import REQUEST_ID_HEADER, request_hash
 from prefect_governor.blocks.wire.ports import Terms
 from prefect_governor.blocks.wire.requests.fitting import fitted_bound, least_output
-from prefect_governor.blocks.wire.requests.plans import CallPlan, Dialect
+from prefect_governor.blocks.wire.requests.plans import CallPlan, CallRequest, Dialect
+from prefect_governor.blocks.wire.requests.routing import PROVIDER as ROUTER
+from prefect_governor.blocks.wire.requests.routing import routed
 from prefect_governor.blocks.wire.requests.unseen import widened_by
 from prefect_governor.blocks.wire.reservation import Call
 
 OUTSIDE = (
     "the call was made outside any governor, so it was not sent. Make it inside `with governor:` "
     "or a task under @governed or GovernedTaskRunner, or use the governor's own methods and clients"
+)
+ROUTED = (
+    "Or name the most that it may cost in the request, which OpenRouter holds: provider="
+    '{"max_price": {"prompt": …, "completion": …}}'
 )
 
 
@@ -47,19 +54,21 @@ def planned(
     served_by = provider_at(host)
     provider = terms.provider or served_by or dialect.provider
     model = storable(asked.model if provider is None else f"{provider}/{asked.model}")
-    price = governing.price_of(model, host=host)
-    if price is None:
-        raise NotPriced(
-            f"{why_unpriced(model)}; so it was not called. Give one in the Model block "
-            "(price: input_usd_per_million_tokens, output_usd_per_million_tokens), or use a model "
-            "that LiteLLM prices by the token"
-        )
+    asked, price = _priced(governing, dialect, asked, model, host=host)
     who = attribution(model=model, tags=terms.tags)
     accepted = terms.accepted if here is None else terms.accepted.also(here.accepted)
     by_limit = Accepted(unseen=governing.accepts_unseen(tags=who.tags, model=model))
     asked = replace(asked, provider=provider, accepted=accepted.also(by_limit))
     price = widened_by(request.headers, price)
-    plan = dialect.plan(asked, price=price, encoding=encoding_of(asked.model, provider))
+    several = asked.routed and asked.fields.get("models") is not None
+    plan = dialect.plan(
+        asked, price=price, encoding=None if several else encoding_of(asked.model, provider)
+    )
+    if plan.output_tokens and price.mode == "embedding":
+        raise NotPriced(
+            f"the price of {model!r} names none of its output, so it was not called."
+            " Give output_usd_per_million_tokens too"
+        )
     accounts = governing.accounts(who)
     if here is not None and here.allocation is not None:
         accounts = (here.allocation, *accounts)
@@ -95,6 +104,40 @@ def planned(
         key=key,
         served_by=served_by,
         least_output_tokens=least_output(plan, learned, floor_tokens=floor),
+        provider=provider,
+    )
+
+
+def _priced(
+    governing: Governing, dialect: Dialect, asked: CallRequest, model: str, *, host: str
+) -> tuple[CallRequest, Price]:
+    """What a request costs, and the request as it may be sent for that. Raises NotPriced."""
+    routes = dialect.routes and model.startswith(f"{ROUTER}/")
+    if routes:
+
+        def price_of(slug: str) -> Price | None:
+            name = f"{ROUTER}/{slug}"
+            return governing.price_of(name, host=host) or upstream_price(name)
+
+        found = routed(asked.model, asked.fields, price_of)
+        if found is not None:
+            fields, price = found
+            return replace(asked, fields=fields, routed=True), price
+    else:
+        listed = governing.price_of(model, host=host)
+        if listed is not None:
+            return asked, listed
+    more = f" {ROUTED}" if routes else ""
+    raise NotPriced(f"{why_unpriced(model)}; so it was not called. {how_to_price(model)}{more}")
+
+
+def how_to_price(model: str) -> str:
+    """How people give a model its price, to be followed word for word."""
+    return (
+        f"Give its price in USD per million tokens: prices={{{model!r}: "
+        '{"input_usd_per_million_tokens": …, "output_usd_per_million_tokens": …}} to the Governor,'
+        " to Governor.local or to http_client; or save a Model block with that name and a price."
+        f' What costs nothing: prices={{{model!r}: "free"}}'
     )
 
 

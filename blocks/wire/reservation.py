@@ -36,9 +36,10 @@ class Call:
     """A call that may be asked for: planned, priced, not admitted (`demand` has no id yet).
 
     `throttle_keys`: those of its limits that a 429 of the provider holds. `served_by`: whose own
-    host it goes to, None where nobody knows. `cut_at`: its answer was cut before at so many tokens,
-    to which it had been fitted. `whole`: what it was planned as, where it is asked for with less.
-    `least_output_tokens`: the least that it may be asked for with while it yields.
+    host it goes to, None where nobody knows; `provider`: whose reply it gets, by LiteLLM's name.
+    `cut_at`: its answer was cut before at so many tokens, to which it had been fitted. `whole`:
+    what it was planned as, where it is asked for with less. `least_output_tokens`: the least that
+    it may be asked for with while it yields.
     """
 
     desk: Desk
@@ -52,6 +53,7 @@ class Call:
     scope: Scope | None
     key: ReplyKey | None
     served_by: str | None = None
+    provider: str | None = None
     cut_at: int | None = None
     whole: CallPlan | None = None
     least_output_tokens: int = 1
@@ -236,7 +238,7 @@ class Reservation(Block):
     def settle(self, billed: Billed, reply: Reply | None) -> "Future[None]":
         """The provider billed it; `reply` is kept with it."""
         # What cannot be computed leaves it open, for whoever catches that to resolve.
-        usage = billed.usage(self.call.price, self.plan)
+        usage = billed.usage(self.call.price, self.plan, provider=self.call.provider)
         facts = self._facts(billed)
         future = self.call.desk.settle(
             self.demand.call_id, usage, reply, facts=facts, signals=self._signals

@@ -9,6 +9,7 @@ from typing import Any
 from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.prices.tariffs import STANDARD_TIERS, Price
 from prefect_governor.blocks.wire.requests.plans import CallRequest
+from prefect_governor.blocks.wire.requests.routing import FIELDS as ROUTING_FIELDS
 
 # The premise of promise P1: a provider counts at most 1.5 times the local tokenizer's tokens, and
 # no more than the body's bytes plus a fixed overhead a message and a tool.
@@ -16,10 +17,9 @@ TOKENIZER_FACTOR = Fraction(3, 2)
 MESSAGE_OVERHEAD_TOKENS = 16
 TOOL_OVERHEAD_TOKENS = 16
 REQUEST_OVERHEAD_TOKENS = 16
-# Where a project's setting chooses the service tier of a request that names none, and where nobody
-# knows who is spoken to (platform.openai.com/docs/api-reference/chat/create,
+# Where a project's setting chooses the service tier of a request that names none (platform.openai.com/docs/api-reference/chat/create,
 # learn.microsoft.com/azure/ai-foundry/openai/reference: "default", "auto", "priority").
-TIER_BY_ACCOUNT = frozenset({None, "openai", "azure", "azure_ai"})
+TIER_BY_ACCOUNT = frozenset({"openai", "azure", "azure_ai"})
 
 
 def read_fields(body: bytes) -> dict[str, Any]:
@@ -39,9 +39,19 @@ def read_request(body: bytes) -> CallRequest:
     """Raises NotBounded where the body is not a JSON object that names a model."""
     fields = read_fields(body)
     model = fields.get("model")
+    if model is None and isinstance(fields.get("models"), list):
+        # OpenRouter takes the first of these.
+        model = next(iter(fields["models"]), None)
     if not isinstance(model, str) or not model:
         raise NotBounded("the request names no model, so its cost has no bound; set `model`")
     return CallRequest(model, fields)
+
+
+def unrouted(request: CallRequest) -> Mapping[str, Any]:
+    """A request's fields without those that say who may answer it, where these were read."""
+    if not request.routed:
+        return request.fields
+    return {name: value for name, value in request.fields.items() if name not in ROUTING_FIELDS}
 
 
 def read_reply(body: bytes) -> dict[str, Any] | None:

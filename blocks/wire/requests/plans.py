@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from prefect_governor.blocks.money.usd import round_up
 from prefect_governor.blocks.prices.tariffs import Price, UsageParts, bound_cost, cost
 from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.calls import Bound, Usage
 from prefect_governor.blocks.wire.replies.endings import Ending
+from prefect_governor.blocks.wire.replies.stated import stated_usd
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A request's body, read once. `streamed` where it is the path that asks for a stream.
+    """A request's body, read once. `streamed` where it is the path that asks for a stream;
+    `routed` where who may answer, and for how much at most, was read of it (`routing`).
 
     `provider` is LiteLLM's name of who is spoken to, None where nobody knows.
     """
@@ -22,6 +25,7 @@ class CallRequest:
     streamed: bool = False
     provider: str | None = None
     accepted: Accepted = field(default_factory=Accepted)
+    routed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +77,28 @@ class Billed:
     """What a provider says that it billed. `service_tier` None: it did not say which it was.
 
     `cut` says that the answer did not end by itself: it stopped at `max_tokens`, or where the
-    context was full.
+    context was full. `said` is where in its reply the provider may state the cost itself: `usage`
+    and, beside it, `cost`.
     """
 
     parts: UsageParts
     service_tier: str | None = None
     cut: bool = False
+    said: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def is_priced(self, price: Price) -> bool:
         """Whether the price says what all of it costs."""
         return not self.parts.searches or price.search_fee is not None
 
-    def usage(self, price: Price, plan: CallPlan) -> Usage:
+    def usage(self, price: Price, plan: CallPlan, *, provider: str | None = None) -> Usage:
+        """What it comes to. `provider` is whose reply it is, by LiteLLM's name: one that states
+        what it billed is believed, before any list of prices."""
+        stated = stated_usd(provider, self.said)
         tier = plan.service_tier if self.service_tier is None else self.service_tier
         return Usage(
-            nano=cost(price, self.parts, service_tier=tier),
+            nano=(
+                cost(price, self.parts, service_tier=tier) if stated is None else round_up(stated)
+            ),
             input_tokens=self.parts.input_tokens,
             output_tokens=self.parts.output_tokens,
             cached_input_tokens=self.parts.cached_input_tokens,
@@ -128,6 +139,8 @@ class Dialect(Protocol):
     # Whose prices its models have where neither the transport nor the host says it, as LiteLLM
     # names it; None where the models' own names must do.
     provider: str | None = None
+    # Whether OpenRouter takes `provider` and `models` on its path.
+    routes: bool = False
 
     @property
     def name(self) -> str: ...

@@ -125,4 +125,5 @@ def _billed(usage: Mapping[str, Any], stop_reason: Any) -> Billed | None:
         UsageParts(inputs, outputs, read, written, min(thought, outputs), short, searches=searches),
         region if isinstance(region, str) else None,
         is_cut("messages", stop_reason),
+        {"usage": usage},
     )

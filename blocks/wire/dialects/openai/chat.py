@@ -42,6 +42,7 @@ from prefect_governor.blocks.wire.requests.bodies import (
     read_reply,
     read_request,
     service_tier,
+    unrouted,
     write,
 )
 from prefect_governor.blocks.wire.requests.fields import check_fields
@@ -52,11 +53,14 @@ from prefect_governor.blocks.wire.requests.unseen import Unseen
 
 _KNOWN = PLAIN_FIELDS | COUNTED_FIELDS | READ_FIELDS | UNSEEN_FIELDS.keys()
 
+WRITES_UNASKED = (None, "openai", "azure", "openrouter")
+
 
 class OpenAIChat(Dialect):
     """`POST …/chat/completions`."""
 
     name = "OpenAI chat completions"
+    routes = True
 
     def matches(self, method: str, path: str) -> bool:
         return method == "POST" and path.rstrip("/").endswith("/chat/completions")
@@ -75,7 +79,7 @@ class OpenAIChat(Dialect):
         """
         fields = dict(request.fields)
         unseen = Unseen(request.accepted)
-        _check(fields, request.accepted, unseen)
+        _check(unrouted(request), request.accepted, unseen)
         messages, tools = _messages(fields, unseen), _tools(fields)
         if "a part of type 'file'" in unseen.parts and request.provider == "openrouter":
             raise NotBounded(
@@ -116,7 +120,7 @@ class OpenAIChat(Dialect):
             streamed=streamed,
             service_tier=tier,
             # OpenAI writes its caches unasked; elsewhere a part has to ask for it.
-            cache_writes=price.provider in (None, "openai", "azure") or b"cache_" in body,
+            cache_writes=price.provider in WRITES_UNASKED or b"cache_" in body,
             hide_usage=hide,
             # What nobody sees says nothing of how the rest is counted.
             local_input_tokens=None if unseen.parts else local,

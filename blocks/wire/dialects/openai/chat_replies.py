@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from prefect_governor.blocks.prices.tariffs import UsageParts
@@ -40,7 +41,7 @@ class ChatStream(StreamReader):
     def finished(self) -> Billed | None:
         if self._billed is None or not (self._done or (self._ended and self._counted)):
             return None
-        return Billed(self._billed.parts, self._tier, self._cut)
+        return replace(self._billed, service_tier=self._tier, cut=self._cut)
 
     def all_said(self) -> bool:
         return len(self._reasons) >= self._answers and all(self._reasons.values())
@@ -116,6 +117,7 @@ def billed(reply: Mapping[str, Any]) -> Billed | None:
         ),
         tier if isinstance(tier, str) else None,
         _was_cut(reply),
+        {"usage": usage, "cost": reply.get("cost")},
     )
 
 

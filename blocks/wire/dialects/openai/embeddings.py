@@ -102,7 +102,11 @@ def billed(reply: Mapping[str, Any]) -> Billed | None:
     if not tokens:
         return None
     tier = reply.get("service_tier")
-    return Billed(UsageParts(tokens, 0), tier if isinstance(tier, str) else None)
+    return Billed(
+        UsageParts(tokens, 0),
+        tier if isinstance(tier, str) else None,
+        said={"usage": usage, "cost": reply.get("cost")},
+    )
 
 
 def _scaled(tokens: int) -> int:

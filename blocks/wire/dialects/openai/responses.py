@@ -46,6 +46,7 @@ from prefect_governor.blocks.wire.requests.bodies import (
     read_reply,
     read_request,
     service_tier,
+    unrouted,
     whole_number,
     write,
 )
@@ -66,6 +67,8 @@ class OpenAIResponses(Dialect):
 
     name = "OpenAI responses"
 
+    routes = True
+
     def matches(self, method: str, path: str) -> bool:
         return method == "POST" and path.rstrip("/").endswith("/responses")
 
@@ -80,7 +83,7 @@ class OpenAIResponses(Dialect):
         """
         fields = dict(request.fields)
         unseen = Unseen(request.accepted)
-        _check(fields, request.accepted, unseen)
+        _check(unrouted(request), request.accepted, unseen)
         items, tools = _items(fields, unseen), _tools(fields, unseen)
         whose = request.provider or price.provider
         tier = service_tier(fields, price, request.model, whose)

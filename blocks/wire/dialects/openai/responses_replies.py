@@ -79,6 +79,7 @@ def billed(response: Mapping[str, Any]) -> Billed | None:
         ),
         tier if isinstance(tier, str) else None,
         _was_cut(response),
+        {"usage": usage, "cost": response.get("cost")},
     )
 
 
