@@ -2,14 +2,19 @@
 
 from dataclasses import replace
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from prefect.blocks.core import Block
 
 from prefect_governor.blocks.documents.documents import load_block
+from prefect_governor.blocks.governor import load_governor
 from prefect_governor.blocks.models.choice import AUTO, BLOCK, ModelChoice, first_there, named
+from prefect_governor.blocks.prices.own import own_price
 from prefect_governor.blocks.prices.prices import load_price
+from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.terms.document import DOCUMENTATION_URL
 from prefect_governor.blocks.terms.model import ModelTerms
+from prefect_governor.blocks.terms.price import given_prices
 
 
 class Model(ModelTerms, Block):
@@ -30,7 +35,11 @@ class Model(ModelTerms, Block):
 
 
 def choose(
-    name: str, *, max_output_tokens: int | None = None, timeout_seconds: float | None = None
+    name: str,
+    *,
+    max_output_tokens: int | None = None,
+    timeout_seconds: float | None = None,
+    governor: str | None = None,
 ) -> ModelChoice:
     """The model that a name means.
 
@@ -38,6 +47,7 @@ def choose(
         name: LiteLLM's name of a model, "auto", or "block:NAME" for a saved Model block.
         max_output_tokens: the most one answer may have; the block's or 1,024 where it is None.
         timeout_seconds: how long one request may take; the block's or 120 where it is None.
+        governor: the name of the Governor block whose prices hold, after the Model block's.
 
     Raises ConfigurationError: no such block, no key, no price.
     """
@@ -51,9 +61,21 @@ def choose(
         choice,
         max_output_tokens=max_output_tokens or choice.max_output_tokens,
         timeout_seconds=timeout_seconds or choice.timeout_seconds,
+        prices={**_prices_of(governor, choice), **choice.prices},
     )
     choice.check()
     return choice
+
+
+def _prices_of(governor: str | None, choice: ModelChoice) -> dict[str, Price]:
+    """What a governor says that the models cost, where they are reached."""
+    prices = {} if governor is None else given_prices(load_governor(governor).prices)
+    found: dict[str, Price] = {}
+    for name in choice.names if prices else ():
+        host = urlsplit(choice.reached_at(name) or "").hostname or ""
+        if (price := own_price(prices, name, host=host)) is not None:
+            found[name] = price
+    return found
 
 
 def _from_block(name: str) -> ModelChoice:

@@ -15,6 +15,7 @@ from prefect_governor.blocks.prices.prices import (
     OFFLINE_PRICE,
     Price,
     load_price,
+    upstream_price,
     why_unpriced,
 )
 from prefect_governor.blocks.records.accepted import Unseen
@@ -95,7 +96,7 @@ class ModelChoice:
         return next((base for each in variables if (base := os.environ.get(each))), None)
 
     def price_of(self, name: str) -> Price | None:
-        return self.prices.get(name) or load_price(name)
+        return self.prices.get(name) or load_price(name) or upstream_price(name)
 
     def check(self) -> None:
         """Raises ConfigurationError where a key or a price is missing, or where a call of the
@@ -122,7 +123,8 @@ class ModelChoice:
                 raise ConfigurationError(
                     f"{why_unpriced(name)}; so its cost cannot be held under a ceiling:"
                     " give the price in a Model block (price) and name it with"
-                    f" --model {BLOCK}NAME"
+                    f" --model {BLOCK}NAME, or in the Governor's prices; 'free' where it costs"
+                    " nothing"
                 )
             if price.mode not in CHAT_MODES:
                 raise ConfigurationError(

@@ -110,7 +110,12 @@ def make_inquiry(
     if made is not None and len(made.tasks) > max_tasks:
         max_tasks = len(made.tasks)
     base = Path(folder) if folder else Path.cwd()
-    chosen = choose(model, max_output_tokens=max_output_tokens, timeout_seconds=timeout_seconds)
+    chosen = choose(
+        model,
+        max_output_tokens=max_output_tokens,
+        timeout_seconds=timeout_seconds,
+        governor=governor,
+    )
     return Inquiry(
         model=chosen,
         governor=governor,

@@ -160,7 +160,12 @@ def make_request(
         ask=storable(ask.strip()),
         items=tuple(given),
         more=more,
-        model=choose(model, max_output_tokens=max_output_tokens, timeout_seconds=timeout_seconds),
+        model=choose(
+            model,
+            max_output_tokens=max_output_tokens,
+            timeout_seconds=timeout_seconds,
+            governor=governor,
+        ),
         shape=shape_of(schema),
         governor=governor,
         max_usd=None if max_usd is None else parse_usd(max_usd, name="max_usd"),

@@ -39,6 +39,9 @@ Config (every field optional)
                         LiteLLM's prices). A model without a price is a 404. `above`: rates of the
                         whole request once its input is over the threshold. `tiers`: by the
                         request's `service_tier` (which a reply echoes); unknown ones are a 400.
+  routes                {model: [price, …]}: a router of these models. Who answers is the dearest
+                        that the request's `provider.max_price` allows, of all its `models`, nobody
+                        a 404; the reply states the bill (`usage.cost`) as OpenRouter's does
   auto_tier             the tier of requests that ask for none or "auto" ("default")
   keys                  accepted bearer keys; others get 401 (any key is accepted)
   insufficient_quota    true: every call is a 429 with that code

@@ -137,6 +137,7 @@ class Rule(_Model):
 
 class Config(_Model):
     prices: dict[str, Price] = Field(default_factory=dict)
+    routes: dict[str, list[Price]] = Field(default_factory=dict)
     keys: list[str] | None = None
     insufficient_quota: bool = False
     context_tokens: PositiveInt | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -90,6 +91,9 @@ class Service:
             cached = int(ready.input * fraction)
             written = family.written(request, ready.input - cached, self.config)
             usage = Usage(ready.input, cached, answer.output_tokens, *written)
+            if ready.states_cost:
+                nano = bill_nano(ready.price, usage, tier=ready.tier)
+                usage = usage._replace(cost=Decimal(nano).scaleb(-9))
             fault = answer.fault or drawn
             call = Call(
                 exchange, record, request, ready, answer, usage, fault, headers, self.config, family

@@ -16,7 +16,9 @@ DONE = b"data: [DONE]\n\n"
 
 def usage_json(usage: Usage) -> dict[str, Any]:
     """The usage object: what was billed, and nothing else."""
+    stated = {} if usage.cost is None else {"cost": float(usage.cost), "is_byok": False}
     return {
+        **stated,
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,
         "total_tokens": usage.input + usage.output,

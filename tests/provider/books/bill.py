@@ -58,13 +58,15 @@ class Price(Tier):
 
 class Usage(NamedTuple):
     """What a reply was billed for. `cached`, `written` (to a cache, for minutes) and
-    `written_long` (for an hour) are parts of `input`."""
+    `written_long` (for an hour) are parts of `input`. `cost` is the bill, where the reply states
+    it, in US dollars."""
 
     input: int
     cached: int
     output: int
     written: int = 0
     written_long: int = 0
+    cost: Decimal | None = None
 
 
 def bill_nano(price: Price, usage: Usage, *, tier: str = "default") -> int:

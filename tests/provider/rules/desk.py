@@ -14,16 +14,19 @@ from tests.provider.config import Config
 from tests.provider.families.chat import ApiError, ChatRequest
 from tests.provider.rules.gate import Refusal
 from tests.provider.rules.limits import SECOND
+from tests.provider.rules.routes import route
 
 
 @dataclass(slots=True)
 class Ready:
-    """A call that may begin: its price, its tier, its input tokens, its output limit a choice."""
+    """A call that may begin: its price, its tier, its input tokens, its output limit a choice;
+    whether its reply states what it was billed."""
 
     price: Price
     tier: str
     input: int
     limit: int
+    states_cost: bool = False
 
 
 class Desk:
@@ -63,7 +66,8 @@ class Desk:
         """Raises ApiError: 404 for the model, 400 for the tier or the context, 429 for the
         quota."""
         config = self._config
-        price = self._prices.get(request.model)
+        routed = request.model in config.routes
+        price = route(request.body, config.routes) if routed else self._prices.get(request.model)
         if price is None:
             raise ApiError(
                 404,
@@ -91,7 +95,7 @@ class Desk:
                 kind="insufficient_quota",
                 code="insufficient_quota",
             )
-        return Ready(price, tier, tokens, limit)
+        return Ready(price, tier, tokens, limit, states_cost=routed)
 
     def _input_tokens(self, request: ChatRequest, body_bytes: int) -> int:
         if request.counted is not None:
