@@ -42,6 +42,7 @@ class Calls(ABC):
         unseen: Unseen = "refuse",
         raise_refusals: bool = False,
         prices: PricesGiven | None = None,
+        provider: str | None = None,
     ) -> httpx.Client: ...
     @overload
     def http_client(
@@ -53,6 +54,7 @@ class Calls(ABC):
         unseen: Unseen = "refuse",
         raise_refusals: bool = False,
         prices: PricesGiven | None = None,
+        provider: str | None = None,
     ) -> "httpx2.Client": ...
     def http_client(
         self,
@@ -63,6 +65,7 @@ class Calls(ABC):
         unseen: Unseen = "refuse",
         raise_refusals: bool = False,
         prices: PricesGiven | None = None,
+        provider: str | None = None,
     ) -> Any:
         """A client for any SDK on httpx, whose calls are governed wherever they are made:
         `OpenAI(http_client=governor.http_client(), max_retries=0)`; for an SDK on httpx2
@@ -89,6 +92,8 @@ class Calls(ABC):
                 they wrap a connection's errors, and may try again.
             prices: what models cost, by name or pattern, before what the governor says of them; in
                 the form of `Governor.local`. "free": whatever this machine and its network serve.
+            provider: whose models they are, by LiteLLM's name ("openrouter", "hosted_vllm"), where
+                the host does not say it. Default: the host's, else the models' own names.
 
         Raises:
             ConfigurationError: a price is not valid, httpx2 is asked for and missing, or as
@@ -98,6 +103,7 @@ class Calls(ABC):
         transport = GovernedTransport(
             blocking_pool(),
             self._at_prices(prices),
+            provider=provider,
             tags=tags,
             accepted=accepted(allow_fields, unseen),
             answers=not raise_refusals,
@@ -117,6 +123,7 @@ class Calls(ABC):
         unseen: Unseen = "refuse",
         raise_refusals: bool = False,
         prices: PricesGiven | None = None,
+        provider: str | None = None,
     ) -> httpx.AsyncClient: ...
     @overload
     def async_http_client(
@@ -128,6 +135,7 @@ class Calls(ABC):
         unseen: Unseen = "refuse",
         raise_refusals: bool = False,
         prices: PricesGiven | None = None,
+        provider: str | None = None,
     ) -> "httpx2.AsyncClient": ...
     def async_http_client(
         self,
@@ -138,11 +146,13 @@ class Calls(ABC):
         unseen: Unseen = "refuse",
         raise_refusals: bool = False,
         prices: PricesGiven | None = None,
+        provider: str | None = None,
     ) -> Any:
         """`http_client` for asynchronous code."""
         transport = GovernedAsyncTransport(
             async_pool(),
             self._at_prices(prices),
+            provider=provider,
             tags=tags,
             accepted=accepted(allow_fields, unseen),
             answers=not raise_refusals,

@@ -17,7 +17,8 @@ TOKENIZER_FACTOR = Fraction(3, 2)
 MESSAGE_OVERHEAD_TOKENS = 16
 TOOL_OVERHEAD_TOKENS = 16
 REQUEST_OVERHEAD_TOKENS = 16
-# Where a project's setting chooses the service tier of a request that names none (platform.openai.com/docs/api-reference/chat/create,
+# Where a project's setting chooses the service tier of a request that names none
+# (platform.openai.com/docs/api-reference/chat/create,
 # learn.microsoft.com/azure/ai-foundry/openai/reference: "default", "auto", "priority").
 TIER_BY_ACCOUNT = frozenset({"openai", "azure", "azure_ai"})
 

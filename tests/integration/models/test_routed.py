@@ -80,6 +80,15 @@ def test_control_what_names_no_most_is_billed_ten_times_the_vendors_price(
     assert bare == 10 * figures(governor).spent_nano
 
 
+def test_a_client_that_says_whose_models_they_are_is_routed_and_believed(
+    governor: Governor, router: ProviderProcess
+) -> None:
+    body = {"model": MINI, "messages": HELLO, "max_tokens": 30}
+    with governor.http_client(provider="openrouter") as http:
+        http.post(f"{router.api_base}/chat/completions", json=body).raise_for_status()
+    assert_spent_is_the_bill(governor, router)
+
+
 def test_a_most_that_nobody_takes_is_answered_by_the_router_and_costs_nothing(
     governor: Governor, router: ProviderProcess
 ) -> None:

@@ -1,11 +1,13 @@
 """A price is the list's or a person's, and no bound costs less than a usage within it."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefect_governor import ConfigurationError
 from prefect_governor.blocks.prices.prices import (
     Price,
     Rates,
@@ -15,6 +17,7 @@ from prefect_governor.blocks.prices.prices import (
     cost,
     cost_usd,
     load_price,
+    read_entries,
 )
 from prefect_governor.blocks.terms.price import PriceOverride
 from tests.unit.imports import imported
@@ -302,3 +305,14 @@ def test_region_that_costs_more_is_a_tariff_of_its_own() -> None:
 def test_model_of_ones_own_machine_costs_nothing(name: str) -> None:
     assert cost(priced(name), UsageParts(1000, 1000)) == 0
     assert load_price(name.replace("ollama", "nobody")) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"gpt-4o": 3}', "[" * 100_000, None], ids=lambda text: str(text)[:9]
+)
+def test_price_file_that_is_none_is_a_clear_line(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "prices.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"prices\.json.*install litellm anew"):
+        read_entries(path)

@@ -90,3 +90,8 @@ def test_a_model_that_writes_nothing_needs_no_price_of_it() -> None:
     price = parse_prices({"mine": {IN: 1}})["mine"].price()
     assert price.output == 0
     assert price.mode == "embedding"
+
+
+def test_a_models_block_takes_the_one_word_too() -> None:
+    terms = ModelTerms.model_validate({"name": "lm_studio/mine", "price": "free"})
+    assert terms.price == PriceOverride(free=True)
