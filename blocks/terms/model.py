@@ -1,13 +1,13 @@
 """A model, as people write it: LiteLLM's name of it, how it is reached and what it costs."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
 from prefect_governor.blocks.records.accepted import Unseen
 from prefect_governor.blocks.terms.document import DocumentTerms
 from prefect_governor.blocks.terms.form import empty_is_none, plain
-from prefect_governor.blocks.terms.price import PriceOverride
+from prefect_governor.blocks.terms.price import PriceOverride, is_left_empty
 
 
 class ModelTerms(DocumentTerms):
@@ -78,6 +78,11 @@ class ModelTerms(DocumentTerms):
     )
 
     _empty = field_validator("api_base", "api_key", mode="before")(empty_is_none)
+
+    @field_validator("price", mode="before")
+    @classmethod
+    def _stated(cls, price: Any) -> Any:
+        return None if is_left_empty(price) else price
 
     @field_validator("fallbacks")
     @classmethod

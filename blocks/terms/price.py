@@ -238,6 +238,14 @@ Word = Literal["free"]
 PricesGiven: TypeAlias = Word | Mapping[str, PriceOverride | Mapping[str, Any] | Word]
 
 
+def is_left_empty(price: Any) -> bool:
+    """Whether the form's section of a price was left as it was."""
+    return price is None or (
+        isinstance(price, Mapping)
+        and all(each is None or each is False or each in ("", [], ()) for each in price.values())
+    )
+
+
 def every_model(value: Any) -> Any:
     """The one word in place of prices by name, before they are validated."""
     return {"*": FREE} if isinstance(value, str) and value.strip().lower() == FREE else value

@@ -85,13 +85,13 @@ class Follower:
             self._invalid(str(error))
             return
         self._told.clear()
-        self._keep_prices()
         if found.governor.ledger_url != self.definition.governor.ledger_url:
             self._warn_once(
                 f"ledger_url of governor {found.name!r} was edited: this process stays with the"
                 " ledger that it began with; start it anew to move"
             )
         self._apply(found)
+        self._keep_prices()
 
     def _keep_prices(self) -> None:
         self._looks += 1

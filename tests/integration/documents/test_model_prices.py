@@ -109,3 +109,19 @@ def test_a_governors_prices_are_known_to_a_run_under_it(
     report = fan_out(["one", "two"], ask="What?", model=model, governor=name, max_output_tokens=30)
     assert report.outcome == "complete"
     assert spent(name) == upstream.settled_stats()["billed_nano"] > 0
+
+
+def test_a_run_on_ones_own_server_is_free_and_has_an_estimate(
+    name: str, upstream: ProviderProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream.renew(prices={"served": {"input": "0", "output": "0"}})
+    monkeypatch.setenv("LM_STUDIO_API_BASE", upstream.api_base)
+    Governor.model_validate({"budget": {"max_usd": 1}, "prices": {"lm_studio/*": "free"}}).save(
+        name
+    )
+    report = fan_out(
+        ["one", "two"], ask="What?", model="lm_studio/served", governor=name, max_output_tokens=30,
+        max_cost_multiple=3,
+    )  # fmt: skip
+    assert (report.outcome, spent(name)) == ("complete", 0)
+    assert upstream.settled_stats()["billed_calls"] == 2

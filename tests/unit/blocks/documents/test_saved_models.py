@@ -10,6 +10,7 @@ from prefect_governor import NotPriced
 from prefect_governor.blocks.documents.saved_models import prices_of
 from prefect_governor.blocks.prices.own import SavedPrices
 from prefect_governor.blocks.prices.tariffs import Price
+from prefect_governor.blocks.terms.model import ModelTerms
 from prefect_governor.blocks.terms.price import parse_prices
 from tests.unit.blocks.work.test_runtime import runtime
 
@@ -77,17 +78,27 @@ def test_blocks_that_disagree_leave_their_model_unpriced_and_say_which_they_are(
     assert dollars(agreed.find(MODEL, host=HOST)) == 3
 
 
-@pytest.mark.parametrize("wrong", [price(-1), price(0), {}, "cheap"])
+@pytest.mark.parametrize("wrong", [price(-1), price(0), {"cost": 1}, "cheap"])
 def test_a_block_that_is_not_valid_refuses_its_own_model_and_no_other(wrong: Any) -> None:
     saved = blocks(
         wrong={"name": MODEL, "price": wrong}, fine={"name": "openai/fine", "price": price(5)}
     )
     made, _, _ = runtime(saved_prices=saved)
-    with pytest.raises(NotPriced, match=r"block 'wrong' is not valid: price"):
+    with pytest.raises(NotPriced, match=r"block 'wrong', the prices are not valid: openai/mine"):
         made.price_of(MODEL, host=HOST)
     found = made.price_of("openai/fine", host=HOST)
     assert found is not None
     assert found.input * 10**6 == 5
+
+
+@pytest.mark.parametrize("empty", [None, {}, {"free": False, "context_tiers": []}])
+def test_a_price_that_the_form_leaves_empty_is_none_and_what_else_is_wrong_is_not_asked(
+    empty: Any,
+) -> None:
+    assert blocks(one={"name": MODEL, "price": empty}).by_place == {}
+    assert ModelTerms.model_validate({"name": MODEL, "price": empty}).price is None
+    wrong = {"name": MODEL, "price": price(3), "timeout_seconds": -1, "api_base": "http://[::1"}
+    assert dollars(blocks(one=wrong).find(MODEL, host=HOST)) == 3
 
 
 def test_the_governors_own_word_comes_before_a_blocks_and_the_runs_before_both() -> None:

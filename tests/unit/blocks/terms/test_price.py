@@ -57,6 +57,9 @@ def test_price_that_is_none_is_refused_with_the_models_name_and_what_is_wrong(
         Governor.local("x", max_usd=1, prices={"openai/mine": price})
     with pytest.raises(ValidationError, match="prices"):
         Governor.model_validate({"budget": {"max_usd": 1}, "prices": {"openai/mine": price}})
+    if price == {}:
+        # What the form leaves empty.
+        return
     with pytest.raises(ValidationError, match="price"):
         ModelTerms.model_validate({"name": "openai/mine", "price": price})
 
