@@ -20,6 +20,10 @@ from prefect_governor.blocks.prices.prices import MILLION
 from prefect_governor.blocks.prices.tariffs import ZERO, Price
 
 PROVIDER = "openrouter"
+# Who brought a key of their own to a model's provider pays that provider, and OpenRouter a
+# twentieth of it (openrouter.ai/announcements/1-million-free-byok-requests-per-month). A request
+# does not say whose key it goes by.
+OWN_KEY = Decimal("1.05")
 # Fields that choose who answers, or shorten the prompt: no dialect need know them.
 FIELDS = frozenset({"provider", "models", "route", "transforms", "plugins"})
 # Of the field `provider`: whom it may be sent to, and in which order.
@@ -95,9 +99,10 @@ def routed(
         "request": plain_number(price.request_fee),
     }
     pictures = EXACT.multiply(routing.image or ZERO, Decimal(images))
+    fee = EXACT.multiply(EXACT.add(price.request_fee, pictures), OWN_KEY)
     return (
         {**fields, "provider": {**preferences, "max_price": most}},
-        replace(price, request_fee=EXACT.add(price.request_fee, pictures)),
+        replace(price.at(OWN_KEY), request_fee=fee),
     )
 
 

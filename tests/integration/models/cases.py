@@ -54,6 +54,9 @@ PRICES = {
     if case.bare != CLAUDE
 }
 
+# OpenRouter states in its replies what it billed.
+ROUTES = {CASES["openrouter"].bare: [PRICES[CASES["openrouter"].bare]]}
+
 
 def root(provider: ProviderProcess) -> str:
     return provider.api_base.removesuffix("/v1")

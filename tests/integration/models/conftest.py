@@ -7,7 +7,7 @@ import pytest
 from prefect_governor import Governor
 from prefect_governor.blocks.prices.prices import Price
 from prefect_governor.blocks.work.runtime import Runtime
-from tests.integration.models.cases import CASES, PRICES, Case
+from tests.integration.models.cases import CASES, PRICES, ROUTES, Case
 from tests.provider.process import ProviderProcess
 from tests.unit.prices import flat
 
@@ -16,7 +16,7 @@ from tests.unit.prices import flat
 def provider(provider_process: ProviderProcess) -> ProviderProcess:
     """The provider with the prices of all cases, and nothing on its bill."""
     provider_process.settled_stats()
-    provider_process.renew(prices=PRICES)
+    provider_process.renew(prices=PRICES, routes=ROUTES)
     return provider_process
 
 

@@ -14,7 +14,7 @@ from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.wire.dialects import dialect_of
 from prefect_governor.blocks.wire.planning import planned
 from prefect_governor.blocks.wire.ports import Terms
-from prefect_governor.blocks.wire.requests.routing import routed
+from prefect_governor.blocks.wire.requests.routing import OWN_KEY, routed
 from prefect_governor.blocks.wire.reservation import Call
 from tests.unit.fakes import FakeGoverning
 from tests.unit.prices import priced
@@ -84,7 +84,8 @@ def test_a_request_may_cost_what_its_caller_says_or_what_is_known(
     assert found is not None
     fields, price = found
     assert tuple(most(fields)[name] for name in ("prompt", "completion", "request")) == expected
-    assert tuple(Decimal(str(each)) for each in expected) == (
+    # A twentieth more for whoever brings a key of their own.
+    assert tuple(OWN_KEY * Decimal(str(each)) for each in expected) == (
         price.input * 10**6, price.output * 10**6, price.request_fee
     )  # fmt: skip
     for name, value in said.items():
@@ -134,7 +135,7 @@ def test_images_cost_what_the_caller_lets_them_cost_beside_their_tokens() -> Non
     }
     found = routed("cheap", fields, prices)
     assert found is not None
-    assert found[1].request_fee == Decimal("0.02")
+    assert found[1].request_fee == OWN_KEY * Decimal("0.02")
     assert most(found[0]) == {"image": 0.01, "prompt": 1, "completion": 1, "request": 0}
     with pytest.raises(NotBounded, match="several models"):
         routed("cheap", {**fields, "models": ["dear"]}, prices)
@@ -146,8 +147,8 @@ def test_a_known_models_multiples_are_kept_under_its_callers_most() -> None:
     found = routed("google/gemini-2.5-pro", said, lambda _: base)
     assert found is not None
     (above,) = found[1].tiers
-    assert above[1].input == Decimal("0.000005")
-    assert above[1].output == Decimal("0.000045")
+    assert above[1].input == OWN_KEY * Decimal("0.000005")
+    assert above[1].output == OWN_KEY * Decimal("0.000045")
 
 
 @pytest.mark.parametrize(
@@ -220,4 +221,4 @@ def test_a_model_without_a_price_says_how_to_give_one() -> None:
     # Word for word, with a number in place of the dots.
     advice = json.loads(said.split("provider=", 1)[1].replace("…", "3"))
     call = plan(model="meta-llama/llama-9", provider=advice)
-    assert call.price.output * 10**6 == 3
+    assert call.price.output * 10**6 == 3 * OWN_KEY
