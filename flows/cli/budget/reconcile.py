@@ -1,7 +1,7 @@
 """`prefect-governor budget reconcile`: unconfirmed calls, and what resolves them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -10,13 +10,17 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures.reconcile import Evidence, Left, Matching, Settle, Void, match
 from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.money.usd import show_usd, to_nano
+from prefect_governor.blocks.prices.own import own_price
 from prefect_governor.blocks.prices.prices import load_price
+from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.records.calls import CallRecord, Usage
 from prefect_governor.blocks.records.notices import Audit
+from prefect_governor.blocks.terms.price import given_prices
 from prefect_governor.flows.cli.budget.change import user_at_host
 from prefect_governor.flows.cli.budget.evidence import read_export
 from prefect_governor.flows.cli.budget.outcome import Outcome, print_outcome
 from prefect_governor.flows.cli.budget.view import (
+    LOCAL,
     Source,
     open_source,
     parse_instant,
@@ -65,7 +69,7 @@ def reconcile_budget(
     if by_hand is not None:
         matching = Matching(*_said(source, by_hand), (), 0, 0)
     else:
-        matching = match(rows, calls, price_of=load_price, complete_until=until)
+        matching = match(rows, calls, price_of=_prices(source), complete_until=until)
     found = Matching(
         matching.settle,
         matching.void,
@@ -87,6 +91,28 @@ def reconcile_budget(
     )
     print_outcome(outcome, as_json=as_json)
     return 3 if outcome.left and export is not None else 0
+
+
+def _prices(source: Source) -> Callable[[str], Price | None]:
+    """What a call of a budget's was priced at: by the governor, by a saved Model block, by the
+    list. A block that names a host is left out, as no call says where it went."""
+    if source.name.startswith(LOCAL):
+        # What a script gave as prices stands in the script.
+        return load_price
+    from prefect_governor.blocks.documents.saved_models import saved_prices
+    from prefect_governor.blocks.governor import load_governor
+
+    governed = source.kind == "Governor"
+    own = given_prices(load_governor(source.name).prices) if governed else {}
+    saved = saved_prices()
+
+    def price_of(model: str) -> Price | None:
+        given = own_price(own, model, host="") or saved.find(model, host="")
+        if given is not None:
+            return given if isinstance(given, Price) else None
+        return load_price(model)
+
+    return price_of
 
 
 def known_calls(source: Source, rows: Sequence[Evidence] = ()) -> list[CallRecord]:

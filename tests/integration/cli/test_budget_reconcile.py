@@ -16,6 +16,7 @@ from tests.integration.cli.budgets import lose, refused, run_budget, shown, told
 from tests.integration.cli.commands import nano
 from tests.integration.governing import MODEL, NANO, ask, loaded_as
 from tests.provider.process import ProviderProcess
+from tests.unit.prices import flat
 
 pytestmark = pytest.mark.usefixtures("server", "put_out_of_work")
 
@@ -48,6 +49,21 @@ def crash(name: str, upstream: ProviderProcess, calls: int = 30) -> None:
         with governor.activate(user=f"user-{at % 3}"), suppress(Exception):
             completion(MODEL, [{"role": "user", "content": f"{at}?"}], max_tokens=24)
     upstream.settled_stats()
+
+
+def test_rows_without_a_cost_are_priced_as_the_governor_has_it(
+    name: str, upstream: ProviderProcess, tmp_path: Path
+) -> None:
+    """The list has a lower price of the model, which would understate what was billed."""
+    dear = {"input": "0.0000003", "output": "0.0000012"}
+    upstream.renew(prices={"gpt-4o-mini": dear}, faults={"at": {"1": "no_usage"}})
+    Governor(budget=Budget(max_usd=1), prices={MODEL: flat("0.3", "1.2")}).save(name)
+    with loaded_as(Governor, name):
+        completion(MODEL, [{"role": "user", "content": "hello?"}], max_tokens=24)
+    file = export(upstream, tmp_path / "usage.csv", cost=False)
+    done = json.loads(told("reconcile", name, "--from", str(file), "--json"))
+    assert len(done["settled"]) == 1
+    assert nano(shown(name)["spent_usd"]) == upstream.settled_stats()["billed_nano"] > 0
 
 
 @pytest.mark.parametrize(
