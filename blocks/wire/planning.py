@@ -90,7 +90,9 @@ def planned(
     )
     key = None
     if here is not None and here.item is not None:
-        key = here.next_reply_key(request_hash(request, plan.body))
+        # What a route may cost at most is no part of what is asked, and changes with the prices.
+        asks = body if asked.routed else plan.body
+        key = here.next_reply_key(request_hash(request, asks))
     return Call(
         desk=governing.desk,
         dialect=dialect,

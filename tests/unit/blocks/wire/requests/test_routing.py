@@ -2,12 +2,13 @@
 
 import json
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
 from prefect_governor import NotBounded, NotPriced
+from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.prices.given import Given
 from prefect_governor.blocks.prices.prices import load_price, upstream_price
 from prefect_governor.blocks.prices.tariffs import Price
@@ -172,10 +173,10 @@ def test_a_vendors_price_is_known_of_what_openrouter_passes_on(
     assert load_price(f"openrouter/{slug}") is None
 
 
-def plan(url: str = URL, **fields: Any) -> Call:
+def plan(url: str = URL, price: Price | None = None, **fields: Any) -> Call:
     body = {"max_tokens": 100, "messages": [{"role": "user", "content": "hi"}], **fields}
     raw = json.dumps(body).encode()
-    governing: Any = FakeGoverning()
+    governing: Any = FakeGoverning(price=price)
     request = httpx.Request("POST", url)
     return planned(Terms(governing), dialect_of("POST", request.url.path), request, raw)
 
@@ -222,3 +223,15 @@ def test_a_model_without_a_price_says_how_to_give_one() -> None:
     advice = json.loads(said.split("provider=", 1)[1].replace("…", "3"))
     call = plan(model="meta-llama/llama-9", provider=advice)
     assert call.price.output * 10**6 == 3 * OWN_KEY
+
+
+def test_a_finished_call_is_the_same_when_its_models_price_has_changed() -> None:
+    """It would be paid for again by a run that goes on after the list was updated."""
+    keys, bounds = set(), set()
+    for price in (flat(CHEAP, CHEAP), flat(CHEAP, DEAR)):
+        with scope(Scope(cast(Any, FakeGoverning()), run_id="run", item="item")):
+            call = plan(model=MINI, price=price)
+        assert call.key is not None
+        keys.add(call.key)
+        bounds.add(call.demand.bound.nano)
+    assert (len(keys), len(bounds)) == (1, 2)
