@@ -59,7 +59,7 @@ def test_label_that_is_no_text_is_refused_at_the_door_with_what_to_write(desk: L
 
 @pytest.mark.parametrize(
     "who",
-    [{"label": b"bytes"}, {"tags": ("a", 3)}, {"tags": "llm"}, {"item": 7}, {"run_id": object()}],
+    [{"label": b"bytes"}, {"tags": ("a", 3)}, {"tags": "llm"}, {"item": 7}, {"run_id": 1.5}],
     ids=str,
 )
 def test_each_label_of_a_call_is_looked_at(desk: LedgerDesk, who: Any) -> None:
