@@ -28,6 +28,11 @@ OUTSIDE = (
     "the call was made outside any governor, so it was not sent. Make it inside `with governor:` "
     "or a task under @governed or GovernedTaskRunner, or use the governor's own methods and clients"
 )
+# What else to do where Azure is asked.
+DEPLOYED = (
+    "At Azure a request names a deployment: one that is named as its model is has the price that "
+    "is listed for it"
+)
 ROUTED = (
     "Or name the most that it may cost in the request, which OpenRouter holds: provider="
     '{"max_price": {"prompt": …, "completion": …}}'
@@ -129,7 +134,7 @@ def _priced(
         listed = governing.price_of(model, host=host)
         if listed is not None:
             return asked, listed
-    more = f" {ROUTED}" if routes else ""
+    more = f" {ROUTED}" if routes else f" {DEPLOYED}" if model.startswith("azure/") else ""
     raise NotPriced(f"{why_unpriced(model)}; so it was not called. {how_to_price(model)}{more}")
 
 

@@ -2,6 +2,7 @@
 in it."""
 
 import json
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -21,6 +22,9 @@ REQUEST_OVERHEAD_TOKENS = 16
 # (platform.openai.com/docs/api-reference/chat/create,
 # learn.microsoft.com/azure/ai-foundry/openai/reference: "default", "auto", "priority").
 TIER_BY_ACCOUNT = frozenset({"openai", "azure", "azure_ai"})
+# Azure answers by the deployment that the path names, whatever the body says
+# (learn.microsoft.com/azure/ai-foundry/openai/reference).
+_DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)/")
 
 
 def read_fields(body: bytes) -> dict[str, Any]:
@@ -36,10 +40,11 @@ def read_fields(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def read_request(body: bytes) -> CallRequest:
-    """Raises NotBounded where the body is not a JSON object that names a model."""
+def read_request(body: bytes, *, path: str = "") -> CallRequest:
+    """Raises NotBounded where neither the path nor the body, a JSON object, names a model."""
     fields = read_fields(body)
-    model = fields.get("model")
+    deployed = _DEPLOYMENT.search(path)
+    model = fields.get("model") if deployed is None else deployed[1]
     if model is None and isinstance(fields.get("models"), list):
         # OpenRouter takes the first of these.
         model = next(iter(fields["models"]), None)

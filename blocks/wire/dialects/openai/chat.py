@@ -66,8 +66,8 @@ class OpenAIChat(Dialect):
         return method == "POST" and path.rstrip("/").endswith("/chat/completions")
 
     def open(self, body: bytes, *, path: str = "") -> CallRequest:
-        """Raises NotBounded where the body is not a JSON object that names a model."""
-        return read_request(body)
+        """Raises NotBounded where neither the path nor the body, a JSON object, names a model."""
+        return read_request(body, path=path)
 
     def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
         """The bound, and the body to send: read here and written again, so that what is sent is

@@ -47,8 +47,8 @@ class OpenAIEmbeddings(Dialect):
         return method == "POST" and path.rstrip("/").endswith("/embeddings")
 
     def open(self, body: bytes, *, path: str = "") -> CallRequest:
-        """Raises NotBounded where the body is not a JSON object that names a model."""
-        return read_request(body)
+        """Raises NotBounded where neither the path nor the body, a JSON object, names a model."""
+        return read_request(body, path=path)
 
     def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
         """The bound: of texts, as of a chat's messages; of tokens, one and a half times as many.

@@ -36,6 +36,18 @@ async def test_model_without_a_price_is_refused_by_name(wire: MakeWire) -> None:
     assert not made.provider.requests
 
 
+async def test_azure_answers_by_the_deployment_of_the_path_whatever_the_body_says(
+    wire: MakeWire,
+) -> None:
+    made = wire(ok())
+    url = "https://ours.openai.azure.com/openai/deployments/{}/chat/completions"
+    for body in (chat_request(model="gpt-4o"), chat_request(model=None)):
+        await made.post(body, governing=made.governing, url=url.format("gpt-4o-mini"))
+    with pytest.raises(NotPriced, match=r"'azure/our-chat'.*names a deployment"):
+        await made.post(chat_request(), governing=made.governing, url=url.format("our-chat"))
+    assert made.governing.asked == ["azure/gpt-4o-mini", "azure/gpt-4o-mini", "azure/our-chat"]
+
+
 async def test_provider_in_the_price_is_told_by_the_host_or_the_transport(wire: MakeWire) -> None:
     made = wire(ok())
     await made.post(governing=made.governing)
