@@ -63,9 +63,17 @@ class ContextTier(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    above_input_tokens: int = Field(title="Above input tokens", ge=1)
-    input_usd_per_million_tokens: PerMillion = Field(title="Input, USD per million tokens")
-    output_usd_per_million_tokens: PerMillion = Field(title="Output, USD per million tokens")
+    above_input_tokens: int = Field(
+        title="Above input tokens",
+        description="Requests with more input than this cost what follows, from their first token.",
+        ge=1,
+    )
+    input_usd_per_million_tokens: PerMillion = Field(
+        title="Input, USD per million tokens", description="For all of such a request's input."
+    )
+    output_usd_per_million_tokens: PerMillion = Field(
+        title="Output, USD per million tokens", description="For all of such a request's output."
+    )
 
 
 class ServiceTier(BaseModel):
@@ -73,9 +81,17 @@ class ServiceTier(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(title="Name", min_length=1)
-    input_usd_per_million_tokens: PerMillion = Field(title="Input, USD per million tokens")
-    output_usd_per_million_tokens: PerMillion = Field(title="Output, USD per million tokens")
+    name: str = Field(
+        title="Name",
+        description="As requests write it in service_tier, such as priority.",
+        min_length=1,
+    )
+    input_usd_per_million_tokens: PerMillion = Field(
+        title="Input, USD per million tokens", description="Under this tier."
+    )
+    output_usd_per_million_tokens: PerMillion = Field(
+        title="Output, USD per million tokens", description="Under this tier."
+    )
 
 
 class PriceOverride(BaseModel):
@@ -93,7 +109,10 @@ class PriceOverride(BaseModel):
         description="It costs nothing, as on your own machine. Then leave the prices out.",
     )
     input_usd_per_million_tokens: PerMillion | None = Field(
-        default=None, title="Input, USD per million tokens", json_schema_extra=plain
+        default=None,
+        title="Input, USD per million tokens",
+        description="Of text that no cache holds.",
+        json_schema_extra=plain,
     )
     output_usd_per_million_tokens: PerMillion | None = Field(
         default=None,

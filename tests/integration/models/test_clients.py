@@ -151,13 +151,14 @@ def test_client_and_limit_accept_what_nobody_sees(upstream: ProviderProcess) -> 
     url = f"{upstream.api_base}/chat/completions"
     plain = Governor.local("plain", max_usd="0.50")
     limited = Governor.local("limited", max_usd="0.50", limits=[Limit(tag="pdf", unseen="context")])
-    with plain.http_client() as http, pytest.raises(NotBounded):
+    with plain.http_client(raise_refusals=True) as http, pytest.raises(NotBounded):
         http.post(url, json=body)
     with plain.http_client(allow_fields=("next_years",), unseen="context") as http:
         assert http.post(url, json=body).is_success
     with limited.http_client(allow_fields=("next_years",), tags=("pdf",)) as http:
         assert http.post(url, json=body).is_success
-    with limited.http_client(allow_fields=("next_years",)) as http, pytest.raises(NotBounded):
+    strict = limited.http_client(allow_fields=("next_years",), raise_refusals=True)
+    with strict as http, pytest.raises(NotBounded):
         http.post(url, json=body)
     assert upstream.settled_stats()["requests"] == 2
 

@@ -77,18 +77,18 @@ def post(http: httpx.Client, house: ProviderProcess) -> None:
 
 
 def by_client(prices: Any, house: ProviderProcess) -> None:
-    with team(None).http_client(prices=prices) as http:
+    with team(None).http_client(prices=prices, raise_refusals=True) as http:
         post(http, house)
 
 
 def by_governors_client(prices: Any, house: ProviderProcess) -> None:
-    with team(prices).http_client() as http:
+    with team(prices).http_client(raise_refusals=True) as http:
         post(http, house)
 
 
 def by_async_client(prices: Any, house: ProviderProcess) -> None:
     async def asking() -> None:
-        async with team(None).async_http_client(prices=prices) as http:
+        async with team(None).async_http_client(prices=prices, raise_refusals=True) as http:
             body = {"model": MODEL, "messages": HELLO, "max_tokens": 30}
             reply = await http.post(f"{house.api_base}/chat/completions", json=body)
             reply.raise_for_status()
