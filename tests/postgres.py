@@ -161,6 +161,8 @@ class PostgresServer:
             connection.execute("SELECT pg_reload_conf()")
             while connection.execute(query).fetchone() == before:
                 time.sleep(0.01)
+        # The sessions are told one by one; nobody is let in before all of them were.
+        self.sql("SELECT 1")
 
     def _ended(self) -> None:
         assert self.process is not None and self.log is not None
