@@ -1,10 +1,25 @@
-"""Prefect's form: hints in JSON schemas, which its inputs are made of, and what it leaves empty."""
+"""Prefect's form: hints in JSON schemas, which its inputs are made of, a field that two
+forms have, and what they leave empty."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from prefect_governor.blocks.prefect_internals.block_schemas import OF_BLOCKS
+from prefect_governor.blocks.records.accepted import Unseen
+
+# As a limit and a model ask it.
+UnseenParts = Annotated[
+    Unseen,
+    Field(
+        title="Unseen parts",
+        description=(
+            "What becomes of a call with a part whose size nobody sees (a file by id or URL, audio,"
+            " an earlier response by id, a hosted search within its number of uses): 'refuse', or"
+            " 'context' to bound it by the model's context window at its dearest rate."
+        ),
+    ),
+]
 
 
 def plain(schema: dict[str, Any]) -> None:

@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from typing_extensions import Self
 
-from prefect_governor.blocks.records.accepted import Unseen
 from prefect_governor.blocks.records.limits import LimitRecord, Rate
-from prefect_governor.blocks.terms.form import empty_is_none, plain
+from prefect_governor.blocks.terms.form import UnseenParts, empty_is_none, plain
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -139,15 +138,7 @@ class Limit(BaseModel):
         ),
     )
 
-    unseen: Unseen = Field(
-        default="refuse",
-        title="Unseen parts",
-        description=(
-            "What becomes of a call with a part whose size nobody sees (a file by id or URL, audio,"
-            " an earlier response by id, a hosted search within its number of uses): 'refuse', or"
-            " 'context' to bound it by the model's context window at its dearest rate."
-        ),
-    )
+    unseen: UnseenParts = "refuse"
 
     _empty = field_validator("model", mode="before")(empty_is_none)
 

@@ -4,9 +4,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
-from prefect_governor.blocks.records.accepted import Unseen
 from prefect_governor.blocks.terms.document import DocumentTerms
-from prefect_governor.blocks.terms.form import empty_is_none, plain
+from prefect_governor.blocks.terms.form import UnseenParts, empty_is_none, plain
 from prefect_governor.blocks.terms.price import PriceOverride, is_left_empty
 
 
@@ -59,15 +58,7 @@ class ModelTerms(DocumentTerms):
     timeout_seconds: float = Field(
         default=120.0, gt=0, title="Timeout in seconds", description="For one request."
     )
-    unseen: Unseen = Field(
-        default="refuse",
-        title="Unseen parts",
-        description=(
-            "What becomes of a call with a part whose size nobody sees (a file by id or URL, audio,"
-            " an earlier response by id, a hosted search within its number of uses): 'refuse', or"
-            " 'context' to bound it by the model's context window at its dearest rate."
-        ),
-    )
+    unseen: UnseenParts = "refuse"
     allow_untested_provider: bool = Field(
         default=False,
         title="Allow an untested provider",
