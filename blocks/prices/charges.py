@@ -20,6 +20,7 @@ PARTS = {
     "input_cost_per_token_cache_hit": "cached_input",
     "cache_creation_input_token_cost": "cache_write",
     "cache_creation_input_token_cost_above_1hr": "cache_write_long",
+    "cache_creation_input_token_cost_above_12hr": "cache_write_long",
     "output_cost_per_reasoning_token": "reasoning_output",
 }
 RATE = re.compile(rf"^({'|'.join(PARTS)})(?:_above_(\d+)k_tokens)?(?:_({'|'.join(SERVICES)}))?$")
@@ -28,7 +29,9 @@ REQUEST_FEE = "input_cost_per_request"
 # What a key that charges for something has in its name.
 _CHARGES = re.compile(r"(^|_)(cost|price|pricing|fee|uplift|multiplier|surcharge|per)(_|$)")
 # Read elsewhere: `tiered_pricing` as tiers, uplifts by the place of a call.
-_READ = re.compile(r"^(tiered_pricing|regional_(processing|endpoint)_uplift_multiplier(_eu|_us)?)$")
+_READ = re.compile(
+    r"^(tiered_pricing|(fedramp|regional_(processing|endpoint))_uplift_multiplier(_eu|_us)?)$"
+)
 # What no governed call can cause: batches are another path; what hosted tools cost is bounded or
 # refused with the tool; DBU are the same charge in Databricks' own unit. A cache that is made
 # explicitly reads for less than the implicit one.

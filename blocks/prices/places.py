@@ -1,8 +1,9 @@
 """Who serves a call, by its host, and what the price list adds to the price there.
 
-OpenAI adds to the price of some models at its regional hosts
-(developers.openai.com/api/docs/guides/your-data), Google at every endpoint of Vertex AI but the
-global one (cloud.google.com/vertex-ai/generative-ai/pricing). The list states the factors.
+OpenAI adds to the price of some models at its regional hosts, and of others at the one for US
+government (developers.openai.com/api/docs/guides/your-data, …/docs/pricing), Google at every
+endpoint of Vertex AI but the global one (cloud.google.com/vertex-ai/generative-ai/pricing). The
+list states the factors.
 """
 
 import re
@@ -19,10 +20,12 @@ _OPENAI = re.compile(r"^([a-z]{2,})\.api\.openai\.com$")
 _AZURE = re.compile(
     r"^[a-z0-9-]+(\.[a-z0-9-]+)?\.(openai|cognitiveservices|services\.ai)\.azure\.com$"
 )
+_GOVERNMENT = "openai government"
 _VERTEX = re.compile(r"^([a-z0-9-]+-aiplatform|aiplatform\.[a-z0-9-]+\.rep)\.googleapis\.com$")
 _ADDED = {
     "regional_processing_uplift_multiplier_eu": "openai/eu",
     "regional_processing_uplift_multiplier_us": "openai/us",
+    "fedramp_uplift_multiplier": _GOVERNMENT,
     "regional_endpoint_uplift_multiplier": "vertex",
 }
 
@@ -35,8 +38,10 @@ _PROVIDERS = {
     "ai-gateway.helicone.ai": "helicone",
     "ai-gateway.vercel.sh": "vercel_ai_gateway",
     "api-inference.modelscope.cn": "modelscope",
+    "api.aiand.com": "aiand",
     "api.anthropic.com": "anthropic",
     "api.cerebras.ai": "cerebras",
+    "api.clfaigateway.dev": "clf_ai_gateway",
     "api.cognition.ai": "cognition",
     "api.cortecs.ai": "cortecs",
     "api.deepinfra.com": "deepinfra",
@@ -56,6 +61,7 @@ _PROVIDERS = {
     "api.mistral.ai": "mistral",
     "api.moonshot.ai": "moonshot",
     "api.openai.com": "openai",
+    "api.openinfer.ai": "openinfer",
     "api.perplexity.ai": "perplexity",
     "api.poe.com": "poe",
     "api.prisminference.com": "prism",
@@ -77,12 +83,15 @@ _PROVIDERS = {
     "dashscope.aliyuncs.com": "dashscope",
     "generativelanguage.googleapis.com": "gemini",
     "gigachat.devices.sberbank.ru": "gigachat",
+    "inference.coralbricks.ai": "coralbricks",
+    "inference.runanywhere.ai": "wally",
     "integrate.api.nvidia.com": "nvidia_nim",
     "llm.chutes.ai": "chutes",
     "nano-gpt.com": "nano-gpt",
     "openrouter.ai": "openrouter",
     "pinstripes.io": "pinstripes",
     "serverless.tensormesh.ai": "tensormesh",
+    "vanchin.streamlake.ai": "streamlake",
     # What Ollama serves itself is not free, as one's own machine is.
     "ollama.com": "ollama.com",
 }
@@ -126,7 +135,8 @@ def factor_at(places: Mapping[str, Decimal], host: str) -> Decimal:
         return Decimal(1)
     regional = _OPENAI.match(host)
     if regional is not None:
-        own = places.get(f"openai/{regional[1]}")
+        place = _GOVERNMENT if regional[1] == "gov" else f"openai/{regional[1]}"
+        own = places.get(place)
         return own if own is not None else max(_of(places, "openai/"), default=Decimal(1))
     if _VERTEX.match(host) is not None:
         return max(_of(places, "vertex"), default=Decimal(1))

@@ -15,7 +15,7 @@ STANDARD_TIERS = frozenset({"default", "standard", "scale", "on_demand"})
 @dataclass(frozen=True, slots=True)
 class Rates:
     """USD a token. `None` where the price names none: cached input then costs what input does,
-    and what is written to a cache for an hour what is written for minutes."""
+    and what is written to a cache for hours what is written for minutes."""
 
     input: Decimal
     output: Decimal
@@ -190,9 +190,10 @@ class UsageParts:
     reasoning tokens of `output_tokens`.
 
     `cache_write_tokens` are all that were written to a cache, `cache_write_short_tokens` those of
-    them that are known to have been written for minutes; the others are billed as for an hour,
-    where that has a price of its own. `audio_tokens` are those of the input that are audio or
-    video; `searches` is how many the provider made, each billed by the piece.
+    them that were written for minutes, None where the reply does not say for how long; the others
+    are billed as for hours, where that has a price of its own. `audio_tokens` are those of the
+    input that are audio or video; `searches` is how many the provider made, each billed by the
+    piece.
     """
 
     input_tokens: int
@@ -200,7 +201,7 @@ class UsageParts:
     cached_input_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
-    cache_write_short_tokens: int = 0
+    cache_write_short_tokens: int | None = None
     audio_tokens: int = 0
     searches: int = 0
 
@@ -229,21 +230,23 @@ def bound_cost(
     *,
     service_tier: str | None = "default",
     cache_writes: bool = True,
+    long_writes: bool = True,
     audio: bool = False,
     searches: int = 0,
 ) -> int:
     """The most, in nano-dollars, that a call of at most so many tokens can cost.
 
     The dearest of every context tier that the input can reach, of every tariff that the service
-    tier leaves open, of input that is fresh, cached, (`cache_writes`) written to a cache or
-    (`audio`) audio or video; and the fee of so many `searches`.
+    tier leaves open, of input that is fresh, cached, (`cache_writes`) written to a cache, for
+    minutes or (`long_writes`) for hours, or (`audio`) audio or video; and the fee of so many
+    `searches`.
     """
     highest = ZERO
     for tariff in price.tariffs(service_tier):
         rates = tariff.up_to(input_tokens)
         inputs = [rates.input, rates.cached]
         if cache_writes:
-            inputs.append(rates.written_long)
+            inputs.append(rates.written_long if long_writes else rates.written)
         if audio:
             more = EXACT.subtract(price.audio(service_tier), rates.input)
             inputs.append(EXACT.add(max(inputs), max(ZERO, more)))
@@ -260,6 +263,7 @@ def bound_cost(
 
 def _sum(rates: Rates, usage: UsageParts, price: Price, audio: Decimal) -> Decimal:
     fresh = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
+    short = usage.cache_write_short_tokens or 0
     total = price.request_fee
     if usage.searches:
         fees = EXACT.multiply(Decimal(usage.searches), price.search_fee or ZERO)
@@ -270,8 +274,8 @@ def _sum(rates: Rates, usage: UsageParts, price: Price, audio: Decimal) -> Decim
     for tokens, rate in (
         (fresh, rates.input),
         (usage.cached_input_tokens, rates.cached),
-        (usage.cache_write_short_tokens, rates.written),
-        (usage.cache_write_tokens - usage.cache_write_short_tokens, rates.written_long),
+        (short, rates.written),
+        (usage.cache_write_tokens - short, rates.written_long),
         (usage.output_tokens - usage.reasoning_tokens, rates.output),
         (usage.reasoning_tokens, rates.reasoning),
     ):

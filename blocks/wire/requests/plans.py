@@ -1,7 +1,7 @@
 """What a dialect says about a call: what it may cost, and what its reply did cost. No I/O."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from prefect_governor.blocks.money.usd import round_up
@@ -40,6 +40,7 @@ class CallPlan:
     are several, whose lengths nobody learns from. `least_output_tokens` is what that `max_tokens`
     may be fitted down to, None where it may not be fitted. `own_limit` says that the caller set
     none: it is the model's own, so that less of it will do where the whole is not to be had.
+    `long_writes`: what is written to a cache may be kept for hours, not for minutes alone.
     `answers` is how many are asked for. `audio` says that some of the input may be audio or video,
     `searches` how many the provider may make.
     """
@@ -50,6 +51,7 @@ class CallPlan:
     streamed: bool = False
     service_tier: str | None = "default"
     cache_writes: bool = False
+    long_writes: bool = True
     hide_usage: bool = False
     local_input_tokens: int | None = None
     output_limit: int | None = None
@@ -66,6 +68,7 @@ class CallPlan:
             self.output_tokens,
             service_tier=self.service_tier,
             cache_writes=self.cache_writes,
+            long_writes=self.long_writes,
             audio=self.audio,
             searches=self.searches,
         )
@@ -95,10 +98,11 @@ class Billed:
         what it billed is believed, before any list of prices."""
         stated = stated_usd(provider, self.said)
         tier = plan.service_tier if self.service_tier is None else self.service_tier
+        parts = self.parts
+        if parts.cache_write_short_tokens is None and not plan.long_writes:
+            parts = replace(parts, cache_write_short_tokens=parts.cache_write_tokens)
         return Usage(
-            nano=(
-                cost(price, self.parts, service_tier=tier) if stated is None else round_up(stated)
-            ),
+            nano=cost(price, parts, service_tier=tier) if stated is None else round_up(stated),
             input_tokens=self.parts.input_tokens,
             output_tokens=self.parts.output_tokens,
             cached_input_tokens=self.parts.cached_input_tokens,

@@ -32,6 +32,7 @@ from prefect_governor.blocks.wire.dialects.openai.chat_rules import (
     UNSEEN_PARTS,
     USAGE_UNASKED,
 )
+from prefect_governor.blocks.wire.dialects.openai.usage import keeps_for_hours
 from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.blocks.wire.requests.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
@@ -121,6 +122,7 @@ class OpenAIChat(Dialect):
             service_tier=tier,
             # OpenAI writes its caches unasked; elsewhere a part has to ask for it.
             cache_writes=price.provider in WRITES_UNASKED or b"cache_" in body,
+            long_writes=keeps_for_hours(fields, body, whose),
             hide_usage=hide,
             # What nobody sees says nothing of how the rest is counted.
             local_input_tokens=None if unseen.parts else local,

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from prefect_governor.blocks.prices.tariffs import UsageParts
+from prefect_governor.blocks.wire.dialects.openai.usage import usage_parts
 from prefect_governor.blocks.wire.replies.endings import Ending, ending, has_words, is_cut
 from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
-from prefect_governor.blocks.wire.requests.bodies import count_of
 from prefect_governor.blocks.wire.requests.plans import Billed, StreamReader
 
 
@@ -86,35 +85,12 @@ class ChatStream(StreamReader):
 def billed(reply: Mapping[str, Any]) -> Billed | None:
     """The usage of a reply. None where it is missing or cannot be: no request has no input."""
     usage = reply.get("usage")
-    if not isinstance(usage, dict):
+    parts = usage_parts(usage, input="prompt", output="completion")
+    if parts is None:
         return None
-    inputs, outputs = count_of(usage, "prompt_tokens"), count_of(usage, "completion_tokens")
-    if not inputs or outputs is None:
-        return None
-    total = count_of(usage, "total_tokens")
-    if total is not None:
-        # Some providers leave reasoning out of the completion and have it in the total alone.
-        outputs = max(outputs, total - inputs)
-    details = usage.get("prompt_tokens_details")
-    cached = count_of(details, "cached_tokens") or count_of(usage, "prompt_cache_hit_tokens") or 0
-    written = (
-        count_of(details, "cache_write_tokens") or count_of(details, "cache_creation_tokens") or 0
-    )
-    thought = count_of(usage.get("completion_tokens_details"), "reasoning_tokens") or 0
-    if cached + written > inputs:
-        # Nonsense in the details: all of it is billed as fresh input.
-        cached = written = 0
-    heard = count_of(details, "audio_tokens") or 0
     tier = reply.get("service_tier")
     return Billed(
-        UsageParts(
-            inputs,
-            outputs,
-            cached,
-            written,
-            min(thought, outputs),
-            audio_tokens=min(heard, inputs),
-        ),
+        parts,
         tier if isinstance(tier, str) else None,
         _was_cut(reply),
         {"usage": usage, "cost": reply.get("cost")},

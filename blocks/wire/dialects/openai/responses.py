@@ -36,6 +36,7 @@ from prefect_governor.blocks.wire.dialects.openai.responses_rules import (
     UNSEEN_ITEMS,
     UNSEEN_PARTS,
 )
+from prefect_governor.blocks.wire.dialects.openai.usage import keeps_for_hours
 from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.blocks.wire.requests.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
@@ -119,6 +120,7 @@ class OpenAIResponses(Dialect):
             streamed=streamed,
             service_tier=tier,
             cache_writes=True,
+            long_writes=keeps_for_hours(fields, body, request.provider or price.provider),
             # What only the provider can read says nothing of how it counts.
             local_input_tokens=None if sealed or unseen.parts else local,
             output_limit=output,

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from prefect_governor.blocks.prices.tariffs import UsageParts
+from prefect_governor.blocks.wire.dialects.openai.usage import usage_parts
 from prefect_governor.blocks.wire.replies.endings import Ending, ending, has_words, is_cut
 from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
-from prefect_governor.blocks.wire.requests.bodies import count_of, read_reply
+from prefect_governor.blocks.wire.requests.bodies import read_reply
 from prefect_governor.blocks.wire.requests.plans import Billed, StreamReader
 
 # The events that end a response. Each holds the response, with its usage where anything was billed.
@@ -52,31 +52,12 @@ def billed(response: Mapping[str, Any]) -> Billed | None:
     if response.get("status", "completed") not in TERMINAL_STATES:
         return None
     usage = response.get("usage")
-    inputs, outputs = count_of(usage, "input_tokens"), count_of(usage, "output_tokens")
-    if not isinstance(usage, dict) or not inputs or outputs is None:
+    parts = usage_parts(usage, input="input", output="output", searches=_searches(response))
+    if parts is None:
         return None
-    total = count_of(usage, "total_tokens")
-    if total is not None:
-        outputs = max(outputs, total - inputs)
-    details = usage.get("input_tokens_details")
-    cached = count_of(details, "cached_tokens") or 0
-    written = count_of(details, "cache_write_tokens") or 0
-    if cached + written > inputs:
-        # Nonsense in the details: all of it is billed as fresh input.
-        cached = written = 0
-    thought = count_of(usage.get("output_tokens_details"), "reasoning_tokens") or 0
-    heard = count_of(details, "audio_tokens") or 0
     tier = response.get("service_tier")
     return Billed(
-        UsageParts(
-            inputs,
-            outputs,
-            cached,
-            written,
-            min(thought, outputs),
-            audio_tokens=min(heard, inputs),
-            searches=_searches(response),
-        ),
+        parts,
         tier if isinstance(tier, str) else None,
         _was_cut(response),
         {"usage": usage, "cost": response.get("cost")},

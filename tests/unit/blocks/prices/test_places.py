@@ -48,7 +48,13 @@ def test_every_tariff_of_a_price_costs_more_there() -> None:
             cost(there, usage, service_tier=tier) * 10 == cost(price, usage, service_tier=tier) * 11
         )
     assert bound_cost(there, 1000, 10) * 10 == bound_cost(price, 1000, 10) * 11
-    assert priced("gpt-4o-mini").places == {}
+
+
+def test_what_costs_more_for_the_government_costs_what_it_does_elsewhere() -> None:
+    price = priced("gpt-4o-mini")
+    assert factor_at(price.places, "gov.api.openai.com") == Decimal("1.1")
+    assert factor_at(price.places, "eu.api.openai.com") == 1
+    assert factor_at(price.places, "api.openai.com") == 1
 
 
 @pytest.mark.parametrize(
