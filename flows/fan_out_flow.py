@@ -29,6 +29,7 @@ from prefect_governor.flows.items.intake import Intake
 from prefect_governor.flows.items.sources import items_from
 from prefect_governor.flows.report.model import ItemReport, Report
 from prefect_governor.flows.report.publish import finish, make_report
+from prefect_governor.flows.run.advice import advised
 from prefect_governor.flows.run.fill import Fill
 from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
 from prefect_governor.flows.run.job import (
@@ -160,7 +161,11 @@ def fan_out(
         with OutFile(
             here.control.out or state_folder() / "runs" / here.id / "results.jsonl"
         ) as out:
-            report = here.control.report = _run(job, out)
+            report = here.control.report = advised(
+                _run(job, out),
+                command="fan-out",
+                most_tokens=request.model.max_output_tokens,
+            )
     finally:
         current_job.reset(token)
     # Prefect gives the report of the state to whoever calls the flow.

@@ -44,6 +44,7 @@ from prefect_governor.flows.deep_research.setting_aside import set_aside
 from prefect_governor.flows.deep_research.study import PLAN, Study, current_study
 from prefect_governor.flows.deep_research.worth import check_worth, cost_multiple
 from prefect_governor.flows.report.publish import finish, make_report
+from prefect_governor.flows.run.advice import advised
 from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
 from prefect_governor.flows.run.job import TAG, runtime_for
 from prefect_governor.flows.run.outfile import OutFile
@@ -161,7 +162,11 @@ def research(
     token = current_study.set(study)
     try:
         with OutFile(files / "results.jsonl") as out:
-            report = here.control.report = _run(study, out, here.control.out or files / "report.md")
+            report = here.control.report = advised(
+                _run(study, out, here.control.out or files / "report.md"),
+                command="research",
+                most_tokens=inquiry.model.max_output_tokens,
+            )
     finally:
         current_study.reset(token)
     return cast(ResearchReport, result_of(finish(report)))

@@ -48,7 +48,7 @@ def run_fan_out(sources: list[str], told: "Told") -> int:
         request = make_request(**parameters)
         if told.out is not None:
             files = [str(item.source) for item in request.items if item.source]
-            _check_apart(told.out, [*parameters["sources"], *files])
+            _check_apart(told.out, [*(parameters["sources"] or ()), *files])
         return request
 
     def flow() -> Any:

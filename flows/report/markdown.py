@@ -178,18 +178,20 @@ def _going_on(report: Report) -> list[str]:
             f"- Raise the ceiling of {name} first: edit its block, or `max_usd` where the run has"
             " a ceiling of its own."
         )
-    bad = sum(bad_kind(item.reason) is not None for item in report.items if item.state == "failed")
-    if bad and report.resumable:
-        what = "1 answer is" if bad == 1 else f"{bad:,} answers are"
-        lines.append(
-            f"- {what} kept that were paid for and bad; a run that is taken up again hands them out"
-            " as they are. `--resume RUN --retry-failed` of the command line asks for them anew."
-        )
     if report.resumable:
+        bad = sum(bad_kind(each.reason) is not None for each in report.items
+                  if each.state == "failed")  # fmt: skip
+        kept = "1 bad answer that was" if bad == 1 else f"{bad:,} bad answers that were"
         lines.append(
             "- **Retry** on this run's page (of a deployed run) runs only what is missing:"
-            " what succeeded is neither run nor paid for again."
+            " what succeeded is neither run nor paid for again"
+            + (f", and {kept} paid for fail again as they are, unasked." if bad else ".")
         )
+        lines += [
+            f"- {escape(each.what[:1].upper() + each.what[1:])}, on the command line:"
+            f" `{each.command}` ({escape(each.price)})"
+            for each in report.advice
+        ]
     else:
         lines.append(
             "- **Retry** on this run's page runs the flow again, and with it every task whose"

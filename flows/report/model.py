@@ -135,6 +135,23 @@ class LimitsReport(_Part):
     throttled: int = 0
 
 
+class Advice(_Part):
+    """A command that goes on with a run.
+
+    Attributes:
+        what: it does, as "to go on".
+        command: as a person types it.
+        price: what is paid for, and about how much that is.
+    """
+
+    what: str
+    command: str
+    price: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.command}  ({self.price})"
+
+
 class Report(_Part):
     """The typed result of a run.
 
@@ -151,6 +168,7 @@ class Report(_Part):
         files: where the whole of it is kept.
         resumable: the same run, taken up again, pays only for what is missing.
         picture: the SVG file that shows the run over time, if it was watched.
+        advice: the commands that go on with a run of `fan_out` or `research` that is not complete.
     """
 
     run_id: str
@@ -164,6 +182,7 @@ class Report(_Part):
     files: list[str] = Field(default_factory=list)
     resumable: bool = False
     picture: str | None = None
+    advice: list[Advice] = Field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints. `notes` is in it only where there are any; the line of

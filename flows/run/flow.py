@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import os
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, cast
@@ -10,11 +11,13 @@ from typing import Any, ParamSpec, TypeVar, cast
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL
+from pydantic import BaseModel
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.stops import current_stop
 from prefect_governor.blocks.machine.text import storable_error, storable_value
 from prefect_governor.blocks.prefect_internals.parameters import FlowOfManyItems
+from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.sources import items_from
 from prefect_governor.flows.items.spool import spool
 from prefect_governor.flows.report.model import Report
@@ -40,21 +43,37 @@ class ReadyFlow(FlowOfManyItems[P, R]):
         return super().__call__(*args, **kwargs)
 
     def _kept(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Texts that are too many stand in a file, and those of an iterator are not known yet."""
+        """As whoever goes on with the run reads them again: files are sources, a pydantic model is
+        its schema. Texts that are too many stand in a file, and those of an iterator are not known
+        yet."""
         if isinstance(parameters.get("items"), Iterator):
             # They are read as the run gets to them, and once.
             parameters = {**parameters, "items": None}
+        schema, items = parameters.get("schema"), parameters.get("items")
+        if isinstance(schema, type) and issubclass(schema, BaseModel):
+            parameters = {**parameters, "schema": schema.model_json_schema()}
+        if isinstance(items, list | tuple) and any(_is_file(each) for each in items):
+            return self._spooled(parameters)
         kept = self._as_json(parameters)
         storable = storable_value(kept)
         # A run that is run again has its items as they were.
         fit = storable == kept and len(json.dumps(kept)) < MOST_PARAMETER_BYTES
-        if fit or not parameters.get("items"):
+        if fit or not items:
             return cast("dict[str, Any]", storable)
+        return self._spooled(parameters)
+
+    def _spooled(self, parameters: dict[str, Any]) -> dict[str, Any]:
         items = items_from(parameters["items"])
         texts = [{"key": item.key, "text": item.text} for item in items if item.text is not None]
         files = [str(item.source) for item in items if item.text is None]
-        sources = [str(spool(texts)), *files, *(parameters.get("sources") or [])]
-        return {**storable, "items": None, "sources": sources}
+        sources = [*([str(spool(texts))] if texts else []), *files]
+        sources += parameters.get("sources") or []
+        kept = self._as_json({**parameters, "items": None, "sources": sources})
+        return cast("dict[str, Any]", storable_value(kept))
+
+
+def _is_file(item: Any) -> bool:
+    return isinstance(item, os.PathLike) or (isinstance(item, Item) and item.text is None)
 
 
 @dataclass(frozen=True)

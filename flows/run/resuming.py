@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.files import write_whole
@@ -24,7 +25,7 @@ _SHAPING = _OF_WHOM | {
 
 @dataclass(frozen=True)
 class PastRun:
-    """A run of the command line.
+    """A run of a ready flow.
 
     `kept_as` names it in the ledger, with all runs that went on with it; `command` is "fan-out" or
     "research", `parameters` the flow's.
@@ -69,9 +70,16 @@ class PastRun:
         return merged
 
 
-def find_run(run: str, *, command: str, say: Callable[[str], None] | None = None) -> PastRun:
-    """A run by its id, the beginning of it, or "last". One whose record cannot be read is passed
-    over; `say` is told of each.
+def find_run(
+    run: str,
+    *,
+    command: str,
+    say: Callable[[str], None] | None = None,
+    elsewhere: Callable[[UUID], PastRun | None] = lambda run_id: None,
+) -> PastRun:
+    """A run of the command line by its id, the beginning of it, or "last"; another one by its whole
+    id, where `elsewhere` knows it. One whose record cannot be read is passed over; `say` is told of
+    each.
 
     Raises ConfigurationError where there is none, several, or one of another command.
     """
@@ -89,11 +97,13 @@ def find_run(run: str, *, command: str, say: Callable[[str], None] | None = None
             raise ConfigurationError(f"there is no earlier run of `{command}` to resume here")
         return of_command[-1]
     matching = [each for each in found if each.run_id.startswith(run)]
+    if not matching and (run_id := _whole_id(run)) and (other := elsewhere(run_id)):
+        matching = [other]
     if len(matching) != 1 or not run:
         what = "no run" if not matching else f"{len(matching)} runs"
         raise ConfigurationError(
             f"--resume {run}: {what} of that id under {_folder()}; the id is printed as a run"
-            f" starts, and '{LAST}' is the latest"
+            f" starts, and '{LAST}' is the latest; of a deployed run it is the flow run's whole id"
         )
     if matching[0].command != command:
         raise ConfigurationError(
@@ -125,6 +135,13 @@ def held(kept_as: str) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def _whole_id(run: str) -> UUID | None:
+    try:
+        return UUID(run)
+    except ValueError:
+        return None
 
 
 def _folder() -> Path:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
 from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.money.usd import show_usd, to_nano
-from prefect_governor.flows.cli.terminal.advice import going_on
 from prefect_governor.flows.cli.terminal.interrupts import interruptible
 from prefect_governor.flows.cli.terminal.terminal import ProgressLine, print_report, say
 from prefect_governor.flows.run.resuming import PastRun, find_run, held
@@ -55,7 +55,7 @@ def run_command(
     from prefect_governor.blocks.models.choice import BLOCK
     from prefect_governor.blocks.prices.prices import OFFLINE
 
-    past = None if told.resume is None else find_run(told.resume, command=command, say=say)
+    past = None if told.resume is None else _past_run(told.resume, command, flow)
     if past is not None:
         parameters = past.gone_on_with(
             parameters, told.given, say=say, retry_failed=told.retry_failed
@@ -92,8 +92,20 @@ def run_command(
         as_json=told.as_json,
         kept_as=None if past is None else past.kept_as,
         retry_failed=told.retry_failed,
-        most_tokens=request.model.max_output_tokens,
     )
+
+
+def _past_run(run: str, command: str, flow: Callable[[], Callable[..., Any]]) -> PastRun:
+    """An earlier run of this folder's, or one that Prefect's server knows: deployed, or a
+    program's. Raises ConfigurationError."""
+
+    def of_the_server(run_id: UUID) -> PastRun | None:
+        use_server(ensure_server(on_progress=say))
+        from prefect_governor.flows.run.flow_runs import read_run
+
+        return read_run(run_id, command=command, flow=flow())
+
+    return find_run(run, command=command, say=say, elsewhere=of_the_server)
 
 
 def run_flow(
@@ -104,14 +116,13 @@ def run_flow(
     ui_url: str,
     out: Path | None,
     as_json: bool,
-    most_tokens: int,
     kept_as: str | None = None,
     retry_failed: bool = False,
 ) -> int:
     """Run a ready flow and print what came of it. Returns the exit status.
 
     `kept_as` names the run that this one goes on with. Only one process does, and this one alone
-    does with its own while it lasts. `most_tokens` is what an answer may have.
+    does with its own while it lasts.
 
     Raises ConfigurationError before anything starts.
     """
@@ -160,8 +171,8 @@ def run_flow(
     print_report(report, ui_url=run_url(ui_url, report.run_id), as_json=as_json)
     if control.interrupted:
         say(f"interrupted; what finished is in {report.files[0]}")
-    for advice in going_on(report, command=command, most_tokens=most_tokens):
-        say(advice)
+    for advice in report.advice:
+        say(str(advice))
     return INTERRUPTED if control.interrupted else int(report.exit_status)
 
 

@@ -5,8 +5,17 @@ import shlex
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
+)
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flow_engine import run_flow
 
-from tests.integration.cli.commands import run
+from prefect_governor import fan_out
+from tests.integration.cli.commands import run as run_command
 from tests.integration.governing import MODEL
 from tests.provider.process import ProviderProcess
 
@@ -33,13 +42,14 @@ def test_the_advice_that_is_printed_is_the_one_that_works(
             {"match": "of short:", "reply": "an answer"},
         ]
     )
-    first = run("fan-out", "long.txt", "busy.txt", "short.txt", "--ask", "What?", "--model", MODEL,
-                "--max-output-tokens", "24")  # fmt: skip
+    names = ("long.txt", "busy.txt", "short.txt")
+    options = ("--model", MODEL, "--max-output-tokens", "24")
+    first = run_command("fan-out", *names, "--ask", "What?", *options)
     assert first.exit_code == 3
     assert "1 failed: cut: the answer stopped at the cap of 24" in first.stdout
     plain, cost = next_command(first.stderr, "to go on")
     assert re.fullmatch(r"pays only for what is missing: 1 item, about \$0\.0+\d+", cost)
-    second = run(*plain)
+    second = run_command(*plain)
     assert "2 succeeded, 1 failed" in second.stdout
     assert upstream.settled_stats()["requests"] == 4
     anew, cost = next_command(second.stderr, "to ask 1 with a bad answer anew")
@@ -47,7 +57,7 @@ def test_the_advice_that_is_printed_is_the_one_that_works(
     assert re.fullmatch(r"pays for those: 1 item, about \$0\.0+\d+, and as much again .*", cost)
     assert "to go on: " not in second.stderr
     before = upstream.settled_stats()["billed_nano"]
-    third = run(*anew)
+    third = run_command(*anew)
     assert third.exit_code == 0, third.stderr
     assert "changed since: max_output_tokens\n" in third.stderr
     assert upstream.settled_stats()["requests"] == 5
@@ -56,8 +66,73 @@ def test_the_advice_that_is_printed_is_the_one_that_works(
     assert about <= paid <= 2 * about
 
 
+def ended(run: FlowRun) -> str | None:
+    """How a deployed run ends, as a worker runs it."""
+    state = run_flow(fan_out, flow_run=run, parameters=run.parameters, return_type="state")
+    assert isinstance(state, State)
+    return state.name
+
+
+def retried(client: SyncPrefectClient, run: FlowRun) -> str | None:
+    """The same, once somebody has pressed Retry on its page."""
+    reply = client.request(
+        "POST",
+        "/flow_runs/{id}/set_state",
+        path_params={"id": run.id},
+        json={"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}},
+    )
+    assert reply.json()["status"] == "ACCEPT"
+    return ended(client.read_flow_run(run.id))
+
+
+def test_a_retry_pays_for_no_bad_answer_twice_and_the_command_on_its_page_asks_it_anew(
+    upstream: ProviderProcess, client: SyncPrefectClient, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    upstream.configure(
+        script=[
+            {"match": "of long:", "reply": "word " * 40},
+            {"match": "of short:", "reply": "an answer"},
+        ]
+    )
+    deployment = client.create_deployment(client.create_flow(fan_out), name="going-on")
+    run = client.create_flow_run_from_deployment(
+        deployment,
+        parameters={
+            "items": [
+                {"key": name, "text": f"the text of {name}: n"} for name in ("long", "short")
+            ],
+            "ask": "What?",
+            "model": MODEL,
+            "max_output_tokens": 24,
+        },
+    )
+    assert ended(run) == "Partial"
+    assert upstream.settled_stats()["requests"] == 2
+    assert retried(client, run) == "Partial"
+    assert upstream.settled_stats()["requests"] == 2
+    (page,) = client.read_artifacts(
+        artifact_filter=ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]),
+            key=ArtifactFilterKey(like_="%summary"),
+        ),
+        limit=1,
+    )
+    anew = re.search(
+        r"To ask 1 with a bad answer anew.*?: `prefect-governor (.*?)`", str(page.data)
+    )
+    assert anew is not None, page.data
+    going_on = run_command(*shlex.split(anew[1]))
+    assert going_on.exit_code == 0, going_on.stderr
+    assert upstream.settled_stats()["requests"] == 3
+    # What was asked on the command line is the run's own, so its page needs no other.
+    assert retried(client, run) == "Partial"
+    assert upstream.settled_stats()["requests"] == 3
+
+
 def test_retry_failed_without_a_run_is_refused(upstream: ProviderProcess) -> None:
-    asked = run("fan-out", "x", "--ask", "What?", "--model", MODEL, "--retry-failed")
+    asked = run_command("fan-out", "x", "--ask", "What?", "--model", MODEL, "--retry-failed")
     assert asked.exit_code == 2
     assert "--retry-failed goes with --resume RUN" in asked.stderr
     assert upstream.settled_stats()["requests"] == 0

@@ -110,6 +110,14 @@ def test_what_is_promised_of_a_retry_is_so() -> None:
     assert "runs only what is missing" in summary(resumable)
 
 
+def test_bad_answers_are_no_matter_of_a_retry_and_the_command_that_asks_them_stands_there() -> None:
+    command = "prefect-governor fan-out --resume r --retry-failed --model OTHER"
+    advice = {"what": "to ask 1 with a bad answer anew", "command": command, "price": "pays $0.01"}
+    text = summary(report(item("a", "failed", "refused: no"), resumable=True, advice=[advice]))
+    assert "1 bad answer that was paid for fail again as they are, unasked" in text
+    assert f"- To ask 1 with a bad answer anew, on the command line: `{command}` (pays" in text
+
+
 def test_a_cell_makes_no_link_image_or_tag() -> None:
     hostile = "![x](http://a.example/) [y](http://b.example) <img src=z> </td><!-- a < b"
     (row,) = rows(report(item("k", "succeeded", result=hostile)))

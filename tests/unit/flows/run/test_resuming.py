@@ -2,6 +2,7 @@
 
 import multiprocessing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -38,6 +39,23 @@ def test_what_is_no_run_to_go_on_with_is_said(run: str, why: str) -> None:
     past("cc33", "research")
     with pytest.raises(ConfigurationError, match=why):
         find_run(run, command="fan-out")
+
+
+def test_a_run_that_is_not_this_machine_s_is_asked_for_by_its_whole_id_alone() -> None:
+    past("aa11")
+    asked: list[UUID] = []
+
+    def elsewhere(run_id: UUID) -> PastRun | None:
+        asked.append(run_id)
+        return PastRun(str(run_id), "kept", "fan-out", {}) if run_id.int else None
+
+    with pytest.raises(ConfigurationError, match="no run"):
+        find_run("zz", command="fan-out", elsewhere=elsewhere)
+    assert asked == []
+    known = str(UUID(int=7))
+    assert find_run(known, command="fan-out", elsewhere=elsewhere).kept_as == "kept"
+    with pytest.raises(ConfigurationError, match="whole id"):
+        find_run(str(UUID(int=0)), command="fan-out", elsewhere=elsewhere)
 
 
 def test_nothing_to_resume_is_said() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from prefect_governor.flows.cli.terminal.advice import going_on
 from prefect_governor.flows.report.model import ItemReport, Outcome, Report
+from prefect_governor.flows.run.advice import advised
 
 RESUME = "prefect-governor fan-out --resume run-1"
 
@@ -20,12 +20,17 @@ def item(
 
 
 def advice(*items: ItemReport, outcome: Outcome = "partial", **fields: Any) -> list[str]:
-    report = Report(run_id="run-1", outcome=outcome, items=list(items), **fields)
-    return list(going_on(report, command="fan-out", most_tokens=24))
+    given: dict[str, Any] = {"outcome": outcome, "resumable": True, **fields}
+    report = Report(run_id="run-1", items=list(items), **given)
+    return [str(each) for each in advised(report, command="fan-out", most_tokens=24).advice]
 
 
 def test_nothing_is_to_be_done_where_all_is_there() -> None:
     assert advice(item("a"), outcome="complete") == []
+
+
+def test_nothing_is_advised_of_a_run_that_cannot_be_taken_up_again() -> None:
+    assert advice(item("a", "not_started", "stopped"), resumable=False) == []
 
 
 def test_what_was_not_asked_is_asked_at_about_what_the_others_cost() -> None:
