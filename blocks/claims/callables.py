@@ -8,7 +8,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
-from prefect_governor.blocks.claims.flow_stops import once_stopped
+from prefect_governor.blocks.claims.flow_stops import NotTriedAgain, once_stopped
 from prefect_governor.blocks.claims.task_slots import TaskSlot
 from prefect_governor.blocks.context.scope import Scope, scope
 
@@ -58,17 +58,23 @@ def _named(function: Any, wrapper: Any) -> Any:
 
 def _plain(function: Callable[..., Any], make_scope: MakeScope) -> Callable[..., Any]:
     def governed_sync(*args: Any, **kwargs: Any) -> Any:
-        with once_stopped(), scope(make_scope()), TaskSlot.of_function():
-            return function(*args, **kwargs)
+        try:
+            with once_stopped(governed_sync), scope(make_scope()), TaskSlot.of_function():
+                return function(*args, **kwargs)
+        except NotTriedAgain as over:
+            return over.state
 
     return governed_sync
 
 
 def _coroutine(function: Callable[..., Any], make_scope: MakeScope) -> Callable[..., Any]:
     async def governed_async(*args: Any, **kwargs: Any) -> Any:
-        with once_stopped(), scope(make_scope()):
-            async with TaskSlot.of_function():
-                return await function(*args, **kwargs)
+        try:
+            with once_stopped(governed_async), scope(make_scope()):
+                async with TaskSlot.of_function():
+                    return await function(*args, **kwargs)
+        except NotTriedAgain as over:
+            return over.state
 
     return governed_async
 

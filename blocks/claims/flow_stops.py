@@ -14,10 +14,11 @@ from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from prefect_governor.blocks.context.settings import under_these_settings
+from prefect_governor.blocks.errors import RunStopped
 from prefect_governor.blocks.machine.stops import (
     Stop,
     check_not_stopped,
@@ -26,6 +27,9 @@ from prefect_governor.blocks.machine.stops import (
     innermost,
 )
 from prefect_governor.blocks.wire.sockets import cut_all
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 # How often the server is asked whether the run was cancelled, in seconds.
 LOOK_SECONDS = 5.0
@@ -184,26 +188,48 @@ class _CancelAll:
             self._watch.close()
 
 
+class NotTriedAgain(RunStopped):
+    """A task's attempt ended with an error once its run was cancelled, and it has more of them.
+    Whoever is the task's function returns the `state`, which Prefect's engine takes as the end."""
+
+    @property
+    def state(self) -> "State[Any]":
+        """Cancelled, with the error's text."""
+        from prefect.states import Cancelled
+
+        return Cancelled(message=str(self))
+
+
 @contextmanager
-def once_stopped() -> Iterator[None]:
+def once_stopped(function: Callable[..., Any] | None = None) -> Iterator[None]:
     """The code inside does not begin once its run is stopped (RunStopped), and what ends with an
-    error then is not tried again: Prefect's engine would wait for its delay before it found out."""
+    error then is not tried again: Prefect's engine would wait for its delay before it found out.
+
+    `function` is what the code is the whole of, if it may return a value. Raises NotTriedAgain
+    where the state of that is what its task should return.
+    """
     try:
         check_not_stopped()
         yield
     except Exception as error:
         stop = current_stop()
-        # Where the flow's own code goes on, as in a run that was cancelled, this would end it too.
-        left = stop is not None and stop.is_set() and stop.reason != CANCELLED
-        if left and _is_tried_again():
+        task = None if stop is None or not stop.is_set() else _tried_again()
+        if stop is None or task is None:
+            raise
+        if stop.reason != CANCELLED:
             raise CancelledError(str(error)) from error
+        # The flow's own code goes on, which that would end where it waits for this.
+        if function is not None and task.fn is function:
+            raise NotTriedAgain(str(error)) from error
         raise
 
 
-def _is_tried_again() -> bool:
+def _tried_again() -> Any:
+    """The task that the code here is an attempt of, where it has more of them left; or None."""
     context = sys.modules.get("prefect.context")
     run = None if context is None else context.TaskRunContext.get()
-    return run is not None and run.task_run.run_count <= (run.task.retries or 0)
+    left = run is not None and run.task_run.run_count <= (run.task.retries or 0)
+    return run.task if run is not None and left else None
 
 
 _finding = threading.Lock()

@@ -8,7 +8,7 @@ from prefect_governor.blocks.ledger.decision.admission import Gate, Purse, Reser
 from prefect_governor.blocks.limits.rates import RateMeter
 from prefect_governor.blocks.limits.upstream import Upstream
 from prefect_governor.blocks.machine.clock import Instant
-from prefect_governor.blocks.machine.text import storable
+from prefect_governor.blocks.machine.text import storable, storable_value
 from prefect_governor.blocks.records.budgets import Account, Allocation
 from prefect_governor.blocks.records.calls import Attribution, Bound, CallRecord, Usage
 from prefect_governor.blocks.records.limits import Rate
@@ -43,7 +43,10 @@ WHO = (
 def dump(value: Any) -> str:
     """`value` as JSON that PostgreSQL takes."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return storable(text.replace("\\u0000", "\\ufffd"))
+    if "\\u0000" in text:
+        # A NUL, or a backslash that somebody wrote before such a number.
+        text = json.dumps(storable_value(value), ensure_ascii=False, separators=(",", ":"))
+    return storable(text)
 
 
 def load_meters(text: str) -> list[RateMeter]:

@@ -1,7 +1,9 @@
 """One row that no store takes among many: it fails alone, and all others go as if it were not."""
 
+import json
 import uuid
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,18 +11,22 @@ import pytest
 import prefect_governor.blocks.ledger.desk as desks
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.desk import LedgerDesk
+from prefect_governor.blocks.machine.text import storable_value
+from prefect_governor.blocks.records.budgets import Account, Allocation
 from prefect_governor.blocks.records.calls import Bound, Reply, ReplyKey, Usage
 from prefect_governor.blocks.records.limits import LimitRecord
+from prefect_governor.blocks.records.notices import Audit, Notice
 from tests.contract.conftest import USAGE, Flaky, Office, define, demand, in_flight, purse_of
 from tests.contract.desk.asking import error_of, went
 from tests.contract.terms import GPU, LLM, TEAM
 
 MANY = 200
 ONE = Bound(1, 1, 1)
-HOSTILE = "half \ud800 a character, \x00, and \udcff"
-CLEAN = "half \ufffd a character, \ufffd, and \ufffd"
+HOSTILE = "half \ud800 a character, \x00, \u202e turned around, and \udcff"
+CLEAN = "half \ufffd a character, \ufffd, \u202e turned around, and \ufffd"
 # Of one row among many no more is done again than what halves come to.
 MOST_ROUNDS = 40
 
@@ -96,6 +102,43 @@ def test_reason_that_no_store_can_hold_is_replaced(desk: LedgerDesk, store: Stor
     assert [each.exception(0) for each in answers] == [None, None]
     (record,) = store.read_calls(["unconfirmed"])
     assert record.reason == CLEAN
+
+
+def test_whatever_text_is_kept_comes_back_the_same_from_each_store(store: Store) -> None:
+    account = Account("a", HOSTILE, 5, None, version="1")
+    terms = LimitRecord("l", HOSTILE, 1)
+    part = Allocation("alloc/a", HOSTILE, (("a", "total"),))
+    notice = Notice("over_budget", "a", HOSTILE, "total", {HOSTILE: [HOSTILE, r"\u0000"]}, wall=1)
+    audit = Audit("voided", "call", HOSTILE, HOSTILE, HOSTILE, "{}", "{}", wall=1)
+    reply = Reply(ReplyKey("run", HOSTILE, 0, "hash"), HOSTILE.encode("utf-8", "replace"), HOSTILE)
+    learned = Learned(CLEAN, {1: 1})
+    with store.transaction() as rows:
+        rows.put_account(account)
+        rows.put_terms(terms)
+        rows.put_allocation(part)
+        rows.add_notice(notice)
+        rows.add_audit(audit)
+        rows.add_reply(reply)
+        rows.put_learned(learned)
+        # As the runs keep an answer, and as a record that is nothing but text.
+        rows.put_item("run", HOSTILE, "hash", json.dumps({"result": HOSTILE}))
+        rows.put_item("run", "plain", "hash", HOSTILE)
+    with store.transaction() as rows:
+        assert rows.account("a") == (replace(account, name=CLEAN), None)
+        assert rows.terms("l") == replace(terms, name=CLEAN)
+        assert rows.allocation("alloc/a") == replace(part, label=CLEAN)
+        (told,) = rows.notices(9)
+        assert told.name == CLEAN
+        # A backslash that somebody wrote is a backslash.
+        assert storable_value(told.payload) == {CLEAN: [CLEAN, r"\u0000"]}
+    (kept,) = store.read_audit("call")
+    assert (kept.by, kept.reason, kept.evidence) == (CLEAN, CLEAN, CLEAN)
+    found = store.read_reply(reply.key)
+    assert found is not None and (found.body, found.content_type) == (reply.body, CLEAN)
+    assert store.read_learned(CLEAN) == learned
+    records = store.read_items("run")
+    assert json.loads(records[CLEAN, "hash"]) == {"result": HOSTILE}
+    assert records["plain", "hash"] == CLEAN
 
 
 @pytest.mark.usefixtures("open_door")

@@ -18,14 +18,17 @@ from prefect.client.schemas.filters import (
     LogFilter,
     LogFilterFlowRunId,
 )
+from pydantic import SecretStr
 
-from prefect_governor import fan_out, research
+from prefect_governor import Budget, Governor, fan_out, research
 from prefect_governor.blocks.documents.notices import alarm, event_of, send
 from prefect_governor.blocks.errors import ConfigurationError, ItemFailed, RunFailed
 from prefect_governor.blocks.records.notices import Notice
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.report.model import Report
+from prefect_governor.flows.run.control import Control, current_control
 from tests.integration.governing import MODEL
+from tests.postgres import shared_server
 from tests.provider.process import ProviderProcess
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -50,6 +53,14 @@ def report_of(run: Callable[[], Any]) -> Report:
         report = failed.report
     assert isinstance(report, Report)
     return report
+
+
+@pytest.fixture(scope="module")
+def on_postgresql(server: object) -> str:
+    """A governor whose ledger is there."""
+    url = SecretStr(shared_server().schema_url())
+    Governor(budget=Budget(max_usd=5), ledger_url=url).save("hostile")
+    return "hostile"
 
 
 def items(*keys: str, text: str = "text", ask: str = "What?", **more: Any) -> Report:
@@ -113,24 +124,28 @@ def kept_of(client: SyncPrefectClient, run_id: str) -> dict[str, Any]:
     }
 
 
-MEDIA: dict[str, tuple[Any, Callable[[Path], Report], list[str]]] = {
-    "answer": (said(HOSTILE), lambda _: items("a"), ["succeeded"]),
+MEDIA: dict[str, tuple[Any, Callable[..., Report], list[str]]] = {
+    "answer": (said(HOSTILE), lambda _, **more: items("a", **more), ["succeeded"]),
     "answer that does not validate": (
         said(json.dumps({HOSTILE: HOSTILE})),
-        lambda _: items("a", schema={"type": "object", "additionalProperties": False}),
+        lambda _, **more: items(
+            "a", schema={"type": "object", "additionalProperties": False}, **more
+        ),
         ["failed"],
     ),
-    "key": ("fine", lambda _: items(HOSTILE, "b"), ["succeeded", "succeeded"]),
-    "text": ("fine", lambda _: items("a", text=HOSTILE), ["succeeded"]),
-    "ask": ("fine", lambda _: items("a", ask=HOSTILE), ["succeeded"]),
+    "key": ("fine", lambda _, **more: items(HOSTILE, "b", **more), ["succeeded", "succeeded"]),
+    "text": ("fine", lambda _, **more: items("a", text=HOSTILE, **more), ["succeeded"]),
+    "ask": ("fine", lambda _, **more: items("a", ask=HOSTILE, **more), ["succeeded"]),
     "error of the provider": (
-        {"status": 400, "text": "no \x00 \u202e"}, lambda _: items("a"), ["failed"],
+        {"status": 400, "text": "no \x00 \u202e"}, lambda _, **more: items("a", **more), ["failed"],
     ),
     "answers of agents": (
         said(f"It is 7 [a.md:3]. {HOSTILE}"), asked, ["succeeded", "succeeded"],
     ),
     "question and objectives": (
-        "It is 7.", lambda folder: asked(folder, HOSTILE, HOSTILE), ["succeeded", "succeeded"],
+        "It is 7.",
+        lambda folder, **more: asked(folder, HOSTILE, HOSTILE, **more),
+        ["succeeded", "succeeded"],
     ),
     "error of an agent": (
         "fine", lambda folder: asked(folder, agent=broken), ["failed", "failed"],
@@ -155,6 +170,33 @@ def test_whatever_text_comes_in_all_of_it_is_told(
         Path(file).read_bytes().decode()
     # And in the contract's object.
     assert json.loads(json.dumps(report.to_json()))["items"]
+
+
+# Of each place that it comes in by, what a ledger keeps of it: keys, answers, reasons, plans.
+KEPT = ("answer", "answer that does not validate", "key", "error of the provider",
+        "question and objectives")  # fmt: skip
+
+
+@pytest.mark.parametrize("medium", KEPT)
+def test_a_ledger_on_postgresql_keeps_all_of_it_and_a_run_goes_on_from_there(
+    upstream: ProviderProcess, tmp_path: Path, medium: str, on_postgresql: str
+) -> None:
+    reply, run, states = MEDIA[medium]
+    upstream.renew(script=[{"match": ".", "reply": reply}])
+    first = run(tmp_path, governor=on_postgresql)
+    assert [item.state for item in first.items] == states, [item.reason for item in first.items]
+    asked = upstream.settled_stats()["requests"]
+    assert sum(item.calls for item in first.items) <= asked
+    # Gone on with, what succeeded is not asked again, and what failed fails as it did.
+    token = current_control.set(Control(kept_as=first.run_id))
+    try:
+        second = run(tmp_path, governor=on_postgresql)
+    finally:
+        current_control.reset(token)
+    assert [item.state for item in second.items] == states
+    assert [item.result for item in second.items] == [item.result for item in first.items]
+    again = upstream.settled_stats()["requests"] - asked
+    assert again == (1 if medium == "error of the provider" else 0)
 
 
 def test_a_row_with_half_a_character_is_refused_in_a_line(upstream: ProviderProcess) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
+import psutil
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     FlowFilter,
@@ -114,6 +115,9 @@ def stopped(
     """Run the flow, stop it while `expected` calls are in flight, and see it end."""
     if stop == "timeout":
         latency_seconds = TIMEOUT_SECONDS
+    elif stop == "cancel":
+        # In flight until the run has looked: it learns of this one only then.
+        latency_seconds *= 2
     provider.renew(latency_seconds=latency_seconds, output_tokens=5)
     notes = Notes(folder / "notes.jsonl")
     known = known_runs(client)
@@ -148,6 +152,7 @@ def stopped(
         time.sleep(0.4)
         if stop != "worker":
             run_id = wait_for(lambda: run_of(client, name, known)).id
+        supervised = [] if process is None else psutil.Process(pid).children(recursive=True)
         at = time.monotonic()
         if stop in ("interrupt", "twice"):
             os.kill(pid, signal.SIGINT)
@@ -160,12 +165,16 @@ def stopped(
             at = notes.of("flow")[0]["at"] + TIMEOUT_SECONDS
         else:
             client.set_flow_run_state(run_id, Cancelling())
-        ended: int | None
-        if process is not None:
-            ended = process.wait(WATCHDOG_SECONDS)
-        else:
+        ended: int | None = None
+        if process is None:
             ended = programs.hear(WATCHDOG_SECONDS)
+        else:
+            _, left = psutil.wait_procs(supervised, timeout=WATCHDOG_SECONDS)
+            assert not left
         seconds = time.monotonic() - at
+        if process is not None:
+            # The supervisor says so, and takes a minute of its own to end (Prefect 3.8.8).
+            wait_for(lambda: "CANCELLING" not in _state(client, run_id))
     except (AssertionError, subprocess.TimeoutExpired):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

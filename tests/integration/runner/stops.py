@@ -70,7 +70,7 @@ async def asteps(item: int) -> None:
 
 plain = task(tags=["llm"], retries=1, retry_delay_seconds=20)(steps)
 awaited = task(tags=["llm"], retries=1, retry_delay_seconds=20)(asteps)
-plain_governed = task(tags=["llm"], retries=1, retry_delay_seconds=8)(governed(CALLS)(steps))
+plain_governed = task(tags=["llm"], retries=1, retry_delay_seconds=20)(governed(CALLS)(steps))
 awaited_governed = task(tags=["llm"])(governed(CALLS)(asteps))
 wide_governed = task(tags=["llm"])(governed(WIDE)(steps))
 tasks_governed = task(tags=["llm"])(governed(TASKS)(steps))
