@@ -42,6 +42,10 @@ Config (every field optional)
   routes                {model: [price, …]}: a router of these models. Who answers is the dearest
                         that the request's `provider.max_price` allows, of all its `models`, nobody
                         a 404; the reply states the bill (`usage.cost`) as OpenRouter's does
+  hosts                 {host: {model: price}}: prices of the requests to a host (their header
+                        `host`), before those of `prices`
+  hosted                true: earlier responses by id, files by id and tools that a provider runs
+                        are taken; what they cost is the script's `used` (false: 400)
   auto_tier             the tier of requests that ask for none or "auto" ("default")
   keys                  accepted bearer keys; others get 401 (any key is accepted)
   insufficient_quota    true: every call is a 429 with that code
@@ -64,10 +68,11 @@ Config (every field optional)
                         "text" its message, "code" its code), "headers", "body" (sent raw as a 200,
                         billed: invalid JSON), "fault", "finish_reason" (OpenAI's, or the family's
                         own name), "refusal" (in place of an answer; Anthropic's stop_reason),
-                        "blocked" (Gemini's blockReason), "latency_seconds"}, or a list of them:
-                        consumed in turn, the last one for ever. by="turn" takes the one numbered by
-                        the assistant messages so far (agent loops in parallel); expand=true expands
-                        \1 and \g<name> in the text.
+                        "blocked" (Gemini's blockReason), "latency_seconds", "used" (what it is
+                        billed for, see `config.Used`), "billed" (true: an error that is)}, or a
+                        list of them: consumed in turn, the last one for ever. by="turn" takes
+                        the one numbered by the assistant messages so far (agent loops in parallel);
+                        expand=true expands \1 and \g<name> in the text.
   tool_calls            parallel calls made of a request's tools, minimal valid arguments (0), in
   tool_turns            … the first so many assistant turns (1). tool_choice is obeyed.
                         response_format json_schema answers with a minimal valid instance.

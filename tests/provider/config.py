@@ -2,9 +2,17 @@
 
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
 
-from tests.provider.books.bill import DEFAULT_PRICES, Price
+from tests.provider.books.bill import DEFAULT_PRICES, Price, Usd
 
 FaultKind = Literal[
     "error_429",
@@ -103,9 +111,33 @@ class ToolCall(_Model):
     arguments: dict[str, Any] | str = Field(default_factory=dict)
 
 
+class Used(_Model):
+    """What a scripted reply is billed for, in place of what is counted; None: as counted.
+
+    Of the input, `unseen` stand for what the request's bytes do not bound (a file by its id, pages
+    that a search read), of the output `predicted` for what was foretold wrongly. `usd` is the bill,
+    whatever the prices say: of an account with prices of its own. `also` are fields of the usage as
+    a provider has them beside, or (None) leaves them out.
+    """
+
+    input: PositiveInt | None = None
+    output: NonNegativeInt | None = None
+    cached: NonNegativeInt = 0
+    written: NonNegativeInt = 0
+    written_long: NonNegativeInt = 0
+    audio: NonNegativeInt = 0
+    reasoning: NonNegativeInt = 0
+    searches: NonNegativeInt = 0
+    unseen: NonNegativeInt = 0
+    predicted: NonNegativeInt = 0
+    usd: Usd | None = None
+    also: dict[str, Any] = Field(default_factory=dict)
+
+
 class Reply(_Model):
-    """A scripted reply. `status` other than 200 is an error reply (not billed) with `text` as its
-    message and `code` as its code; `body` is sent as it stands in place of the JSON (billed).
+    """A scripted reply. `status` other than 200 is an error reply (not billed, unless `billed` says
+    so) with `text` as its message and `code` as its code; `body` is sent as it stands in place of
+    the JSON (billed).
     `finish_reason` is OpenAI's, or the family's own name; `refusal` is what the model says in place
     of an answer, `blocked` why Gemini let no model see the prompt."""
 
@@ -120,6 +152,8 @@ class Reply(_Model):
     fault: FaultKind | None = None
     finish_reason: str | None = None
     latency_seconds: Seconds | None = None
+    used: Used | None = None
+    billed: bool = False
 
 
 class Rule(_Model):
@@ -138,6 +172,8 @@ class Rule(_Model):
 class Config(_Model):
     prices: dict[str, Price] = Field(default_factory=dict)
     routes: dict[str, list[Price]] = Field(default_factory=dict)
+    hosts: dict[str, dict[str, Price]] = Field(default_factory=dict)
+    hosted: bool = False
     keys: list[str] | None = None
     insufficient_quota: bool = False
     context_tokens: PositiveInt | None = None

@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 
 from tests.provider.answers.replies import Answer, Writer
-from tests.provider.books.bill import Usage, bill_nano
+from tests.provider.books.bill import Usage
 from tests.provider.books.log import Book, Record
+from tests.provider.books.used import bill_of, usage_of
 from tests.provider.config import Config, FaultKind, Seconds
 from tests.provider.families.chat import ApiError, ChatRequest
 from tests.provider.families.family import Family
@@ -32,6 +33,7 @@ class Call:
     ready: Ready
     answer: Answer
     usage: Usage
+    nano: int
     fault: FaultKind | None
     headers: dict[str, str]
     config: Config
@@ -44,7 +46,9 @@ class Call:
 
     @property
     def billed(self) -> bool:
-        return not self.refused and (self.fault is None or self.fault in BILLED)
+        if self.refused:
+            return self.answer.script is not None and self.answer.script.billed
+        return self.fault is None or self.fault in BILLED
 
 
 class Service:
@@ -74,7 +78,8 @@ class Service:
         record.stream = request.stream
         record.max_output = request.max_output
         record.tag = record.tag or request.last_user_text.partition("\n")[0][:80]
-        ready = self.desk.prepare(request, len(exchange.request.body))
+        host = exchange.request.headers.get("host", "")
+        ready = self.desk.prepare(request, len(exchange.request.body), host)
         record.tier = ready.tier
 
         gate, now = self._gate, self._clock_ns()
@@ -91,21 +96,25 @@ class Service:
             cached = int(ready.input * fraction)
             written = family.written(request, ready.input - cached, self.config)
             usage = Usage(ready.input, cached, answer.output_tokens, *written)
+            used = None if answer.script is None else answer.script.used
+            if used is not None:
+                most = ready.limit * request.choices
+                usage = usage_of(used, usage, most_input=ready.most_input, most_output=most)
+            nano = bill_of(used, ready.price, usage, tier=ready.tier)
             if ready.states_cost:
-                nano = bill_nano(ready.price, usage, tier=ready.tier)
                 usage = usage._replace(cost=Decimal(nano).scaleb(-9))
             fault = answer.fault or drawn
             call = Call(
-                exchange, record, request, ready, answer, usage, fault, headers, self.config, family
-            )
+                exchange, record, request, ready, answer, usage, nano, fault, headers, self.config,
+                family,
+            )  # fmt: skip
             await self._serve(call)
             await exchange.drained()
         finally:
             gate.settle(self._clock_ns(), held, record.input, record.output)
 
     def _bill(self, call: Call) -> None:
-        nano = bill_nano(call.ready.price, call.usage, tier=call.ready.tier)
-        self._book.bill(call.record, call.usage, nano)
+        self._book.bill(call.record, call.usage, call.nano)
 
     async def _serve(self, call: Call) -> None:
         exchange, record, config = call.exchange, call.record, call.config

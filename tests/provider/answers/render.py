@@ -9,6 +9,7 @@ import orjson
 
 from tests.provider.answers.replies import Answer, Call, Choice
 from tests.provider.books.bill import Usage
+from tests.provider.books.used import amended
 from tests.provider.families.chat import MISTRAL
 
 DONE = b"data: [DONE]\n\n"
@@ -17,14 +18,18 @@ DONE = b"data: [DONE]\n\n"
 def usage_json(usage: Usage) -> dict[str, Any]:
     """The usage object: what was billed, and nothing else."""
     stated = {} if usage.cost is None else {"cost": float(usage.cost), "is_byok": False}
-    return {
+    read = {"cached_tokens": usage.cached, "audio_tokens": usage.audio}
+    if usage.written:
+        read["cache_write_tokens"] = usage.written
+    whole = {
         **stated,
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,
         "total_tokens": usage.input + usage.output,
-        "prompt_tokens_details": {"cached_tokens": usage.cached, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+        "prompt_tokens_details": read,
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning, "audio_tokens": 0},
     }
+    return amended(whole, usage)
 
 
 def _call_json(call: Call) -> dict[str, Any]:

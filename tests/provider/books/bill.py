@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import ROUND_CEILING, Context, Decimal, Inexact
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -25,7 +27,8 @@ Usd = Annotated[Decimal, BeforeValidator(_no_float), Field(ge=0, allow_inf_nan=F
 class Rates(BaseModel):
     """USD a token, as strings. Without `cached_input`, cached tokens cost what input costs; so do
     those written to a cache without `cache_write`, and those written for an hour without
-    `cache_write_long` what others do."""
+    `cache_write_long` what others do. `audio` is input that is heard or seen moving, `reasoning`
+    output that was thought: without a rate of their own they cost what input and output do."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,6 +37,8 @@ class Rates(BaseModel):
     cached_input: Usd | None = None
     cache_write: Usd | None = None
     cache_write_long: Usd | None = None
+    audio: Usd | None = None
+    reasoning: Usd | None = None
 
 
 class Tier(Rates):
@@ -51,15 +56,19 @@ class Tier(Rates):
 
 
 class Price(Tier):
-    """A model's price: its default tier, and others by the request's `service_tier`."""
+    """A model's price: its default tier, and others by the request's `service_tier`. A `search` and
+    a `request` cost so many USD each, beside the tokens."""
 
     tiers: dict[str, Tier] = Field(default_factory=dict)
+    search: Usd = Decimal(0)
+    request: Usd = Decimal(0)
 
 
 class Usage(NamedTuple):
-    """What a reply was billed for. `cached`, `written` (to a cache, for minutes) and
-    `written_long` (for an hour) are parts of `input`. `cost` is the bill, where the reply states
-    it, in US dollars."""
+    """What a reply was billed for. `cached`, `written` (to a cache, for minutes), `written_long`
+    (for an hour) and `audio` are parts of `input`, `reasoning` of `output`; `searches` are uses of
+    a search. `cost` is the bill, where the reply states it, in US dollars; `also` what the reply
+    states beside."""
 
     input: int
     cached: int
@@ -67,6 +76,10 @@ class Usage(NamedTuple):
     written: int = 0
     written_long: int = 0
     cost: Decimal | None = None
+    audio: int = 0
+    reasoning: int = 0
+    searches: int = 0
+    also: Mapping[str, Any] = MappingProxyType({})
 
 
 def bill_nano(price: Price, usage: Usage, *, tier: str = "default") -> int:
@@ -78,13 +91,19 @@ def bill_nano(price: Price, usage: Usage, *, tier: str = "default") -> int:
     cached_rate = rates.input if rates.cached_input is None else rates.cached_input
     written_rate = rates.input if rates.cache_write is None else rates.cache_write
     long_rate = written_rate if rates.cache_write_long is None else rates.cache_write_long
-    usd = Decimal(0)
+    audio_rate = rates.input if rates.audio is None else rates.audio
+    reasoning_rate = rates.output if rates.reasoning is None else rates.reasoning
+    apart = usage.cached + usage.written + usage.written_long + usage.audio
+    usd = price.request
     for tokens, rate in (
-        (usage.input - usage.cached - usage.written - usage.written_long, rates.input),
+        (usage.input - apart, rates.input),
         (usage.written, written_rate),
         (usage.written_long, long_rate),
         (usage.cached, cached_rate),
-        (usage.output, rates.output),
+        (usage.audio, audio_rate),
+        (usage.output - usage.reasoning, rates.output),
+        (usage.reasoning, reasoning_rate),
+        (usage.searches, price.search),
     ):
         usd = _EXACT.add(usd, _EXACT.multiply(Decimal(tokens), rate))
     nano = _EXACT.multiply(usd, _NANO)

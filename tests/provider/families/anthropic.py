@@ -9,6 +9,7 @@ import orjson
 
 from tests.provider.answers.replies import Answer
 from tests.provider.books.bill import Usage
+from tests.provider.books.used import amended
 from tests.provider.config import Config
 from tests.provider.families.chat import ApiError, ChatRequest, read_json
 
@@ -18,7 +19,10 @@ STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_
 def usage_json(usage: Usage, tier: str) -> dict[str, Any]:
     """The input leaves out what was read from a cache or written to one."""
     written = usage.written + usage.written_long
-    return {
+    searched = (
+        {"server_tool_use": {"web_search_requests": usage.searches}} if usage.searches else {}
+    )
+    whole = {
         "input_tokens": usage.input - usage.cached - written,
         "cache_read_input_tokens": usage.cached,
         "cache_creation_input_tokens": written,
@@ -29,7 +33,9 @@ def usage_json(usage: Usage, tier: str) -> dict[str, Any]:
         "output_tokens": usage.output,
         "service_tier": "standard",
         "inference_geo": "us" if tier == "us" else "global",
+        **searched,
     }
+    return amended(whole, usage)
 
 
 def sse(kind: str, **data: Any) -> bytes:

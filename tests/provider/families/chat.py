@@ -53,6 +53,8 @@ class ChatRequest:
     tools: list[dict[str, Any]] = field(default_factory=list)
     # Input tokens where they are counted otherwise than a chat's.
     counted: int | None = None
+    # What is answered where a request asks for what is stored or run elsewhere.
+    elsewhere: ApiError | None = None
 
     @property
     def last_user_text(self) -> str:

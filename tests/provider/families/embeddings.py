@@ -8,6 +8,7 @@ from typing import Any
 from tests.provider.answers.replies import Answer
 from tests.provider.books.bill import Usage
 from tests.provider.books.tokens import count_text, encoding_name
+from tests.provider.books.used import amended
 from tests.provider.config import Config
 from tests.provider.families.chat import ApiError, ChatRequest, read_json
 
@@ -72,7 +73,8 @@ class Embeddings:
         }
         if usage is None:
             return reply
-        return {**reply, "usage": {"prompt_tokens": usage.input, "total_tokens": usage.input}}
+        stated = {"prompt_tokens": usage.input, "total_tokens": usage.input}
+        return {**reply, "usage": amended(stated, usage)}
 
     def events(
         self, answer: Answer, *, include_usage: bool, chunk_tokens: int, **fields: Any

@@ -9,6 +9,7 @@ import orjson
 
 from tests.provider.answers.replies import Answer, Choice
 from tests.provider.books.bill import Usage
+from tests.provider.books.used import amended
 from tests.provider.config import Config
 from tests.provider.families.anthropic import openai_tools
 from tests.provider.families.chat import ApiError, ChatRequest, read_json
@@ -18,12 +19,20 @@ _MODEL = re.compile(r"/models/([^/:]+):(generateContent|streamGenerateContent)")
 
 
 def usage_json(usage: Usage) -> dict[str, Any]:
-    return {
+    """Thoughts stand beside the candidates, what was heard by its modality."""
+    whole: dict[str, Any] = {
         "promptTokenCount": usage.input,
         "cachedContentTokenCount": usage.cached,
-        "candidatesTokenCount": usage.output,
+        "candidatesTokenCount": max(0, usage.output - usage.reasoning),
         "totalTokenCount": usage.input + usage.output,
     }
+    if usage.reasoning:
+        whole["thoughtsTokenCount"] = usage.reasoning
+    if usage.audio:
+        heard = {"modality": "AUDIO", "tokenCount": usage.audio}
+        seen = {"modality": "TEXT", "tokenCount": usage.input - usage.audio}
+        whole["promptTokensDetails"] = [seen, heard]
+    return amended(whole, usage)
 
 
 class GenerateContent:
@@ -120,7 +129,7 @@ class GenerateContent:
                 if usage is not None:
                     whole = last and index == len(answer.choices) - 1
                     chunk["usageMetadata"] = usage_json(
-                        usage if whole else usage._replace(output=at + 1)
+                        usage if whole else usage._replace(output=at + 1, reasoning=0)
                     )
                 found.append(b"data: " + orjson.dumps(chunk) + b"\r\n\r\n")
         return found

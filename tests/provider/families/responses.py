@@ -10,6 +10,7 @@ import orjson
 
 from tests.provider.answers.replies import Answer, Choice
 from tests.provider.books.bill import Usage
+from tests.provider.books.used import amended
 from tests.provider.config import Config
 from tests.provider.families.chat import ApiError, ChatRequest, read_json
 
@@ -23,13 +24,17 @@ STATUSES = {"failed": "failed", "cancelled": "cancelled"}
 
 def usage_json(usage: Usage) -> dict[str, Any]:
     """The usage object: what was billed, and nothing else."""
-    return {
+    read = {"cached_tokens": usage.cached, "cache_write_tokens": usage.written}
+    if usage.audio:
+        read["audio_tokens"] = usage.audio
+    whole = {
         "input_tokens": usage.input,
-        "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": 0},
+        "input_tokens_details": read,
         "output_tokens": usage.output,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning},
         "total_tokens": usage.input + usage.output,
     }
+    return amended(whole, usage)
 
 
 def _parts(content: Any) -> Any:
@@ -44,8 +49,8 @@ def _parts(content: Any) -> Any:
     ]
 
 
-def _message(item: dict[str, Any]) -> dict[str, Any]:
-    """An input item as a message of chat completions. Raises ApiError 400 for another kind."""
+def _message(item: dict[str, Any]) -> dict[str, Any] | None:
+    """An input item as a message of chat completions; None for another kind."""
     kind = item.get("type") or ("message" if "role" in item else None)
     if kind == "message" and isinstance(item.get("role"), str):
         role = _ROLES.get(item["role"], item["role"])
@@ -58,7 +63,7 @@ def _message(item: dict[str, Any]) -> dict[str, Any]:
         return {"role": "tool", "content": _parts(item.get("output"))}
     if kind == "reasoning":
         return {"role": "assistant", "content": str(item.get("encrypted_content", ""))}
-    raise ApiError(400, f"Invalid value: {kind!r}.", param="input")
+    return None
 
 
 def _messages(body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -67,24 +72,40 @@ def _messages(body: dict[str, Any]) -> list[dict[str, Any]]:
         given = [{"role": "user", "content": given}]
     if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
         raise ApiError(400, "Missing required parameter: 'input'.", param="input")
-    messages = [_message(item) for item in given]
+    messages = [message for item in given if (message := _message(item)) is not None]
     if body.get("instructions"):
         messages.insert(0, {"role": "system", "content": body["instructions"]})
     return messages
 
 
 def _tools(body: dict[str, Any]) -> list[dict[str, Any]]:
-    tools = body.get("tools") or []
-    for index, tool in enumerate(tools):
-        if tool.get("type") != "function" or not isinstance(tool.get("name"), str):
-            raise ApiError(400, f"Unsupported tool: {tool.get('type')}", param=f"tools[{index}]")
     return [
         {
             "type": "function",
             "function": {name: tool[name] for name in tool if name not in ("type", "strict")},
         }
-        for tool in tools
+        for tool in body.get("tools") or []
+        if _is_function(tool)
     ]
+
+
+def _is_function(tool: dict[str, Any]) -> bool:
+    return tool.get("type") == "function" and isinstance(tool.get("name"), str)
+
+
+def _elsewhere(body: dict[str, Any]) -> ApiError | None:
+    """What a request asks for that would need a memory, or somebody to run it."""
+    for name in BY_ID:
+        if body.get(name) is not None:
+            return ApiError(400, f"Nothing is stored here: '{name}'.", param=name)
+    for index, tool in enumerate(body.get("tools") or []):
+        if not _is_function(tool):
+            return ApiError(400, f"Unsupported tool: {tool.get('type')}", param=f"tools[{index}]")
+    given = body.get("input")
+    for item in given if isinstance(given, list) else ():
+        if _message(item) is None:
+            return ApiError(400, f"Invalid value: {item.get('type')!r}.", param="input")
+    return None
 
 
 def _limit(body: dict[str, Any]) -> int | None:
@@ -109,9 +130,6 @@ class Responses:
 
     def parse(self, raw: bytes, path: str) -> ChatRequest:
         body = read_json(raw)
-        for name in BY_ID:
-            if body.get(name) is not None:
-                raise ApiError(400, f"Nothing is stored here: '{name}'.", param=name)
         model = body.get("model")
         if not isinstance(model, str) or not model:
             raise ApiError(400, "Missing required parameter: 'model'.", param="model")
@@ -136,6 +154,7 @@ class Responses:
             include_usage=True,
             service_tier=str(body.get("service_tier") or "auto"),
             tools=tools,
+            elsewhere=_elsewhere(body),
         )
 
     def written(self, request: ChatRequest, fresh: int, config: Config) -> tuple[int, int]:
@@ -159,7 +178,10 @@ class Responses:
             **_frame(reply_id, created, model, tier),
             "status": status,
             "incomplete_details": {"reason": why} if why else None,
-            "output": list(_items(reply_id, choice, "incomplete" if why else "completed")),
+            "output": [
+                *_searches(reply_id, 0 if usage is None else usage.searches),
+                *_items(reply_id, choice, "incomplete" if why else "completed"),
+            ],
             "usage": None if usage is None else usage_json(usage),
         }
 
@@ -216,6 +238,16 @@ def _frame(reply_id: str, created: int, model: str, tier: str) -> dict[str, Any]
     }
 
 
+def _searches(reply_id: str, count: int) -> Iterator[dict[str, Any]]:
+    for at in range(count):
+        yield {
+            "id": f"ws_{reply_id.rpartition('-')[2]}_{at}",
+            "type": "web_search_call",
+            "status": "completed",
+            "action": {"type": "search", "query": "what there is"},
+        }
+
+
 def _items(reply_id: str, choice: Choice, status: str) -> Iterator[dict[str, Any]]:
     number = reply_id.rpartition("-")[2]
     for at, call in enumerate(choice.calls):
@@ -244,6 +276,12 @@ def _told(index: int, item: dict[str, Any], chunk_tokens: int) -> list[tuple[str
     """The events that tell of one item."""
     place: dict[str, Any] = {"item_id": item["id"], "output_index": index}
     begun = {**item, "status": "in_progress"}
+    if item["type"] == "web_search_call":
+        return [
+            ("response.output_item.added", {"output_index": index, "item": begun}),
+            ("response.web_search_call.completed", place),
+            ("response.output_item.done", {"output_index": index, "item": item}),
+        ]
     if item["type"] == "function_call":
         made = item["arguments"]
         middle = [

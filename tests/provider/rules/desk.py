@@ -20,13 +20,14 @@ from tests.provider.rules.routes import route
 @dataclass(slots=True)
 class Ready:
     """A call that may begin: its price, its tier, its input tokens, its output limit a choice;
-    whether its reply states what it was billed."""
+    whether its reply states what it was billed; the most input that its bytes can be."""
 
     price: Price
     tier: str
     input: int
     limit: int
     states_cost: bool = False
+    most_input: int = 0
 
 
 class Desk:
@@ -62,12 +63,18 @@ class Desk:
                 return orjson.dumps(card)
         raise ApiError(404, f"Invalid URL (GET {path})")
 
-    def prepare(self, request: ChatRequest, body_bytes: int) -> Ready:
-        """Raises ApiError: 404 for the model, 400 for the tier or the context, 429 for the
-        quota."""
+    def prepare(self, request: ChatRequest, body_bytes: int, host: str = "") -> Ready:
+        """Raises ApiError: 404 for the model, 400 for the tier, the context or what is not served
+        here, 429 for the quota."""
         config = self._config
-        routed = request.model in config.routes
-        price = route(request.body, config.routes) if routed else self._prices.get(request.model)
+        if request.elsewhere is not None and not config.hosted:
+            raise request.elsewhere
+        price = config.hosts.get(host, {}).get(request.model)
+        routed = price is None and request.model in config.routes
+        if price is None:
+            price = (
+                route(request.body, config.routes) if routed else self._prices.get(request.model)
+            )
         if price is None:
             raise ApiError(
                 404,
@@ -95,7 +102,9 @@ class Desk:
                 kind="insufficient_quota",
                 code="insufficient_quota",
             )
-        return Ready(price, tier, tokens, limit, states_cost=routed)
+        parts = len(request.messages) + len(request.tools)
+        most = body_bytes + OVERHEAD_CEILING * parts
+        return Ready(price, tier, tokens, limit, states_cost=routed, most_input=most)
 
     def _input_tokens(self, request: ChatRequest, body_bytes: int) -> int:
         if request.counted is not None:
