@@ -23,6 +23,9 @@ US = "us"
 _RESEARCHES = re.compile(r"(^|[-/])deep-research($|-)")
 _AUDIO_RATE = re.compile(r"^input_cost_per_(?:audio|video)_token(_(?!batches$).*)?$")
 _AUDIO_BY_THE_SECOND = re.compile(r"^input_cost_per_(audio|video)_per_")
+# Whose tiers by context begin at their threshold, and not above it: "200k and above"
+# (docs.x.ai/developers/models).
+_FROM_THE_THRESHOLD = frozenset({"xai"})
 _SEARCHES_ALWAYS = re.compile(r"(^|[-/])(sonar|search|deep-research)($|-)")
 
 
@@ -111,8 +114,10 @@ def _tariffs(entry: Mapping[str, Any]) -> dict[str, Tariff]:
         rate = amount(value) if match else None
         if match is None or rate is None:
             continue
-        part, thousands, service = PARTS[match[1]], int(match[2] or 0), match[3] or ""
-        rates = found.setdefault((service, thousands * 1000), {})
+        part, threshold, service = PARTS[match[1]], int(match[2] or 0) * 1000, match[3] or ""
+        if threshold and entry.get("litellm_provider") in _FROM_THE_THRESHOLD:
+            threshold -= 1
+        rates = found.setdefault((service, threshold), {})
         # Two names of one thing may differ.
         rates[part] = max(rate, rates.get(part, rate))
     base = _rates(found.get(("", 0), {}), None)

@@ -115,9 +115,9 @@ class Used(_Model):
     """What a scripted reply is billed for, in place of what is counted; None: as counted.
 
     Of the input, `unseen` stand for what the request's bytes do not bound (a file by its id, pages
-    that a search read), of the output `predicted` for what was foretold wrongly. `usd` is the bill,
-    whatever the prices say: of an account with prices of its own. `also` are fields of the usage as
-    a provider has them beside, or (None) leaves them out.
+    that a search read), of the output `beyond` for what its limit does not (foretold wrongly,
+    thought between calls, written and thrown away). `usd` is the bill, whatever the prices say.
+    `also` are fields of the usage as a provider has them beside, or (None) leaves them out.
     """
 
     input: PositiveInt | None = None
@@ -129,7 +129,7 @@ class Used(_Model):
     reasoning: NonNegativeInt = 0
     searches: NonNegativeInt = 0
     unseen: NonNegativeInt = 0
-    predicted: NonNegativeInt = 0
+    beyond: NonNegativeInt = 0
     usd: Usd | None = None
     also: dict[str, Any] = Field(default_factory=dict)
 

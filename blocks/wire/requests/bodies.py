@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from prefect_governor.blocks.errors import NotBounded
+from prefect_governor.blocks.prices.entries import US
 from prefect_governor.blocks.prices.tariffs import STANDARD_TIERS, Price
 from prefect_governor.blocks.wire.requests.plans import CallRequest
 from prefect_governor.blocks.wire.requests.routing import FIELDS as ROUTING_FIELDS
@@ -22,6 +23,10 @@ REQUEST_OVERHEAD_TOKENS = 16
 # (platform.openai.com/docs/api-reference/chat/create,
 # learn.microsoft.com/azure/ai-foundry/openai/reference: "default", "auto", "priority").
 TIER_BY_ACCOUNT = frozenset({"openai", "azure", "azure_ai"})
+# Where a workspace's setting chooses the region, which no request of OpenAI's APIs names, and whose
+# `service_tier` is not read (platform.claude.com/docs/en/build-with-claude/data-residency,
+# platform.claude.com/docs/en/api/openai-sdk).
+REGION_BY_ACCOUNT = "anthropic"
 # Azure answers by the deployment that the path names, whatever the body says
 # (learn.microsoft.com/azure/ai-foundry/openai/reference).
 _DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)/")
@@ -91,7 +96,12 @@ def service_tier(fields: dict[str, Any], price: Price, model: str, provider: str
     where the account's own setting could otherwise make it a dear one. Elsewhere only a request
     makes it one, and the field may not be known: it is left as it is. "auto" stays what it is, at
     the dearest tier that the price names. Raises NotBounded for a tier without a known price.
+
+    With Anthropic the region stands for it: neither a request nor a reply of these APIs says which
+    it is, and a workspace's own setting may be the dear one.
     """
+    if provider == REGION_BY_ACCOUNT and US in price.service:
+        return US
     tier = fields.get("service_tier")
     if tier is None:
         if price.service and provider in TIER_BY_ACCOUNT:

@@ -32,6 +32,11 @@ def usage_json(usage: Usage) -> dict[str, Any]:
     return amended(whole, usage)
 
 
+def _tier(model: str, tier: str) -> dict[str, str]:
+    """Anthropic says nothing of tiers here (platform.claude.com/docs/en/api/openai-sdk)."""
+    return {} if model.startswith("claude-") else {"service_tier": tier}
+
+
 def _call_json(call: Call) -> dict[str, Any]:
     return {
         "id": call.id,
@@ -64,7 +69,7 @@ def completion(
         "created": created,
         "model": model,
         "choices": choices,
-        "service_tier": tier,
+        **_tier(model, tier),
         "system_fingerprint": "fp_provider",
     }
     return body if usage is None else {**body, "usage": usage_json(usage)}
@@ -111,7 +116,7 @@ def events(
         "object": "chat.completion.chunk",
         "created": created,
         "model": model,
-        "service_tier": tier,
+        **_tier(model, tier),
         "system_fingerprint": "fp_provider",
     }
     if include_usage:

@@ -22,7 +22,7 @@ def usage_of(used: Used, counted: Usage, *, most_input: int, most_output: int) -
     most = min(most_input, scaled(counted.input, _MOST)) + used.unseen
     if given > most:
         raise ValueError(f"an input of {given}, of which the request bounds {most}")
-    if written > most_output + used.predicted:
+    if written > most_output + used.beyond:
         raise ValueError(f"an output of {written}, where {most_output} are the limit")
     apart = used.cached + used.written + used.written_long + used.audio
     if apart > given or used.reasoning > written:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -32,7 +33,7 @@ def test_audio_thoughts_searches_and_the_request_are_billed_by_rates_of_their_ow
 
 
 def test_bill_that_a_script_names_stands_before_the_prices() -> None:
-    assert bill_of(Used(usd="0.0000000001"), PARTS, COUNTED, tier="default") == 1
+    assert bill_of(Used(usd=Decimal("0.0000000001")), PARTS, COUNTED, tier="default") == 1
     assert bill_of(Used(), PARTS, COUNTED, tier="default") == bill_nano(PARTS, COUNTED)
 
 

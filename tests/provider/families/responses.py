@@ -17,6 +17,8 @@ from tests.provider.families.chat import ApiError, ChatRequest, read_json
 LEAST_OUTPUT_TOKENS = 16
 # What is served here; what refers to something by its id would need a memory.
 BY_ID = ("previous_response_id", "conversation", "prompt")
+# What a router reads, see `rules.routes`.
+ROUTING = ("model", "models", "provider")
 _ROLES = {"developer": "system"}
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 STATUSES = {"failed": "failed", "cancelled": "cancelled"}
@@ -27,7 +29,9 @@ def usage_json(usage: Usage) -> dict[str, Any]:
     read = {"cached_tokens": usage.cached, "cache_write_tokens": usage.written}
     if usage.audio:
         read["audio_tokens"] = usage.audio
+    stated = {} if usage.cost is None else {"cost": float(usage.cost), "is_byok": False}
     whole = {
+        **stated,
         "input_tokens": usage.input,
         "input_tokens_details": read,
         "output_tokens": usage.output,
@@ -135,6 +139,7 @@ class Responses:
             raise ApiError(400, "Missing required parameter: 'model'.", param="model")
         messages, tools = _messages(body), _tools(body)
         asked: dict[str, Any] = {"messages": messages, "tools": tools}
+        asked |= {name: body[name] for name in ROUTING if name in body}
         form = (body.get("text") or {}).get("format") or {}
         if form.get("type") == "json_schema":
             schema = {"name": form.get("name"), "schema": form.get("schema", {})}

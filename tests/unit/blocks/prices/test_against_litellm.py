@@ -1,17 +1,29 @@
 """No price costs less than LiteLLM's own calculator makes of a usage, over its whole list."""
 
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from prefect_governor.blocks.prices.prices import Price, UsageParts, cost_usd, load_price
+from prefect_governor.blocks.prices.entries import Unpriced, parse
+from prefect_governor.blocks.prices.prices import (
+    Price,
+    UsageParts,
+    _entries,
+    cost_usd,
+    load_price,
+    why_unpriced,
+)
 
 INPUTS = (10, 5000, 150_000, 300_000, 1_100_000)
+MODES = ("chat", "responses", "embedding")
 
 
 def usage_of(price: Price, draw: random.Random) -> UsageParts:
-    inputs = draw.choice(INPUTS)
+    """A usage at random, at the edges of its price's tiers as often as anywhere."""
+    edges = [threshold + beside for threshold, _ in price.tiers for beside in (0, 1)]
+    inputs = draw.choice([*INPUTS, *edges])
     if price.mode == "embedding":
         return UsageParts(inputs, 0)
     # Perplexity's calculator knows nothing of cached reads, which the list has a price for.
@@ -53,17 +65,23 @@ def litellm_usd(name: str, price: Price, usage: UsageParts, tier: str | None) ->
 
 
 @pytest.mark.parametrize("usages", [1, pytest.param(20, marks=pytest.mark.scale)])
-def test_no_entry_of_the_list_costs_less_than_litellm_makes_it(
+def test_every_entry_of_the_list_costs_no_less_than_litellm_makes_it_or_is_refused_by_its_key(
     usages: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from prefect_governor.blocks.prices.prices import _entries
-
-    draw, compared, models, less = random.Random(14), 0, 0, []
-    for name in _entries():
-        price = load_price(name)
-        if price is None or price.mode not in ("chat", "responses", "embedding"):
+    draw, compared, less = random.Random(14), 0, []
+    priced: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    for name, entry in _entries().items():
+        if entry.get("mode") not in MODES:
             continue
-        models += 1
+        price = load_price(name)
+        if price is None:
+            found = parse(name, entry)
+            # Of what no key charges for, the key that is missing is named.
+            assert isinstance(found, Unpriced) and found.key in why_unpriced(name), name
+            refused[found.key] += 1
+            continue
+        priced[str(price.mode)] += 1
         tiers = [None, *(tier for tier in price.service if tier in ("flex", "priority"))]
         for _ in range(usages):
             usage, tier = usage_of(price, draw), draw.choice(tiers)
@@ -73,6 +91,8 @@ def test_no_entry_of_the_list_costs_less_than_litellm_makes_it(
             if ours < theirs * (1 - 1e-9):
                 less.append((name, tier, usage, ours, theirs))
     with capsys.disabled():
-        print(f"\n{compared} usages of {models} models")
+        print(f"\n{compared} usages of {priced.total()} models that have a price {dict(priced)};")
+        print(f"{refused.total()} refused by their key: {dict(refused.most_common())}")
     assert not less, (len(less), less[:5])
-    assert models > 3000
+    assert priced.total() > 3000
+    assert refused.total() > 100

@@ -1,0 +1,83 @@
+"""The request of a row, in the words of its API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.integration.billing.table import Case
+
+LIMIT = 200
+
+
+def url(case: Case) -> str:
+    """Where the request goes."""
+    row = case.row
+    paths = {
+        "chat": f"{case.base}/chat/completions",
+        "responses": f"{case.base}/responses",
+        "embeddings": f"{case.base}/embeddings",
+        "messages": f"{case.base}/messages",
+        "generate": f"{case.base}/models/{row.model}:generateContent",
+        "ollama": "/api/chat",
+    }
+    path = paths[row.api] if row.path is None else row.path
+    if row.api == "generate" and row.stream:
+        path = path.replace(":generateContent", ":streamGenerateContent?alt=sse")
+    return case.origin + path
+
+
+def body(case: Case) -> dict[str, Any]:
+    """A text that names the row, a limit, and what the row asks for beside."""
+    row = case.row
+    text = f"{case.key}\n" + "word " * row.words
+    asked: dict[str, Any] = {"model": row.model}
+    if row.api == "chat":
+        asked |= {"messages": [{"role": "user", "content": text}], "max_tokens": LIMIT}
+    elif row.api == "responses":
+        asked |= {"input": text, "max_output_tokens": LIMIT}
+    elif row.api == "embeddings":
+        asked |= {"input": text}
+    elif row.api == "messages":
+        asked |= {"messages": [{"role": "user", "content": text}], "max_tokens": LIMIT}
+    elif row.api == "generate":
+        asked = {
+            "contents": [{"role": "user", "parts": [{"text": text}]}],
+            "generationConfig": {"maxOutputTokens": LIMIT},
+        }
+    else:
+        asked |= {
+            "messages": [{"role": "user", "content": text}],
+            "options": {"num_predict": LIMIT},
+            "stream": False,
+        }
+    if row.stream and row.api != "generate":
+        asked["stream"] = True
+    return _merged(asked, dict(row.asks), text)
+
+
+PARTS = "parts"
+
+
+def _merged(asked: dict[str, Any], asks: dict[str, Any], text: str) -> dict[str, Any]:
+    """`parts` stand in the message, after its text."""
+    parts = asks.pop(PARTS, None)
+    if parts is not None:
+        _put(asked, parts, text)
+    for name, value in asks.items():
+        if value is None:
+            del asked[name]
+        elif isinstance(value, dict) and isinstance(asked.get(name), dict):
+            asked[name] = {**asked[name], **value}
+        else:
+            asked[name] = value
+    return asked
+
+
+def _put(asked: dict[str, Any], parts: list[Any], text: str) -> None:
+    if "contents" in asked:
+        asked["contents"][0]["parts"] += parts
+    elif "input" in asked:
+        content = [{"type": "input_text", "text": text}, *parts]
+        asked["input"] = [{"role": "user", "content": content}]
+    else:
+        asked["messages"][0]["content"] = [{"type": "text", "text": text}, *parts]
