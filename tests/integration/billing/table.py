@@ -112,8 +112,9 @@ class Case:
 @lru_cache(maxsize=1)
 def providers() -> tuple[Provider, ...]:
     """Of every file, by the file's name."""
-    names = sorted(each.name for each in pkgutil.iter_modules(folder.__path__))
-    return tuple(import_module(f"{folder.__name__}.{name}").PROVIDER for name in names)
+    found = pkgutil.walk_packages(folder.__path__, f"{folder.__name__}.")
+    names = sorted(each.name for each in found if not each.ispkg)
+    return tuple(import_module(name).PROVIDER for name in names)
 
 
 def cases() -> Iterator[Case]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
-from tests.integration.billing.providers.openai_chat import (
+from tests.integration.billing.providers.openai.chat import (
     CACHING,
     ERRORS,
     EU,

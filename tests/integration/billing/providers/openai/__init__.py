@@ -1,0 +1,1 @@
+"""OpenAI, by its APIs."""

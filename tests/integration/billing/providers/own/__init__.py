@@ -1,0 +1,1 @@
+"""Servers on a machine of one's own."""
