@@ -9,7 +9,9 @@ import httpx
 from pydantic import SecretStr
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.models.compatible import COMPATIBLE, OTHER_KEY_VARIABLES
 from prefect_governor.blocks.models.completion import CHAT_MODES, TESTED_PROVIDERS
+from prefect_governor.blocks.models.providers import UNPROVEN
 from prefect_governor.blocks.prices.prices import (
     OFFLINE,
     OFFLINE_PRICE,
@@ -40,11 +42,20 @@ KEY_VARIABLES = {
     "deepseek": "DEEPSEEK_API_KEY",
     "mistral": "MISTRAL_API_KEY",
     "xai": "XAI_API_KEY",
+    "fireworks_ai": "FIREWORKS_API_KEY",
+    "minimax": "MINIMAX_API_KEY",
+    "ovhcloud": "OVHCLOUD_API_KEY",
+    **COMPATIBLE,
 }
 # What else a provider's address is read from than PROVIDER_API_BASE; the first that is set.
 BASE_VARIABLES = {
     "openai": ("OPENAI_BASE_URL", "OPENAI_API_BASE"),
     "ollama_chat": ("OLLAMA_API_BASE",),
+    "fireworks_ai": ("FIREWORKS_API_BASE",),
+    "friendliai": ("FRIENDLI_API_BASE",),
+    "lambda_ai": ("LAMBDA_API_BASE",),
+    "scx-ai": ("SCX_API_BASE",),
+    "tensormesh": ("TENSORMESH_SERVERLESS_BASE_URL",),
 }
 # What `auto` takes where a provider's key is there, in this order.
 AUTO_MODELS = (
@@ -107,14 +118,16 @@ class ModelChoice:
             if provider not in TESTED_PROVIDERS and not self.allow_untested_provider:
                 raise ConfigurationError(
                     f"{name}: {provider!r} is not one of the providers that are proven to send"
-                    f" through the governor ({', '.join(sorted(TESTED_PROVIDERS))}); reach it"
-                    " through an OpenAI-compatible gateway: openai/MODEL in a Model block with"
-                    f" api_base, named with --model {BLOCK}NAME, where `allow_untested_provider`"
-                    " accepts it all the same"
+                    f" through the governor ({', '.join(sorted(TESTED_PROVIDERS))}). {UNPROVEN}."
+                    " Reach it through an OpenAI-compatible gateway: openai/MODEL in a Model block"
+                    f" with api_base, named with --model {BLOCK}NAME, where"
+                    " `allow_untested_provider` accepts it all the same"
                 )
             variable = KEY_VARIABLES.get(provider)
             keyless = self.api_base or (provider == "openai" and self.reached_at(name))
-            if not (self.api_key or keyless) and variable and not os.environ.get(variable):
+            read = (variable or "", *OTHER_KEY_VARIABLES.get(provider, ()))
+            known = self.api_key or keyless or any(os.environ.get(each) for each in read)
+            if variable and not known:
                 raise ConfigurationError(
                     f"no key for {name}: set {variable}, give one in a Model block and name it"
                     f" with --model {BLOCK}NAME, or use --model {OFFLINE}, which needs none"

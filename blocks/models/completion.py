@@ -20,12 +20,14 @@ from prefect_governor.blocks.models.calls import (
     watched,
 )
 from prefect_governor.blocks.models.clients import Wanted, async_client, blocking_client
+from prefect_governor.blocks.models.compatible import COMPATIBLE
 from prefect_governor.blocks.models.library import litellm
 from prefect_governor.blocks.models.providers import (
     LITELLM_CLIENT,
     OPENAI_CLIENT,
     TESTED_PROVIDERS,
     as_openai,
+    at_its_address,
     for_openai,
     provider_of,
 )
@@ -134,6 +136,9 @@ def _prepare(model: str, kwargs: dict[str, Any]) -> Prepared:
     if provider in OPENAI_CLIENT:
         name, wanted = for_openai(provider, model, given.api_base, given.api_key)
         return Prepared(name, wanted, arguments, given.accepted)
+    if provider in COMPATIBLE:
+        wanted = at_its_address(provider, model, given.api_base, given.api_key)
+        return Prepared(model, wanted, arguments, given.accepted)
     if provider not in TESTED_PROVIDERS and provider in litellm().openai_compatible_providers:
         name, wanted = as_openai(provider, model, given.api_base, given.api_key)
         return Prepared(name, wanted, arguments, given.accepted)

@@ -4,22 +4,31 @@ import os
 
 from prefect_governor.blocks.errors import ConfigurationError, NotGoverned
 from prefect_governor.blocks.models.clients import Wanted
+from prefect_governor.blocks.models.compatible import COMPATIBLE
 from prefect_governor.blocks.models.library import litellm
 
 # The tested list: with each of these, one completion is one request through our transport. The
-# first are spoken to with OpenAI's client, the others with LiteLLM's: in OpenAI's chat dialect, and
-# the last in their own.
+# first and those of `compatible` are spoken to with OpenAI's client, the others with LiteLLM's: in
+# OpenAI's chat dialect, and the last in their own.
 OPENAI_CLIENT = frozenset({"openai", "lm_studio", "ollama", "ollama_chat", "offline"})
 LITELLM_CLIENT = frozenset(
-    {"openrouter", "together_ai", "groq", "deepseek", "mistral", "hosted_vllm", "xai"}
-)
+    {
+        "openrouter", "together_ai", "groq", "deepseek", "mistral", "hosted_vllm", "xai",
+        "fireworks_ai", "minimax", "ovhcloud",
+    }
+)  # fmt: skip
 OWN_DIALECT = frozenset({"anthropic", "gemini"})
-TESTED_PROVIDERS = OPENAI_CLIENT | LITELLM_CLIENT | OWN_DIALECT
+TESTED_PROVIDERS = OPENAI_CLIENT | LITELLM_CLIENT | OWN_DIALECT | COMPATIBLE.keys()
 # Those of them whose embeddings and responses are proven too, all with OpenAI's paths.
 EMBEDDING_PROVIDERS = frozenset(
     {"openai", "lm_studio", "ollama", "ollama_chat", "hosted_vllm", "mistral", "together_ai"}
 )
 RESPONSES_PROVIDERS = frozenset({"openai", "lm_studio", "ollama", "ollama_chat", "hosted_vllm"})
+
+UNPROVEN = (
+    "What is not proven of it: that a call is one request through the governor and nothing leaves "
+    "beside it, and that what is settled is what it bills"
+)
 
 _OFFLINE_BASE = "http://offline.invalid/v1"
 _OLLAMA_BASE = "http://localhost:11434"
@@ -42,7 +51,7 @@ def provider_of(
     if provider not in tested and not allow_untested:
         raise NotGoverned(
             f"{provider!r} is not on the list of providers that are proven to send through the "
-            f"governor: {', '.join(sorted(tested))}. Reach it through an "
+            f"governor: {', '.join(sorted(tested))}. {UNPROVEN}. Reach it through an "
             "OpenAI-compatible gateway (openai/<model> with api_base), use its SDK with "
             "governor.http_client(), or accept it with allow_untested_provider=True"
         )
@@ -96,10 +105,24 @@ def as_openai(
     name = f"openai/{model.removeprefix(f'{provider}/')}"
     if provider in OPENAI_CLIENT:
         return name, for_openai(provider, model, api_base, api_key)[1]
+    return name, at_its_address(provider, model, api_base, api_key)
+
+
+def at_its_address(provider: str, model: str, api_base: str | None, api_key: str | None) -> Wanted:
+    """What OpenAI's client is built with for a provider whose address and key LiteLLM knows.
+
+    Raises ConfigurationError for a missing address, and for a missing key of a provider of
+    `compatible` that is asked at its own host.
+    """
     _, _, key, address = litellm().get_llm_provider(model=model, api_base=api_base, api_key=api_key)
     address = api_base or address
     if not address:
         raise ConfigurationError(
             f"no address for {model!r}: set {provider.upper()}_API_BASE, or give api_base"
         )
-    return name, Wanted(provider, address, api_key or key or _NO_KEY)
+    key = api_key or key
+    if not key and api_base is None and provider in COMPATIBLE:
+        raise ConfigurationError(
+            f"no key for {model!r}: set {COMPATIBLE[provider]}, or the key in the Model block"
+        )
+    return Wanted(provider, address, key or _NO_KEY)

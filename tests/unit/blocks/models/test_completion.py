@@ -18,6 +18,7 @@ from prefect_governor.blocks.context.scope import (
 )
 from prefect_governor.blocks.errors import ConfigurationError, NotBounded, NotGoverned, OverBudget
 from prefect_governor.blocks.models import clients
+from prefect_governor.blocks.models.compatible import COMPATIBLE
 from prefect_governor.blocks.models.completion import (
     LITELLM_CLIENT,
     OPENAI_CLIENT,
@@ -41,7 +42,9 @@ from tests.unit.prices import PRICE
 pytestmark = quiet
 MESSAGES = [{"role": "user", "content": "What is it?"}]
 # Those of the list that are spoken to in OpenAI's chat dialect.
-ONLINE = sorted((OPENAI_CLIENT | LITELLM_CLIENT) - {"offline"})
+ONLINE = sorted((OPENAI_CLIENT | LITELLM_CLIENT | COMPATIBLE.keys()) - {"offline"})
+# LiteLLM writes a short name out.
+SENT_AS = {"fireworks_ai": "accounts/fireworks/models/some-model"}
 
 
 @pytest.fixture
@@ -72,7 +75,7 @@ async def test_one_completion_is_one_request_and_one_reservation(
     assert network.requests[0].url.path.endswith("/chat/completions")
     assert network.requests[0].url.host == "gateway.test"
     assert network.requests[0].headers["authorization"] == "Bearer sk-test"
-    assert governing.asked == [f"{provider}/some-model"]
+    assert governing.asked == [f"{provider}/{SENT_AS.get(provider, 'some-model')}"]
 
 
 @pytest.mark.parametrize("provider", ONLINE)
