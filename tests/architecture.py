@@ -42,6 +42,7 @@ ORDER = (
     "blocks.wire.dialects.openai",
     "blocks.wire.dialects.anthropic",
     "blocks.wire.dialects.gemini",
+    "blocks.wire.dialects.bedrock",
     "blocks.wire.dialects",
     "blocks.wire",
     "blocks.offline",

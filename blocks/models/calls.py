@@ -34,6 +34,8 @@ REFUSED_ARGUMENTS = {
     "caching": "replies are kept by the governor",
     "cache": "replies are kept by the governor",
     "deployment_id": "name the model itself",
+    "aws_bedrock_client": "give its credentials as aws_access_key_id, aws_secret_access_key and "
+    "aws_session_token",
     "api_version": "Azure is not on the tested list yet",
 }
 # One layer retries, and it is not LiteLLM's.

@@ -9,9 +9,11 @@ import httpx
 from pydantic import SecretStr
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.models.aws import check_there
 from prefect_governor.blocks.models.compatible import COMPATIBLE, OTHER_KEY_VARIABLES
 from prefect_governor.blocks.models.completion import CHAT_MODES, TESTED_PROVIDERS
 from prefect_governor.blocks.models.providers import UNPROVEN
+from prefect_governor.blocks.prices.bedrock import PROVIDER as BEDROCK
 from prefect_governor.blocks.prices.prices import (
     OFFLINE,
     OFFLINE_PRICE,
@@ -35,6 +37,7 @@ DEFAULT_TIMEOUT_SECONDS = 120.0
 KEY_VARIABLES = {
     "openai": "OPENAI_API_KEY",
     "anthropic": "ANTHROPIC_API_KEY",
+    "bedrock": "AWS_BEARER_TOKEN_BEDROCK",
     "gemini": "GEMINI_API_KEY",
     "openrouter": "OPENROUTER_API_KEY",
     "together_ai": "TOGETHERAI_API_KEY",
@@ -127,7 +130,9 @@ class ModelChoice:
             keyless = self.api_base or (provider == "openai" and self.reached_at(name))
             read = (variable or "", *OTHER_KEY_VARIABLES.get(provider, ()))
             known = self.api_key or keyless or any(os.environ.get(each) for each in read)
-            if variable and not known:
+            if provider == BEDROCK:
+                check_there(name, bearer=self.api_key is not None, address=self.api_base)
+            elif variable and not known:
                 raise ConfigurationError(
                     f"no key for {name}: set {variable}, give one in a Model block and name it"
                     f" with --model {BLOCK}NAME, or use --model {OFFLINE}, which needs none"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prefect_governor.blocks.context.governing import Governing
+from prefect_governor.blocks.models.aws import credentials_of, credentials_off_loop
 from prefect_governor.blocks.models.calls import (
     REFUSED_ARGUMENTS,
     Prepared,
@@ -31,6 +32,7 @@ from prefect_governor.blocks.models.providers import (
     for_openai,
     provider_of,
 )
+from prefect_governor.blocks.wire.signing import signing_with
 
 __all__ = [
     "CHAT_MODES",
@@ -66,10 +68,11 @@ async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any
         CallRefused: before anything is spent: `NotGoverned`, `NotPriced`, `NotBounded`,
             `OverBudget`, `QueueTimeout`, `RunStopped` or `LedgerUnavailable`. What the provider
             answers is raised as LiteLLM's own error.
-        ConfigurationError: a key is missing.
+        ConfigurationError: a key, a region or a package is missing.
     """
     call = _prepare(model, kwargs)
-    with accepting(call.accepted), watched() as seen, unwrapped():
+    credentials = await credentials_off_loop(call)
+    with signing_with(credentials), accepting(call.accepted), watched() as seen, unwrapped():
         reply = await litellm().acompletion(
             model=call.model, messages=list(messages), client=async_client(call.wanted),
             **call.arguments,
@@ -83,7 +86,8 @@ async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any
 def completion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any:
     """`acompletion` for synchronous code: the calling thread waits."""
     call = _prepare(model, kwargs)
-    with accepting(call.accepted), watched() as seen, unwrapped():
+    credentials = credentials_of(call)
+    with signing_with(credentials), accepting(call.accepted), watched() as seen, unwrapped():
         reply = litellm().completion(
             model=call.model, messages=list(messages), client=blocking_client(call.wanted),
             **call.arguments,

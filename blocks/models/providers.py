@@ -17,7 +17,7 @@ LITELLM_CLIENT = frozenset(
         "fireworks_ai", "minimax", "ovhcloud",
     }
 )  # fmt: skip
-OWN_DIALECT = frozenset({"anthropic", "gemini"})
+OWN_DIALECT = frozenset({"anthropic", "bedrock", "gemini"})
 TESTED_PROVIDERS = OPENAI_CLIENT | LITELLM_CLIENT | OWN_DIALECT | COMPATIBLE.keys()
 # Those of them whose embeddings and responses are proven too, all with OpenAI's paths.
 EMBEDDING_PROVIDERS = frozenset(

@@ -13,6 +13,8 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
+from prefect_governor.blocks.prices.bedrock import PROVIDER as BEDROCK
+from prefect_governor.blocks.prices.bedrock import region_at
 from prefect_governor.blocks.prices.charges import amount
 
 # A place that has no factor of its own costs what the dearest one does.
@@ -119,6 +121,8 @@ def provider_at(host: str) -> str | None:
         return "openai"
     if _AZURE.match(host) is not None:
         return "azure"
+    if region_at(host) is not None:
+        return BEDROCK
     return _PROVIDERS.get(host)
 
 

@@ -9,12 +9,15 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, reduce
 from pathlib import Path
 from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.prices.bedrock import LISTED_AS, entries_of, region_at
+from prefect_governor.blocks.prices.bedrock import PROVIDER as BEDROCK
 from prefect_governor.blocks.prices.entries import Unpriced, parse
+from prefect_governor.blocks.prices.places import factor_at
 from prefect_governor.blocks.prices.tariffs import (
     STANDARD_TIERS,
     Price,
@@ -38,6 +41,7 @@ __all__ = [
     "cost",
     "cost_usd",
     "load_price",
+    "price_at",
     "upstream_price",
     "why_unpriced",
 ]
@@ -64,6 +68,12 @@ def load_price(model: str) -> Price | None:
     costs nothing, which is a price."""
     found = _load(model)
     return found if isinstance(found, Price) else None
+
+
+def price_at(model: str, host: str) -> Price | None:
+    """The same for a model that a host serves, whose place may be what the price depends on."""
+    found = _load(model, region_at(host))
+    return found.at(factor_at(found.places, host)) if isinstance(found, Price) else None
 
 
 # Whose models OpenRouter serves under a vendor's name of its own, by LiteLLM's name.
@@ -102,10 +112,12 @@ def why_unpriced(model: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _load(model: str) -> Price | Unpriced | None:
+def _load(model: str, region: str | None = None) -> Price | Unpriced | None:
     prefix = model.partition("/")[0]
     if prefix == "offline":
         return OFFLINE_PRICE
+    if prefix == BEDROCK:
+        return _load_bedrock(model, region)
     # Ollama serves models of its own hosts by the same path.
     local = prefix in LOCAL and not model.endswith("cloud")
     entries = _entries()
@@ -114,6 +126,20 @@ def _load(model: str) -> Price | Unpriced | None:
         if entry is not None and provider in (None, entry.get("litellm_provider")):
             return parse(name, entry, local=local)
     return Price(_FREE, provider=prefix) if local else None
+
+
+def _load_bedrock(model: str, region: str | None) -> Price | Unpriced | None:
+    """The dearest of what the list may mean."""
+    entries = _entries()
+    found = [
+        parse(name, entries[name])
+        for name in entries_of(model, region, entries.keys())
+        if entries[name].get("litellm_provider") in LISTED_AS
+    ]
+    prices = [each for each in found if isinstance(each, Price)]
+    if len(prices) < len(found):
+        return next(each for each in found if isinstance(each, Unpriced))
+    return reduce(Price.dearest, prices) if prices else None
 
 
 def _names(model: str) -> Iterable[tuple[str, str | None]]:

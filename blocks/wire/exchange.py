@@ -33,6 +33,7 @@ from prefect_governor.blocks.wire.requests.fitting import over_budget
 from prefect_governor.blocks.wire.requests.plans import Billed
 from prefect_governor.blocks.wire.reservation import Call, Reservation
 from prefect_governor.blocks.wire.retries import notice_retry
+from prefect_governor.blocks.wire.signing import signed_anew
 from prefect_governor.blocks.wire.sockets import LEFT, Leaving
 
 __all__ = ["OUTSIDE", "exchange"]
@@ -176,7 +177,8 @@ async def _admitted(terms: Terms, io: IO, reservation: Reservation, started: flo
 def _outgoing(request: httpx.Request, reservation: Reservation, left: Leaving) -> httpx.Request:
     sent = outgoing(request, reservation.plan.body, request_id=reservation.demand.request_id or "")
     sent.extensions = {**sent.extensions, LEFT: left}
-    return sent
+    credentials = reservation.call.credentials
+    return sent if credentials is None else signed_anew(sent, credentials)
 
 
 async def _failed(

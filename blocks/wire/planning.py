@@ -23,6 +23,7 @@ from prefect_governor.blocks.wire.requests.routing import PROVIDER as ROUTER
 from prefect_governor.blocks.wire.requests.routing import routed
 from prefect_governor.blocks.wire.requests.unseen import widened_by
 from prefect_governor.blocks.wire.reservation import Call
+from prefect_governor.blocks.wire.signing import credentials_of, is_signed, sealed
 
 OUTSIDE = (
     "the call was made outside any governor, so it was not sent. Make it inside `with governor:` "
@@ -63,7 +64,9 @@ def planned(
     who = attribution(model=model, tags=terms.tags)
     accepted = terms.accepted if here is None else terms.accepted.also(here.accepted)
     by_limit = Accepted(unseen=governing.accepts_unseen(tags=who.tags, model=model))
-    asked = replace(asked, provider=provider, accepted=accepted.also(by_limit))
+    asked = replace(
+        asked, provider=provider, accepted=accepted.also(by_limit), headers=request.headers
+    )
     price = widened_by(request.headers, price)
     several = asked.routed and asked.fields.get("models") is not None
     plan = dialect.plan(
@@ -74,6 +77,9 @@ def planned(
             f"the price of {model!r} names none of its output, so it was not called."
             " Give output_usd_per_million_tokens too"
         )
+    credentials = credentials_of(request)
+    if credentials is None and is_signed(request):
+        plan = sealed(plan, body)
     accounts = governing.accounts(who)
     if here is not None and here.allocation is not None:
         accounts = (here.allocation, *accounts)
@@ -112,6 +118,7 @@ def planned(
         served_by=served_by,
         least_output_tokens=least_output(plan, learned, floor_tokens=floor),
         provider=provider,
+        credentials=credentials,
     )
 
 

@@ -5,8 +5,9 @@ import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import httpx
 
@@ -39,7 +40,7 @@ class Call:
     host it goes to, None where nobody knows; `provider`: whose reply it gets, by LiteLLM's name.
     `cut_at`: its answer was cut before at so many tokens, to which it had been fitted. `whole`:
     what it was planned as, where it is asked for with less. `least_output_tokens`: the least that
-    it may be asked for with while it yields.
+    it may be asked for with while it yields. `credentials`: AWS's, where it is signed with them.
     """
 
     desk: Desk
@@ -57,6 +58,7 @@ class Call:
     cut_at: int | None = None
     whole: CallPlan | None = None
     least_output_tokens: int = 1
+    credentials: Any = field(default=None, repr=False)
 
     def in_full(self, cut_at: int) -> "Call":
         """The same call, for the whole of its bound."""

@@ -17,8 +17,7 @@ from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.machine.clock import Instant, machine_now
 from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.prices.own import Prices, SavedPrices, free_elsewhere, own_price
-from prefect_governor.blocks.prices.places import factor_at
-from prefect_governor.blocks.prices.prices import Price, load_price
+from prefect_governor.blocks.prices.prices import Price, price_at
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Attribution
 from prefect_governor.blocks.records.limits import LimitRecord
@@ -167,9 +166,9 @@ class Runtime:
             raise NotPriced(f"{saved}; so {model!r} was not called")
         if (given := own or saved) is not None:
             return given
-        listed = load_price(model)
+        listed = price_at(model, host)
         if listed is not None:
-            return listed.at(factor_at(listed.places, host))
+            return listed
         if (pattern := free_elsewhere(self.prices, model)) is not None:
             raise NotPriced(
                 f"{pattern!r} is free on your own machine and network (loopback, private addresses,"

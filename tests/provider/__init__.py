@@ -23,7 +23,9 @@ when it listens (`--config @FILE` reads a file).
 Served: POST /v1/chat/completions (plain, streamed, tools, response_format, n), /v1/responses
 (plain, streamed, function tools, text.format), /v1/embeddings, /v1/messages
 (Anthropic's), …/models/{model}:generateContent and :streamGenerateContent (Gemini's), /api/chat and
-/api/generate (Ollama's), all plain and streamed, GET /v1/models;
+/api/generate (Ollama's), /model/{modelId}/converse[-stream] and, for Anthropic's models,
+/invoke[-with-response-stream] (Amazon Bedrock's, with its event streams and its errors), all plain
+and streamed, GET /v1/models;
 and for the test GET /_provider/stats, /_provider/log, /_provider/usage.csv and usage.jsonl (what
 was billed, as a provider exports it: `.usage_export(format=…)`), /_provider/config, and
 POST /_provider/config
@@ -48,13 +50,16 @@ Config (every field optional)
                         are taken; what they cost is the script's `used` (false: 400)
   auto_tier             the tier of requests that ask for none or "auto" ("default")
   keys                  accepted bearer keys; others get 401 (any key is accepted)
+  aws_keys              {access key: {"secret", "token"}}: who may sign as AWS has it (nobody); a
+                        signature is computed again, and one that does not hold gets 403
   insufficient_quota    true: every call is a 429 with that code
   context_tokens        over it: 400 context_length_exceeded (no limit)
   token_factor          1.0 to 1.5 times tiktoken's count, rounded up (1.0)
   image_tokens          an image part's tokens, on top of that (765)
   cached_fraction       share of the input reported, and billed, as cached (0)
-  written_fraction      share of the rest reported, and billed, as written to a cache, where an
-                        Anthropic request asks for one (0); for an hour where its ttl says so
+  written_fraction      share of the rest reported, and billed, as written to a cache, where a
+                        request to Anthropic's API or Bedrock's asks for one (0); for an hour
+                        where its ttl says so
   bill_abandoned        a call whose client goes away before its reply is billed in full, at that
                         moment (true). A stream is billed in full before its first byte.
   output_tokens         N, [lo, hi] (by the prompt's hash) or "max": as many as allowed (24).

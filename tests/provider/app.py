@@ -17,6 +17,7 @@ from tests.provider.books.export import export
 from tests.provider.books.log import Book, Record
 from tests.provider.config import Config
 from tests.provider.families.anthropic import MESSAGES
+from tests.provider.families.bedrock import family_at, in_form, is_bedrock
 from tests.provider.families.chat import ApiError
 from tests.provider.families.embeddings import EMBEDDINGS
 from tests.provider.families.family import OPENAI_CHAT, Family
@@ -40,6 +41,9 @@ FAMILIES: dict[str, Family] = {
 
 def family_of(method: str, path: str) -> Family:
     """Raises ApiError 404 where a path is no call's."""
+    found = family_at(path) if method == "POST" else None
+    if found is not None:
+        return found
     end = f":{path.rpartition(':')[2]}" if "/models/" in path else path
     if method != "POST" or end not in FAMILIES:
         raise ApiError(404, f"Invalid URL ({method} {path})")
@@ -91,6 +95,8 @@ class Provider:
         except ApiError as error:
             if error.limit is not None:
                 self._book.throttle(record, error.limit)
+            if is_bedrock(path):
+                error = in_form(error)
             record.status = error.status
             exchange.send(error.status, error.body, headers=error.headers)
         except Exception:
@@ -104,7 +110,7 @@ class Provider:
 
     def _get(self, exchange: Exchange, path: str) -> None:
         try:
-            self._service.desk.authorize(exchange.request.headers)
+            self._service.desk.authorize(exchange.request)
             exchange.send(200, self._service.desk.models(path))
         except ApiError as error:
             exchange.send(error.status, error.body)

@@ -169,12 +169,20 @@ class Rule(_Model):
         return [Reply(text=one) if isinstance(one, str) else one for one in each]
 
 
+class AwsKey(_Model):
+    """What an access key of AWS's signs with; a session's has a token too."""
+
+    secret: str
+    token: str | None = None
+
+
 class Config(_Model):
     prices: dict[str, Price] = Field(default_factory=dict)
     routes: dict[str, list[Price]] = Field(default_factory=dict)
     hosts: dict[str, dict[str, Price]] = Field(default_factory=dict)
     hosted: bool = False
     keys: list[str] | None = None
+    aws_keys: dict[str, AwsKey] = Field(default_factory=dict)
     insufficient_quota: bool = False
     context_tokens: PositiveInt | None = None
     auto_tier: str = "default"

@@ -72,7 +72,7 @@ class Service:
 
     async def chat(self, exchange: Exchange, record: Record, family: Family) -> None:
         """A call of this family of APIs. Raises ApiError for what is answered with an error."""
-        self.desk.authorize(exchange.request.headers)
+        self.desk.authorize(exchange.request)
         request = family.parse(exchange.request.body, exchange.request.path)
         record.model = request.model
         record.stream = request.stream

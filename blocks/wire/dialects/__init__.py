@@ -1,13 +1,15 @@
 """The APIs that the wire speaks, a room a family: from a request what it may cost, from a reply
 what was billed. Pure.
 
-May import: errors, prices, wire.dialects.anthropic, wire.dialects.gemini, wire.dialects.openai,
-wire.replies, wire.requests.
+May import: errors, prices, wire.dialects.anthropic, wire.dialects.bedrock, wire.dialects.gemini,
+wire.dialects.openai, wire.replies, wire.requests.
 Begin with: this file's list; openai/chat.py is the one to read first.
 """
 
 from prefect_governor.blocks.errors import NotGoverned
 from prefect_governor.blocks.wire.dialects.anthropic.messages import AnthropicMessages
+from prefect_governor.blocks.wire.dialects.bedrock.converse import Converse
+from prefect_governor.blocks.wire.dialects.bedrock.invoke import InvokeAnthropic
 from prefect_governor.blocks.wire.dialects.gemini.generate import Gemini
 from prefect_governor.blocks.wire.dialects.ollama import Ollama
 from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
@@ -23,6 +25,8 @@ DIALECTS: tuple[Dialect, ...] = (
     AnthropicMessages(),
     Gemini(),
     Ollama(),
+    Converse(),
+    InvokeAnthropic(),
 )
 
 # What to do instead on paths that bill and that no dialect knows.
@@ -36,7 +40,8 @@ INSTEAD = {
 
 PASSING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # POSTs that ask about a text or a model and are billed to nobody.
-FREE_POSTS = ("/v1/messages/count_tokens", ":countTokens", "/api/show")
+# docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html
+FREE_POSTS = ("/v1/messages/count_tokens", ":countTokens", "/api/show", "/count-tokens")
 
 
 def is_free(method: str, path: str) -> bool:

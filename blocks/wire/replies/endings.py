@@ -18,6 +18,8 @@ nothing, and `empty` where nothing was. The names are the providers' own, as the
 - Gemini, `candidates[].finishReason` and `promptFeedback.blockReason`:
   https://ai.google.dev/api/generate-content#FinishReason and #BlockReason.
 - Ollama, `done_reason`: https://github.com/ollama/ollama/blob/main/docs/api.md.
+- Bedrock's Converse, `stopReason`:
+  https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html.
 """
 
 from collections.abc import Mapping
@@ -28,7 +30,7 @@ from typing import Any, Literal
 # full; the provider's filter held it back; the model declined; there is nothing in it; the provider
 # gave it up half-way, or the model called a tool in a way that nobody can read.
 Kind = Literal["fine", "cut", "filtered", "refused", "empty", "broken"]
-Family = Literal["chat", "responses", "messages", "gemini", "ollama"]
+Family = Literal["chat", "responses", "messages", "gemini", "ollama", "converse"]
 
 ENDINGS: Mapping[Family, Mapping[str, Kind]] = {
     "chat": {
@@ -89,6 +91,17 @@ ENDINGS: Mapping[Family, Mapping[str, Kind]] = {
         # The model was loaded or unloaded, and asked nothing.
         "load": "empty",
         "unload": "empty",
+    },
+    "converse": {
+        "end_turn": "fine",
+        "stop_sequence": "fine",
+        "tool_use": "fine",
+        "max_tokens": "cut",
+        "model_context_window_exceeded": "cut",
+        "guardrail_intervened": "filtered",
+        "content_filtered": "filtered",
+        "malformed_model_output": "broken",
+        "malformed_tool_use": "broken",
     },
 }
 # Cut, and no larger `max_tokens` would have helped: the context was full.

@@ -18,7 +18,12 @@ SHORTEST = 8
 # So is one that is made of words: "lm-studio", "not-needed". No provider gives out such keys.
 _WORDS = re.compile(rb"[a-z]{1,16}([-_ ][a-z]{1,16}){0,3}")
 
-_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+_HEADERS = frozenset(
+    {b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-amz-security-token"}
+)
+# A signature of AWS's, which is another for each request: who signs is told by the access key
+# (docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
+_SIGNED = re.compile(rb"AWS4-[^ ]+ Credential=([^/, ]+)/.*Signature=([0-9a-f]+)")
 _PARAMETERS = frozenset(
     {"key", "api-key", "api_key", "apikey", "access_token", "token", "sig", "signature"}
 )
@@ -33,8 +38,13 @@ class Secrets:
 
     def __init__(self, request: httpx.Request) -> None:
         shown: list[bytes] = []
+        self._whose: bytes | None = None
         for name, value in request.headers.raw:
             if name.lower() not in _HEADERS:
+                continue
+            if (signed := _SIGNED.match(value)) is not None:
+                self._whose = signed[1]
+                shown += [signed[1], signed[2]]
                 continue
             # "Bearer <key>": the scheme is no secret.
             secret = value.split(b" ", 1)[-1] if name.lower() == b"authorization" else value
@@ -53,7 +63,8 @@ class Secrets:
     @property
     def fingerprint(self) -> str:
         """Tells keys apart and is none: eight digits of a hash, "" without a key."""
-        return hashlib.sha256(self._shown[0]).hexdigest()[:8] if self._shown else ""
+        whose = self._whose or next(iter(self._shown), None)
+        return "" if whose is None else hashlib.sha256(whose).hexdigest()[:8]
 
     def out_of(self, data: bytes) -> bytes:
         """`data` without them."""

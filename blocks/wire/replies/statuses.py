@@ -11,8 +11,10 @@ from typing import Literal
 Outcome = Literal["void", "unconfirm"]
 
 # Answers that may follow a billed call: a gateway that gave up on its upstream says 408, a 5xx or
-# nginx's 499, and a conflict may be with a call of the same key that goes on.
-UNPROVEN_STATUSES = frozenset({408, 409, 499})
+# nginx's 499; a conflict may be with a call of the same key that goes on; Bedrock says 424 where
+# the model failed as it answered, of whose bill no page of AWS's says anything
+# (docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html, ModelErrorException).
+UNPROVEN_STATUSES = frozenset({408, 409, 424, 499})
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ class CallRequest:
     """A request's body, read once. `streamed` where it is the path that asks for a stream;
     `routed` where who may answer, and for how much at most, was read of it (`routing`).
 
-    `provider` is LiteLLM's name of who is spoken to, None where nobody knows.
+    `provider` is LiteLLM's name of who is spoken to, None where nobody knows. `headers` are the
+    request's, looked up by lower-case names, for the families that ask by them for what costs.
     """
 
     model: str
@@ -26,6 +27,7 @@ class CallRequest:
     provider: str | None = None
     accepted: Accepted = field(default_factory=Accepted)
     routed: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ FAULTS = (
 
 
 @pytest.mark.parametrize("how", ["plain", "streamed", "async plain", "async streamed"])
-@pytest.mark.parametrize("name", ["anthropic", "gemini"])
+@pytest.mark.parametrize("name", ["anthropic", "bedrock", "gemini"])
 def test_fault_is_one_request_and_never_understated(
     name: str, how: str, governor: Governor, runtime: Runtime, provider: ProviderProcess
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,6 +16,8 @@ from tests.provider.families.chat import ApiError, ChatRequest
 from tests.provider.rules.gate import Refusal
 from tests.provider.rules.limits import SECOND
 from tests.provider.rules.routes import route
+from tests.provider.rules.signatures import check_signature, is_signed
+from tests.provider.wire import Request
 
 
 @dataclass(slots=True)
@@ -38,9 +41,14 @@ class Desk:
         self._prices = config.price_table()
         self._factor = Fraction(str(config.token_factor))
 
-    def authorize(self, headers: dict[str, str]) -> None:
+    def authorize(self, request: Request) -> None:
         """Raises ApiError 401 for a key that is not in the config's `keys`, if it has any. Shown
-        as a bearer's, or as Anthropic and Gemini have it."""
+        as a bearer's, or as Anthropic and Gemini have it. ApiError 403 for a signature of AWS's
+        that does not hold."""
+        headers = request.headers
+        if is_signed(request):
+            check_signature(request, self._config.aws_keys, now=time.time())
+            return
         keys = self._config.keys
         if keys is None:
             return

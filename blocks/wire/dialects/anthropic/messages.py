@@ -28,7 +28,13 @@ from prefect_governor.blocks.wire.requests.bodies import (
 from prefect_governor.blocks.wire.requests.fields import check_fields
 from prefect_governor.blocks.wire.requests.images import claude_image_tokens
 from prefect_governor.blocks.wire.requests.own_limits import BYTES_A_TOKEN, own_limit
-from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, CallRequest, Dialect
+from prefect_governor.blocks.wire.requests.plans import (
+    Billed,
+    CallPlan,
+    CallRequest,
+    Dialect,
+    StreamReader,
+)
 from prefect_governor.blocks.wire.requests.unseen import Unseen
 
 
@@ -110,7 +116,7 @@ class AnthropicMessages(Dialect):
         reply = read_reply(body)
         return None if reply is None else ending_of(reply)
 
-    def stream(self, plan: CallPlan) -> MessageStream:
+    def stream(self, plan: CallPlan) -> StreamReader:
         return MessageStream()
 
 

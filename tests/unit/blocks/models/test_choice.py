@@ -23,6 +23,11 @@ def nothing_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in [*KEY_VARIABLES.values(), "OPENAI_BASE_URL", "OPENAI_API_BASE"]:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("OLLAMA_API_BASE", "http://127.0.0.1:9")
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
 
 
 @pytest.fixture
@@ -90,6 +95,23 @@ def test_missing_key_is_refused_before_anything_is_spent(provider: str) -> None:
         ModelChoice(f"{provider}/any", "as asked").check()
 
 
+def test_bedrock_without_a_region_is_refused_before_anything_is_spent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0"
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with pytest.raises(ConfigurationError, match=r"no AWS region.*AWS_REGION"):
+        choose(name)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert choose(name).name == name
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(ConfigurationError, match="AWS_ACCESS_KEY_ID"):
+        choose(name)
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "bedrock-api-key")
+    assert choose(name).name == name
+
+
 def test_gateway_of_ones_own_may_need_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_BASE", "http://localhost:1/v1")
     assert choose("openai/gpt-4o-mini").name == "openai/gpt-4o-mini"
@@ -113,7 +135,7 @@ def test_fallback_is_checked_like_the_model_itself(monkeypatch: pytest.MonkeyPat
         ModelChoice("openai/gpt-4o-mini", "block", fallbacks=("groq/openai/gpt-oss-20b",)).check()
 
 
-@pytest.mark.parametrize("name", ["bedrock/x", "vertex_ai/gemini-2.5-flash", "nonsense/x"])
+@pytest.mark.parametrize("name", ["sagemaker/x", "vertex_ai/gemini-2.5-flash", "nonsense/x"])
 def test_provider_that_would_pass_by_the_governor_is_refused_at_start_not_at_each_item(
     name: str,
 ) -> None:

@@ -23,6 +23,7 @@ PATHS = {
     "messages": "/v1/messages",
     "gemini": "/v1beta/models/gemini-2.5-flash:generateContent",
     "ollama": "/api/chat",
+    "converse": "/model/us.anthropic.claude-haiku-4-5-20251001-v1:0/converse",
 }
 ROWS = [(family, reason) for family, reasons in ENDINGS.items() for reason in reasons]
 
@@ -58,6 +59,13 @@ def reply(family: str, reason: Any, text: str | None = "words", **more: Any) -> 
         return {
             "candidates": [candidate],
             "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 3},
+        }
+    if family == "converse":
+        content = [] if text is None else [{"text": text}]
+        return {
+            "output": {"message": {"role": "assistant", "content": content}},
+            "stopReason": reason,
+            "usage": {"inputTokens": 9, "outputTokens": 3, "totalTokens": 12},
         }
     return {
         "message": {"role": "assistant", "content": text or ""},
