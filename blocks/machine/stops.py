@@ -13,8 +13,12 @@ from prefect_governor.blocks.errors import RunStopped
 STOPPED = "the run was stopped before this began"
 
 
-class Stop(threading.Event):
+class Stop:
     """Set once: nothing that is under it begins any more, and what waits to be admitted is refused.
+
+    No lock of Python's is held by who waits or sets: a task's timeout may land in the one, a
+    signal's handler that is the other in the midst of either (`threading.Event` would be locked for
+    ever).
 
     Attributes:
         reason: why what did not begin did not, in a person's words; None where it is not set.
@@ -23,12 +27,14 @@ class Stop(threading.Event):
     """
 
     def __init__(self, outer: "Stop | None" = None) -> None:
-        super().__init__()
         self.reason: str | None = None
         self.outer: Stop | None = None
         self.flights = 0
         # Reentrant, as a signal's handler may stop what its thread was about to include.
         self._including = threading.RLock()
+        self._set = False
+        # Released as it is set: a lock of each thread that waits.
+        self._waiting: list[threading.Lock] = []
         self._inner: weakref.WeakSet[Stop] = weakref.WeakSet()
         self._heard: list[Callable[[], None]] = []
         if outer is not None:
@@ -42,12 +48,33 @@ class Stop(threading.Event):
         if self.is_set():
             inner.set(self.reason)
 
+    def is_set(self) -> bool:
+        """Whether it was told."""
+        return self._set
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Until it is set, or so long; whether it is."""
+        told = threading.Lock()
+        told.acquire()
+        # On the list before it looks, and who sets it looks at the list after: one sees the other.
+        self._waiting.append(told)
+        try:
+            if not self._set:
+                told.acquire(True, -1 if seconds is None else max(0.0, seconds))
+            return self._set
+        finally:
+            self._waiting.remove(told)
+
     def set(self, reason: str | None = None) -> None:
         """Stop; called from any thread, and from a signal's handler. The first reason counts."""
         if self.is_set():
             return
         self.reason = self.reason or reason or STOPPED
-        super().set()
+        self._set = True
+        for told in tuple(self._waiting):
+            # Where two set it at once, one of them has told already.
+            with suppress(RuntimeError):
+                told.release()
         with self._including:
             inside = list(self._inner)
         for inner in inside:

@@ -12,7 +12,13 @@ import copy
 import functools
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import (
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -107,6 +113,10 @@ class Ways(Protocol):
         """Wait on a loop for the time of a retry, or for a stop."""
 
 
+class _NotBegun(Exception):
+    """An attempt's time was over before it began, and it has had its end."""
+
+
 class _Overridden:
     """The overridden hooks, the same for both engines; a mixin.
 
@@ -121,6 +131,7 @@ class _Overridden:
     logger: Any
     ways: Ways
     _tags_aside: list[str] | None = None
+    _began = False
 
     def is_cancelled(self) -> bool:
         return self.ways.stopped() is not None
@@ -156,6 +167,7 @@ class _Overridden:
     def _begins_attempt(self) -> None:
         self.logger.debug("Executing task %r for %r", self.task.name, self.task_run.name)
         _may_begin(self.ways)
+        self._began = True
 
     def _delay(self) -> float:
         """How long until the time of a retry, in seconds; 0 where it is none, or has come."""
@@ -176,6 +188,7 @@ class _AsyncEngine(_Overridden, AsyncTaskRunEngine[Any, Any]):
             return
         async with self.setup_run_context():
             self._use_known_folder()
+            self._began = False
             try:
                 with self.ways.timeout_of_coroutine(self.task.timeout_seconds):
                     self._begins_attempt()
@@ -184,6 +197,15 @@ class _AsyncEngine(_Overridden, AsyncTaskRunEngine[Any, Any]):
                 await self.handle_timeout(exc)
             except Exception as exc:
                 await self.handle_exception(exc)
+        if not self._began:
+            raise _NotBegun
+
+    @asynccontextmanager
+    async def asset_context(self) -> AsyncIterator[None]:
+        """What is around an attempt."""
+        with suppress(_NotBegun):
+            async with super().asset_context():
+                yield
 
     async def can_retry(self, exc_or_state: Any) -> bool:
         """Whether another attempt may follow; none does after a stop."""
@@ -210,6 +232,7 @@ class _SyncEngine(_Overridden, SyncTaskRunEngine[Any, Any]):
             return
         with self.setup_run_context():
             self._use_known_folder()
+            self._began = False
             try:
                 self.logger.warning(
                     "Timeout of %s seconds configured for this task, but the task is running in a"
@@ -227,6 +250,14 @@ class _SyncEngine(_Overridden, SyncTaskRunEngine[Any, Any]):
                 self.handle_timeout(exc)
             except Exception as exc:
                 self.handle_exception(exc)
+        if not self._began:
+            raise _NotBegun
+
+    @contextmanager
+    def asset_context(self) -> Iterator[None]:
+        """What is around an attempt."""
+        with suppress(_NotBegun), super().asset_context():
+            yield
 
     def can_retry(self, exc_or_state: Any) -> bool:
         """Whether another attempt may follow; none does after a stop."""

@@ -70,6 +70,7 @@ def timeout_of_thread(seconds: float) -> Iterator[None]:
     """
     # Outer timeouts may interrupt this thread too.
     changed = Monitor()
+    thread = threading.current_thread()
     ended = False
 
     def moved() -> None:
@@ -84,7 +85,8 @@ def timeout_of_thread(seconds: float) -> Iterator[None]:
                 if left is not None and left <= 0:
                     break
                 changed.wait(left)
-        if not ended:
+        # Where it was interrupted as it ended, nobody has said so.
+        if not ended and thread.is_alive():
             scope.cancel()
 
     try:
