@@ -3,8 +3,8 @@
 * The tags' limits are not asked for when it is known that none exists (`tag_limits`).
 * Cancellation is the stop of the runner. Passed as the engine's `context` it would count as
   a serialized context, for which the engine makes a new HTTP client for every task.
-* The timeout is measured by a stopwatch that stands still in the governor's queue (`timeouts`). One that
-  lands before its attempt has begun is a timeout too.
+* The timeout is measured by a stopwatch that stands still in the governor's queue (`timeouts`).
+  One that lands before its attempt has begun is a timeout too.
 * An attempt takes its slot under limits that count tasks around the task's function.
 * A sync task that waits for its retry lets another have its place among the threads.
 * The result store does not resolve its folder's path anew for every task.

@@ -37,7 +37,8 @@ Stop = Literal["interrupt", "twice", "terminate", "cancel", "worker", "timeout"]
 # Long after any flow of these has ended.
 WATCHDOG_SECONDS = 100.0
 # A flow's; its calls take as long, so that those it begins with are in flight when it is over.
-TIMEOUT_SECONDS = 10.0
+# Those that begin late in it, as on a busy machine, are cut.
+TIMEOUT_SECONDS = 20.0
 
 
 @dataclass
@@ -146,6 +147,7 @@ def stopped(
         seconds_given = TIMEOUT_SECONDS if stop == "timeout" else None
         programs.say({"flow": name, "log": str(notes.path), "timeout_seconds": seconds_given})
         pid = programs.hear()
+    at: float | None = None
     try:
         wait_for(lambda: provider.stats()["open"] >= expected, seconds=150)
         # What else can begin has begun.
@@ -179,6 +181,8 @@ def stopped(
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         ended, seconds = (None if process is not None else programs.hear(20)), float("inf")
+        if at is None:
+            raise
     finally:
         if process is not None:
             process.kill()

@@ -33,7 +33,8 @@ async def in_coroutine() -> str:
 def test_an_attempt_whose_time_is_over_before_it_begins_timed_out_and_is_tried_again(
     work: Any, way: str, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours, over = getattr(engine, way), []
+    over: list[float] = []
+    ours = getattr(engine, way)
 
     @contextmanager
     def timeout(seconds: float) -> Iterator[None]:
