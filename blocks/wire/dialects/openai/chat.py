@@ -13,6 +13,7 @@ from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import count_tokens
 from prefect_governor.blocks.records.accepted import Accepted
+from prefect_governor.blocks.wire.dialects.openai.beyond import QWEN, beyond_tokens
 from prefect_governor.blocks.wire.dialects.openai.chat_replies import ChatStream, billed, ending_of
 from prefect_governor.blocks.wire.dialects.openai.chat_rules import (
     AUDIO_PARTS,
@@ -105,19 +106,20 @@ class OpenAIChat(Dialect):
             size = len(write(fields)) - image_bytes
             seen = size // BYTES_A_TOKEN if local is None else math.ceil(TOKENIZER_FACTOR * local)
             _set_limit(fields, request, price, input_tokens=seen + image_tokens + overhead)
-        predicted = _predicted_tokens(fields, encoding)
+        beyond = beyond_tokens(fields, price, request.model, provider=whose, encoding=encoding)
         output = _output_tokens(fields)
         body = write(fields)
+        _check_cache(body, price, request.model, whose)
         tokens = len(body) - image_bytes
         if local is not None:
             tokens = min(tokens, math.ceil(TOKENIZER_FACTOR * local))
         answers = _answers(fields)
         inputs = unseen.input_tokens(tokens + image_tokens + overhead, price, request.model)
-        alone = answers == 1 and not predicted
+        alone = answers == 1 and not beyond
         return CallPlan(
             body=body,
             input_tokens=inputs,
-            output_tokens=output + predicted * answers,
+            output_tokens=output + beyond * answers,
             streamed=streamed,
             service_tier=tier,
             # OpenAI writes its caches unasked; elsewhere a part has to ask for it.
@@ -176,6 +178,17 @@ def _check(fields: Mapping[str, Any], accepted: Accepted, unseen: Unseen) -> Non
         why = "a cached content by name has a length that nobody sees here"
         unseen.met("`extra_body.google.cached_content`", why, "Send its text")
         unseen.audio = True
+
+
+def _check_cache(body: bytes, price: Price, model: str, whose: str | None) -> None:
+    """Qwen bills what a request asks it to cache at more than fresh input
+    (alibabacloud.com/help/en/model-studio/context-cache), which the list does not price of most."""
+    unpriced = price.standard.rates.cache_write is None
+    if whose in QWEN and unpriced and b'"cache_control"' in body:
+        raise NotBounded(
+            f"`cache_control` has no bound: what a write to a cache costs with {model!r} is not "
+            "known here. Leave it out: what was seen before is cached by itself"
+        )
 
 
 def _messages(fields: Mapping[str, Any], unseen: Unseen) -> list[dict[str, Any]]:
@@ -279,18 +292,6 @@ def _output_tokens(fields: Mapping[str, Any]) -> int:
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise NotBounded("max_tokens must be a whole number of at least 1")
     return int(max(limits)) * _answers(fields)
-
-
-def _predicted_tokens(fields: Mapping[str, Any], encoding: str | None) -> int:
-    """What of a predicted answer may be billed beside the answer: the tokens that it was not."""
-    prediction = fields.get("prediction")
-    if prediction is None:
-        return 0
-    text = compact(prediction)
-    size = len(text.encode(errors="surrogatepass"))
-    if encoding is None:
-        return size
-    return min(size, math.ceil(TOKENIZER_FACTOR * count_tokens(text, encoding)))
 
 
 def _answers(fields: Mapping[str, Any]) -> int:

@@ -13,6 +13,7 @@ from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import count_tokens
 from prefect_governor.blocks.records.accepted import Accepted
+from prefect_governor.blocks.wire.dialects.openai.beyond import beyond_tokens
 from prefect_governor.blocks.wire.dialects.openai.chat_rules import IMAGE_DETAILS
 from prefect_governor.blocks.wire.dialects.openai.responses_replies import (
     ResponseStream,
@@ -107,6 +108,7 @@ class OpenAIResponses(Dialect):
                 price, request.model, MAX_TOKENS_FIELD, input_tokens=seen + image_tokens + overhead
             )
         output = whole_number(fields[MAX_TOKENS_FIELD], MAX_TOKENS_FIELD)
+        beyond = beyond_tokens(fields, price, request.model, provider=whose)
         body = write(fields)
         tokens = len(body) - image_bytes
         if counted is not None:
@@ -116,16 +118,16 @@ class OpenAIResponses(Dialect):
         return CallPlan(
             body=body,
             input_tokens=inputs,
-            output_tokens=output,
+            output_tokens=output + beyond,
             streamed=streamed,
             service_tier=tier,
             cache_writes=True,
             long_writes=keeps_for_hours(fields, body, request.provider or price.provider),
             # What only the provider can read says nothing of how it counts.
             local_input_tokens=None if sealed or unseen.parts else local,
-            output_limit=output,
+            output_limit=None if beyond else output,
             # What was passed on of a stream cannot be taken back and asked for again.
-            least_output_tokens=None if streamed else LEAST_OUTPUT_TOKENS,
+            least_output_tokens=None if streamed or beyond else LEAST_OUTPUT_TOKENS,
             own_limit=unlimited or request.accepted.no_limit,
             audio=unseen.audio,
             searches=unseen.searches(price, request.model),

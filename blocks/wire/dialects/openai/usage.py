@@ -11,6 +11,8 @@ from prefect_governor.blocks.wire.requests.bodies import count_of
 # (developers.openai.com/api/docs/guides/prompt-caching).
 _MINUTES_UNLESS_ASKED = frozenset({"openai", "azure"})
 _MINUTES = frozenset({None, "30m", "in_memory", "in-memory"})
+# What was written to a cache, as OpenAI and OpenRouter name it, LiteLLM's proxy, and Qwen.
+_WRITES = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
 
 
 def usage_parts(
@@ -33,9 +35,7 @@ def usage_parts(
         outputs = max(outputs, total - inputs)
     details = usage.get(f"{input}_tokens_details")
     cached = count_of(details, "cached_tokens") or count_of(usage, "prompt_cache_hit_tokens") or 0
-    written = (
-        count_of(details, "cache_write_tokens") or count_of(details, "cache_creation_tokens") or 0
-    )
+    written = max(count_of(details, name) or 0 for name in _WRITES)
     if cached + written > inputs:
         # Nonsense in the details: all of it is billed as fresh input.
         cached = written = 0
