@@ -23,6 +23,11 @@ REQUEST_OVERHEAD_TOKENS = 16
 # (platform.openai.com/docs/api-reference/chat/create,
 # learn.microsoft.com/azure/ai-foundry/openai/reference: "default", "auto", "priority").
 TIER_BY_ACCOUNT = frozenset({"openai", "azure", "azure_ai"})
+# Tiers that cost what the standard one does there (console.groq.com/docs/flex-processing).
+STANDARD_AT = {"groq": frozenset({"flex"})}
+# Whose "auto" may be a lane of their contracts, which no list prices
+# (docs.mistral.ai/inference/priority-tier, console.groq.com/docs/service-tiers).
+UNPRICED_AUTO = frozenset({"groq", "mistral", "codestral"})
 # Where a workspace's setting chooses the region, which no request of OpenAI's APIs names, and whose
 # `service_tier` is not read (platform.claude.com/docs/en/build-with-claude/data-residency,
 # platform.claude.com/docs/en/api/openai-sdk).
@@ -109,8 +114,11 @@ def service_tier(fields: dict[str, Any], price: Price, model: str, provider: str
         return "default"
     if not isinstance(tier, str):
         raise NotBounded("`service_tier` must be a name")
-    if tier == "auto" or tier in STANDARD_TIERS or tier in price.service:
+    known_auto = tier == "auto" and (price.service or provider not in UNPRICED_AUTO)
+    if known_auto or tier in STANDARD_TIERS or tier in price.service:
         return tier
+    if tier in STANDARD_AT.get(provider or "", ()):
+        return "default"
     known = ", ".join(["default", *sorted(price.service)])
     raise NotBounded(
         f"the service tier {tier!r} of {model!r} has no known price (known: {known}). "

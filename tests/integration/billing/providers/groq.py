@@ -7,6 +7,7 @@ PRICING = "groq.com/pricing"
 CACHING = "console.groq.com/docs/prompt-caching"
 COMPOUND = "console.groq.com/docs/compound"
 ERRORS = "console.groq.com/docs/errors"
+FLEX = "console.groq.com/docs/flex-processing"
 REFERENCE = "console.groq.com/docs/api-reference"
 REASONING = "console.groq.com/docs/reasoning"
 SEARCH = "console.groq.com/docs/browser-search"
@@ -14,7 +15,12 @@ TIERS = "console.groq.com/docs/service-tiers"
 
 PRICES = {
     "openai/gpt-oss-20b": price("0.075", "0.3", cached_input="0.0375"),
-    "openai/gpt-oss-120b": price("0.15", "0.6", cached_input="0.075"),
+    "openai/gpt-oss-120b": price(
+        "0.15",
+        "0.6",
+        cached_input="0.075",
+        tiers={"flex": price("0.15", "0.6", cached_input="0.075")},
+    ),
 }
 SMALL, LARGE = "openai/gpt-oss-20b", "openai/gpt-oss-120b"
 PICTURE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
@@ -30,8 +36,11 @@ ROWS = (
         usd="0.00021"),
     Row("the tier on_demand", LARGE, TIERS, "nothing more", asks={"service_tier": "default"},
         usd="0.00021"),
-    Row("a tier without a price", LARGE, TIERS, outcome="refused", says="service tier 'flex'",
-        asks={"service_tier": "flex"}),
+    Row("flex", LARGE, FLEX, "nothing more", asks={"service_tier": "flex"}, usd="0.00021"),
+    Row("a tier of a contract", LARGE, TIERS, outcome="refused", says="service tier 'performance'",
+        asks={"service_tier": "performance"}),
+    Row("auto, which may be a tier of a contract", LARGE, TIERS, outcome="refused",
+        says="service tier 'auto'", asks={"service_tier": "auto"}),
     Row("a search in the browser", LARGE, SEARCH, "each visit", "refused", says="'browser_search'",
         asks={"tools": [{"type": "browser_search"}]}, unseen=True),
     Row("code that Groq runs", LARGE, PRICING, "each hour", "refused", says="'code_interpreter'",

@@ -5,7 +5,9 @@ from tests.integration.billing.table import Provider, Row
 
 PRICING = "mistral.ai/pricing"
 REFERENCE = "docs.mistral.ai/api"
-CACHING = "docs.mistral.ai/capabilities/prompt_caching"
+CACHING = "docs.mistral.ai/inference/conversations/advanced/prompt-caching"
+PRIORITY = "docs.mistral.ai/inference/priority-tier"
+PREDICTED = "docs.mistral.ai/inference/conversations/advanced"
 REASONING = "docs.mistral.ai/capabilities/reasoning"
 DOCUMENTS = "docs.mistral.ai/capabilities/document_ai/document_qna"
 AUDIO = "docs.mistral.ai/capabilities/audio"
@@ -38,6 +40,13 @@ ROWS = (
         usd="0.00021"),
     Row("a safe prompt and a seed", SMALL, REFERENCE, "nothing more",
         asks={"random_seed": 7}, usd="0.00021"),
+    Row("priority", SMALL, PRIORITY, "as a contract says", "refused",
+        says="service tier 'priority'", asks={"service_tier": "priority"}),
+    Row("auto, which may be priority", SMALL, PRIORITY, "as a contract says", "refused",
+        says="service tier 'auto'", asks={"service_tier": "auto"}),
+    Row("a predicted output", SMALL, PREDICTED, "what of it is rejected, as output",
+        asks={"prediction": {"type": "content", "content": "word " * 100}},
+        used={"output": 250, "beyond": 50}, usd="0.0003"),
     Row("a document by URL", SMALL, DOCUMENTS, "each page", "refused", says="'document_url'",
         asks={"parts": [PAGES]}),
     Row("audio input", SMALL, AUDIO, "each minute", "refused", says="'input_audio'",

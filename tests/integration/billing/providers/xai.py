@@ -6,6 +6,7 @@ from tests.integration.billing.table import Provider, Row
 PRICING = "docs.x.ai/developers/models"
 CACHING = "docs.x.ai/developers/advanced-api-usage/prompt-caching/usage-and-pricing"
 COSTS = "docs.x.ai/developers/cost-tracking"
+PRIORITY = "docs.x.ai/developers/advanced-api-usage/priority-processing"
 REFERENCE = "docs.x.ai/docs/api-reference"
 SEARCH = "docs.x.ai/docs/guides/live-search"
 TOKENS = "docs.x.ai/developers/rate-limits"
@@ -52,6 +53,8 @@ ROWS = (
         says="an image has no bound", asks={"parts": [PICTURE]}),
     Row("an image that is accepted", GROK, IMAGES, "as input", asks={"parts": [PICTURE]},
         unseen=True, used={"input": 2792, "unseen": 1792}, usd="0.00374"),
+    Row("priority", GROK, PRIORITY, "more, which the list does not price", "refused",
+        says="service tier 'priority'", asks={"service_tier": "priority"}),
     Row("a live search", GROK, SEARCH, "each source", "refused", says="`search_parameters`",
         asks={"search_parameters": {"mode": "on"}}),
     Row("a tool on the server", GROK, TOOLS, "each use", "refused", says="'x_search'",
