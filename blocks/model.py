@@ -9,8 +9,8 @@ from prefect.blocks.core import Block
 from prefect_governor.blocks.documents.documents import load_block
 from prefect_governor.blocks.governor import load_governor
 from prefect_governor.blocks.models.choice import AUTO, BLOCK, ModelChoice, first_there, named
+from prefect_governor.blocks.prices.given import price_by
 from prefect_governor.blocks.prices.own import own_price
-from prefect_governor.blocks.prices.prices import load_price
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.terms.document import DOCUMENTATION_URL
 from prefect_governor.blocks.terms.model import ModelTerms
@@ -80,7 +80,7 @@ def _prices_of(governor: str | None, choice: ModelChoice) -> dict[str, Price]:
 
 def _from_block(name: str) -> ModelChoice:
     block: Model = load_block(Model, name)
-    price = {} if block.price is None else {block.name: block.price.price(load_price(block.name))}
+    price = {} if block.price is None else {block.name: price_by(block.price.given(), block.name)}
     return ModelChoice(
         block.name,
         f"Model block {name!r}",

@@ -110,8 +110,9 @@ class Governing(Protocol):
     def learned(self, model: str) -> Learned | None:
         """What settled calls have taught of a model, a moment old at most."""
 
-    def price_of(self, model: str, *, host: str) -> Price | None:
-        """The price of a model as LiteLLM names it (`provider/model` or bare)."""
+    def price_of(self, model: str, *, host: str, base_model: str | None = None) -> Price | None:
+        """The price of a model as LiteLLM names it (`provider/model` or bare). `base_model` is the
+        model behind a deployment's name, where the caller says it."""
 
     @property
     def by_run(self) -> bool:
@@ -121,15 +122,26 @@ class Governing(Protocol):
         """Keys of the accounts that a call draws on, leaf first."""
 
     def limits(
-        self, *, tags: tuple[str, ...], model: str, host: str, credential: str = ""
+        self,
+        *,
+        tags: tuple[str, ...],
+        model: str,
+        host: str,
+        credential: str = "",
+        also: tuple[str, ...] = (),
     ) -> tuple[str, ...]:
         """Keys of every limit that applies to a call. `credential` is a short hash of its API key:
-        the provider counts each by itself."""
+        the provider counts each by itself. `also` is what the model is called beside its name."""
 
-    def accepts_unseen(self, *, tags: tuple[str, ...], model: str) -> bool:
+    def accepts_unseen(
+        self, *, tags: tuple[str, ...], model: str, also: tuple[str, ...] = ()
+    ) -> bool:
         """Whether a limit that applies to a call lets the model's context window bound what of it
         nobody sees."""
 
-    def throttle_keys(self, limits: tuple[str, ...]) -> tuple[str, ...]:
-        """Of a call's limits, those that stand for its model: what a provider's 429 is about. A
-        limit of a tag or of everything holds other models too, which the provider may serve."""
+    def throttle_keys(
+        self, limits: tuple[str, ...], *, model: str | None = None
+    ) -> tuple[str, ...]:
+        """Of a call's limits, those that stand for its model by its own name: what a provider's
+        429 is about. A limit of a tag or of everything holds other models too, which the provider
+        may serve, and so does one on what a model is called elsewhere."""

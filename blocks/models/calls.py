@@ -11,11 +11,11 @@ from prefect_governor.blocks.context.scope import Scope, current_scope, scope
 from prefect_governor.blocks.errors import ConfigurationError, NotGoverned, governor_error
 from prefect_governor.blocks.models.clients import (
     Heard,
-    Wanted,
     answers_heard,
     requests_seen,
 )
 from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.openai_clients import Wanted
 from prefect_governor.blocks.prices.prices import load_price
 from prefect_governor.blocks.records.accepted import Accepted, accepted
 from prefect_governor.blocks.wire.exchange import OUTSIDE
@@ -33,10 +33,9 @@ REFUSED_ARGUMENTS = {
     "mock_timeout": "nothing is called, so there is nothing to govern",
     "caching": "replies are kept by the governor",
     "cache": "replies are kept by the governor",
-    "deployment_id": "name the model itself",
+    "deployment_id": "name the deployment in the model: azure/<deployment>",
     "aws_bedrock_client": "give its credentials as aws_access_key_id, aws_secret_access_key and "
     "aws_session_token",
-    "api_version": "Azure is not on the tested list yet",
 }
 # One layer retries, and it is not LiteLLM's.
 _NEUTRALISED = ("num_retries", "max_retries", "retry_strategy", "retry_policy")

@@ -36,6 +36,7 @@ DEFAULT_TIMEOUT_SECONDS = 120.0
 # The variable that holds the key of a provider, by the prefix of LiteLLM's model names.
 KEY_VARIABLES = {
     "openai": "OPENAI_API_KEY",
+    "azure": "AZURE_API_KEY",
     "anthropic": "ANTHROPIC_API_KEY",
     "bedrock": "AWS_BEARER_TOKEN_BEDROCK",
     "gemini": "GEMINI_API_KEY",
@@ -50,6 +51,10 @@ KEY_VARIABLES = {
     "ovhcloud": "OVHCLOUD_API_KEY",
     **COMPATIBLE,
 }
+# What else a provider's key is taken from.
+OTHER_KEYS = {**OTHER_KEY_VARIABLES, "azure": ("AZURE_OPENAI_API_KEY", "AZURE_AD_TOKEN")}
+# Providers that have no address of their own.
+ADDRESSED = frozenset({"azure"})
 # What else a provider's address is read from than PROVIDER_API_BASE; the first that is set.
 BASE_VARIABLES = {
     "openai": ("OPENAI_BASE_URL", "OPENAI_API_BASE"),
@@ -127,8 +132,9 @@ class ModelChoice:
                     " `allow_untested_provider` accepts it all the same"
                 )
             variable = KEY_VARIABLES.get(provider)
-            keyless = self.api_base or (provider == "openai" and self.reached_at(name))
-            read = (variable or "", *OTHER_KEY_VARIABLES.get(provider, ()))
+            keyless = provider not in ADDRESSED and self.api_base
+            keyless = keyless or (provider == "openai" and self.reached_at(name))
+            read = (variable or "", *OTHER_KEYS.get(provider, ()))
             known = self.api_key or keyless or any(os.environ.get(each) for each in read)
             if provider == BEDROCK:
                 check_there(name, bearer=self.api_key is not None, address=self.api_base)
@@ -136,6 +142,11 @@ class ModelChoice:
                 raise ConfigurationError(
                     f"no key for {name}: set {variable}, give one in a Model block and name it"
                     f" with --model {BLOCK}NAME, or use --model {OFFLINE}, which needs none"
+                )
+            if provider in ADDRESSED and not self.reached_at(name):
+                raise ConfigurationError(
+                    f"no address for {name}: set {provider.upper()}_API_BASE, or give api_base in a"
+                    f" Model block and name it with --model {BLOCK}NAME"
                 )
             if price is None:
                 raise ConfigurationError(

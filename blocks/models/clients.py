@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 from urllib.request import getproxies
 
 import httpx
 
+from prefect_governor.blocks.models.openai_clients import Wanted, openai_client
 from prefect_governor.blocks.wire.dialects import dialect_of
 from prefect_governor.blocks.wire.messages import REPLAYED_HEADER
 from prefect_governor.blocks.wire.replies.endings import Ending
@@ -41,17 +41,6 @@ class Heard:
 
 # The answers of the running completion, for whoever listens.
 answers_heard: ContextVar[list[Heard] | None] = ContextVar("answers_heard", default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a client is for. `offline`: the model in the package, no network."""
-
-    provider: str
-    api_base: str | None
-    api_key: str | None = field(repr=False)
-    offline: bool = False
-    openai: bool = True
 
 
 @dataclass
@@ -130,16 +119,14 @@ def _async_client(inner: Any, wanted: Wanted) -> Any:
         from prefect_governor.blocks.offline.transport import OfflineTransport
 
         inner = OfflineTransport()
-    transport = _SeenAsync(GovernedAsyncTransport(inner, provider=wanted.provider))
+    transport = _SeenAsync(
+        GovernedAsyncTransport(inner, provider=wanted.provider, base_model=wanted.base_model)
+    )
     if wanted.openai:
-        from openai import AsyncOpenAI
+        from openai import AsyncAzureOpenAI, AsyncOpenAI
 
-        return _once(AsyncOpenAI)(
-            api_key=wanted.api_key,
-            base_url=wanted.api_base,
-            max_retries=0,
-            http_client=httpx.AsyncClient(transport=transport, follow_redirects=True),
-        )
+        client = httpx.AsyncClient(transport=transport, follow_redirects=True)
+        return openai_client(wanted, client, AsyncOpenAI, AsyncAzureOpenAI)
     return _handler_class()(transport=transport)
 
 
@@ -148,35 +135,17 @@ def _blocking_client(inner: Any, wanted: Wanted) -> Any:
         from prefect_governor.blocks.offline.transport import OfflineSyncTransport
 
         inner = OfflineSyncTransport()
-    transport = _SeenBlocking(GovernedTransport(inner, provider=wanted.provider))
+    transport = _SeenBlocking(
+        GovernedTransport(inner, provider=wanted.provider, base_model=wanted.base_model)
+    )
     client = httpx.Client(transport=transport, follow_redirects=True)
     if wanted.openai:
-        from openai import OpenAI
+        from openai import AzureOpenAI, OpenAI
 
-        return _once(OpenAI)(
-            api_key=wanted.api_key, base_url=wanted.api_base, max_retries=0, http_client=client
-        )
+        return openai_client(wanted, client, OpenAI, AzureOpenAI)
     from litellm.llms.custom_httpx.http_handler import HTTPHandler
 
     return HTTPHandler(client=client)
-
-
-@lru_cache(maxsize=2)
-def _once(client: Any) -> Any:
-    """A class of OpenAI's clients that never sends again by itself: LiteLLM sets the retries of the
-    client that it is handed, for embeddings to 2 whatever it was told."""
-
-    class Once(client):  # type: ignore[misc]
-        @property
-        def max_retries(self) -> int:
-            return 0
-
-        @max_retries.setter
-        def max_retries(self, value: int) -> None:
-            pass
-
-    Once.__name__ = client.__name__
-    return Once
 
 
 def _handler_class() -> Any:

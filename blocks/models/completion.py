@@ -9,6 +9,7 @@ from typing import Any
 
 from prefect_governor.blocks.context.governing import Governing
 from prefect_governor.blocks.models.aws import credentials_of, credentials_off_loop
+from prefect_governor.blocks.models.azure import for_azure
 from prefect_governor.blocks.models.calls import (
     REFUSED_ARGUMENTS,
     Prepared,
@@ -20,9 +21,10 @@ from prefect_governor.blocks.models.calls import (
     unwrapped,
     watched,
 )
-from prefect_governor.blocks.models.clients import Wanted, async_client, blocking_client
+from prefect_governor.blocks.models.clients import async_client, blocking_client
 from prefect_governor.blocks.models.compatible import COMPATIBLE
 from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.openai_clients import Wanted
 from prefect_governor.blocks.models.providers import (
     LITELLM_CLIENT,
     OPENAI_CLIENT,
@@ -32,6 +34,7 @@ from prefect_governor.blocks.models.providers import (
     for_openai,
     provider_of,
 )
+from prefect_governor.blocks.prices.deployments import PROVIDER as AZURE
 from prefect_governor.blocks.wire.signing import signing_with
 
 __all__ = [
@@ -137,6 +140,8 @@ def _prepare(model: str, kwargs: dict[str, Any]) -> Prepared:
         "_skip_responses_api_bridge": True,
         "_skip_mcp_handler": True,
     }
+    if provider == AZURE:
+        return for_azure(model, given, arguments)
     if provider in OPENAI_CLIENT:
         name, wanted = for_openai(provider, model, given.api_base, given.api_key)
         return Prepared(name, wanted, arguments, given.accepted)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prefect_governor.blocks.context.governing import Governing
+from prefect_governor.blocks.models.azure import for_azure
 from prefect_governor.blocks.models.calls import (
     Prepared,
     accepting,
@@ -16,7 +17,12 @@ from prefect_governor.blocks.models.calls import (
 )
 from prefect_governor.blocks.models.clients import async_client, blocking_client
 from prefect_governor.blocks.models.library import litellm
-from prefect_governor.blocks.models.providers import EMBEDDING_PROVIDERS, as_openai, provider_of
+from prefect_governor.blocks.models.providers import (
+    EMBEDDING_PROVIDERS,
+    as_openai,
+    provider_of,
+)
+from prefect_governor.blocks.prices.deployments import PROVIDER as AZURE
 
 EMBEDDING_MODES = (None, "embedding")
 
@@ -75,6 +81,9 @@ def _prepare(model: str, kwargs: dict[str, Any]) -> Prepared:
     given = taken(kwargs)
     provider = provider_of(model, EMBEDDING_PROVIDERS)
     check_mode(model, EMBEDDING_MODES, "not for embeddings; use an embedding model")
+    if provider == AZURE:
+        arguments = {"allowed_openai_params": ["dimensions"], **given.arguments}
+        return for_azure(model, given, arguments)
     name, wanted = as_openai(provider, model, given.api_base, given.api_key)
     arguments = given.arguments
     if provider != "openai":

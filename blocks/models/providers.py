@@ -3,13 +3,14 @@
 import os
 
 from prefect_governor.blocks.errors import ConfigurationError, NotGoverned
-from prefect_governor.blocks.models.clients import Wanted
 from prefect_governor.blocks.models.compatible import COMPATIBLE
 from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.openai_clients import Wanted
+from prefect_governor.blocks.prices.deployments import PROVIDER as AZURE
 
 # The tested list: with each of these, one completion is one request through our transport. The
-# first and those of `compatible` are spoken to with OpenAI's client, the others with LiteLLM's: in
-# OpenAI's chat dialect, and the last in their own.
+# first, Azure and those of `compatible` are spoken to with OpenAI's clients, the others with
+# LiteLLM's: in OpenAI's chat dialect, and the last in their own.
 OPENAI_CLIENT = frozenset({"openai", "lm_studio", "ollama", "ollama_chat", "offline"})
 LITELLM_CLIENT = frozenset(
     {
@@ -18,12 +19,17 @@ LITELLM_CLIENT = frozenset(
     }
 )  # fmt: skip
 OWN_DIALECT = frozenset({"anthropic", "bedrock", "gemini"})
-TESTED_PROVIDERS = OPENAI_CLIENT | LITELLM_CLIENT | OWN_DIALECT | COMPATIBLE.keys()
+TESTED_PROVIDERS = OPENAI_CLIENT | {AZURE} | LITELLM_CLIENT | OWN_DIALECT | frozenset(COMPATIBLE)
 # Those of them whose embeddings and responses are proven too, all with OpenAI's paths.
 EMBEDDING_PROVIDERS = frozenset(
-    {"openai", "lm_studio", "ollama", "ollama_chat", "hosted_vllm", "mistral", "together_ai"}
+    {
+        "openai", AZURE, "lm_studio", "ollama", "ollama_chat", "hosted_vllm", "mistral",
+        "together_ai",
+    }
+)  # fmt: skip
+RESPONSES_PROVIDERS = frozenset(
+    {"openai", AZURE, "lm_studio", "ollama", "ollama_chat", "hosted_vllm"}
 )
-RESPONSES_PROVIDERS = frozenset({"openai", "lm_studio", "ollama", "ollama_chat", "hosted_vllm"})
 
 UNPROVEN = (
     "What is not proven of it: that a call is one request through the governor and nothing leaves "

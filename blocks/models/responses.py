@@ -10,6 +10,7 @@ from typing import Any
 
 from prefect_governor.blocks.context.governing import Governing
 from prefect_governor.blocks.errors import NotGoverned
+from prefect_governor.blocks.models.azure import for_azure_responses
 from prefect_governor.blocks.models.calls import (
     Prepared,
     accepting,
@@ -22,7 +23,12 @@ from prefect_governor.blocks.models.calls import (
 )
 from prefect_governor.blocks.models.clients import async_client, blocking_client
 from prefect_governor.blocks.models.library import litellm
-from prefect_governor.blocks.models.providers import RESPONSES_PROVIDERS, as_openai, provider_of
+from prefect_governor.blocks.models.providers import (
+    RESPONSES_PROVIDERS,
+    as_openai,
+    provider_of,
+)
+from prefect_governor.blocks.prices.deployments import PROVIDER as AZURE
 
 # A chat model answers by this API too.
 RESPONSES_MODES = (None, "chat", "responses")
@@ -119,16 +125,14 @@ def _prepare(model: str, kwargs: dict[str, Any]) -> Prepared:
             raise NotGoverned(f"`{name}` would pass by the governor: use `completion` instead")
     provider = provider_of(model, RESPONSES_PROVIDERS)
     check_mode(model, RESPONSES_MODES, "not for responses; use a chat or a responses model")
+    # It would call tools, and the model again, with clients of LiteLLM's own.
+    arguments = {**given.arguments, "_skip_mcp_handler": True}
+    if provider == AZURE:
+        return for_azure_responses(model, given, arguments)
     name, wanted = as_openai(provider, model, given.api_base, given.api_key)
     if name.removeprefix("openai/").startswith(_BRIDGE_PREFIX):
         raise NotGoverned(f"{model!r} would send chat completions: use `completion` instead")
-    arguments = {
-        **given.arguments,
-        # It would call tools, and the model again, with clients of LiteLLM's own.
-        "_skip_mcp_handler": True,
-        "api_base": wanted.api_base,
-        "api_key": wanted.api_key,
-    }
+    arguments |= {"api_base": wanted.api_base, "api_key": wanted.api_key}
     # Spoken to with LiteLLM's own handler, to which the key and the base go with each request.
     return Prepared(
         name, replace(wanted, api_base=None, api_key=None, openai=False), arguments, given.accepted

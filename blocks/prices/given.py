@@ -1,13 +1,15 @@
 """A price that a person gives: what it names, and what is taken for what it leaves out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 
+from prefect_governor.blocks.errors import NotPriced
 from prefect_governor.blocks.money.usd import EXACT
-from prefect_governor.blocks.prices.prices import load_price
+from prefect_governor.blocks.prices import deployments
+from prefect_governor.blocks.prices.prices import load_price, why_unpriced
 from prefect_governor.blocks.prices.tariffs import ZERO, Price, Rates, Tariff
 
 # What is left out costs so many times the price that is named, as at the provider that takes the
@@ -47,7 +49,9 @@ class Given:
     """USD a token; None for what is not named. `output` is None for a model that writes nothing.
 
     `context` holds tiers by the input tokens above which they apply, `service` those by name: an
-    empty one says that there are none. `free` says that all of it costs nothing.
+    empty one says that there are none. `free` says that all of it costs nothing. `base_model` is
+    the model behind a deployment's name: without an input of its own it costs what the list says
+    of that.
     """
 
     input: Decimal = ZERO
@@ -59,6 +63,7 @@ class Given:
     context: tuple[tuple[int, Step], ...] | None = None
     service: tuple[tuple[str, Step], ...] | None = None
     free: bool = False
+    base_model: str | None = None
 
     def price(self, base: Price | None = None) -> Price:
         """As a Price; `base` is what LiteLLM's list says of the model, whose multiples are then
@@ -132,8 +137,24 @@ class Given:
 
 @lru_cache(maxsize=1024)
 def price_by(given: Given, model: str) -> Price:
-    """A price that a person gives, as that of a model."""
-    return given.price(load_price(model))
+    """A price that a person gives, as that of a model. Raises NotPriced where it is what the list
+    says of another, and the list says nothing."""
+    if given.base_model is None:
+        return given.price(load_price(model))
+    base_model = given.base_model
+    if model.startswith(f"{deployments.PROVIDER}/"):
+        base_model = deployments.qualified(base_model)
+    base = load_price(base_model)
+    if given.input or given.free:
+        return replace(given.price(base), base_model=base_model)
+    if base is None:
+        raise NotPriced(
+            f"{why_unpriced(base_model)}, which is the base_model of {model!r}; so it was not"
+            " called. Name it as LiteLLM's list does, such as 'azure/gpt-4o-mini'"
+        )
+    standard = base.standard if given.context is None else Tariff(base.standard.rates)
+    service = base.service if given.service is None else {}
+    return replace(base, standard=standard, service=service, base_model=base_model)
 
 
 def _times(rate: Decimal, base: Decimal | None) -> Fraction:

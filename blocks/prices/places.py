@@ -19,8 +19,9 @@ from prefect_governor.blocks.prices.charges import amount
 
 # A place that has no factor of its own costs what the dearest one does.
 _OPENAI = re.compile(r"^([a-z]{2,})\.api\.openai\.com$")
+# Azure's, and Azure Government's (…openai.azure.us).
 _AZURE = re.compile(
-    r"^[a-z0-9-]+(\.[a-z0-9-]+)?\.(openai|cognitiveservices|services\.ai)\.azure\.com$"
+    r"^[a-z0-9-]+(\.[a-z0-9-]+)?\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us)$"
 )
 _GOVERNMENT = "openai government"
 _VERTEX = re.compile(r"^([a-z0-9-]+-aiplatform|aiplatform\.[a-z0-9-]+\.rep)\.googleapis\.com$")

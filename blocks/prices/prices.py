@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.prices import deployments
 from prefect_governor.blocks.prices.bedrock import LISTED_AS, entries_of, region_at
 from prefect_governor.blocks.prices.bedrock import PROVIDER as BEDROCK
 from prefect_governor.blocks.prices.entries import Unpriced, parse
@@ -76,6 +77,8 @@ def price_at(model: str, host: str) -> Price | None:
     return found.at(factor_at(found.places, host)) if isinstance(found, Price) else None
 
 
+# What the paths of text are for, by the list's names.
+_ASKED_FOR_TEXT = (None, "chat", "completion", "responses", "embedding")
 # Whose models OpenRouter serves under a vendor's name of its own, by LiteLLM's name.
 _VENDORS = {
     "openai": "openai",
@@ -121,6 +124,8 @@ def _load(model: str, region: str | None = None) -> Price | Unpriced | None:
     # Ollama serves models of its own hosts by the same path.
     local = prefix in LOCAL and not model.endswith("cloud")
     entries = _entries()
+    if prefix == deployments.PROVIDER and (found := _deployment(model, entries)) is not None:
+        return found
     for name, provider in _names(model):
         entry = entries.get(name)
         if entry is not None and provider in (None, entry.get("litellm_provider")):
@@ -140,6 +145,54 @@ def _load_bedrock(model: str, region: str | None) -> Price | Unpriced | None:
     if len(prices) < len(found):
         return next(each for each in found if isinstance(each, Unpriced))
     return reduce(Price.dearest, prices) if prices else None
+
+
+def _deployment(
+    base_model: str, entries: Mapping[str, Mapping[str, Any]]
+) -> Price | Unpriced | None:
+    """The dearest that a deployment of a base model may cost; None where none of it is listed."""
+    several = deployments.is_pattern(base_model)
+    parsed = [
+        parse(name, entries[name])
+        for name in deployments.entries_of(base_model, entries)
+        if not several or entries[name].get("mode") in _ASKED_FOR_TEXT
+    ]
+    prices = [each for each in parsed if isinstance(each, Price)]
+    unpriced = [each for each in parsed if isinstance(each, Unpriced)]
+    if unpriced and not (several and prices):
+        return unpriced[0]
+    # Of what writes and what does not, the dearest writes.
+    prices = [each for each in prices if each.mode != "embedding"] or prices
+    if not prices:
+        return None
+    dearest = prices[0]
+    for each in prices[1:]:
+        dearest = dearest.dearest(each)
+    # What the list says of it in one zone, and leaves out in another.
+    fees = [each.search_fee for each in prices if each.search_fee is not None]
+    return replace(
+        dearest,
+        base_model=base_model,
+        by_list=True,
+        context_tokens=max((n for each in prices if (n := each.context_tokens)), default=None),
+        max_output_tokens=min((n for p in prices if (n := p.max_output_tokens)), default=None),
+        search_fee=max(fees, default=None),
+    )
+
+
+def price_of_answer(price: Price, answered: str) -> Price:
+    """What a call costs that was priced by the list, and that a model answered which the reply
+    names: a version of the one that was priced has its own price, and another model is never
+    settled below what it costs. A name that the list does not know says nothing."""
+    base = price.base_model
+    if base is None or not price.by_list or deployments.is_less(answered, base):
+        return price
+    found = load_price(deployments.answering(answered, base)) or load_price(
+        deployments.qualified(answered)
+    )
+    if found is None:
+        return price
+    return found if deployments.is_version(answered, base) else price.dearest(found)
 
 
 def _names(model: str) -> Iterable[tuple[str, str | None]]:

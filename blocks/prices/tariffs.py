@@ -3,8 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import TypeVar
 
 from prefect_governor.blocks.money.usd import EXACT, round_up
+
+T = TypeVar("T")
 
 ZERO = Decimal(0)
 
@@ -121,6 +124,10 @@ class Price:
     # tier, and the dearest of all tiers. `audio_key` is what of it tokens do not bound.
     audio_input: tuple[Decimal, Decimal] | None = None
     audio_key: str | None = None
+    # The model behind a deployment's name; `by_list`: the price is what the list says of it, so
+    # that a reply which names the model says more.
+    base_model: str | None = None
+    by_list: bool = False
 
     def at(self, factor: Decimal) -> "Price":
         """The price where a call costs so many times as much."""
@@ -154,6 +161,9 @@ class Price:
             request_fee=max(self.request_fee, other.request_fee),
             context_tokens=_if_both(max, self.context_tokens, other.context_tokens),
             max_output_tokens=_if_both(min, self.max_output_tokens, other.max_output_tokens),
+            search_fee=_if_both(max, self.search_fee, other.search_fee),
+            audio_input=_dearest_audio(self, other),
+            audio_key=self.audio_key or other.audio_key,
         )
 
     @property
@@ -283,8 +293,17 @@ def _sum(rates: Rates, usage: UsageParts, price: Price, audio: Decimal) -> Decim
     return total
 
 
-def _if_both(choose: Callable[[int, int], int], one: int | None, other: int | None) -> int | None:
+def _if_both(choose: Callable[[T, T], T], one: T | None, other: T | None) -> T | None:
     return None if one is None or other is None else choose(one, other)
+
+
+def _dearest_audio(one: Price, other: Price) -> tuple[Decimal, Decimal] | None:
+    if one.audio_input is None or other.audio_input is None:
+        return one.audio_input or other.audio_input
+    return (
+        max(one.audio_input[0], other.audio_input[0]),
+        max(one.audio_input[1], other.audio_input[1]),
+    )
 
 
 def _highest(one: Decimal | None, other: Decimal | None) -> Decimal | None:

@@ -45,7 +45,7 @@ class Limit(BaseModel):
         title="Model pattern",
         description=(
             "Calls of models that match, such as 'anthropic/*' or 'gpt-4o-mini'. Empty: every"
-            " model."
+            " model. Azure's deployments are OpenAI's models too: 'openai/*' holds them."
         ),
         json_schema_extra=plain,
     )
@@ -184,16 +184,14 @@ class Limit(BaseModel):
         """What people call it: its tag, its model pattern, or "all"."""
         return " ".join(part for part in (self.tag, self.model) if part) or "all"
 
-    def applies_to(self, *, tags: tuple[str, ...], model: str) -> bool:
-        """Whether a call counts under this limit. `model` as LiteLLM has it, `provider/name`."""
+    def applies_to(self, *, tags: tuple[str, ...], model: str, also: tuple[str, ...] = ()) -> bool:
+        """Whether a call counts under this limit. `model` as LiteLLM has it, `provider/name`;
+        `also` is what it is called beside that, `openai/gpt-4o` for a deployment of Azure's."""
         if self.counts != "calls":
             return False
         if self.tag is not None and self.tag not in tags:
             return False
-        if self.model is None:
-            return True
-        bare = model.split("/", 1)[-1]
-        return fnmatchcase(model, self.model) or fnmatchcase(bare, self.model)
+        return self.model is None or any(_matches(self.model, each) for each in (model, *also))
 
     def applies_to_task(self, tags: tuple[str, ...]) -> bool:
         """Whether a task run with these tags counts under this limit."""
@@ -221,3 +219,13 @@ class GovernedLimit:
     @property
     def terms(self) -> LimitRecord:
         return self.limit.terms(self.key, leased=self.leased)
+
+    def stands_for(self, model: str) -> bool:
+        """Whether it is a limit on models, and on this one by its own name."""
+        return self.limit.model is not None and _matches(self.limit.model, model)
+
+
+def _matches(pattern: str, model: str) -> bool:
+    """`model` as LiteLLM has it, `provider/name`."""
+    bare = model.split("/", 1)[-1]
+    return fnmatchcase(model, pattern) or fnmatchcase(bare, pattern)

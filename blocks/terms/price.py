@@ -13,16 +13,18 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 from typing_extensions import Self
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import EXACT, plain_number
+from prefect_governor.blocks.prices.deployments import qualified
 from prefect_governor.blocks.prices.given import Given, Step
-from prefect_governor.blocks.prices.prices import MILLION
+from prefect_governor.blocks.prices.prices import MILLION, load_price, why_unpriced
 from prefect_governor.blocks.prices.tariffs import STANDARD_TIERS, ZERO, Price
-from prefect_governor.blocks.terms.form import plain
+from prefect_governor.blocks.terms.form import empty_is_none, plain
 
 FREE = "free"
 
@@ -108,6 +110,17 @@ class PriceOverride(BaseModel):
         title="Free",
         description="It costs nothing, as on your own machine. Then leave the prices out.",
     )
+    base_model: str | None = Field(
+        default=None,
+        title="Base model",
+        description=(
+            "The model behind a deployment's name, as LiteLLM's list names it, such as"
+            " 'azure/gpt-4o-mini' for an Azure deployment; 'azure/eu/gpt-4o-mini' says where it"
+            " processes, 'azure/gpt-4*' that it may be any of these. What is left empty below costs"
+            " what the list says of it."
+        ),
+        json_schema_extra=plain,
+    )
     input_usd_per_million_tokens: PerMillion | None = Field(
         default=None,
         title="Input, USD per million tokens",
@@ -172,21 +185,37 @@ class PriceOverride(BaseModel):
             return {"free": True}
         return value
 
+    _empty = field_validator("base_model", mode="before")(empty_is_none)
+
+    @field_validator("base_model")
+    @classmethod
+    def _known(cls, base_model: str | None) -> str | None:
+        if base_model is not None and not any(
+            load_price(name) for name in (base_model, qualified(base_model))
+        ):
+            raise ValueError(
+                f"{why_unpriced(base_model)}: name the model behind the deployment as LiteLLM's"
+                " list does, such as 'azure/gpt-4o-mini'"
+            )
+        return base_model
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         named = [
             name
             for name in type(self).model_fields
-            if name != "free" and getattr(self, name) not in (None, ())
+            if name not in ("free", "base_model") and getattr(self, name) not in (None, ())
         ]
         if self.free and named:
             raise ValueError(f"it is free and costs something ({', '.join(named)}): leave one out")
         if self.free:
             return self
         if self.input_usd_per_million_tokens is None:
+            if self.base_model is not None and not named:
+                return self
             raise ValueError(
                 "give input_usd_per_million_tokens and output_usd_per_million_tokens, or the word"
-                f" {FREE!r}"
+                f" {FREE!r}, or for a deployment its base_model"
             )
         self._check_caches(Decimal(self.input_usd_per_million_tokens))
         above = [tier.above_input_tokens for tier in self.context_tiers or ()]
@@ -236,6 +265,7 @@ class PriceOverride(BaseModel):
             if service is None
             else tuple((tier.name, _step(tier)) for tier in service),
             free=self.free,
+            base_model=self.base_model,
         )
 
     def price(self, base: Price | None = None) -> Price:

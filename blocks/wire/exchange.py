@@ -208,7 +208,8 @@ async def _hold(io: IO, reservation: Reservation, seconds: float) -> None:
 async def _resolve(io: IO, reservation: Reservation, response: httpx.Response, body: bytes) -> bool:
     """Resolves a whole reply, durably, before it is handed out. True where it is not to be: its
     answer was cut by the fit."""
-    outcome = outcome_of_status(response.status_code, reservation.call.served_by)
+    call = reservation.call
+    outcome = outcome_of_status(response.status_code, call.served_by, provider=call.provider)
     # A refusal that is billed may say how much; what failed on its way is nobody's word.
     may_say = outcome == "unconfirm" and response.status_code < 500
     billed = reservation.call.dialect.read(body) if may_say else None

@@ -9,6 +9,8 @@ from prefect_governor.blocks.context.purses import purse_run
 from prefect_governor.blocks.context.scope import Scope, attribution, current_scope
 from prefect_governor.blocks.errors import NotBounded, NotGoverned, NotPriced
 from prefect_governor.blocks.machine.text import storable
+from prefect_governor.blocks.prices.deployments import PROVIDER as AZURE
+from prefect_governor.blocks.prices.deployments import bare, is_pattern
 from prefect_governor.blocks.prices.places import provider_at
 from prefect_governor.blocks.prices.prices import upstream_price, why_unpriced
 from prefect_governor.blocks.prices.tariffs import Price
@@ -17,6 +19,7 @@ from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.calls import Demand
 from prefect_governor.blocks.wire.messages import REQUEST_ID_HEADER, request_hash
 from prefect_governor.blocks.wire.ports import Terms
+from prefect_governor.blocks.wire.requests.bodies import deployment_of
 from prefect_governor.blocks.wire.requests.fitting import fitted_bound, least_output
 from prefect_governor.blocks.wire.requests.plans import CallPlan, CallRequest, Dialect
 from prefect_governor.blocks.wire.requests.routing import PROVIDER as ROUTER
@@ -29,11 +32,8 @@ OUTSIDE = (
     "the call was made outside any governor, so it was not sent. Make it inside `with governor:` "
     "or a task under @governed or GovernedTaskRunner, or use the governor's own methods and clients"
 )
-# What else to do where Azure is asked.
-DEPLOYED = (
-    "At Azure a request names a deployment: one that is named as its model is has the price that "
-    "is listed for it"
-)
+# Whose models Azure's are, for limits on models.
+OPENAI = "openai"
 ROUTED = (
     "Or name the most that it may cost in the request, which OpenRouter holds: provider="
     '{"max_price": {"prompt": …, "completion": …}}'
@@ -58,17 +58,26 @@ def planned(
     asked = dialect.open(body, path=request.url.path)
     host = request.url.host
     served_by = provider_at(host)
-    provider = terms.provider or served_by or dialect.provider
+    provider = _provider(terms.provider, served_by, request.url.path) or dialect.provider
     model = storable(asked.model if provider is None else f"{provider}/{asked.model}")
-    asked, price = _priced(governing, dialect, asked, model, host=host)
+    asked, price = _priced(governing, dialect, asked, model, terms.base_model, host=host)
     who = attribution(model=model, tags=terms.tags)
     accepted = terms.accepted if here is None else terms.accepted.also(here.accepted)
-    by_limit = Accepted(unseen=governing.accepts_unseen(tags=who.tags, model=model))
+    also = _also(model, price) if provider == AZURE else ()
+    unseen = governing.accepts_unseen(tags=who.tags, model=model, also=also)
     asked = replace(
-        asked, provider=provider, accepted=accepted.also(by_limit), headers=request.headers
+        asked,
+        provider=provider,
+        accepted=accepted.also(Accepted(unseen=unseen)),
+        headers=request.headers,
     )
-    price = widened_by(request.headers, price)
     several = asked.routed and asked.fields.get("models") is not None
+    if price.base_model is not None:
+        several = is_pattern(price.base_model)
+        asked = replace(asked, model=bare(price.base_model))
+    if provider == AZURE:
+        asked = replace(asked, api_version=_dated(request.url.params.get("api-version")))
+    price = widened_by(request.headers, price)
     plan = dialect.plan(
         asked, price=price, encoding=None if several else encoding_of(asked.model, provider)
     )
@@ -89,7 +98,9 @@ def planned(
     demand = Demand(
         call_id="",
         accounts=accounts,
-        limits=governing.limits(tags=who.tags, model=model, host=host, credential=credential),
+        limits=governing.limits(
+            tags=who.tags, model=model, host=host, credential=credential, also=also
+        ),
         bound=plan.bound(price),
         attribution=who,
         fitted=fitted_bound(plan, price, learned, floor_tokens=floor) if fits else None,
@@ -110,7 +121,7 @@ def planned(
         plan=plan,
         price=price,
         demand=demand,
-        throttle_keys=governing.throttle_keys(demand.limits),
+        throttle_keys=governing.throttle_keys(demand.limits, model=model),
         queue_timeout_seconds=governing.queue_timeout_seconds,
         pause_seconds=governing.pause_seconds,
         scope=here,
@@ -122,8 +133,36 @@ def planned(
     )
 
 
+def _provider(told: str | None, served_by: str | None, path: str) -> str | None:
+    """Whose models are asked for: what the transport was told, or whose host it is, or Azure, whose
+    paths a gateway before it keeps. At Azure's own hosts OpenAI's models are Azure's."""
+    if served_by == AZURE and told in (None, OPENAI):
+        return AZURE
+    return told or served_by or (AZURE if deployment_of(path) is not None else None)
+
+
+def _dated(api_version: str | None) -> str | None:
+    """The date of an API of Azure's; None for the one without dates, and for what is none."""
+    return api_version if api_version is not None and api_version[:4].isdigit() else None
+
+
+def _also(model: str, price: Price) -> tuple[str, ...]:
+    """What a deployment of Azure's is called beside its name: a limit on OpenAI's models, or on
+    the model behind it, holds it too."""
+    base = price.base_model
+    if base is None or is_pattern(base):
+        return (f"{OPENAI}/{bare(model)}",)
+    return (f"{AZURE}/{bare(base)}", f"{OPENAI}/{bare(base)}")
+
+
 def _priced(
-    governing: Governing, dialect: Dialect, asked: CallRequest, model: str, *, host: str
+    governing: Governing,
+    dialect: Dialect,
+    asked: CallRequest,
+    model: str,
+    base_model: str | None,
+    *,
+    host: str,
 ) -> tuple[CallRequest, Price]:
     """What a request costs, and the request as it may be sent for that. Raises NotPriced."""
     routes = dialect.routes and model.startswith(f"{ROUTER}/")
@@ -138,11 +177,24 @@ def _priced(
             fields, price = found
             return replace(asked, fields=fields, routed=True), price
     else:
-        listed = governing.price_of(model, host=host)
+        listed = governing.price_of(model, host=host, base_model=base_model)
         if listed is not None:
             return asked, listed
-    more = f" {ROUTED}" if routes else f" {DEPLOYED}" if model.startswith("azure/") else ""
-    raise NotPriced(f"{why_unpriced(model)}; so it was not called. {how_to_price(model)}{more}")
+    why = f"{why_unpriced(model)}; so it was not called."
+    if model.startswith(f"{AZURE}/"):
+        raise NotPriced(f"{why} {how_to_name_the_model(model)} {how_to_price(model)}")
+    raise NotPriced(f"{why} {how_to_price(model)}{f' {ROUTED}' if routes else ''}")
+
+
+def how_to_name_the_model(model: str) -> str:
+    """How people say which model is behind a deployment's name, to be followed word for word."""
+    return (
+        "At Azure a request names a deployment; name the model behind it as LiteLLM's list does,"
+        f' in place of …: prices={{{model!r}: {{"base_model": "azure/…"}}}} to the Governor,'
+        " to Governor.local or to http_client; or the same in the price of a Model block with that"
+        ' name; or base_model="azure/…" to completion. One that is named as its model is needs'
+        " none. Or:"
+    )
 
 
 def how_to_price(model: str) -> str:

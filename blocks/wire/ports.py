@@ -45,12 +45,14 @@ class IO(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a transport was told of its calls. `governing` None: the governor of the context."""
+    """What a transport was told of its calls. `governing` None: the governor of the context.
+    `base_model` is the model behind a deployment's name."""
 
     governing: Governing | None = None
     provider: str | None = None
     tags: tuple[str, ...] = ()
     accepted: Accepted = field(default_factory=Accepted)
+    base_model: str | None = None
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
 

@@ -22,6 +22,7 @@ from prefect_governor.blocks.machine.strands import current_strand
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.records.calls import Admission, Demand, Facts, Reply, ReplyKey
 from prefect_governor.blocks.records.limits import Signals
+from prefect_governor.blocks.wire.answers import price_answered
 from prefect_governor.blocks.wire.replies.rate_headers import rate_readings
 from prefect_governor.blocks.wire.replies.statuses import Outcome
 from prefect_governor.blocks.wire.requests.fitting import output_within
@@ -240,7 +241,9 @@ class Reservation(Block):
     def settle(self, billed: Billed, reply: Reply | None) -> "Future[None]":
         """The provider billed it; `reply` is kept with it."""
         # What cannot be computed leaves it open, for whoever catches that to resolve.
-        usage = billed.usage(self.call.price, self.plan, provider=self.call.provider)
+        called = self.call.demand.attribution.model
+        price = price_answered(self.call.price, called, billed.model)
+        usage = billed.usage(price, self.plan, provider=self.call.provider)
         facts = self._facts(billed)
         future = self.call.desk.settle(
             self.demand.call_id, usage, reply, facts=facts, signals=self._signals

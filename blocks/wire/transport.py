@@ -34,7 +34,8 @@ class GovernedAsyncTransport(httpx.AsyncBaseTransport):
     LiteLLM's name of who is spoken to ("groq"), for prices and limits; by default it is told by
     the host. `tags` are added to those of the context, `accepted` to what is accepted there. Time
     in the queue does not count against httpx's timeouts, which are `inner`'s. `answers` True: a
-    refusal is no exception, but a reply that says it (see `refusals`).
+    refusal is no exception, but a reply that says it (see `refusals`). `base_model` is LiteLLM's
+    name of the model behind the deployment that is called.
     """
 
     def __init__(
@@ -46,8 +47,11 @@ class GovernedAsyncTransport(httpx.AsyncBaseTransport):
         tags: Iterable[str] = (),
         accepted: Accepted | None = None,
         answers: bool = False,
+        base_model: str | None = None,
     ) -> None:
-        self._terms = Terms(governing, provider, labels(tags, "tags"), accepted or Accepted())
+        self._terms = Terms(
+            governing, provider, labels(tags, "tags"), accepted or Accepted(), base_model
+        )
         self._exchange = answered if answers else exchange
         self._io = _AsyncIO(inner)
 
@@ -71,8 +75,11 @@ class GovernedTransport(httpx.BaseTransport):
         tags: Iterable[str] = (),
         accepted: Accepted | None = None,
         answers: bool = False,
+        base_model: str | None = None,
     ) -> None:
-        self._terms = Terms(governing, provider, labels(tags, "tags"), accepted or Accepted())
+        self._terms = Terms(
+            governing, provider, labels(tags, "tags"), accepted or Accepted(), base_model
+        )
         self._exchange = answered if answers else exchange
         self._io = _BlockingIO(inner)
 

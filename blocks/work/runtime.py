@@ -16,6 +16,8 @@ from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.machine.clock import Instant, machine_now
 from prefect_governor.blocks.machine.text import storable
+from prefect_governor.blocks.prices.deployments import at_host
+from prefect_governor.blocks.prices.given import Given, price_by
 from prefect_governor.blocks.prices.own import Prices, SavedPrices, free_elsewhere, own_price
 from prefect_governor.blocks.prices.prices import Price, price_at
 from prefect_governor.blocks.records.budgets import Account
@@ -158,7 +160,7 @@ class Runtime:
             setattr(self, name, getattr(base, name))
         self.changed()
 
-    def price_of(self, model: str, *, host: str) -> Price | None:
+    def price_of(self, model: str, *, host: str, base_model: str | None = None) -> Price | None:
         # What a person says is meant for the place that they call.
         own = own_price(self.prices, model, host=host)
         saved = None if own is not None else self.saved_prices.find(model, host=host)
@@ -166,7 +168,9 @@ class Runtime:
             raise NotPriced(f"{saved}; so {model!r} was not called")
         if (given := own or saved) is not None:
             return given
-        listed = price_at(model, host)
+        if base_model is not None:
+            return price_by(Given(base_model=base_model), model)
+        listed = price_at(at_host(model, host), host)
         if listed is not None:
             return listed
         if (pattern := free_elsewhere(self.prices, model)) is not None:
@@ -221,14 +225,27 @@ class Runtime:
         return tuple(account.key for account in self.accounts_)
 
     def limits(
-        self, *, tags: tuple[str, ...], model: str, host: str, credential: str = ""
+        self,
+        *,
+        tags: tuple[str, ...],
+        model: str,
+        host: str,
+        credential: str = "",
+        also: tuple[str, ...] = (),
     ) -> tuple[str, ...]:
-        keys = [each.key for each in self.limits_ if each.limit.applies_to(tags=tags, model=model)]
+        keys = [
+            each.key
+            for each in self.limits_
+            if each.limit.applies_to(tags=tags, model=model, also=also)
+        ]
         return (*keys, self._upstream(host, model, credential))
 
-    def accepts_unseen(self, *, tags: tuple[str, ...], model: str) -> bool:
+    def accepts_unseen(
+        self, *, tags: tuple[str, ...], model: str, also: tuple[str, ...] = ()
+    ) -> bool:
         return any(
-            each.limit.unseen == "context" and each.limit.applies_to(tags=tags, model=model)
+            each.limit.unseen == "context"
+            and each.limit.applies_to(tags=tags, model=model, also=also)
             for each in self.limits_
         )
 
@@ -278,8 +295,14 @@ class Runtime:
 
         self.desk.define(terms).add_done_callback(defined)
 
-    def throttle_keys(self, limits: tuple[str, ...]) -> tuple[str, ...]:
-        of_models = {each.key for each in self.limits_ if each.limit.model is not None}
+    def throttle_keys(
+        self, limits: tuple[str, ...], *, model: str | None = None
+    ) -> tuple[str, ...]:
+        of_models = {
+            each.key
+            for each in self.limits_
+            if each.limit.model is not None and (model is None or each.stands_for(model))
+        }
         return tuple(key for key in limits if key in of_models or key.startswith(_UPSTREAM))
 
     @property

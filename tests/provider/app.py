@@ -17,6 +17,7 @@ from tests.provider.books.export import export
 from tests.provider.books.log import Book, Record
 from tests.provider.config import Config
 from tests.provider.families.anthropic import MESSAGES
+from tests.provider.families.azure import azure_family, is_azures
 from tests.provider.families.bedrock import family_at, in_form, is_bedrock
 from tests.provider.families.chat import ApiError
 from tests.provider.families.embeddings import EMBEDDINGS
@@ -90,7 +91,11 @@ class Provider:
 
     async def _run(self, exchange: Exchange, record: Record, path: str) -> None:
         try:
-            family = family_of(exchange.request.method, path)
+            if exchange.request.method == "POST" and is_azures(path):
+                config = self._service.config
+                family = azure_family(exchange.request, config, config.price_table())
+            else:
+                family = family_of(exchange.request.method, path)
             await self._service.chat(exchange, record, family)
         except ApiError as error:
             if error.limit is not None:

@@ -139,11 +139,14 @@ class Reply(_Model):
     so) with `text` as its message and `code` as its code; `body` is sent as it stands in place of
     the JSON (billed).
     `finish_reason` is OpenAI's, or the family's own name; `refusal` is what the model says in place
-    of an answer, `blocked` why Gemini let no model see the prompt."""
+    of an answer, `blocked` why Gemini let no model see the prompt, `filtered` that Azure's filter
+    held it back, which is billed: its 400 says how much if it `states_usage`."""
 
     text: str | None = None
     refusal: str | None = None
     blocked: str | None = None
+    filtered: bool = False
+    states_usage: bool = False
     tool_calls: list[ToolCall] = Field(default_factory=list)
     status: int = Field(default=200, ge=200, le=599)
     code: str | None = None
@@ -176,11 +179,20 @@ class AwsKey(_Model):
     token: str | None = None
 
 
+class Deployment(_Model):
+    """A deployment of Azure's: the model that its replies name, and what is billed for it."""
+
+    model: str
+    price: Price
+
+
 class Config(_Model):
     prices: dict[str, Price] = Field(default_factory=dict)
     routes: dict[str, list[Price]] = Field(default_factory=dict)
     hosts: dict[str, dict[str, Price]] = Field(default_factory=dict)
     hosted: bool = False
+    deployments: dict[str, Deployment] = Field(default_factory=dict)
+    asynchronous_filter: bool = False
     keys: list[str] | None = None
     aws_keys: dict[str, AwsKey] = Field(default_factory=dict)
     insufficient_quota: bool = False

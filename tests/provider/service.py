@@ -15,6 +15,7 @@ from tests.provider.books.bill import Usage
 from tests.provider.books.log import Book, Record
 from tests.provider.books.used import bill_of, usage_of
 from tests.provider.config import Config, FaultKind, Seconds
+from tests.provider.families.azure import filtered
 from tests.provider.families.chat import ApiError, ChatRequest
 from tests.provider.families.family import Family
 from tests.provider.rules.desk import Desk, Ready
@@ -46,9 +47,16 @@ class Call:
 
     @property
     def billed(self) -> bool:
+        if self.filtered:
+            return True
         if self.refused:
             return self.answer.script is not None and self.answer.script.billed
         return self.fault is None or self.fault in BILLED
+
+    @property
+    def filtered(self) -> bool:
+        """Whether Azure's filter holds the prompt back, which is billed."""
+        return self.answer.script is not None and self.answer.script.filtered
 
 
 class Service:
@@ -193,6 +201,8 @@ def _raise_errors(call: Call) -> None:
             headers=call.headers,
         )
     script = call.answer.script
+    if script is not None and call.filtered:
+        raise filtered(call.usage if script.states_usage else None)
     if script is not None:
         call.headers.update(script.headers)
         if call.refused:

@@ -189,12 +189,14 @@ class FakeGoverning:
     unseen: bool = False
     asked: list[str] = field(default_factory=list)
 
-    def accepts_unseen(self, *, tags: tuple[str, ...], model: str) -> bool:
+    def accepts_unseen(
+        self, *, tags: tuple[str, ...], model: str, also: tuple[str, ...] = ()
+    ) -> bool:
         return self.unseen
 
-    def price_of(self, model: str, *, host: str) -> Price | None:
+    def price_of(self, model: str, *, host: str, base_model: str | None = None) -> Price | None:
         self.asked.append(model)
-        return self.price or load_price(model)
+        return self.price or load_price(base_model or model)
 
     def spent_share(self, run_id: str | None = None) -> float:
         return self.share
@@ -206,11 +208,19 @@ class FakeGoverning:
         return ("account",)
 
     def limits(
-        self, *, tags: tuple[str, ...], model: str, host: str, credential: str = ""
+        self,
+        *,
+        tags: tuple[str, ...],
+        model: str,
+        host: str,
+        credential: str = "",
+        also: tuple[str, ...] = (),
     ) -> tuple[str, ...]:
         return self.limit_keys
 
-    def throttle_keys(self, limits: tuple[str, ...]) -> tuple[str, ...]:
+    def throttle_keys(
+        self, limits: tuple[str, ...], *, model: str | None = None
+    ) -> tuple[str, ...]:
         return limits if self.throttled_keys is None else self.throttled_keys
 
 

@@ -1,7 +1,8 @@
 """What a status means for money, by provider: billed, not billed, or nobody knows. Pure.
 
-A row is a provider's own word for its own hosts, with the page that says so. Everybody else is
-taken at the careful reading: a gateway may have billed what its upstream did.
+A row is a provider's own word, with the page that says so. What it bills is believed of whoever
+serves its models; what it does not, of its own hosts alone: a gateway may have billed what its
+upstream did.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ class Word:
 
 WORDS = {
     "azure": Word(
-        # A prompt that was filtered, or that is over the input limit, was processed.
+        # A prompt that was filtered, or that is over the input limit, was processed. For what was
+        # filtered both prompt and completion are charged (…/openai/concepts/content-filter).
         billed=frozenset({400, 408}),
         not_billed=frozenset(),
         page="learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs",
@@ -42,18 +44,21 @@ WORDS = {
 }
 
 
-def outcome_of_status(status: int, provider: str | None = None) -> Outcome:
-    """What a reply that holds no usage says of the bill. `provider` is whose own host answered, by
-    LiteLLM's name; None where nobody knows.
+def outcome_of_status(
+    status: int, served_by: str | None = None, *, provider: str | None = None
+) -> Outcome:
+    """What a reply that holds no usage says of the bill. `served_by` is whose own host answered, by
+    LiteLLM's name, `provider` whose models it serves; None where nobody knows.
 
     Where the provider says nothing else, 3xx and 4xx are provably not billed, apart from those of
     `UNPROVEN_STATUSES`. A 2xx was served, and a 5xx may be a gateway's word on a call that its
     upstream billed: both stay charged.
     """
-    word = WORDS.get(provider or "")
-    if word is not None and status in word.billed:
+    words = [word for name in (served_by, provider) if (word := WORDS.get(name or "")) is not None]
+    if any(status in word.billed for word in words):
         return "unconfirm"
-    if word is not None and status in word.not_billed:
+    own = WORDS.get(served_by or "")
+    if own is not None and status in own.not_billed:
         return "void"
     if 300 <= status < 500 and status not in UNPROVEN_STATUSES:
         return "void"

@@ -35,6 +35,10 @@ REGION_BY_ACCOUNT = "anthropic"
 # Azure answers by the deployment that the path names, whatever the body says
 # (learn.microsoft.com/azure/ai-foundry/openai/reference).
 _DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)/")
+# The first of Azure's dated APIs that has service tiers, by its prerequisites
+# (learn.microsoft.com/azure/ai-foundry/openai/concepts/priority-processing); those before refuse a
+# field that they do not know.
+_TIERS_SINCE = "2025-10-01"
 
 
 def read_fields(body: bytes) -> dict[str, Any]:
@@ -53,14 +57,20 @@ def read_fields(body: bytes) -> dict[str, Any]:
 def read_request(body: bytes, *, path: str = "") -> CallRequest:
     """Raises NotBounded where neither the path nor the body, a JSON object, names a model."""
     fields = read_fields(body)
-    deployed = _DEPLOYMENT.search(path)
-    model = fields.get("model") if deployed is None else deployed[1]
+    deployment = deployment_of(path)
+    model = fields.get("model") if deployment is None else deployment
     if model is None and isinstance(fields.get("models"), list):
         # OpenRouter takes the first of these.
         model = next(iter(fields["models"]), None)
     if not isinstance(model, str) or not model:
         raise NotBounded("the request names no model, so its cost has no bound; set `model`")
     return CallRequest(model, fields)
+
+
+def deployment_of(path: str) -> str | None:
+    """The deployment that a path of Azure's names; None where it is none."""
+    found = _DEPLOYMENT.search(path)
+    return None if found is None else found[1]
 
 
 def unrouted(request: CallRequest) -> Mapping[str, Any]:
@@ -94,8 +104,8 @@ def write(fields: Mapping[str, Any]) -> bytes:
         return json.dumps(fields, separators=(",", ":")).encode()
 
 
-def service_tier(fields: dict[str, Any], price: Price, model: str, provider: str | None) -> str:
-    """The service tier asked for.
+def service_tier(fields: dict[str, Any], price: Price, request: CallRequest) -> str:
+    """The service tier asked for, written into `fields` where it must be.
 
     A request that names none, for a model that has dearer ones, is amended to ask for "default"
     where the account's own setting could otherwise make it a dear one. Elsewhere only a request
@@ -105,11 +115,14 @@ def service_tier(fields: dict[str, Any], price: Price, model: str, provider: str
     With Anthropic the region stands for it: neither a request nor a reply of these APIs says which
     it is, and a workspace's own setting may be the dear one.
     """
+    provider = request.provider or price.provider
     if provider == REGION_BY_ACCOUNT and US in price.service:
         return US
     tier = fields.get("service_tier")
     if tier is None:
-        if price.service and provider in TIER_BY_ACCOUNT:
+        by_account = provider in TIER_BY_ACCOUNT
+        has_tiers = request.api_version is None or request.api_version >= _TIERS_SINCE
+        if price.service and by_account and has_tiers:
             fields["service_tier"] = "default"
         return "default"
     if not isinstance(tier, str):
@@ -121,9 +134,15 @@ def service_tier(fields: dict[str, Any], price: Price, model: str, provider: str
         return "default"
     known = ", ".join(["default", *sorted(price.service)])
     raise NotBounded(
-        f"the service tier {tier!r} of {model!r} has no known price (known: {known}). "
+        f"the service tier {tier!r} of {request.model!r} has no known price (known: {known}). "
         "Ask for one of those"
     )
+
+
+def model_of(reply: Mapping[str, Any]) -> str | None:
+    """The model that a reply names; None where it names none."""
+    model = reply.get("model")
+    return model if isinstance(model, str) and model else None
 
 
 def count_of(values: Any, name: str) -> int | None:

@@ -19,6 +19,7 @@ class CallRequest:
 
     `provider` is LiteLLM's name of who is spoken to, None where nobody knows. `headers` are the
     request's, looked up by lower-case names, for the families that ask by them for what costs.
+    `api_version` is the date of the API that Azure is asked for, None where there is none.
     """
 
     model: str
@@ -28,6 +29,7 @@ class CallRequest:
     accepted: Accepted = field(default_factory=Accepted)
     routed: bool = False
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    api_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +85,14 @@ class Billed:
 
     `cut` says that the answer did not end by itself: it stopped at `max_tokens`, or where the
     context was full. `said` is where in its reply the provider may state the cost itself: `usage`
-    and, beside it, `cost`.
+    and, beside it, `cost`. `model` is which model answered, by the reply's own word.
     """
 
     parts: UsageParts
     service_tier: str | None = None
     cut: bool = False
     said: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    model: str | None = field(default=None, compare=False)
 
     def is_priced(self, price: Price) -> bool:
         """Whether the price says what all of it costs."""

@@ -33,6 +33,8 @@ CASES = {
     each.model.partition("/")[0]: each
     for each in (
         Case("openai/gpt-4o-mini", "/v1", "0.00000015", "0.0000006"),
+        # As a deployment in a data zone costs, which cannot be told from without.
+        Case("azure/gpt-4.1-nano", "", "0.00000011", "0.00000044"),
         Case("anthropic/claude-sonnet-4-5", "", "0.000003", "0.000015"),
         Case("bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0", "", "0.0000011", "0.0000055"),
         Case("gemini/gemini-2.5-flash-lite", "/v1beta", "0.0000001", "0.0000004"),

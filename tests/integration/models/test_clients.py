@@ -17,7 +17,8 @@ import pytest
 from prefect_governor import Governor, Limit, NotBounded, OverBudget
 from prefect_governor.blocks.errors import chain, governor_error
 from prefect_governor.blocks.models import clients
-from prefect_governor.blocks.models.clients import Wanted, aclose_clients, blocking_client
+from prefect_governor.blocks.models.clients import aclose_clients, blocking_client
+from prefect_governor.blocks.models.openai_clients import Wanted
 from prefect_governor.blocks.work.ledgers import account_state
 from tests.integration.models.warned import QUIET
 from tests.provider.process import ProviderProcess

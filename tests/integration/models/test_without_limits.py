@@ -34,7 +34,11 @@ class Elsewhere(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
-        for end in ("/chat/completions", "/responses", "/messages"):
+        for end in (
+            ()
+            if path.startswith("/openai/deployments/")
+            else ("/chat/completions", "/responses", "/messages")
+        ):
             path = f"/v1{end}" if path.endswith(end) else path
         url = request.url.copy_with(
             scheme="http", host=self._root.host, port=self._root.port, path=path
@@ -75,7 +79,7 @@ async def azures_sdk(http: httpx.AsyncClient) -> Any:
         api_key=KEY, azure_endpoint="https://mine.openai.azure.com", api_version="2024-10-21",
         http_client=http, max_retries=0,
     )  # fmt: skip
-    return await sdk.chat.completions.create(model="gpt-4o-mini", messages=HELLO)
+    return await sdk.chat.completions.create(model="gpt-4.1-nano", messages=HELLO)
 
 
 PATHS: dict[str, Ask] = {
@@ -151,7 +155,7 @@ async def test_twenty_calls_without_a_limit_use_all_of_the_money_for_ten(
     assert_all_is_used(name, governor, provider, done)
 
 
-@pytest.mark.parametrize("name", ["openai", "anthropic"])
+@pytest.mark.parametrize("name", ["openai", "azure", "anthropic"])
 async def test_so_do_twenty_through_litellm(name: str, provider: ProviderProcess) -> None:
     provider.configure(output_tokens=ANSWER_TOKENS, latency_seconds=0.02)
     case = CASES[name]

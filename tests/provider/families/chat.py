@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from tests.provider.books.bill import Price
+
 # Mistral's models: it refuses what its own documents do not name (docs.mistral.ai/api, chat), and
 # says what a stream used in the chunk with the reason.
 MISTRAL = ("mistral-", "codestral-")
@@ -55,6 +57,8 @@ class ChatRequest:
     counted: int | None = None
     # What is answered where a request asks for what is stored or run elsewhere.
     elsewhere: ApiError | None = None
+    # What is billed where that is not by the model's name.
+    price: Price | None = None
 
     @property
     def last_user_text(self) -> str:

@@ -43,8 +43,8 @@ class Desk:
 
     def authorize(self, request: Request) -> None:
         """Raises ApiError 401 for a key that is not in the config's `keys`, if it has any. Shown
-        as a bearer's, or as Anthropic and Gemini have it. ApiError 403 for a signature of AWS's
-        that does not hold."""
+        as a bearer's, or as Anthropic, Gemini and Azure have it. ApiError 403 for a signature of
+        AWS's that does not hold."""
         headers = request.headers
         if is_signed(request):
             check_signature(request, self._config.aws_keys, now=time.time())
@@ -54,7 +54,8 @@ class Desk:
             return
         scheme, _, key = headers.get("authorization", "").partition(" ")
         key = key.strip() if scheme.lower() == "bearer" else ""
-        key = key or headers.get("x-api-key", "") or headers.get("x-goog-api-key", "")
+        for name in ("x-api-key", "x-goog-api-key", "api-key"):
+            key = key or headers.get(name, "")
         if key not in keys:
             raise ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
 
@@ -77,7 +78,7 @@ class Desk:
         config = self._config
         if request.elsewhere is not None and not config.hosted:
             raise request.elsewhere
-        price = config.hosts.get(host, {}).get(request.model)
+        price = request.price or config.hosts.get(host, {}).get(request.model)
         routed = price is None and request.model in config.routes
         if price is None:
             price = (

@@ -89,7 +89,7 @@ class OpenAIChat(Dialect):
                 "beside the tokens. Send its content as text"
             )
         whose = request.provider or price.provider
-        tier = service_tier(fields, price, request.model, whose)
+        tier = service_tier(fields, price, request)
         streamed, hide = _ask_for_usage(fields, whose)
         overhead = (
             REQUEST_OVERHEAD_TOKENS

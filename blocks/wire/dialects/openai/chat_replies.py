@@ -8,6 +8,7 @@ from typing import Any
 from prefect_governor.blocks.wire.dialects.openai.usage import usage_parts
 from prefect_governor.blocks.wire.replies.endings import Ending, ending, has_words, is_cut
 from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
+from prefect_governor.blocks.wire.requests.bodies import model_of
 from prefect_governor.blocks.wire.requests.plans import Billed, StreamReader
 
 
@@ -25,6 +26,7 @@ class ChatStream(StreamReader):
         self._events = EventSplitter()
         self._billed: Billed | None = None
         self._tier: str | None = None
+        self._model: str | None = None
         self._cut = False
         self._counted = False
         self._done = False
@@ -40,7 +42,7 @@ class ChatStream(StreamReader):
     def finished(self) -> Billed | None:
         if self._billed is None or not (self._done or (self._ended and self._counted)):
             return None
-        return replace(self._billed, service_tier=self._tier, cut=self._cut)
+        return replace(self._billed, service_tier=self._tier, cut=self._cut, model=self._model)
 
     def all_said(self) -> bool:
         return len(self._reasons) >= self._answers and all(self._reasons.values())
@@ -59,6 +61,8 @@ class ChatStream(StreamReader):
             return event.raw
         if isinstance(chunk.get("service_tier"), str):
             self._tier = chunk["service_tier"]
+        # Azure's chunks about its filters name no model.
+        self._model = model_of(chunk) or self._model
         self._cut = self._cut or _was_cut(chunk)
         self._hear(chunk)
         if chunk.get("usage") is None:
@@ -72,7 +76,7 @@ class ChatStream(StreamReader):
         """Which answers have ended, and whether the usage is theirs to the end."""
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict):
+            if isinstance(choice, dict) and not _is_annotation(choice):
                 # A chunk after the one with the reason says that there was more.
                 self._reasons[str(choice.get("index", 0))] = choice.get("finish_reason")
                 self._counted = False
@@ -80,6 +84,12 @@ class ChatStream(StreamReader):
             self._counted = False
         elif isinstance(chunk.get("usage"), dict):
             self._counted = self.all_said()
+
+
+def _is_annotation(choice: Mapping[str, Any]) -> bool:
+    """Whether it says what Azure's asynchronous filter found, which comes when it comes, after the
+    last word too (learn.microsoft.com/azure/ai-foundry/openai/concepts/content-streaming)."""
+    return "content_filter_offsets" in choice and not choice.get("delta")
 
 
 def billed(reply: Mapping[str, Any]) -> Billed | None:
@@ -94,6 +104,7 @@ def billed(reply: Mapping[str, Any]) -> Billed | None:
         tier if isinstance(tier, str) else None,
         _was_cut(reply),
         {"usage": usage, "cost": reply.get("cost")},
+        model_of(reply),
     )
 
 

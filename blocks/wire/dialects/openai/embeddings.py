@@ -16,6 +16,7 @@ from prefect_governor.blocks.wire.requests.bodies import (
     TOKENIZER_FACTOR,
     compact,
     count_of,
+    model_of,
     read_reply,
     read_request,
     service_tier,
@@ -60,8 +61,7 @@ class OpenAIEmbeddings(Dialect):
         texts, lists = _inputs(fields)
         allowed = [compact(fields[name]) for name in request.accepted.fields if fields.get(name)]
         # Only one who names a tier, or has a dearer one to fear, sends a tier.
-        whose = request.provider or price.provider
-        tier = service_tier(fields, price, request.model, whose)
+        tier = service_tier(fields, price, request)
         body = write(fields)
         tokens, local = len(body), None
         if lists:
@@ -106,6 +106,7 @@ def billed(reply: Mapping[str, Any]) -> Billed | None:
         UsageParts(tokens, 0),
         tier if isinstance(tier, str) else None,
         said={"usage": usage, "cost": reply.get("cost")},
+        model=model_of(reply),
     )
 
 

@@ -86,9 +86,8 @@ class OpenAIResponses(Dialect):
         fields = dict(request.fields)
         unseen = Unseen(request.accepted)
         _check(unrouted(request), request.accepted, unseen)
-        items, tools = _items(fields, unseen), _tools(fields, unseen)
-        whose = request.provider or price.provider
-        tier = service_tier(fields, price, request.model, whose)
+        items, tools = _items(fields, unseen), _tools(fields, unseen, request.model)
+        tier = service_tier(fields, price, request)
         overhead = (
             REQUEST_OVERHEAD_TOKENS
             + MESSAGE_OVERHEAD_TOKENS * (len(items) + 1)
@@ -108,6 +107,7 @@ class OpenAIResponses(Dialect):
                 price, request.model, MAX_TOKENS_FIELD, input_tokens=seen + image_tokens + overhead
             )
         output = whole_number(fields[MAX_TOKENS_FIELD], MAX_TOKENS_FIELD)
+        whose = request.provider or price.provider
         beyond = beyond_tokens(fields, price, request.model, provider=whose)
         body = write(fields)
         tokens = len(body) - image_bytes
@@ -122,7 +122,7 @@ class OpenAIResponses(Dialect):
             streamed=streamed,
             service_tier=tier,
             cache_writes=True,
-            long_writes=keeps_for_hours(fields, body, request.provider or price.provider),
+            long_writes=keeps_for_hours(fields, body, whose),
             # What only the provider can read says nothing of how it counts.
             local_input_tokens=None if sealed or unseen.parts else local,
             output_limit=None if beyond else output,
@@ -242,14 +242,14 @@ def _images(items: Iterable[Item], model: str, price: Price, unseen: Unseen) -> 
     return tokens, size
 
 
-def _tools(fields: Mapping[str, Any], unseen: Unseen) -> list[Any]:
+def _tools(fields: Mapping[str, Any], unseen: Unseen, model: str) -> list[Any]:
     tools = fields.get("tools") or []
     if not isinstance(tools, list) or not all(isinstance(each, dict) for each in tools):
         raise NotBounded("`tools` is not a list of tools, so the call has no bound")
     for tool in tools:
         kind = str(tool.get("type", "function"))
         if kind.startswith(SEARCH_TOOLS):
-            if FIXED_SEARCHES.search(str(fields.get("model"))):
+            if FIXED_SEARCHES.search(model):
                 raise NotBounded(
                     f"the hosted tool {kind!r} has no bound with this model: a fixed block of "
                     "tokens is billed for each use. Use function tools that run on your side"

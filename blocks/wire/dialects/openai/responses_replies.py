@@ -6,7 +6,7 @@ from typing import Any
 from prefect_governor.blocks.wire.dialects.openai.usage import usage_parts
 from prefect_governor.blocks.wire.replies.endings import Ending, ending, has_words, is_cut
 from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
-from prefect_governor.blocks.wire.requests.bodies import read_reply
+from prefect_governor.blocks.wire.requests.bodies import model_of, read_reply
 from prefect_governor.blocks.wire.requests.plans import Billed, StreamReader
 
 # The events that end a response. Each holds the response, with its usage where anything was billed.
@@ -61,6 +61,7 @@ def billed(response: Mapping[str, Any]) -> Billed | None:
         tier if isinstance(tier, str) else None,
         _was_cut(response),
         {"usage": usage, "cost": response.get("cost")},
+        model_of(response),
     )
 
 

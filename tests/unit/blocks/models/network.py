@@ -62,6 +62,11 @@ def assert_one_call(
     assert len(governing.desk.demands) == 1
     assert governing.desk.outcomes == ["settle"]
     assert request.url.host == "gateway.test"
+    assert {*governing.asked} == {f"{provider}/{model}"}
+    if provider == "azure":
+        deployed = "/openai/v1" if path == "/responses" else f"/openai/deployments/{model}"
+        assert request.url.path == f"/v1{deployed}{path}"
+        assert request.headers["api-key"] == "sk-test"
+        return
     assert request.url.path == f"/v1{path}"
     assert request.headers["authorization"] == "Bearer sk-test"
-    assert governing.asked == [f"{provider}/{model}"]

@@ -164,7 +164,7 @@ async def test_no_key_is_said_before_anything_is_started(
 async def test_provider_off_the_list_is_refused_with_the_list(
     network: Network, governing: FakeGoverning
 ) -> None:
-    for model in ("vertex_ai/gemini-2.5-flash", "azure/gpt-4o", "nobody/knows"):
+    for model in ("azure_ai/gpt-4o", "watsonx/ibm/granite-3", "nobody/knows"):
         with scope(Scope(governing)), pytest.raises(NotGoverned, match="openrouter"):
             await acompletion(model, MESSAGES, max_tokens=20)
     assert not network.requests

@@ -191,7 +191,9 @@ def test_tiers_by_context_and_service_hold_for_responses_models_too() -> None:
             dearer = entry.get(f"input_cost_per_token_above_{thousands}k_tokens")
             if dearer is not None:
                 checked += 1
-                assert price.standard.at(thousands * 1000 + 1).input == dearer, name
+                above = price.standard.at(thousands * 1000 + 1).input
+                # A deployment of Azure's may be billed by a dearer zone's price.
+                assert above == dearer or (name.startswith("azure/") and above > dearer), name
                 assert bound_cost(price, thousands * 1000 + 1, 0) >= cost(
                     price, UsageParts(thousands * 1000 + 1, 0)
                 )
