@@ -58,7 +58,7 @@ def planned(
     asked = dialect.open(body, path=request.url.path)
     host = request.url.host
     served_by = provider_at(host)
-    provider = _provider(terms.provider, served_by, request.url.path) or dialect.provider
+    provider = _provider(terms.provider, served_by, request.url) or dialect.provider
     model = storable(asked.model if provider is None else f"{provider}/{asked.model}")
     asked, price = _priced(governing, dialect, asked, model, terms.base_model, host=host)
     who = attribution(model=model, tags=terms.tags)
@@ -133,12 +133,14 @@ def planned(
     )
 
 
-def _provider(told: str | None, served_by: str | None, path: str) -> str | None:
+def _provider(told: str | None, served_by: str | None, url: httpx.URL) -> str | None:
     """Whose models are asked for: what the transport was told, or whose host it is, or Azure, whose
     paths a gateway before it keeps. At Azure's own hosts OpenAI's models are Azure's."""
     if served_by == AZURE and told in (None, OPENAI):
         return AZURE
-    return told or served_by or (AZURE if deployment_of(path) is not None else None)
+    dated = "/openai/" in url.path and "api-version" in url.params
+    by_path = AZURE if dated or deployment_of(url.path) is not None else None
+    return told or served_by or by_path
 
 
 def _dated(api_version: str | None) -> str | None:

@@ -25,7 +25,9 @@ Served: POST /v1/chat/completions (plain, streamed, tools, response_format, n), 
 (Anthropic's), …/models/{model}:generateContent and :streamGenerateContent (Gemini's), /api/chat and
 /api/generate (Ollama's), /model/{modelId}/converse[-stream] and, for Anthropic's models,
 /invoke[-with-response-stream] (Amazon Bedrock's, with its event streams and its errors), all plain
-and streamed, GET /v1/models;
+and streamed; as Azure does
+/openai/deployments/{name}/chat/completions and /embeddings, /openai/responses (both with a dated
+`api-version`) and /openai/v1/…, with its filters' results; GET /v1/models;
 and for the test GET /_provider/stats, /_provider/log, /_provider/usage.csv and usage.jsonl (what
 was billed, as a provider exports it: `.usage_export(format=…)`), /_provider/config, and
 POST /_provider/config
@@ -48,6 +50,9 @@ Config (every field optional)
                         `host`), before those of `prices`
   hosted                true: earlier responses by id, files by id and tools that a provider runs
                         are taken; what they cost is the script's `used` (false: 400)
+  deployments           {name: {"model", "price"}}: Azure's, billed at that price; replies name that
+                        model. Without one, a deployment is named as its model is.
+  asynchronous_filter   true: Azure's filter says what it found of an answer at a stream's end
   auto_tier             the tier of requests that ask for none or "auto" ("default")
   keys                  accepted bearer keys; others get 401 (any key is accepted)
   aws_keys              {access key: {"secret", "token"}}: who may sign as AWS has it (nobody); a
@@ -72,12 +77,14 @@ Config (every field optional)
                         "tool_calls": [{"name", "arguments"}], "status" (not 200: an unbilled error,
                         "text" its message, "code" its code), "headers", "body" (sent raw as a 200,
                         billed: invalid JSON), "fault", "finish_reason" (OpenAI's, or the family's
-                        own name), "refusal" (in place of an answer; Anthropic's stop_reason),
-                        "blocked" (Gemini's blockReason), "latency_seconds", "used" (what it is
-                        billed for, see `config.Used`), "billed" (true: an error that is)}, or a
-                        list of them: consumed in turn, the last one for ever. by="turn" takes
-                        the one numbered by the assistant messages so far (agent loops in parallel);
-                        expand=true expands \1 and \g<name> in the text.
+                        own name), "filtered" (Azure's 400 for a prompt that its filter holds back:
+                        billed; "states_usage" says how much), "refusal" (in place of an answer;
+                        Anthropic's stop_reason), "blocked" (Gemini's blockReason),
+                        "latency_seconds", "used" (what it is billed for, see `config.Used`),
+                        "billed" (true: an error that is)}, or a list of them: consumed in turn,
+                        the last one for ever. by="turn" takes the one numbered by the assistant
+                        messages so far (agent loops in parallel); expand=true expands \1 and
+                        \g<name> in the text.
   tool_calls            parallel calls made of a request's tools, minimal valid arguments (0), in
   tool_turns            … the first so many assistant turns (1). tool_choice is obeyed.
                         response_format json_schema answers with a minimal valid instance.

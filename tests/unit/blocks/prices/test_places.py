@@ -62,6 +62,11 @@ def test_what_costs_more_for_the_government_costs_what_it_does_elsewhere() -> No
     [
         ("api.openai.com", "openai"),
         ("eu.api.openai.com", "openai"),
+        ("ours.openai.azure.com", "azure"),
+        ("ours.cognitiveservices.azure.com", "azure"),
+        ("ours.services.ai.azure.com", "azure"),
+        ("ours.openai.azure.us", "azure"),
+        ("ours.openai.azure.com.example.org", None),
         ("api.x.ai", "xai"),
         ("generativelanguage.googleapis.com", "gemini"),
         ("localhost", None),
