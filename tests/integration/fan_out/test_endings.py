@@ -71,6 +71,11 @@ ENDINGS: dict[str, list[tuple[dict[str, Any], str, str]]] = {
         ({"text": "x", "finish_reason": "model_context_window_exceeded"}, "cut", "split the item"),
         ({"text": ""}, "empty", "--retry-failed"),
     ],
+    "bedrock": [
+        ({"text": "x", "finish_reason": "length"}, "cut", "--max-output-tokens"),
+        ({"text": "x", "finish_reason": "content_filtered"}, "filtered", "--model"),
+        ({"text": "x", "finish_reason": "malformed_tool_use"}, "broken", "anew"),
+    ],
     "gemini": [
         ({"text": "x", "finish_reason": "MAX_TOKENS"}, "cut", "--max-output-tokens"),
         ({"text": "", "finish_reason": "SAFETY"}, "filtered", "--model"),

@@ -94,6 +94,11 @@ PATHS: dict[str, Ask] = {
         "gemini-2.5-flash-lite:generateContent",
         contents=[{"role": "user", "parts": [{"text": "hello there"}]}],
     ),
+    "bedrock": posted(
+        "https://bedrock-runtime.us-east-1.amazonaws.com/model/"
+        f"{CASES['bedrock'].bare}/converse",
+        messages=[{"role": "user", "content": [{"text": "hello there"}]}],
+    ),
     "mistral": posted(
         "https://api.mistral.ai/v1/chat/completions",
         model="mistral-small-latest", messages=HELLO,
@@ -155,7 +160,7 @@ async def test_twenty_calls_without_a_limit_use_all_of_the_money_for_ten(
     assert_all_is_used(name, governor, provider, done)
 
 
-@pytest.mark.parametrize("name", ["openai", "azure", "anthropic"])
+@pytest.mark.parametrize("name", ["openai", "azure", "anthropic", "bedrock"])
 async def test_so_do_twenty_through_litellm(name: str, provider: ProviderProcess) -> None:
     provider.configure(output_tokens=ANSWER_TOKENS, latency_seconds=0.02)
     case = CASES[name]

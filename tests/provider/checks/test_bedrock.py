@@ -102,7 +102,7 @@ def test_stream_is_read_by_botocore_and_says_what_the_whole_reply_does(
         ("converse", converse(messages=[{"role": "user", "content": [{"type": "text"}]}]), 400,
          "ValidationException"),
         ("invoke", invoke(model="x"), 400, "ValidationException"),
-        ("invoke", invoke(anthropic_version="2023-06-01"), 400, "ValidationException"),
+        ("invoke", invoke(anthropic_version="newest"), 400, "ValidationException"),
         ("unheard-of", converse(), 404, "ResourceNotFoundException"),
     ],
 )  # fmt: skip

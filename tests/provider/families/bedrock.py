@@ -18,7 +18,8 @@ from tests.provider.families.anthropic import MESSAGES, openai_tools
 from tests.provider.families.chat import ApiError, ChatRequest, read_json
 
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
-ANTHROPIC_VERSION = "bedrock-2023-05-31"
+# The one that AWS's page names, and the dates that Anthropic's SDK sends.
+ANTHROPIC_VERSION = re.compile(r"bedrock-2023-05-31|\d{4}-\d{2}-\d{2}")
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
 EXCEPTIONS = {
     400: "ValidationException",
@@ -216,7 +217,7 @@ class Invoke:
         if "anthropic.claude-" not in model:
             raise ApiError(400, "this provider invokes Anthropic's models only")
         body = read_json(raw)
-        if body.pop("anthropic_version", None) != ANTHROPIC_VERSION:
+        if not ANTHROPIC_VERSION.fullmatch(str(body.pop("anthropic_version", None))):
             raise ApiError(400, "anthropic_version: Field required")
         body.pop("anthropic_beta", None)
         for name in ("model", "stream"):
