@@ -13,6 +13,8 @@ from prefect_governor.blocks.models.aws import check_there
 from prefect_governor.blocks.models.compatible import COMPATIBLE, OTHER_KEY_VARIABLES
 from prefect_governor.blocks.models.completion import CHAT_MODES, TESTED_PROVIDERS
 from prefect_governor.blocks.models.providers import UNPROVEN
+from prefect_governor.blocks.models.vertex import PROVIDER as VERTEX
+from prefect_governor.blocks.models.vertex import check_vertex
 from prefect_governor.blocks.prices.bedrock import PROVIDER as BEDROCK
 from prefect_governor.blocks.prices.prices import (
     OFFLINE,
@@ -130,6 +132,11 @@ class ModelChoice:
                     " Reach it through an OpenAI-compatible gateway: openai/MODEL in a Model block"
                     f" with api_base, named with --model {BLOCK}NAME, where"
                     " `allow_untested_provider` accepts it all the same"
+                )
+            if provider == VERTEX:
+                account = self.api_key and self.api_key.get_secret_value()
+                check_vertex(
+                    name, {"vertex_credentials": account}, untested=self.allow_untested_provider
                 )
             variable = KEY_VARIABLES.get(provider)
             keyless = provider not in ADDRESSED and self.api_base

@@ -34,6 +34,8 @@ from prefect_governor.blocks.models.providers import (
     for_openai,
     provider_of,
 )
+from prefect_governor.blocks.models.vertex import PROVIDER as VERTEX
+from prefect_governor.blocks.models.vertex import by_default, check_vertex
 from prefect_governor.blocks.prices.deployments import PROVIDER as AZURE
 from prefect_governor.blocks.wire.signing import signing_with
 
@@ -75,7 +77,10 @@ async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any
     """
     call = _prepare(model, kwargs)
     credentials = await credentials_off_loop(call)
-    with signing_with(credentials), accepting(call.accepted), watched() as seen, unwrapped():
+    with (
+        signing_with(credentials), accepting(call.accepted), watched() as seen, unwrapped(),
+        by_default(),
+    ):  # fmt: skip
         reply = await litellm().acompletion(
             model=call.model, messages=list(messages), client=async_client(call.wanted),
             **call.arguments,
@@ -90,7 +95,10 @@ def completion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any:
     """`acompletion` for synchronous code: the calling thread waits."""
     call = _prepare(model, kwargs)
     credentials = credentials_of(call)
-    with signing_with(credentials), accepting(call.accepted), watched() as seen, unwrapped():
+    with (
+        signing_with(credentials), accepting(call.accepted), watched() as seen, unwrapped(),
+        by_default(),
+    ):  # fmt: skip
         reply = litellm().completion(
             model=call.model, messages=list(messages), client=blocking_client(call.wanted),
             **call.arguments,
@@ -154,6 +162,8 @@ def _prepare(model: str, kwargs: dict[str, Any]) -> Prepared:
     if given.api_base is not None:
         arguments["api_base"] = given.api_base
     if given.api_key is not None:
-        arguments["api_key"] = given.api_key
+        arguments["vertex_credentials" if provider == VERTEX else "api_key"] = given.api_key
+    if provider == VERTEX:
+        check_vertex(model, arguments, untested=untested)
     # The key and the base go with each request, so one client serves them all.
     return Prepared(model, Wanted(provider, None, None, openai=False), arguments, given.accepted)

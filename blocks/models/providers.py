@@ -18,7 +18,7 @@ LITELLM_CLIENT = frozenset(
         "fireworks_ai", "minimax", "ovhcloud",
     }
 )  # fmt: skip
-OWN_DIALECT = frozenset({"anthropic", "bedrock", "gemini"})
+OWN_DIALECT = frozenset({"anthropic", "bedrock", "gemini", "vertex_ai"})
 TESTED_PROVIDERS = OPENAI_CLIENT | {AZURE} | LITELLM_CLIENT | OWN_DIALECT | frozenset(COMPATIBLE)
 # Those of them whose embeddings and responses are proven too, all with OpenAI's paths.
 EMBEDDING_PROVIDERS = frozenset(

@@ -38,9 +38,17 @@ class Unpriced:
     why: str
 
 
+def provider_of(entry: Mapping[str, Any]) -> str | None:
+    """Whose model an entry is, by the prefix of LiteLLM's names: the list tells Vertex AI's
+    publishers apart, which its names do not."""
+    provider = entry.get("litellm_provider")
+    vertex = isinstance(provider, str) and provider.startswith("vertex_ai-")
+    return "vertex_ai" if vertex else provider
+
+
 def parse(name: str, entry: Mapping[str, Any], *, local: bool = False) -> Price | Unpriced:
     """The price that an entry states. `local` is a program on one's own machine, which is free."""
-    provider = entry.get("litellm_provider")
+    provider = provider_of(entry)
     searches = _SEARCHES_ALWAYS.search(name) is not None
     if _RESEARCHES.search(name) is not None or (
         (searches or "search_context_cost_per_query" in entry)

@@ -25,6 +25,10 @@ _AZURE = re.compile(
 )
 _GOVERNMENT = "openai government"
 _VERTEX = re.compile(r"^([a-z0-9-]+-aiplatform|aiplatform\.[a-z0-9-]+\.rep)\.googleapis\.com$")
+_VERTEX_GLOBAL = "aiplatform.googleapis.com"
+# A path of Vertex AI's names the location that serves it, whatever host stands before it
+# (docs.cloud.google.com/vertex-ai/generative-ai/docs/reference/rest).
+_LOCATION = re.compile(r"/projects/[^/]+/locations/([a-z0-9-]+)/publishers/")
 _ADDED = {
     "regional_processing_uplift_multiplier_eu": "openai/eu",
     "regional_processing_uplift_multiplier_us": "openai/us",
@@ -124,7 +128,18 @@ def provider_at(host: str) -> str | None:
         return "azure"
     if region_at(host) is not None:
         return BEDROCK
+    if host == _VERTEX_GLOBAL or _VERTEX.match(host) is not None:
+        return "vertex_ai"
     return _PROVIDERS.get(host)
+
+
+def billed_at(host: str, path: str) -> str:
+    """The host whose prices a call has: that of the location that a path of Vertex AI's names,
+    else the host that it is sent to."""
+    found = _LOCATION.search(path)
+    if found is None:
+        return host
+    return _VERTEX_GLOBAL if found[1] == "global" else f"{found[1]}-{_VERTEX_GLOBAL}"
 
 
 @lru_cache(maxsize=256)

@@ -17,7 +17,7 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.prices import deployments
 from prefect_governor.blocks.prices.bedrock import LISTED_AS, entries_of, region_at
 from prefect_governor.blocks.prices.bedrock import PROVIDER as BEDROCK
-from prefect_governor.blocks.prices.entries import Unpriced, parse
+from prefect_governor.blocks.prices.entries import Unpriced, parse, provider_of
 from prefect_governor.blocks.prices.places import factor_at
 from prefect_governor.blocks.prices.tariffs import (
     STANDARD_TIERS,
@@ -128,7 +128,7 @@ def _load(model: str, region: str | None = None) -> Price | Unpriced | None:
         return found
     for name, provider in _names(model):
         entry = entries.get(name)
-        if entry is not None and provider in (None, entry.get("litellm_provider")):
+        if entry is not None and provider in (None, provider_of(entry)):
             return parse(name, entry, local=local)
     return Price(_FREE, provider=prefix) if local else None
 

@@ -11,7 +11,7 @@ from prefect_governor.blocks.errors import NotBounded, NotGoverned, NotPriced
 from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.prices.deployments import PROVIDER as AZURE
 from prefect_governor.blocks.prices.deployments import bare, is_pattern
-from prefect_governor.blocks.prices.places import provider_at
+from prefect_governor.blocks.prices.places import billed_at, provider_at
 from prefect_governor.blocks.prices.prices import upstream_price, why_unpriced
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import encoding_of
@@ -21,6 +21,7 @@ from prefect_governor.blocks.wire.messages import REQUEST_ID_HEADER, request_has
 from prefect_governor.blocks.wire.ports import Terms
 from prefect_governor.blocks.wire.requests.bodies import deployment_of
 from prefect_governor.blocks.wire.requests.fitting import fitted_bound, least_output
+from prefect_governor.blocks.wire.requests.lanes import in_its_lane
 from prefect_governor.blocks.wire.requests.plans import CallPlan, CallRequest, Dialect
 from prefect_governor.blocks.wire.requests.routing import PROVIDER as ROUTER
 from prefect_governor.blocks.wire.requests.routing import routed
@@ -58,9 +59,10 @@ def planned(
     asked = dialect.open(body, path=request.url.path)
     host = request.url.host
     served_by = provider_at(host)
-    provider = _provider(terms.provider, served_by, request.url) or dialect.provider
+    place = billed_at(host, request.url.path)
+    provider = _provider(terms.provider, provider_at(place), request.url) or dialect.provider
     model = storable(asked.model if provider is None else f"{provider}/{asked.model}")
-    asked, price = _priced(governing, dialect, asked, model, terms.base_model, host=host)
+    asked, price = _priced(governing, dialect, asked, model, terms.base_model, host=place)
     who = attribution(model=model, tags=terms.tags)
     accepted = terms.accepted if here is None else terms.accepted.also(here.accepted)
     also = _also(model, price) if provider == AZURE else ()
@@ -81,6 +83,7 @@ def planned(
     plan = dialect.plan(
         asked, price=price, encoding=None if several else encoding_of(asked.model, provider)
     )
+    plan = in_its_lane(plan, request.headers, price, model)
     if plan.output_tokens and price.mode == "embedding":
         raise NotPriced(
             f"the price of {model!r} names none of its output, so it was not called."

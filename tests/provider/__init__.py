@@ -22,7 +22,9 @@ when it listens (`--config @FILE` reads a file).
 
 Served: POST /v1/chat/completions (plain, streamed, tools, response_format, n), /v1/responses
 (plain, streamed, function tools, text.format), /v1/embeddings, /v1/messages
-(Anthropic's), …/models/{model}:generateContent and :streamGenerateContent (Gemini's), /api/chat and
+(Anthropic's), …/models/{model}:generateContent and :streamGenerateContent (Gemini's), the same and
+:rawPredict and :streamRawPredict under /v1/projects/P/locations/L/publishers/ (Vertex AI's, for the
+token that POST /token gives for a service account's signed claim), /api/chat and
 /api/generate (Ollama's), /model/{modelId}/converse[-stream] and, for Anthropic's models,
 /invoke[-with-response-stream] (Amazon Bedrock's, with its event streams and its errors), all plain
 and streamed; as Azure does

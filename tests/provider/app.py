@@ -25,6 +25,12 @@ from tests.provider.families.family import OPENAI_CHAT, Family
 from tests.provider.families.gemini import GEMINI
 from tests.provider.families.ollama import OLLAMA_CHAT, OLLAMA_GENERATE
 from tests.provider.families.responses import RESPONSES
+from tests.provider.families.vertex import (
+    VERTEX_CONTENT,
+    VERTEX_MESSAGES,
+    is_vertex,
+    token_reply,
+)
 from tests.provider.service import Service
 from tests.provider.wire import Exchange
 
@@ -38,6 +44,12 @@ FAMILIES: dict[str, Family] = {
     ":generateContent": GEMINI,
     ":streamGenerateContent": GEMINI,
 }
+VERTEX: dict[str, Family] = {
+    ":generateContent": VERTEX_CONTENT,
+    ":streamGenerateContent": VERTEX_CONTENT,
+    ":rawPredict": VERTEX_MESSAGES,
+    ":streamRawPredict": VERTEX_MESSAGES,
+}
 
 
 def family_of(method: str, path: str) -> Family:
@@ -46,9 +58,10 @@ def family_of(method: str, path: str) -> Family:
     if found is not None:
         return found
     end = f":{path.rpartition(':')[2]}" if "/models/" in path else path
-    if method != "POST" or end not in FAMILIES:
+    families = VERTEX if is_vertex(path) else FAMILIES
+    if method != "POST" or end not in families:
         raise ApiError(404, f"Invalid URL ({method} {path})")
-    return FAMILIES[end]
+    return families[end]
 
 
 class Provider:
@@ -73,6 +86,8 @@ class Provider:
         path = request.path.partition("?")[0]
         if path.startswith("/_provider/"):
             return lambda: self._control(exchange, path.removeprefix("/_provider/"))
+        if path == "/token":
+            return lambda: self._token(exchange)
         if request.method == "GET":
             return lambda: self._get(exchange, path)
         record = self._book.arrive(
@@ -117,6 +132,14 @@ class Provider:
         try:
             self._service.desk.authorize(exchange.request)
             exchange.send(200, self._service.desk.models(path))
+        except ApiError as error:
+            exchange.send(error.status, error.body)
+        exchange.finish()
+
+    def _token(self, exchange: Exchange) -> None:
+        """Google's, which is no call of a model."""
+        try:
+            exchange.send(200, token_reply(exchange.request.body))
         except ApiError as error:
             exchange.send(error.status, error.body)
         exchange.finish()

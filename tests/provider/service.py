@@ -18,6 +18,7 @@ from tests.provider.config import Config, FaultKind, Seconds
 from tests.provider.families.azure import filtered
 from tests.provider.families.chat import ApiError, ChatRequest
 from tests.provider.families.family import Family
+from tests.provider.families.vertex import admit, is_vertex, placed
 from tests.provider.rules.desk import Desk, Ready
 from tests.provider.rules.faults import BILLED, HANGS, FaultPlan, unit_draw
 from tests.provider.rules.gate import Gate, Refusal
@@ -80,8 +81,13 @@ class Service:
 
     async def chat(self, exchange: Exchange, record: Record, family: Family) -> None:
         """A call of this family of APIs. Raises ApiError for what is answered with an error."""
-        self.desk.authorize(exchange.request)
-        request = family.parse(exchange.request.body, exchange.request.path)
+        headers, path = exchange.request.headers, exchange.request.path
+        if is_vertex(path):
+            admit(headers, path)
+            request = placed(family.parse(exchange.request.body, path), headers, path)
+        else:
+            self.desk.authorize(exchange.request)
+            request = family.parse(exchange.request.body, path)
         record.model = request.model
         record.stream = request.stream
         record.max_output = request.max_output

@@ -41,7 +41,13 @@ INSTEAD = {
 PASSING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # POSTs that ask about a text or a model and are billed to nobody.
 # docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html
-FREE_POSTS = ("/v1/messages/count_tokens", ":countTokens", "/api/show", "/count-tokens")
+FREE_POSTS = (
+    "/v1/messages/count_tokens",
+    ":countTokens",
+    "/models/count-tokens:rawPredict",
+    "/count-tokens",
+    "/api/show",
+)
 
 
 def is_free(method: str, path: str) -> bool:

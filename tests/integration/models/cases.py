@@ -1,6 +1,8 @@
 """The providers of the tested list: a model of each, and what the provider bills for it."""
 
+import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from tests.provider.process import ProviderProcess
@@ -48,6 +50,7 @@ CASES = {
         Case("xai/grok-of-mine", "/v1", "0.0000003", "0.0000005", given=True),
         Case("hosted_vllm/served-of-mine", "/v1", "0.0000055", "0.0000000055", given=True),
         Case("lm_studio/local-of-mine", "/v1", "0.0000000055", "0.0000001", given=True),
+        Case("vertex_ai/gemini-2.5-flash-lite", "", "0.0000001", "0.0000004"),
         Case("baseten/zai-org/GLM-5", "/v1", "0.00000095", "0.00000315"),
         Case("cerebras/qwen-3-32b", "/v1", "0.0000004", "0.0000008"),
         Case("cognition/swe-1.6", "/v1", "0.0000005", "0.0000025"),
@@ -87,9 +90,11 @@ CASES = {
     )
 }
 
+VERTEX_CLAUDE = Case("vertex_ai/claude-haiku-4-5", "", "0.000001", "0.000005")
+
 PRICES = {
     case.bare: {"input": case.input, "output": case.output}
-    for case in CASES.values()
+    for case in (*CASES.values(), VERTEX_CLAUDE)
     if case.bare != CLAUDE
 }
 
@@ -99,3 +104,39 @@ ROUTES = {CASES["openrouter"].bare: [PRICES[CASES["openrouter"].bare]]}
 
 def root(provider: ProviderProcess) -> str:
     return provider.api_base.removesuffix("/v1")
+
+
+def reached(case: Case, provider: ProviderProcess) -> dict[str, Any]:
+    """How LiteLLM is told where a case's API stands, and by whose key."""
+    told: dict[str, Any] = {"api_base": root(provider) + case.base, "api_key": KEY}
+    if case.model.startswith("vertex_ai/"):
+        told |= {"api_key": service_account(provider), "vertex_location": "global"}
+    return told
+
+
+def service_account(provider: ProviderProcess, **more: str) -> str:
+    """A service account of Google's whose tokens the provider gives, as the JSON of its file."""
+    return json.dumps(
+        {
+            "type": "service_account",
+            "project_id": "a-project",
+            "private_key_id": "1",
+            "private_key": _private_key(),
+            "client_email": "caller@a-project.iam.gserviceaccount.com",
+            "token_uri": f"{root(provider)}/token",
+            **more,
+        }
+    )
+
+
+@lru_cache(maxsize=1)
+def _private_key() -> str:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()

@@ -15,7 +15,15 @@ from prefect_governor.blocks.models.completion import acompletion_under, complet
 from prefect_governor.blocks.models.providers import TESTED_PROVIDERS
 from prefect_governor.blocks.work.runtime import Runtime
 from tests.integration.models.bill import assert_spent_is_the_bill, calls, figures
-from tests.integration.models.cases import CASES, HELLO, KEY, PNG, Case, root
+from tests.integration.models.cases import (
+    CASES,
+    HELLO,
+    PNG,
+    VERTEX_CLAUDE,
+    Case,
+    reached,
+    root,
+)
 from tests.integration.models.warned import QUIET
 from tests.provider.process import ProviderProcess
 from tests.unit.prices import PRICE
@@ -28,8 +36,7 @@ def ask(runtime: Runtime, case: Case, provider: ProviderProcess, how: str, **mor
     """One call in one of four ways; what was answered, a stream as the list of its chunks."""
     stream = "streamed" in how
     arguments: Any = {
-        "max_tokens": 30, "api_base": root(provider) + case.base, "api_key": KEY,
-        "stream": stream, **more,
+        "max_tokens": 30, "stream": stream, **reached(case, provider), **more,
     }  # fmt: skip
     messages = arguments.pop("messages", HELLO)
     if "async" not in how:
@@ -81,14 +88,20 @@ FAULTS = (
 
 
 @pytest.mark.parametrize("how", ["plain", "streamed", "async plain", "async streamed"])
-@pytest.mark.parametrize("name", ["anthropic", "bedrock", "gemini"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        CASES["anthropic"], CASES["bedrock"], CASES["gemini"], CASES["vertex_ai"], VERTEX_CLAUDE,
+    ],
+    ids=lambda case: case.model,
+)  # fmt: skip
 def test_fault_is_one_request_and_never_understated(
-    name: str, how: str, governor: Governor, runtime: Runtime, provider: ProviderProcess
+    case: Case, how: str, governor: Governor, runtime: Runtime, provider: ProviderProcess
 ) -> None:
     provider.configure(faults={"at": dict(enumerate(FAULTS, start=1))})
     for fault in FAULTS:
         try:
-            ask(runtime, CASES[name], provider, how)
+            ask(runtime, case, provider, how)
         except Exception as error:
             assert not isinstance(error, NotGoverned), fault
     stats = provider.settled_stats()

@@ -8,6 +8,9 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from google import genai
+from google.genai.types import HttpOptions
+from google.oauth2.credentials import Credentials
 
 from prefect_governor import Governor, OverBudget
 from prefect_governor.blocks.errors import governor_error
@@ -17,6 +20,7 @@ from prefect_governor.blocks.wire.transport import GovernedAsyncTransport
 from tests.integration.models.bill import figures
 from tests.integration.models.cases import CASES, HELLO, KEY, root
 from tests.integration.models.warned import QUIET
+from tests.provider.families.vertex import TOKEN
 from tests.provider.process import ProviderProcess
 
 pytestmark = [pytest.mark.usefixtures("home"), QUIET]
@@ -56,9 +60,9 @@ class Elsewhere(httpx.AsyncBaseTransport):
 Ask = Callable[[httpx.AsyncClient], Awaitable[Any]]
 
 
-def posted(url: str, **body: Any) -> Ask:
+def posted(url: str, *, key: str = KEY, **body: Any) -> Ask:
     async def ask(http: httpx.AsyncClient) -> Any:
-        headers = {"authorization": f"Bearer {KEY}"}
+        headers = {"authorization": f"Bearer {key}"}
         return (await http.post(url, json=body, headers=headers)).raise_for_status()
 
     return ask
@@ -82,6 +86,17 @@ async def azures_sdk(http: httpx.AsyncClient) -> Any:
     return await sdk.chat.completions.create(model="gpt-4.1-nano", messages=HELLO)
 
 
+async def googles_sdk(http: httpx.AsyncClient) -> Any:
+    sdk = genai.Client(
+        vertexai=True, project="a-project", location="global",
+        credentials=Credentials(TOKEN),  # type: ignore[no-untyped-call]
+        http_options=HttpOptions(httpx_async_client=http),
+    )  # fmt: skip
+    return await sdk.aio.models.generate_content(
+        model="gemini-2.5-flash-lite", contents="hello there"
+    )
+
+
 PATHS: dict[str, Ask] = {
     "openai": openais_sdk,
     "openai responses": openais_responses,
@@ -98,6 +113,12 @@ PATHS: dict[str, Ask] = {
         "https://bedrock-runtime.us-east-1.amazonaws.com/model/"
         f"{CASES['bedrock'].bare}/converse",
         messages=[{"role": "user", "content": [{"text": "hello there"}]}],
+    ),
+    "vertex": googles_sdk,
+    "vertex claude": posted(
+        "https://aiplatform.googleapis.com/v1/projects/a-project/locations/global/publishers/"
+        "anthropic/models/claude-haiku-4-5:rawPredict",
+        key=TOKEN, anthropic_version="vertex-2023-10-16", messages=HELLO,
     ),
     "mistral": posted(
         "https://api.mistral.ai/v1/chat/completions",

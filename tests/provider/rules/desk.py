@@ -130,6 +130,8 @@ class Desk:
     def _tier(self, asked: str, price: Price) -> str:
         if asked == "auto":
             return self._config.auto_tier if self._config.auto_tier in price.tiers else "default"
+        if asked == "regional" and asked not in price.tiers:
+            return "default"
         if asked != "default" and asked not in price.tiers:
             raise ApiError(400, f"Invalid service_tier argument: {asked}", param="service_tier")
         return asked

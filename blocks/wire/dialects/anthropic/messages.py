@@ -1,10 +1,13 @@
-"""Anthropic's messages, which some gateways speak too: any path that ends in `/v1/messages`.
+"""Anthropic's messages, which some gateways speak too: any path that ends in `/v1/messages`, and
+those of Vertex AI, where the model stands in the path
+(docs.claude.com/en/api/claude-on-vertex-ai).
 
 What a request may hold is in `anthropic_rules`; here is what it may cost. There is no local
 tokenizer for these models: a token has at least a byte, which is the bound.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +23,7 @@ from prefect_governor.blocks.wire.requests.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
     REQUEST_OVERHEAD_TOKENS,
     TOOL_OVERHEAD_TOKENS,
+    read_fields,
     read_reply,
     read_request,
     whole_number,
@@ -35,20 +39,30 @@ from prefect_governor.blocks.wire.requests.plans import (
     Dialect,
     StreamReader,
 )
-from prefect_governor.blocks.wire.requests.unseen import Unseen
+from prefect_governor.blocks.wire.requests.unseen import Unseen, widened_by
+
+_VERTEX = re.compile(
+    r"/publishers/anthropic/models/(?P<model>[^/:]+):(?P<verb>rawPredict|streamRawPredict)/?$"
+)
 
 
 class AnthropicMessages(Dialect):
-    """`POST …/v1/messages`."""
+    """`POST …/v1/messages`, `POST …/publishers/anthropic/models/{model}:rawPredict` and
+    `:streamRawPredict`."""
 
     name = "Anthropic messages"
 
     def matches(self, method: str, path: str) -> bool:
-        return method == "POST" and path.rstrip("/").endswith("/v1/messages")
+        if method != "POST":
+            return False
+        return path.rstrip("/").endswith("/v1/messages") or _VERTEX.search(path) is not None
 
     def open(self, body: bytes, *, path: str = "") -> CallRequest:
-        """Raises NotBounded where the body is not a JSON object that names a model."""
-        return read_request(body)
+        """Raises NotBounded where neither the path nor the body, a JSON object, names a model."""
+        found = _VERTEX.search(path)
+        if found is None:
+            return read_request(body)
+        return CallRequest(found["model"], read_fields(body), found["verb"] == "streamRawPredict")
 
     def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
         """The bound, and the body to send. Raises NotBounded, naming the field, part or tool.
@@ -60,6 +74,9 @@ class AnthropicMessages(Dialect):
         fields = dict(request.fields)
         unseen = Unseen(request.accepted)
         _check(fields, request.accepted, unseen)
+        # At Vertex AI what a header says elsewhere stands in the body.
+        betas = ",".join(map(str, fields.get("anthropic_beta") or ()))
+        price = widened_by({"anthropic-beta": betas}, price)
         seen = _Seen(request.model, unseen)
         messages = seen.messages(fields)
         tools, prompts = _tools(fields, unseen)
@@ -79,6 +96,7 @@ class AnthropicMessages(Dialect):
             )
         output, thought = _output_tokens(fields), _thinking_tokens(fields)
         interleaved = thought >= output
+        streamed = request.streamed or bool(fields.get("stream"))
         body = write(fields)
         inputs = len(body) - seen.image_bytes + seen.image_tokens + overhead
         return CallPlan(
@@ -87,11 +105,11 @@ class AnthropicMessages(Dialect):
             # Thoughts between calls of tools may be more than `max_tokens`, which then holds the
             # answer alone (Anthropic, "Extended thinking", interleaved thinking).
             output_tokens=output + thought if interleaved else output,
-            streamed=bool(fields.get("stream")),
+            streamed=streamed,
             service_tier=_region(fields, price, request.model),
             cache_writes=b'"cache_control"' in body,
             output_limit=None if interleaved else output,
-            least_output_tokens=None if fields.get("stream") or interleaved else thought + 1,
+            least_output_tokens=None if streamed or interleaved else thought + 1,
             own_limit=unlimited or request.accepted.no_limit,
             searches=unseen.searches(price, request.model),
         )

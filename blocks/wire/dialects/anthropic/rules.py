@@ -12,7 +12,8 @@ FIELDS = frozenset(
     {"model", "messages", MAX_TOKENS_FIELD, "system", "metadata", "stop_sequences", "stream",
      "temperature", "top_k", "top_p", "thinking", "tools", "tool_choice", "cache_control",
      "output_config", "output_format", "diagnostics", "user_profile_id", "workspace_id",
-     "thread", "service_tier", "speed", "inference_geo"}
+     "thread", "service_tier", "speed", "inference_geo", "anthropic_version",
+     "anthropic_beta"}
 )  # fmt: skip
 REFUSED_FIELDS: Mapping[str, str] = {
     "billing_policy": "it is billed to somebody else than whose money this is",

@@ -12,7 +12,7 @@ from typing import Any
 
 import prefect_governor.blocks.wire.dialects.gemini.rules as rules
 from prefect_governor.blocks.errors import NotBounded
-from prefect_governor.blocks.prices.tariffs import Price
+from prefect_governor.blocks.prices.tariffs import STANDARD_TIERS, Price
 from prefect_governor.blocks.wire.dialects.gemini.replies import Chunks, GenerateStream, ending_of
 from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.blocks.wire.requests.bodies import (
@@ -88,6 +88,7 @@ class Gemini(Dialect):
             input_tokens=unseen.input_tokens(len(body) + overhead, price, request.model),
             output_tokens=output * answers,
             streamed=request.streamed,
+            service_tier=_service_tier(fields, price, request.model),
             output_limit=output if answers == 1 else None,
             least_output_tokens=_thinking_tokens(config) + 1 if fitted else None,
             own_limit=unlimited or request.accepted.no_limit,
@@ -148,6 +149,18 @@ def _camel(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _camel_name(name: str) -> str:
     head, *rest = name.lstrip("_").split("_")
     return head + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def _service_tier(fields: Mapping[str, Any], price: Price, model: str) -> str:
+    """Raises NotBounded for a tier without a known price (ai.google.dev/gemini-api/docs/pricing,
+    cloud.google.com/vertex-ai/generative-ai/pricing)."""
+    tier = str(fields.get("serviceTier") or "standard").lower()
+    if tier in STANDARD_TIERS or tier in price.service:
+        return tier
+    known = ", ".join(["standard", *sorted(price.service)])
+    raise NotBounded(
+        f"`serviceTier` {tier!r} of {model!r} has no known price (known: {known}). Leave it out"
+    )
 
 
 def _object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -10,6 +10,15 @@ from prefect_governor.blocks.wire.replies.sse import Event, EventSplitter
 from prefect_governor.blocks.wire.requests.bodies import count_of
 from prefect_governor.blocks.wire.requests.plans import Billed, StreamReader
 
+# `usageMetadata.trafficType`, which Vertex AI alone states, and the tariff that it is billed at
+# (docs.cloud.google.com/vertex-ai/generative-ai/docs/priority-paygo); of one that is not here the
+# request's own tier is taken.
+TRAFFIC = {
+    "ON_DEMAND": "standard",
+    "ON_DEMAND_PRIORITY": "priority",
+    "ON_DEMAND_FLEX": "flex",
+}
+
 
 class GenerateStream(StreamReader):
     """A streamed reply. There is no terminator: it is complete once the connection has ended in
@@ -105,7 +114,7 @@ def _billed(usage: Mapping[str, Any], *, cut: bool) -> Billed | None:
     cached = min(count_of(usage, "cachedContentTokenCount") or 0, inputs)
     heard = min(_heard(usage.get("promptTokensDetails")), inputs)
     parts = UsageParts(inputs, outputs, cached, reasoning_tokens=thought, audio_tokens=heard)
-    return Billed(parts, "standard", cut)
+    return Billed(parts, TRAFFIC.get(str(usage.get("trafficType"))), cut)
 
 
 def _heard(details: Any) -> int:

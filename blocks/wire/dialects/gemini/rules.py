@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 FIELDS = frozenset(
     {"contents", "systemInstruction", "tools", "toolConfig", "safetySettings", "generationConfig",
-     "labels", "model"}
+     "labels", "model", "serviceTier"}
 )  # fmt: skip
 # Fields that stand for what nobody sees.
 UNSEEN_FIELDS: Mapping[str, str] = {
@@ -16,7 +16,6 @@ UNSEEN_FIELDS: Mapping[str, str] = {
 }
 REFUSED_FIELDS: Mapping[str, str] = {
     "modelArmorConfig": "what it screens is billed beside the tokens",
-    "serviceTier": "a lane of its own has a price of its own",
     "store": "an interaction that is kept has a price of its own",
 }
 CONFIG_FIELDS = frozenset(

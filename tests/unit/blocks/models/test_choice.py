@@ -1,5 +1,6 @@
 """Which model a run calls, and what it must be refused for before it starts."""
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,6 +13,7 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.model import choose
 from prefect_governor.blocks.models.choice import AUTO_MODELS, KEY_VARIABLES, ModelChoice
 from prefect_governor.blocks.models.completion import TESTED_PROVIDERS
+from prefect_governor.blocks.models.vertex import check_vertex
 from prefect_governor.blocks.prices.prices import OFFLINE, OFFLINE_PRICE
 
 KEYLESS = TESTED_PROVIDERS - KEY_VARIABLES.keys()
@@ -135,12 +137,31 @@ def test_fallback_is_checked_like_the_model_itself(monkeypatch: pytest.MonkeyPat
         ModelChoice("openai/gpt-4o-mini", "block", fallbacks=("groq/openai/gpt-oss-20b",)).check()
 
 
-@pytest.mark.parametrize("name", ["sagemaker/x", "vertex_ai/gemini-2.5-flash", "nonsense/x"])
+@pytest.mark.parametrize("name", ["sagemaker/x", "perplexity/sonar", "nonsense/x"])
 def test_provider_that_would_pass_by_the_governor_is_refused_at_start_not_at_each_item(
     name: str,
 ) -> None:
     with pytest.raises(ConfigurationError, match="proven to send through the governor"):
         choose(name)
+
+
+def test_vertex_without_a_place_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PROJECT", "LOCATION", "CREDENTIALS"):
+        monkeypatch.delenv(f"VERTEXAI_{name}", raising=False)
+    with pytest.raises(ConfigurationError, match="VERTEXAI_LOCATION"):
+        choose("vertex_ai/gemini-2.5-flash")
+    monkeypatch.setenv("VERTEXAI_LOCATION", "global")
+    assert choose("vertex_ai/gemini-2.5-flash").price_of("vertex_ai/gemini-2.5-flash") is not None
+    monkeypatch.setenv("VERTEXAI_CREDENTIALS", '{"type": "service_account"}')
+    with pytest.raises(ConfigurationError, match="VERTEXAI_PROJECT"):
+        choose("vertex_ai/gemini-2.5-flash")
+
+
+def test_vertex_without_google_auth_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERTEXAI_LOCATION", "global")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"prefect-governor\[vertex\]"):
+        check_vertex("vertex_ai/gemini-2.5-flash", {})
 
 
 def test_untested_provider_is_called_where_a_person_accepts_it() -> None:
@@ -158,7 +179,11 @@ def test_model_that_does_not_chat_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_every_tested_provider_has_its_key_checked_or_needs_none() -> None:
-    assert {"hosted_vllm", "lm_studio", "offline", "ollama", "ollama_chat"} == KEYLESS
+    assert {
+        "hosted_vllm", "lm_studio", "offline", "ollama", "ollama_chat",
+        # Its token is google-auth's, see `vertex`.
+        "vertex_ai",
+    } == KEYLESS  # fmt: skip
 
 
 def test_length_of_answers_is_what_was_asked_for() -> None:

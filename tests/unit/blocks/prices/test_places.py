@@ -5,7 +5,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from prefect_governor.blocks.prices.places import factor_at, places_of, provider_at
+from prefect_governor.blocks.prices.places import billed_at, factor_at, places_of, provider_at
 from prefect_governor.blocks.prices.prices import UsageParts, bound_cost, cost
 from tests.unit.blocks.work.test_runtime import runtime
 from tests.unit.prices import PRICE, priced
@@ -69,12 +69,44 @@ def test_what_costs_more_for_the_government_costs_what_it_does_elsewhere() -> No
         ("ours.openai.azure.com.example.org", None),
         ("api.x.ai", "xai"),
         ("generativelanguage.googleapis.com", "gemini"),
+        ("aiplatform.googleapis.com", "vertex_ai"),
+        ("europe-west4-aiplatform.googleapis.com", "vertex_ai"),
+        ("aiplatform.eu.rep.googleapis.com", "vertex_ai"),
         ("localhost", None),
         ("api.openai.com.example.org", None),
     ],
 )
 def test_host_says_whose_prices_are_billed(host: str, provider: str | None) -> None:
     assert provider_at(host) == provider
+
+
+@pytest.mark.parametrize(
+    ("host", "location", "factor"),
+    [
+        ("aiplatform.googleapis.com", "global", "1"),
+        ("europe-west4-aiplatform.googleapis.com", "europe-west4", "1.1"),
+        ("aiplatform.eu.rep.googleapis.com", "eu", "1.1"),
+        # A gateway of one's own before it: the path alone says where it is served.
+        ("localhost", "global", "1"),
+        ("localhost", "europe-west4", "1.1"),
+        ("gateway.example.org", "us", "1.1"),
+    ],
+)
+def test_location_in_vertexs_path_says_whose_prices_and_what_is_added(
+    host: str, location: str, factor: str
+) -> None:
+    path = f"/v1/projects/p/locations/{location}/publishers/google/models/m:generateContent"
+    place = billed_at(host, path)
+    assert provider_at(place) == "vertex_ai"
+    assert factor_at(priced("vertex_ai/gemini-3.8-flash").places, place) == Decimal(factor)
+    assert billed_at(host, "/v1/chat/completions") == host
+
+
+def test_vertexs_prices_are_found_whatever_the_list_calls_its_publishers() -> None:
+    for name in ("gemini-2.5-flash-lite", "gemini-3.8-flash", "claude-haiku-4-5"):
+        assert priced(f"vertex_ai/{name}").provider == "vertex_ai"
+    # Of its own there are two entries: the one with the prefix knows what a location adds.
+    assert priced("vertex_ai/gemini-3.8-flash").places
 
 
 def test_hosts_that_litellm_knows_are_known_by_its_names() -> None:

@@ -213,7 +213,7 @@ REFUSED_FIELDS: list[tuple[Any, dict[str, Any], str]] = [
     (claude, {"system": 5}, "content"),
     (gemini, {"cachedContent": "cachedContents/1"}, "cachedContent"),
     (gemini, {"cached_content": "cachedContents/1"}, "cachedContent"),
-    (gemini, {"serviceTier": "priority"}, "serviceTier"),
+    (gemini, {"serviceTier": "next_years"}, "serviceTier"),
     (gemini, {"nextYears": 1}, "nextYears"),
     (gemini, {"config": {"maxOutputTokens": 5, "max_output_tokens": 9}}, "twice"),
     (gemini, {"config": {"maxOutputTokens": 5, "speechConfig": {}}}, "speechConfig"),

@@ -1,6 +1,7 @@
 """Anthropic's messages: the bound, and what the reply was billed for."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import NotGoverned
+from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.wire.dialects import dialect_of, is_free
 from prefect_governor.blocks.wire.dialects.anthropic.messages import AnthropicMessages
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan
@@ -247,3 +249,48 @@ def test_stream_without_its_end_or_its_usage_confirms_nothing(cut: list[bytes]) 
     reader.feed(b"".join(cut))
     reader.flush()
     assert reader.finished() is None
+
+
+# Vertex AI
+
+VERTEX = "/v1/projects/p/locations/global/publishers/anthropic/models/claude-haiku-4-5@20251001"
+
+
+@pytest.mark.parametrize(("verb", "streamed"), [("rawPredict", False), ("streamRawPredict", True)])
+def test_at_vertex_the_path_names_the_model_and_whether_it_streams(
+    verb: str, streamed: bool
+) -> None:
+    path = f"{VERTEX}:{verb}"
+    assert isinstance(dialect_of("POST", path), AnthropicMessages)
+    body = {
+        "anthropic_version": "vertex-2023-10-16",
+        "max_tokens": 100,
+        "messages": [{"role": "user", "content": "What is it?"}],
+    }
+    asked = DIALECT.open(json.dumps(body).encode(), path=path)
+    assert (asked.model, asked.streamed) == ("claude-haiku-4-5@20251001", streamed)
+    made = planned(DIALECT, body, model=f"vertex_ai/{asked.model}", path=path)
+    assert made.streamed is streamed
+    assert made.least_output_tokens == (None if streamed else 1)
+    assert "model" not in json.loads(made.body)
+
+
+def test_other_publishers_of_vertexs_are_no_messages_and_its_count_of_tokens_is_free() -> None:
+    with pytest.raises(NotGoverned):
+        dialect_of("POST", VERTEX.replace("anthropic", "mistralai") + ":rawPredict")
+    assert is_free("POST", VERTEX.rpartition("/")[0] + "/count-tokens:rawPredict")
+    assert not is_free("POST", f"{VERTEX}:rawPredict")
+
+
+def test_window_that_the_body_widens_bounds_what_nobody_sees() -> None:
+    part = {"type": "document", "source": {"type": "url", "url": "https://x.test/y.pdf"}}
+    body: Any = {"max_tokens": 100, "messages": [{"role": "user", "content": [part]}]}
+    price = priced("vertex_ai/claude-haiku-4-5@20251001")
+    assert price.context_tokens == 200_000
+
+    def inputs(**more: Any) -> int:
+        asked = DIALECT.open(json.dumps({**body, **more}).encode(), path=f"{VERTEX}:rawPredict")
+        asked = replace(asked, accepted=Accepted(unseen=True))
+        return DIALECT.plan(asked, price=price, encoding=None).input_tokens
+
+    assert (inputs(), inputs(anthropic_beta=["context-1m-2025-08-07"])) == (200_000, 1_000_000)

@@ -12,6 +12,7 @@ from prefect_governor.blocks.wire.dialects import dialect_of, is_free
 from prefect_governor.blocks.wire.dialects.gemini.generate import Gemini
 from prefect_governor.blocks.wire.requests.plans import CallPlan
 from tests.unit.blocks.wire.dialects.exchange import fed, planned
+from tests.unit.prices import priced
 
 PATH = "/v1beta/models/gemini-2.5-flash-lite:generateContent"
 STREAM = "/v1beta/models/gemini-2.5-flash-lite:streamGenerateContent"
@@ -149,3 +150,31 @@ def test_stream_as_one_array_is_read_by_its_last_part() -> None:
     ]
     billed = Gemini().read(json.dumps(chunks).encode())
     assert billed is not None and billed.parts.output_tokens == 9
+
+
+@pytest.mark.parametrize(
+    ("traffic", "tier"),
+    [
+        ("ON_DEMAND", "standard"),
+        ("ON_DEMAND_PRIORITY", "priority"),
+        ("ON_DEMAND_FLEX", "flex"),
+        # The request's own.
+        ("PROVISIONED_THROUGHPUT", None),
+        (None, None),
+    ],
+)
+def test_lane_that_the_reply_states_is_what_is_billed(
+    traffic: str | None, tier: str | None
+) -> None:
+    usage: Any = {"promptTokenCount": 10, "candidatesTokenCount": 5, "trafficType": traffic}
+    billed = Gemini().read(json.dumps(chunk("x", "STOP", **usage)).encode())
+    assert billed is not None and billed.service_tier == tier
+
+
+def test_tier_that_a_request_asks_for_is_bounded_at_its_price() -> None:
+    body: Any = {"contents": CONTENTS, "generationConfig": {"maxOutputTokens": 50}}
+    price = priced(MODEL)
+    plain = planned(Gemini(), body, model=MODEL, path=PATH)
+    dear = planned(Gemini(), {**body, "serviceTier": "PRIORITY"}, model=MODEL, path=PATH)
+    assert (plain.service_tier, dear.service_tier) == ("standard", "priority")
+    assert dear.bound(price).nano > 1.5 * plain.bound(price).nano
