@@ -17,6 +17,7 @@ from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import encoding_of
 from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.calls import Demand
+from prefect_governor.blocks.wire.dialects.bedrock.requests import check_headers
 from prefect_governor.blocks.wire.messages import REQUEST_ID_HEADER, request_hash
 from prefect_governor.blocks.wire.ports import Terms
 from prefect_governor.blocks.wire.requests.bodies import deployment_of
@@ -56,6 +57,7 @@ def planned(
         raise NotGoverned(OUTSIDE)
     if "content-encoding" in request.headers:
         raise NotBounded("a compressed request cannot be read, so it has no bound; send it plain")
+    check_headers(request.headers)
     asked = dialect.open(body, path=request.url.path)
     host = request.url.host
     served_by = provider_at(host)
@@ -67,12 +69,7 @@ def planned(
     accepted = terms.accepted if here is None else terms.accepted.also(here.accepted)
     also = _also(model, price) if provider == AZURE else ()
     unseen = governing.accepts_unseen(tags=who.tags, model=model, also=also)
-    asked = replace(
-        asked,
-        provider=provider,
-        accepted=accepted.also(Accepted(unseen=unseen)),
-        headers=request.headers,
-    )
+    asked = replace(asked, provider=provider, accepted=accepted.also(Accepted(unseen=unseen)))
     several = asked.routed and asked.fields.get("models") is not None
     if price.base_model is not None:
         several = is_pattern(price.base_model)

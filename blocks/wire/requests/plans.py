@@ -17,9 +17,8 @@ class CallRequest:
     """A request's body, read once. `streamed` where it is the path that asks for a stream;
     `routed` where who may answer, and for how much at most, was read of it (`routing`).
 
-    `provider` is LiteLLM's name of who is spoken to, None where nobody knows. `headers` are the
-    request's, looked up by lower-case names, for the families that ask by them for what costs.
-    `api_version` is the date of the API that Azure is asked for, None where there is none.
+    `provider` is LiteLLM's name of who is spoken to, None where nobody knows. `api_version` is the
+    date of the API that Azure is asked for, None where there is none.
     """
 
     model: str
@@ -28,7 +27,6 @@ class CallRequest:
     provider: str | None = None
     accepted: Accepted = field(default_factory=Accepted)
     routed: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     api_version: str | None = None
 
 

@@ -3,7 +3,6 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +12,9 @@ from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.wire.dialects.anthropic.messages import AnthropicMessages
 from prefect_governor.blocks.wire.dialects.anthropic.replies import MessageStream
 from prefect_governor.blocks.wire.dialects.bedrock.requests import (
-    check_lane,
     claude_of,
     error,
     read_asked,
-    tier_of,
     verb_of,
 )
 from prefect_governor.blocks.wire.replies.event_stream import (
@@ -56,7 +53,6 @@ class InvokeAnthropic(AnthropicMessages):
             )
         if request.streamed:
             check_installed()
-        tier = _asked_by(request.headers, price, request.model)
         known = replace(request.accepted, fields=request.accepted.fields | rules.INVOKE_FIELDS)
         betas = {"anthropic-beta": str(request.fields.get("anthropic_beta"))}
         plan = super().plan(
@@ -67,7 +63,7 @@ class InvokeAnthropic(AnthropicMessages):
         return replace(
             plan,
             streamed=request.streamed,
-            service_tier=tier,
+            service_tier=rules.STANDARD_TIER,
             least_output_tokens=None if request.streamed else plan.least_output_tokens,
         )
 
@@ -120,13 +116,3 @@ def _event(payload: bytes) -> bytes:
         data = b""
     event = read_reply(data) or {}
     return b"data: " + compact(event).encode("utf-8", "replace") + b"\n\n"
-
-
-def _asked_by(headers: Mapping[str, str], price: Price, model: str) -> str:
-    """The tier that the headers ask for. Raises NotBounded for what has no price here."""
-    if headers.get(rules.GUARDRAIL_HEADER):
-        raise NotBounded(
-            f"`{rules.GUARDRAIL_HEADER}` has no bound: {rules.GUARDED}. Leave it out of the request"
-        )
-    check_lane(headers.get(rules.LATENCY_HEADER), rules.LATENCY_HEADER)
-    return tier_of(headers.get(rules.TIER_HEADER), price, model, rules.TIER_HEADER)

@@ -47,6 +47,22 @@ def claude_of(model: str) -> str | None:
     return None if found is None else found[1]
 
 
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raises NotBounded where a request's headers, looked up by lower-case names, ask Bedrock for
+    what is billed beside its tokens or at another price: of InvokeModel and of OpenAI's chat."""
+    if headers.get(rules.GUARDRAIL_HEADER):
+        raise NotBounded(
+            f"`{rules.GUARDRAIL_HEADER}` has no bound: {rules.GUARDED}. Leave it out of the request"
+        )
+    check_lane(headers.get(rules.LATENCY_HEADER), rules.LATENCY_HEADER)
+    tier = headers.get(rules.TIER_HEADER)
+    if tier not in (None, rules.STANDARD_TIER):
+        raise NotBounded(
+            f"`{rules.TIER_HEADER}` {tier!r} has a price of its own. Leave it out of the request, "
+            "or ask for it in the body of Converse (serviceTier)"
+        )
+
+
 def check_lane(latency: Any, where: str) -> None:
     """Raises NotBounded for a lane that is not the standard one, whose price is not known here."""
     if latency not in (None, rules.STANDARD_LATENCY):

@@ -84,7 +84,7 @@ REFUSED_TOOLS: Mapping[str, str] = {
 TOOLS_PROMPT_TOKENS = 1024
 FORMAT_PROMPT_TOKENS = 1024
 
-# Of an Invoke request, by the names of its headers in lower case:
+# What a request asks for by its headers, in lower case:
 # docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html
 GUARDRAIL_HEADER = "x-amzn-bedrock-guardrailidentifier"
 LATENCY_HEADER = "x-amzn-bedrock-performanceconfig-latency"

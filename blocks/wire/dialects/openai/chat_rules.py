@@ -10,9 +10,10 @@ MAX_TOKENS_FIELDS = ("max_completion_tokens", "max_tokens")
 # Who holds an answer and its thoughts together to `max_completion_tokens`, and calls `max_tokens`
 # old or refuses it for models that reason (platform.openai.com/docs/api-reference/chat/create,
 # learn.microsoft.com/azure/ai-foundry/openai/how-to/reasoning, docs.x.ai/docs/api-reference,
-# console.groq.com/docs/api-reference, inference-docs.cerebras.ai/api-reference). The others have
+# console.groq.com/docs/api-reference, inference-docs.cerebras.ai/api-reference,
+# docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-openai.html). The others have
 # `max_tokens` alone, which holds both.
-COMPLETION_LIMITS = frozenset({"openai", "azure", "azure_ai", "xai", "groq", "cerebras"})
+COMPLETION_LIMITS = frozenset({"openai", "azure", "azure_ai", "bedrock", "xai", "groq", "cerebras"})
 # Who says in a stream's last chunk what it used, and refuses a request that asks for it
 # (docs.mistral.ai/api, chat: a field that is not known there is "extra_forbidden").
 USAGE_UNASKED = frozenset({"mistral", "codestral"})

@@ -1,23 +1,24 @@
 """Bedrock's InvokeModel: Anthropic's messages in its path and by its headers, no other body."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
+from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.wire.dialects import dialect_of
 from prefect_governor.blocks.wire.dialects.bedrock.invoke import InvokeAnthropic
 from prefect_governor.blocks.wire.requests.plans import CallPlan
+from prefect_governor.blocks.wire.transport import GovernedTransport
+from tests.unit.fakes import FakeGoverning, FakeProvider
 from tests.unit.prices import priced
 
 CLAUDE = "anthropic.claude-3-5-haiku-20241022-v1:0"
 
 
-def invoke(
-    model: str = CLAUDE, verb: str = "invoke", headers: dict[str, str] | None = None, **fields: Any
-) -> CallPlan:
+def invoke(model: str = CLAUDE, verb: str = "invoke", **fields: Any) -> CallPlan:
     body = {
         "anthropic_version": "bedrock-2023-05-31",
         "max_tokens": 50,
@@ -28,7 +29,6 @@ def invoke(
     dialect = dialect_of("POST", where)
     assert isinstance(dialect, InvokeAnthropic)
     asked = dialect.open(json.dumps(body).encode(), path=where)
-    asked = replace(asked, headers=headers or {})
     return dialect.plan(asked, price=priced(f"bedrock/{CLAUDE}"), encoding=None)
 
 
@@ -61,14 +61,33 @@ def test_image_is_bounded_by_the_models_rule() -> None:
 @pytest.mark.parametrize(
     ("headers", "named"),
     [
-        ({"x-amzn-bedrock-guardrailidentifier": "g"}, "guardrail"),
-        ({"x-amzn-bedrock-performanceconfig-latency": "optimized"}, "latency"),
-        ({"x-amzn-bedrock-service-tier": "reserved"}, "service-tier"),
+        ({"X-Amzn-Bedrock-GuardrailIdentifier": "g"}, "guardrail"),
+        ({"X-Amzn-Bedrock-PerformanceConfig-Latency": "optimized"}, "latency"),
+        ({"X-Amzn-Bedrock-Service-Tier": "reserved"}, "service-tier"),
     ],
 )
-def test_header_that_costs_is_refused_by_name(headers: dict[str, str], named: str) -> None:
-    with pytest.raises(NotBounded, match=named):
-        invoke(headers=headers)
+@pytest.mark.parametrize("path", [f"/model/{CLAUDE}/invoke", "/openai/v1/chat/completions"])
+def test_header_that_costs_is_refused_by_name(
+    path: str, headers: dict[str, str], named: str
+) -> None:
+    provider = FakeProvider([httpx.Response(500)])
+    transport = GovernedTransport(provider)
+    url = f"https://bedrock-runtime.us-east-1.amazonaws.com{path}"
+    body = {"model": "openai.gpt-oss-20b-1:0", "max_tokens": 9, "messages": []}
+    with scope(Scope(FakeGoverning())), pytest.raises(NotBounded, match=named):
+        transport.handle_request(httpx.Request("POST", url, json=body, headers=headers))
+    assert not provider.requests
+
+
+def test_openais_chat_at_bedrock_has_its_price_and_its_limit() -> None:
+    provider = FakeProvider([httpx.Response(400)])
+    governing = FakeGoverning()
+    url = "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1/chat/completions"
+    body = {"model": "openai.gpt-oss-20b-1:0", "messages": [{"role": "user", "content": "hi"}]}
+    with scope(Scope(governing)):
+        GovernedTransport(provider).handle_request(httpx.Request("POST", url, json=body))
+    assert governing.asked == ["bedrock/openai.gpt-oss-20b-1:0"]
+    assert json.loads(provider.requests[0].content)["max_completion_tokens"] > 1000
 
 
 @pytest.mark.parametrize(
