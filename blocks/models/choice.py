@@ -15,6 +15,7 @@ from prefect_governor.blocks.models.completion import CHAT_MODES, TESTED_PROVIDE
 from prefect_governor.blocks.models.providers import UNPROVEN
 from prefect_governor.blocks.models.vertex import PROVIDER as VERTEX
 from prefect_governor.blocks.models.vertex import check_vertex
+from prefect_governor.blocks.prices.bedrock import LISTED_AS
 from prefect_governor.blocks.prices.bedrock import PROVIDER as BEDROCK
 from prefect_governor.blocks.prices.prices import (
     OFFLINE,
@@ -175,7 +176,7 @@ def _provider(name: str, price: Price | None) -> str:
     if slash and prefix in TESTED_PROVIDERS:
         return prefix
     if price is not None and price.provider is not None:
-        return price.provider
+        return BEDROCK if price.provider in LISTED_AS else price.provider
     return prefix if slash else "openai"
 
 

@@ -112,6 +112,8 @@ def test_bedrock_without_a_region_is_refused_before_anything_is_spent(
         choose(name)
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "bedrock-api-key")
     assert choose(name).name == name
+    # As LiteLLM lists it.
+    assert choose(name.removeprefix("bedrock/")).name == name.removeprefix("bedrock/")
 
 
 def test_gateway_of_ones_own_may_need_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
