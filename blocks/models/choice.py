@@ -17,6 +17,7 @@ from prefect_governor.blocks.models.vertex import PROVIDER as VERTEX
 from prefect_governor.blocks.models.vertex import check_vertex
 from prefect_governor.blocks.prices.bedrock import LISTED_AS
 from prefect_governor.blocks.prices.bedrock import PROVIDER as BEDROCK
+from prefect_governor.blocks.prices.deployments import PROVIDER as AZURE
 from prefect_governor.blocks.prices.prices import (
     OFFLINE,
     OFFLINE_PRICE,
@@ -55,9 +56,9 @@ KEY_VARIABLES = {
     **COMPATIBLE,
 }
 # What else a provider's key is taken from.
-OTHER_KEYS = {**OTHER_KEY_VARIABLES, "azure": ("AZURE_OPENAI_API_KEY", "AZURE_AD_TOKEN")}
+OTHER_KEYS = {**OTHER_KEY_VARIABLES, AZURE: ("AZURE_OPENAI_API_KEY", "AZURE_AD_TOKEN")}
 # Providers that have no address of their own.
-ADDRESSED = frozenset({"azure"})
+ADDRESSED = frozenset({AZURE})
 # What else a provider's address is read from than PROVIDER_API_BASE; the first that is set.
 BASE_VARIABLES = {
     "openai": ("OPENAI_BASE_URL", "OPENAI_API_BASE"),
@@ -157,9 +158,10 @@ class ModelChoice:
                     f" Model block and name it with --model {BLOCK}NAME"
                 )
             if price is None:
+                behind = "name the model behind it as base_model, or " if provider == AZURE else ""
                 raise ConfigurationError(
                     f"{why_unpriced(name)}; so its cost cannot be held under a ceiling:"
-                    " give the price in a Model block (price) and name it with"
+                    f" {behind}give the price in a Model block (price) and name it with"
                     f" --model {BLOCK}NAME, or in the Governor's prices; 'free' where it costs"
                     " nothing"
                 )

@@ -111,6 +111,28 @@ def test_a_governors_prices_are_known_to_a_run_under_it(
     assert spent(name) == upstream.settled_stats()["billed_nano"] > 0
 
 
+def test_the_block_of_a_deployment_says_which_model_is_behind_its_name(
+    name: str, upstream: ProviderProcess
+) -> None:
+    price = {"input": "0.000000165", "output": "0.00000066"}
+    upstream.configure(
+        deployments={"our-chat": {"model": "gpt-4o-mini-2024-07-18", "price": price}}
+    )
+    Model(
+        name="azure/our-chat",
+        api_base=upstream.url,
+        api_key=SecretStr("sk-of-azure-0123"),
+        price=PriceOverride(base_model="azure/gpt-4o-mini"),
+    ).save(f"{name}-model")
+    team(name)
+    report = fan_out(
+        ["one", "two"], ask="What?", model=f"block:{name}-model", governor=name,
+        max_output_tokens=30,
+    )  # fmt: skip
+    assert report.outcome == "complete"
+    assert spent(name) == upstream.settled_stats()["billed_nano"] > 0
+
+
 def test_a_run_on_ones_own_server_is_free_and_has_an_estimate(
     name: str, upstream: ProviderProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -176,7 +176,7 @@ class Echo(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
         self.server.callers.append(self.client_address[1])
-        key = self.headers["authorization"].split()[-1]
+        key = (self.headers["api-key"] or self.headers["authorization"]).split()[-1]
         status = self.server.status
         reply: Any = chat_reply() if status == 200 else {"error": {"message": f"bad key: {key}"}}
         body = json.dumps(reply).encode()
@@ -242,6 +242,12 @@ async def through_litellms_own_client(governor: Governor, echo: EchoServer, key:
     )
 
 
+async def through_azures_client(governor: Governor, echo: EchoServer, key: str) -> Any:
+    return await governor.acompletion(
+        f"azure/{MODEL}", HELLO, max_tokens=30, api_base=echo.api_base, api_key=key
+    )
+
+
 async def streamed(governor: Governor, echo: EchoServer, key: str) -> Any:
     return await governor.acompletion(
         f"openai/{MODEL}", HELLO, max_tokens=30, stream=True, api_base=echo.api_base, api_key=key
@@ -269,7 +275,14 @@ async def through_the_sdk(governor: Governor, echo: EchoServer, key: str) -> Any
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize(
     "call",
-    [through_litellm, through_litellms_own_client, streamed, in_a_thread, through_the_sdk],
+    [
+        through_litellm,
+        through_litellms_own_client,
+        through_azures_client,
+        streamed,
+        in_a_thread,
+        through_the_sdk,
+    ],
 )
 async def test_key_that_a_provider_quotes_is_in_nothing_that_an_error_says(
     governor: Governor, echo: EchoServer, call: Call, key: str, status: int

@@ -127,6 +127,22 @@ def test_key_in_a_block_is_enough_and_never_shown() -> None:
     assert "sk-secret" not in repr(choice)
 
 
+@pytest.mark.parametrize("variable", ["AZURE_API_KEY", "AZURE_OPENAI_API_KEY", "AZURE_AD_TOKEN"])
+def test_azure_needs_an_address_a_key_or_a_token_and_the_model_behind_a_name(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_API_BASE", "https://ours.openai.azure.com")
+    with pytest.raises(ConfigurationError, match="no key for azure/gpt-4o-mini"):
+        choose("azure/gpt-4o-mini")
+    monkeypatch.setenv(variable, "k")
+    assert choose("azure/gpt-4o-mini").price_of("azure/gpt-4o-mini") is not None
+    with pytest.raises(ConfigurationError, match="base_model"):
+        choose("azure/our-chat")
+    monkeypatch.delenv("AZURE_API_BASE")
+    with pytest.raises(ConfigurationError, match=r"no address for.*AZURE_API_BASE"):
+        choose("azure/gpt-4o-mini")
+
+
 def test_unknown_price_is_refused_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     with pytest.raises(ConfigurationError, match="no price is known for 'openai/nobodys'"):
