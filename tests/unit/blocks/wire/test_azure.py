@@ -32,6 +32,9 @@ FILTERED = {"error": {"code": "content_filter", "message": "filtered", "status":
         (f"{GATEWAY}{DATED.format('our-chat')}2024-10-21", None, "azure/our-chat"),
         (f"{GATEWAY}/openai/responses?api-version=2025-04-01-preview", None, "azure/gpt-4o-mini"),
         (f"{GATEWAY}/openai/v1/chat/completions", "azure", "azure/gpt-4o-mini"),
+        # OpenAI's own, everywhere: a limit on openai/* holds them as they are.
+        ("https://eu.api.openai.com/v1/chat/completions", None, "openai/gpt-4o-mini"),
+        ("https://us.api.openai.com/v1/chat/completions", "openai", "openai/gpt-4o-mini"),
         # Groq's path, and whoever else has it.
         (f"{GATEWAY}/openai/v1/chat/completions", None, "gpt-4o-mini"),
         ("https://api.groq.com/openai/v1/chat/completions", None, "groq/gpt-4o-mini"),
