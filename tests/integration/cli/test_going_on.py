@@ -3,6 +3,8 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
@@ -13,8 +15,9 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_engine import run_flow
+from prefect.states import Completed
 
-from prefect_governor import fan_out
+from prefect_governor import fan_out, research
 from tests.integration.cli.commands import run as run_command
 from tests.integration.governing import MODEL
 from tests.provider.process import ProviderProcess
@@ -129,6 +132,41 @@ def test_a_retry_pays_for_no_bad_answer_twice_and_the_command_on_its_page_asks_i
     # What was asked on the command line is the run's own, so its page needs no other.
     assert retried(client, run) == "Partial"
     assert upstream.settled_stats()["requests"] == 3
+
+
+@pytest.mark.parametrize(
+    ("flow", "parameters", "why"),
+    [
+        (fan_out, {"ask": "What?"}, "it is Scheduled in Prefect, and two at once would both pay"),
+        (research, {"question": "What?"}, "it is a flow run of 'research', not of `fan-out`"),
+        (None, {}, "no run of that id"),
+    ],
+    ids=["under way", "another flow", "unknown"],
+)
+def test_what_is_no_run_to_go_on_with_is_refused_before_anything_is_spent(
+    upstream: ProviderProcess, client: SyncPrefectClient, flow: Any, parameters: Any, why: str
+) -> None:
+    run_id = uuid4()
+    if flow is not None:
+        deployment = client.create_deployment(client.create_flow(flow), name="no-run")
+        made = client.create_flow_run_from_deployment(deployment, parameters=parameters)
+        run_id = made.id
+    asked = run_command("fan-out", "--resume", str(run_id), "--retry-failed")
+    assert asked.exit_code == 2
+    assert why in asked.stderr
+    assert upstream.settled_stats()["requests"] == 0
+
+
+def test_a_run_that_was_given_code_is_gone_on_with_where_the_code_is(
+    client: SyncPrefectClient,
+) -> None:
+    deployment = client.create_deployment(client.create_flow(research), name="with-code")
+    given = {"question": "What?", "tools": [{}]}
+    made = client.create_flow_run_from_deployment(
+        deployment, parameters=given, state=Completed(name="Partial")
+    )
+    asked = run_command("research", "--resume", str(made.id), "--retry-failed")
+    assert asked.exit_code == 2 and "`tools` were code of the program" in asked.stderr
 
 
 def test_retry_failed_without_a_run_is_refused(upstream: ProviderProcess) -> None:
