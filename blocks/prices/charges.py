@@ -57,6 +57,20 @@ _IMAGE_RATES = {
 }
 
 
+# Whose models write images as tokens of their answers. What the list says of a whole image, written
+# or read, is so many of them (ai.google.dev/gemini-api/docs/pricing): 1,290 at most are read.
+_IMAGES_BY_THE_TOKEN = ("gemini", "vertex_ai")
+_IMAGE_TOKENS_READ = 1290
+
+
+def image_output(entry: Mapping[str, Any]) -> Decimal | None:
+    """What a token of an image costs that the entry's model writes in an answer, in USD; None where
+    it writes none so."""
+    if not str(entry.get("litellm_provider")).startswith(_IMAGES_BY_THE_TOKEN):
+        return None
+    return amount(entry.get("output_cost_per_image_token")) or None
+
+
 def uncounted(entry: Mapping[str, Any]) -> str | None:
     """The first key of an entry that charges for what tokens do not bound; None where all that it
     charges for is counted, or cannot be met by a governed call."""
@@ -89,6 +103,12 @@ def _is_harmless(key: str, entry: Mapping[str, Any]) -> bool:
     write in a governed call."""
     if _READ.match(key) or _NEVER.search(key):
         return True
+    if image_output(entry) is not None:
+        if key in ("output_cost_per_image", "output_cost_per_image_token"):
+            return True
+        if key == "input_cost_per_image":
+            rate, image = amount(entry.get("input_cost_per_token")), amount(entry[key])
+            return rate is not None and image is not None and image <= _IMAGE_TOKENS_READ * rate
     if _OTHER_OUTPUT.match(key):
         written = entry.get("supported_output_modalities")
         asked = entry.get("litellm_provider") in _ASKED_FOR and "audio" in key

@@ -11,6 +11,7 @@ from prefect_governor.blocks.prices.charges import (
     RATE,
     REQUEST_FEE,
     amount,
+    image_output,
     unbelievable,
     uncounted,
 )
@@ -65,7 +66,7 @@ def parse(name: str, entry: Mapping[str, Any], *, local: bool = False) -> Price 
         return Unpriced(
             zero, f"`{zero}` is 0 in LiteLLM's list, which does not say that it is free"
         )
-    embeds = entry.get("mode") == "embedding"
+    embeds, images = entry.get("mode") == "embedding", image_output(entry)
     # Embeddings have no output, so many an entry names no price of it.
     tariffs = _tariffs({"output_cost_per_token": Decimal(0), **entry} if embeds else entry)
     standard = tariffs.pop("", None)
@@ -82,10 +83,12 @@ def parse(name: str, entry: Mapping[str, Any], *, local: bool = False) -> Price 
         max_output_tokens=(
             None if embeds else _count(entry.get("max_output_tokens") or entry.get("max_tokens"))
         ),
-        mode=entry.get("mode"),
+        # Who writes images by the token does so in an answer like any other.
+        mode=entry.get("mode") if images is None else "chat",
         places=places_of(entry),
         search_fee=_search_fee(entry),
         audio_input=_audio_input(entry),
+        image_output=images,
         audio_key=next((key for key in entry if _AUDIO_BY_THE_SECOND.match(key)), None),
     )
 

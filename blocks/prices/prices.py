@@ -102,7 +102,8 @@ def upstream_price(model: str) -> Price | None:
         return None
     for each in (name, name.replace(".", "-")):
         found = load_price(f"{_VENDORS[vendor]}/{each}")
-        if found is not None:
+        # Of a price that holds for text alone `max_price` would bound no image.
+        if found is not None and found.image_output is None:
             return replace(found, provider=provider, places={})
     return None
 

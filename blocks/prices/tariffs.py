@@ -128,6 +128,9 @@ class Price:
     # that a reply which names the model says more.
     base_model: str | None = None
     by_list: bool = False
+    # USD for a token of an image that the model writes, at the standard tier; None where it writes
+    # none, or nobody knows what one costs.
+    image_output: Decimal | None = None
 
     def at(self, factor: Decimal) -> "Price":
         """The price where a call costs so many times as much."""
@@ -137,8 +140,15 @@ class Price:
         audio = self.audio_input
         if audio is not None:
             audio = EXACT.multiply(audio[0], factor), EXACT.multiply(audio[1], factor)
-        standard = self.standard.times(factor)
-        return replace(self, standard=standard, service=service, places={}, audio_input=audio)
+        image = self.image_output
+        return replace(
+            self,
+            standard=self.standard.times(factor),
+            service=service,
+            places={},
+            audio_input=audio,
+            image_output=None if image is None else EXACT.multiply(image, factor),
+        )
 
     def audio(self, service_tier: str | None) -> Decimal:
         """USD for a token of audio or video as input; 0 where that is what text is."""
@@ -203,7 +213,7 @@ class UsageParts:
     them that were written for minutes, None where the reply does not say for how long; the others
     are billed as for hours, where that has a price of its own. `audio_tokens` are those of the
     input that are audio or video; `searches` is how many the provider made, each billed by the
-    piece.
+    piece; `image_tokens` are those of the output, beside the reasoning, that are images.
     """
 
     input_tokens: int
@@ -214,6 +224,7 @@ class UsageParts:
     cache_write_short_tokens: int | None = None
     audio_tokens: int = 0
     searches: int = 0
+    image_tokens: int = 0
 
 
 def cost_usd(price: Price, usage: UsageParts, *, service_tier: str | None = "default") -> Decimal:
@@ -243,13 +254,14 @@ def bound_cost(
     long_writes: bool = True,
     audio: bool = False,
     searches: int = 0,
+    images: bool = False,
 ) -> int:
     """The most, in nano-dollars, that a call of at most so many tokens can cost.
 
     The dearest of every context tier that the input can reach, of every tariff that the service
     tier leaves open, of input that is fresh, cached, (`cache_writes`) written to a cache, for
-    minutes or (`long_writes`) for hours, or (`audio`) audio or video; and the fee of so many
-    `searches`.
+    minutes or (`long_writes`) for hours, or (`audio`) audio or video, of output that is text,
+    thought or (`images`) an image; and the fee of so many `searches`.
     """
     highest = ZERO
     for tariff in price.tariffs(service_tier):
@@ -260,9 +272,12 @@ def bound_cost(
         if audio:
             more = EXACT.subtract(price.audio(service_tier), rates.input)
             inputs.append(EXACT.add(max(inputs), max(ZERO, more)))
+        outputs = [rates.output, rates.reasoning]
+        if images:
+            outputs.append(price.image_output or ZERO)
         total = EXACT.add(
             EXACT.multiply(Decimal(input_tokens), max(inputs)),
-            EXACT.multiply(Decimal(output_tokens), max(rates.output, rates.reasoning)),
+            EXACT.multiply(Decimal(output_tokens), max(outputs)),
         )
         highest = max(highest, EXACT.add(total, price.request_fee))
     if searches:
@@ -281,6 +296,9 @@ def _sum(rates: Rates, usage: UsageParts, price: Price, audio: Decimal) -> Decim
     if usage.audio_tokens and audio > rates.input:
         more = EXACT.subtract(audio, rates.input)
         total = EXACT.add(total, EXACT.multiply(Decimal(usage.audio_tokens), more))
+    if usage.image_tokens and price.image_output is not None and price.image_output > rates.output:
+        more = EXACT.subtract(price.image_output, rates.output)
+        total = EXACT.add(total, EXACT.multiply(Decimal(usage.image_tokens), more))
     for tokens, rate in (
         (fresh, rates.input),
         (usage.cached_input_tokens, rates.cached),

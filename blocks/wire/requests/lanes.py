@@ -28,4 +28,9 @@ def in_its_lane(plan: CallPlan, headers: Mapping[str, str], price: Price, model:
             f"the lane {lane!r} that the header {LANE_HEADER} asks for has no known price for "
             f"{model!r} (known: {known}). Leave the header out"
         )
+    if plan.image_tokens:
+        raise NotBounded(
+            f"the lane {lane!r} has no known price of an image that {model!r} writes. Leave the "
+            f"header {LANE_HEADER} out"
+        )
     return replace(plan, service_tier=lane.lower())

@@ -44,7 +44,8 @@ class CallPlan:
     none: it is the model's own, so that less of it will do where the whole is not to be had.
     `long_writes`: what is written to a cache may be kept for hours, not for minutes alone.
     `answers` is how many are asked for. `audio` says that some of the input may be audio or video,
-    `searches` how many the provider may make.
+    `searches` how many the provider may make. `image_tokens` are those of one image, where the
+    answer may hold some: one that is begun within the limit is billed whole. 0 where it holds none.
     """
 
     body: bytes
@@ -62,19 +63,22 @@ class CallPlan:
     answers: int = 1
     audio: bool = False
     searches: int = 0
+    image_tokens: int = 0
 
     def bound(self, price: Price) -> Bound:
+        outputs = self.output_tokens + self.image_tokens * self.answers
         nano = bound_cost(
             price,
             self.input_tokens,
-            self.output_tokens,
+            outputs,
             service_tier=self.service_tier,
             cache_writes=self.cache_writes,
             long_writes=self.long_writes,
             audio=self.audio,
             searches=self.searches,
+            images=self.image_tokens > 0,
         )
-        return Bound(nano, self.input_tokens, self.output_tokens)
+        return Bound(nano, self.input_tokens, outputs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,7 @@ class Gemini(Dialect):
                 unseen.audio = True
         config = fields["generationConfig"] = _camel(_object(fields, "generationConfig"))
         check_fields(config, rules.CONFIG_FIELDS, rules.REFUSED_CONFIG, accepted)
-        if config.get("responseModalities") not in (None, ["TEXT"], ["text"]):
-            raise NotBounded("`responseModalities` other than text have no bound")
+        image_tokens = _image_tokens(config, price, request)
         answers = whole_number(config.get("candidateCount") or 1, "candidateCount")
         contents, tools = _contents(fields, unseen), _tools(fields)
         overhead = (
@@ -83,17 +82,26 @@ class Gemini(Dialect):
         output = whole_number(config["maxOutputTokens"], "maxOutputTokens")
         body = write(fields)
         fitted = answers == 1 and not request.streamed
+        tier = _service_tier(fields, price, request.model)
+        if image_tokens and tier not in STANDARD_TIERS:
+            raise NotBounded(
+                f"`serviceTier` {tier!r} has no known price of an image that {request.model!r} "
+                'writes. Leave it out, or ask for text alone: responseModalities ["TEXT"]'
+            )
         return CallPlan(
             body=body,
             input_tokens=unseen.input_tokens(len(body) + overhead, price, request.model),
             output_tokens=output * answers,
             streamed=request.streamed,
-            service_tier=_service_tier(fields, price, request.model),
+            service_tier=tier,
             output_limit=output if answers == 1 else None,
-            least_output_tokens=_thinking_tokens(config) + 1 if fitted else None,
+            least_output_tokens=(
+                _thinking_tokens(config) + max(1, image_tokens) if fitted else None
+            ),
             own_limit=unlimited or request.accepted.no_limit,
             answers=answers,
             audio=unseen.audio,
+            image_tokens=image_tokens,
         )
 
     def error(self, status: int, kind: str, message: str) -> dict[str, Any]:
@@ -149,6 +157,33 @@ def _camel(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _camel_name(name: str) -> str:
     head, *rest = name.lstrip("_").split("_")
     return head + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def _image_tokens(config: Mapping[str, Any], price: Price, request: CallRequest) -> int:
+    """The tokens of one image that the answer may hold, 0 where it is text alone. A model that
+    writes images does so unasked. Raises NotBounded for what else it should be, and for images of a
+    model whose price of them is not known."""
+    asked = config.get("responseModalities")
+    if asked is not None and not isinstance(asked, list):
+        raise NotBounded("`responseModalities` must be a list of names")
+    found = {str(each).upper() for each in asked or ()}
+    if other := found - {"TEXT", "IMAGE"}:
+        raise NotBounded(
+            f"`responseModalities` {', '.join(sorted(other))} have no bound. Ask for text, or for "
+            "text and images"
+        )
+    wanted = "IMAGE" in found if found else price.image_output is not None
+    pictures = config.get("imageConfig")
+    if wanted and price.image_output is None:
+        raise NotBounded(
+            "`responseModalities` IMAGE has no bound: no `output_cost_per_image_token` of "
+            f"{request.model!r} is known. Ask for text alone"
+        )
+    if pictures is not None:
+        known = rules.IMAGE_FIELDS if wanted else ()
+        pictures = _camel(_object(config, "imageConfig"))
+        check_fields(pictures, known, {}, request.accepted, within="imageConfig.")
+    return rules.MOST_IMAGE_TOKENS if wanted else 0
 
 
 def _service_tier(fields: Mapping[str, Any], price: Price, model: str) -> str:

@@ -113,14 +113,28 @@ def _billed(usage: Mapping[str, Any], *, cut: bool) -> Billed | None:
     outputs = max(outputs, (count_of(usage, "totalTokenCount") or 0) - inputs)
     cached = min(count_of(usage, "cachedContentTokenCount") or 0, inputs)
     heard = min(_heard(usage.get("promptTokensDetails")), inputs)
-    parts = UsageParts(inputs, outputs, cached, reasoning_tokens=thought, audio_tokens=heard)
+    drawn = _drawn(usage.get("candidatesTokensDetails"), outputs - thought)
+    parts = UsageParts(
+        inputs, outputs, cached, reasoning_tokens=thought, audio_tokens=heard, image_tokens=drawn
+    )
     return Billed(parts, TRAFFIC.get(str(usage.get("trafficType"))), cut)
+
+
+def _drawn(details: Any, written: int) -> int:
+    """The output tokens that are images: of a reply that does not tell them apart, all."""
+    if not isinstance(details, list) or not details:
+        return written
+    return min(_of(details, ("IMAGE",)), written)
 
 
 def _heard(details: Any) -> int:
     """The input tokens that are audio or video."""
+    return _of(details if isinstance(details, list) else [], ("AUDIO", "VIDEO"))
+
+
+def _of(details: list[Any], modalities: tuple[str, ...]) -> int:
     return sum(
         count_of(each, "tokenCount") or 0
-        for each in (details if isinstance(details, list) else ())
-        if isinstance(each, dict) and each.get("modality") in ("AUDIO", "VIDEO")
+        for each in details
+        if isinstance(each, dict) and each.get("modality") in modalities
     )

@@ -22,11 +22,17 @@ CONFIG_FIELDS = frozenset(
     {"maxOutputTokens", "candidateCount", "temperature", "topP", "topK", "stopSequences",
      "responseMimeType", "responseSchema", "responseJsonSchema", "seed", "presencePenalty",
      "frequencyPenalty", "responseLogprobs", "logprobs", "thinkingConfig", "mediaResolution",
-     "responseModalities", "enableEnhancedCivicAnswers", "audioTimestamp"}
+     "responseModalities", "imageConfig", "enableEnhancedCivicAnswers", "audioTimestamp"}
 )  # fmt: skip
+# Images are output tokens, so many each by model and size: 747 to 2,520
+# (ai.google.dev/gemini-api/docs/image-generation, aspect ratios and image size). An answer may hold
+# several, and `maxOutputTokens` counts them all.
+MOST_IMAGE_TOKENS = 2520
+IMAGE_FIELDS = frozenset(
+    {"aspectRatio", "imageSize", "personGeneration", "prominentPeople", "imageOutputOptions"}
+)
 REFUSED_CONFIG: Mapping[str, str] = {
     "speechConfig": "audio output has a price of its own",
-    "imageConfig": "an image as output has a price of its own",
     "routingConfig": "it lets the provider choose a dearer model",
     "modelSelectionConfig": "it lets the provider choose a dearer model",
 }

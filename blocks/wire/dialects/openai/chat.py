@@ -82,6 +82,11 @@ class OpenAIChat(Dialect):
         fields = dict(request.fields)
         unseen = Unseen(request.accepted)
         _check(unrouted(request), request.accepted, unseen)
+        if price.image_output is not None:
+            raise NotBounded(
+                f"what {request.model!r} writes by this path has no bound: it may be images, which "
+                "are priced by Gemini's own generateContent alone. Use that"
+            )
         messages, tools = _messages(fields, unseen), _tools(fields)
         if "a part of type 'file'" in unseen.parts and request.provider == "openrouter":
             raise NotBounded(

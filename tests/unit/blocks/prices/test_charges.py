@@ -127,7 +127,7 @@ def test_price_of_0_is_a_gap_unless_the_machine_is_ones_own() -> None:
     [
         # Music by the piece: 0 a token, $0.04 each.
         ("gemini/lyria-3-clip-preview", "output_cost_per_image"),
-        ("gemini/gemini-2.5-flash-image", "output_cost_per_image"),
+        ("gemini/gemini-2.0-flash-exp-image-generation", "output_cost_per_image"),
         ("gemini/gemini-2.5-pro-preview-tts", "output_cost_per_audio_token"),
         ("gemini/gemini-omni-flash-preview", "output_cost_per_video_token"),
         # The router's own fee; the model that it chooses is billed beside it.
@@ -186,3 +186,20 @@ def test_two_names_of_one_thing_cost_the_dearer() -> None:
     found = parse("some-model", {**BASE, "input_cost_per_token_cache_hit": hit})
     assert isinstance(found, Price)
     assert found.cached_input == hit
+
+
+def test_images_that_a_model_writes_are_priced_by_the_token_where_the_list_says_so() -> None:
+    image: dict[str, Any] = {
+        "litellm_provider": "gemini",
+        "output_cost_per_image_token": Decimal("0.00003"),
+        "output_cost_per_image": Decimal("0.039"),
+    }
+    found = parse("gemini/some-image", {**BASE, **image})
+    assert isinstance(found, Price)
+    assert (found.image_output, found.mode) == (Decimal("0.00003"), "chat")
+    assert found.at(Decimal("1.1")).image_output == Decimal("0.000033")
+    # Of anybody else no dialect knows how many there are.
+    assert refused(**{**image, "litellm_provider": "openai"}) == "output_cost_per_image_token"
+    # An image that is read for more than its tokens cost.
+    dear = {**image, "input_cost_per_image": Decimal("0.1")}
+    assert refused(**dear) == "input_cost_per_image"

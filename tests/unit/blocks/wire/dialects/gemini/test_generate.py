@@ -1,6 +1,8 @@
 """Gemini's own API: the model, the bound, and what the reply was billed for."""
 
 import json
+import math
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,8 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import NotBounded
+from prefect_governor.blocks.prices.prices import upstream_price
 from prefect_governor.blocks.wire.dialects import dialect_of, is_free
 from prefect_governor.blocks.wire.dialects.gemini.generate import Gemini
+from prefect_governor.blocks.wire.dialects.gemini.rules import MOST_IMAGE_TOKENS
+from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
+from prefect_governor.blocks.wire.requests.lanes import LANE_HEADER, in_its_lane
 from prefect_governor.blocks.wire.requests.plans import CallPlan
 from tests.unit.blocks.wire.dialects.exchange import fed, planned
 from tests.unit.prices import priced
@@ -178,3 +184,110 @@ def test_tier_that_a_request_asks_for_is_bounded_at_its_price() -> None:
     dear = planned(Gemini(), {**body, "serviceTier": "PRIORITY"}, model=MODEL, path=PATH)
     assert (plain.service_tier, dear.service_tier) == ("standard", "priority")
     assert dear.bound(price).nano > 1.5 * plain.bound(price).nano
+
+
+# Images that the model writes
+
+PAINTER = "gemini/gemini-2.5-flash-image"
+PAINTERS_PATH = "/v1beta/models/gemini-2.5-flash-image:generateContent"
+IMAGE_USD = Decimal("0.00003")
+
+
+def painted(model: str = PAINTER, **more: Any) -> CallPlan:
+    config = {"maxOutputTokens": 3000, **more.pop("config", {})}
+    body = {"contents": CONTENTS, "generationConfig": config, **more}
+    return planned(Gemini(), body, model=model, path=PAINTERS_PATH)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        # Such a model writes images unasked.
+        {},
+        {"responseModalities": ["IMAGE"]},
+        {"responseModalities": ["Text", "Image"]},
+        {"imageConfig": {"aspectRatio": "16:9", "imageSize": "4K"}},
+        {"image_config": {"aspect_ratio": "16:9"}},
+    ],
+)
+def test_images_are_bounded_as_tokens_within_the_limit_and_one_begun_before_its_end(
+    config: dict[str, Any],
+) -> None:
+    made, price = painted(config=config), priced(PAINTER)
+    outputs = (3000 + MOST_IMAGE_TOKENS) * IMAGE_USD
+    inputs = made.input_tokens * max(price.input, price.cached_input)
+    assert made.bound(price).nano == (outputs + inputs) * 10**9
+    # Less than one whole image is never asked for as money runs low.
+    assert made.least_output_tokens == MOST_IMAGE_TOKENS
+    fitted = Gemini().refit(made, 2600)
+    assert fitted.bound(price).nano < made.bound(price).nano
+    assert json.loads(fitted.body)["generationConfig"]["maxOutputTokens"] == 2600
+
+
+def test_several_candidates_are_bounded_by_as_many_images() -> None:
+    price = priced(PAINTER)
+    two = painted(config={"candidateCount": 2}).bound(price)
+    assert two.output_tokens == 2 * (3000 + MOST_IMAGE_TOKENS)
+
+
+def test_painter_that_is_asked_for_text_alone_is_bounded_at_the_price_of_text() -> None:
+    made = painted(config={"responseModalities": ["TEXT"]})
+    assert made.image_tokens == 0
+    assert made.bound(priced(PAINTER)).nano < painted().bound(priced(PAINTER)).nano / 10
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"model": MODEL, "config": {"responseModalities": ["IMAGE"]}}, "output_cost_per_image"),
+        ({"model": MODEL, "config": {"imageConfig": {"imageSize": "4K"}}}, "imageSize"),
+        ({"config": {"imageConfig": {"nextYears": 1}}}, "nextYears"),
+        ({"config": {"responseModalities": ["IMAGE", "AUDIO"]}}, "AUDIO"),
+        ({"config": {"responseModalities": "IMAGE"}}, "responseModalities"),
+        # The list names no price of an image in the other lanes.
+        ({"serviceTier": "priority"}, "serviceTier"),
+    ],
+)
+def test_image_without_a_price_is_refused_by_name(more: dict[str, Any], named: str) -> None:
+    with pytest.raises(NotBounded, match=named):
+        painted(**more)
+
+
+@pytest.mark.parametrize(
+    ("details", "images"),
+    [
+        ([{"modality": "IMAGE", "tokenCount": 1290}], 1290),
+        ([{"modality": "TEXT", "tokenCount": 40}, {"modality": "IMAGE", "tokenCount": 2580}], 2580),
+        ([{"modality": "TEXT", "tokenCount": 40}], 0),
+        # What is not told apart is taken as the dearer.
+        (None, 2620),
+        ([], 2620),
+    ],
+)
+def test_images_are_settled_by_the_count_that_the_reply_states(details: Any, images: int) -> None:
+    usage: Any = {
+        "promptTokenCount": 10,
+        "candidatesTokenCount": 2620,
+        "thoughtsTokenCount": 30,
+        "candidatesTokensDetails": details,
+    }
+    billed = Gemini().read(json.dumps(chunk("x", "STOP", **usage)).encode())
+    assert billed is not None
+    price, text = priced(PAINTER), Decimal("0.0000025")
+    usd = 10 * price.input + images * IMAGE_USD + (2620 - images) * text + 30 * text
+    assert billed.usage(price, painted()).nano == math.ceil(usd * 10**9)
+    assert billed.usage(price, painted()).nano <= painted().bound(price).nano
+
+
+def test_painter_is_refused_by_other_paths_and_by_gateways() -> None:
+    body = {"model": "gemini-2.5-flash-image", "messages": [], "max_tokens": 20}
+    with pytest.raises(NotBounded, match="generateContent"):
+        planned(OpenAIChat(), body, model=PAINTER)
+    assert upstream_price("openrouter/google/gemini-2.5-flash-image") is None
+
+
+def test_lane_of_a_header_has_no_price_of_an_image() -> None:
+    headers = {LANE_HEADER: "flex"}
+    with pytest.raises(NotBounded, match=LANE_HEADER):
+        in_its_lane(painted(), headers, priced(PAINTER), PAINTER)
+    assert in_its_lane(gemini(), headers, priced(MODEL), MODEL).service_tier == "flex"
