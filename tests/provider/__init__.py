@@ -71,6 +71,8 @@ Config (every field optional)
                         moment (true). A stream is billed in full before its first byte.
   output_tokens         N, [lo, hi] (by the prompt's hash) or "max": as many as allowed (24).
                         Never above max_tokens / max_completion_tokens: finish_reason "length".
+  images                images of 1290 tokens each in an answer of a Gemini model whose price has
+                        `image`, unless it is asked for text alone (1); begun within the limit
   default_output_tokens the allowance of a request that sends neither (1024)
   reads                 true: a lead and agents that plan and answer the questions of `riddles`
                         from what their tools showed (`reader`); before any script (false)

@@ -207,6 +207,7 @@ class Config(_Model):
 
     output_tokens: PositiveInt | tuple[PositiveInt, PositiveInt] | Literal["max"] = 24
     default_output_tokens: PositiveInt = 1024
+    images: int = Field(default=1, ge=0)
     script: list[Rule] = Field(default_factory=list)
     reads: bool = False
     tool_calls: int = Field(default=0, ge=0)

@@ -18,6 +18,7 @@ from tests.provider.config import Config, FaultKind, Seconds
 from tests.provider.families.azure import filtered
 from tests.provider.families.chat import ApiError, ChatRequest
 from tests.provider.families.family import Family
+from tests.provider.families.gemini import IMAGE_TOKENS
 from tests.provider.families.vertex import admit, is_vertex, placed
 from tests.provider.rules.desk import Desk, Ready
 from tests.provider.rules.faults import BILLED, HANGS, FaultPlan, unit_draw
@@ -110,6 +111,11 @@ class Service:
             cached = int(ready.input * fraction)
             written = family.written(request, ready.input - cached, self.config)
             usage = Usage(ready.input, cached, answer.output_tokens, *written)
+            if request.draws and ready.price.image is not None:
+                # What is begun within the limit is drawn to its end.
+                begun = -(-max(0, ready.limit - usage.output) // IMAGE_TOKENS)
+                images = IMAGE_TOKENS * min(self.config.images, begun)
+                usage = usage._replace(output=usage.output + images, images=images)
             used = None if answer.script is None else answer.script.used
             if used is not None:
                 most = ready.limit * request.choices

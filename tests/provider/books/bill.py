@@ -39,6 +39,8 @@ class Rates(BaseModel):
     cache_write_long: Usd | None = None
     audio: Usd | None = None
     reasoning: Usd | None = None
+    # A token of an image that is written; a model without it writes none.
+    image: Usd | None = None
 
 
 class Tier(Rates):
@@ -66,9 +68,9 @@ class Price(Tier):
 
 class Usage(NamedTuple):
     """What a reply was billed for. `cached`, `written` (to a cache, for minutes), `written_long`
-    (for an hour) and `audio` are parts of `input`, `reasoning` of `output`; `searches` are uses of
-    a search. `cost` is the bill, where the reply states it, in US dollars; `also` what the reply
-    states beside."""
+    (for an hour) and `audio` are parts of `input`, `reasoning` and `images` (the tokens of what was
+    drawn) of `output`; `searches` are uses of a search. `cost` is the bill, where the reply states
+    it, in US dollars; `also` what the reply states beside."""
 
     input: int
     cached: int
@@ -80,6 +82,7 @@ class Usage(NamedTuple):
     reasoning: int = 0
     searches: int = 0
     also: Mapping[str, Any] = MappingProxyType({})
+    images: int = 0
 
 
 def bill_nano(price: Price, usage: Usage, *, tier: str = "default") -> int:
@@ -101,8 +104,9 @@ def bill_nano(price: Price, usage: Usage, *, tier: str = "default") -> int:
         (usage.written_long, long_rate),
         (usage.cached, cached_rate),
         (usage.audio, audio_rate),
-        (usage.output - usage.reasoning, rates.output),
+        (usage.output - usage.reasoning - usage.images, rates.output),
         (usage.reasoning, reasoning_rate),
+        (usage.images, rates.output if rates.image is None else rates.image),
         (usage.searches, price.search),
     ):
         usd = _EXACT.add(usd, _EXACT.multiply(Decimal(tokens), rate))

@@ -59,6 +59,8 @@ class ChatRequest:
     elsewhere: ApiError | None = None
     # What is billed where that is not by the model's name.
     price: Price | None = None
+    # Whether the answer may hold images.
+    draws: bool = False
 
     @property
     def last_user_text(self) -> str:

@@ -18,12 +18,18 @@ FINISH_REASONS = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP"}
 _MODEL = re.compile(r"/models/([^/:]+):(generateContent|streamGenerateContent)")
 
 
+IMAGE_TOKENS = 1290
+
+
 def usage_json(usage: Usage) -> dict[str, Any]:
-    """Thoughts stand beside the candidates, what was heard by its modality."""
+    """Thoughts stand beside the candidates, what was heard and drawn by its modality."""
+    candidates = max(0, usage.output - usage.reasoning)
+    drawn = [{"modality": "IMAGE", "tokenCount": usage.images}] if usage.images else []
     whole: dict[str, Any] = {
+        "candidatesTokensDetails": drawn or [{"modality": "TEXT", "tokenCount": candidates}],
         "promptTokenCount": usage.input,
         "cachedContentTokenCount": usage.cached,
-        "candidatesTokenCount": max(0, usage.output - usage.reasoning),
+        "candidatesTokenCount": candidates,
         "totalTokenCount": usage.input + usage.output,
     }
     if usage.reasoning:
@@ -74,6 +80,7 @@ class GenerateContent:
             include_usage=True,
             service_tier="default",
             tools=openai_tools(tools, "parameters"),
+            draws=_modalities(config) != {"TEXT"},
         )
 
     def written(self, request: ChatRequest, fresh: int, config: Config) -> tuple[int, int]:
@@ -90,7 +97,7 @@ class GenerateContent:
         usage: Usage | None,
     ) -> dict[str, Any]:
         candidates = [
-            _candidate(index, _parts(choice), _reason(choice))
+            _candidate(index, _parts(choice) + _pictures(usage), _reason(choice))
             for index, choice in enumerate(answer.choices)
         ]
         reply: dict[str, Any] = {"modelVersion": model, "responseId": reply_id}
@@ -125,11 +132,12 @@ class GenerateContent:
             for at, each in enumerate(parts):
                 last = at == len(parts) - 1
                 reason = _reason(choice) if last else None
+                each = each + _pictures(usage) if last else each
                 chunk: dict[str, Any] = {"candidates": [_candidate(index, each, reason)], **base}
                 if usage is not None:
                     whole = last and index == len(answer.choices) - 1
                     chunk["usageMetadata"] = usage_json(
-                        usage if whole else usage._replace(output=at + 1, reasoning=0)
+                        usage if whole else usage._replace(output=at + 1, reasoning=0, images=0)
                     )
                 found.append(b"data: " + orjson.dumps(chunk) + b"\r\n\r\n")
         return found
@@ -154,6 +162,16 @@ def _parts(choice: Choice) -> list[dict[str, Any]]:
             for call in choice.calls
         ]
     return [{"text": choice.text}]
+
+
+def _pictures(usage: Usage | None) -> list[dict[str, Any]]:
+    count = 0 if usage is None else usage.images // IMAGE_TOKENS
+    return [{"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}] * count
+
+
+def _modalities(config: dict[str, Any]) -> set[str]:
+    asked = config.get("responseModalities") or config.get("response_modalities") or []
+    return {str(each).upper() for each in asked}
 
 
 def _text(content: dict[str, Any]) -> str:
