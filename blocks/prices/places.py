@@ -65,6 +65,7 @@ _PROVIDERS = {
     "api.groq.com": "groq",
     "api.hyperbolic.xyz": "hyperbolic",
     "api.inceptionlabs.ai": "inception",
+    "api.inference.crusoecloud.com": "crusoe",
     "api.inference.wandb.ai": "wandb",
     "api.lambda.ai": "lambda_ai",
     "api.libertai.io": "libertai",

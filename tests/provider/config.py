@@ -127,6 +127,7 @@ class Used(_Model):
     written_long: NonNegativeInt = 0
     audio: NonNegativeInt = 0
     reasoning: NonNegativeInt = 0
+    images: NonNegativeInt = 0
     searches: NonNegativeInt = 0
     unseen: NonNegativeInt = 0
     beyond: NonNegativeInt = 0

@@ -25,7 +25,7 @@ def usage_of(used: Used, counted: Usage, *, most_input: int, most_output: int) -
     if written > most_output + used.beyond:
         raise ValueError(f"an output of {written}, where {most_output} are the limit")
     apart = used.cached + used.written + used.written_long + used.audio
-    if apart > given or used.reasoning > written:
+    if apart > given or used.reasoning + used.images > written:
         raise ValueError("parts of a usage that are more than the whole")
     return Usage(
         input=given,
@@ -35,6 +35,7 @@ def usage_of(used: Used, counted: Usage, *, most_input: int, most_output: int) -
         written_long=used.written_long,
         audio=used.audio,
         reasoning=used.reasoning,
+        images=used.images,
         searches=used.searches,
         also=used.also,
     )

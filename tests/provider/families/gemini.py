@@ -70,6 +70,7 @@ class GenerateContent:
             )
             if content
         ]
+        tier = str(body.get("serviceTier") or "standard").lower()
         return ChatRequest(
             body={"messages": messages, "tools": openai_tools(tools, "parameters")},
             model=found[1],
@@ -78,7 +79,7 @@ class GenerateContent:
             choices=config.get("candidateCount", 1),
             stream=stream,
             include_usage=True,
-            service_tier="default",
+            service_tier={"standard": "default"}.get(tier, tier),
             tools=openai_tools(tools, "parameters"),
             draws=_modalities(config) != {"TEXT"},
         )

@@ -31,10 +31,12 @@ PRICES = {
     "gemini-3.1-pro-preview": price(
         "2", "12", cached_input="0.2", above={200_000: price("4", "18", cached_input="0.4")}
     ),
+    "gemini-2.5-flash-image": price("0.3", "2.5", image="30"),
     "gemini-embedding-001": price("0.15", "0"),
 }  # fmt: skip
 
 LITE, FLASH, PRO = "gemini-2.5-flash-lite", "gemini-2.5-flash", "gemini-2.5-pro"
+DRAWS = {"generationConfig": {"maxOutputTokens": 2000}}
 PICTURE = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}
 VOICE = {"inlineData": {"mimeType": "audio/wav", "data": "UklGRg=="}}
 FILM = {"fileData": {"mimeType": "video/mp4", "fileUri": "https://example.com/a.mp4"}}
@@ -103,8 +105,13 @@ ROWS = (
         asks={"generationConfig": {"responseModalities": ["TEXT", "IMAGE"]}}),
     Row("speech as output", FLASH, PRICING, "audio tokens", "refused", says="`speechConfig`",
         asks={"generationConfig": {"speechConfig": {}}}),
-    Row("a model that writes images", "gemini-2.5-flash-image", PRICING, "$0.039 an image",
-        "refused", says="output_cost_per_image"),
+    Row("a model that writes images", "gemini-2.5-flash-image", PRICING,
+        "1,290 tokens an image, at a price of their own", asks=DRAWS,
+        used={"output": 1290, "images": 1290},
+        usd="0.039"),
+    Row("images in an answer that does not say how many", "gemini-2.5-flash-image", PRICING,
+        "images and text", "above", asks=DRAWS, used={"output": 1390, "images": 1290,
+        "also": {"candidatesTokensDetails": None}}, usd="0.03925"),
     Row("a model that writes songs", "lyria-3-pro-preview", PRICING, "$0.08 a song", "refused",
         says="output_cost_per_image"),
     Row("a model of speech", "gemini-2.5-flash-preview-tts", PRICING, "audio tokens", "refused",
@@ -118,8 +125,9 @@ ROWS = (
     hosted("codeExecution", "what its code writes, as input"),
     hosted("fileSearch", "what it finds, as input"),
     hosted("computerUse", "its description, and screenshots"),
-    Row("a lane of its own", FLASH, PRICING, "half, or 1.8 times", "refused", says="`serviceTier`",
-        asks={"serviceTier": "priority"}),
+    Row("priority", FLASH, PRICING, "1.8 times", asks={"serviceTier": "priority"}, usd="0.00099"),
+    Row("a lane that nobody prices", FLASH, PRICING, "", "refused", says="`serviceTier`",
+        asks={"serviceTier": "reserved"}),
     Row("a router among models", FLASH, GENERATE, "what a dearer model costs", "refused",
         says="`routingConfig`", asks={"generationConfig": {"routingConfig": {}}}),
     Row("a field that nobody knows", LITE, GENERATE, outcome="refused", says="`nextYears`",

@@ -1,6 +1,7 @@
 """A network that no byte leaves, and a governor with a price for every model."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -24,4 +25,5 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
 
 @pytest.fixture
 def governing() -> FakeGoverning:
-    return FakeGoverning(price=PRICE)
+    # What a model thinks beside its limit is bounded by its window.
+    return FakeGoverning(price=replace(PRICE, context_tokens=1_000))

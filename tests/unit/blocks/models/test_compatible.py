@@ -23,6 +23,15 @@ AT_HOME = sorted({*COMPATIBLE, "fireworks_ai", "minimax", "ovhcloud"})
 SAME_HOST = {"qwen_ai_platform": "dashscope", "qwencloud": "dashscope"}
 # Whom LiteLLM lists as speaking so, with prices, and who is not on our list.
 OFF_THE_LIST = {
+    **dict.fromkeys(
+        ("abliteration", "aiand", "coralbricks", "empiriolabs", "inferenceapis", "openinfer",
+         "refuseless", "streamlake", "wally", "zerogpu"),
+        "new in LiteLLM 1.110, and not tried yet",
+    ),
+    **dict.fromkeys(
+        ("clf_ai_gateway", "hostinger_router", "kyma", "opencode_go"),
+        "a gateway, which may send a call on to somebody dearer",
+    ),
     "ai21": "its models are sent under another name, `ai21_chat`, which has no prices",
     "aihubmix": "a gateway, which may send a call on to somebody dearer",
     "anyscale": "LiteLLM itself cannot reach it any more",
@@ -33,7 +42,7 @@ OFF_THE_LIST = {
     " (docs.perplexity.ai/docs/agent-api/migrate-from-sonar)",
     "v0": "it does not take `max_tokens`, so an answer has no bound",
     "vercel_ai_gateway": "a gateway, which may send a call on to somebody dearer",
-}
+}  # fmt: skip
 
 
 def listed_by_litellm() -> set[str]:

@@ -127,7 +127,7 @@ def test_price_of_0_is_a_gap_unless_the_machine_is_ones_own() -> None:
     [
         # Music by the piece: 0 a token, $0.04 each.
         ("gemini/lyria-3-clip-preview", "output_cost_per_image"),
-        ("gemini/gemini-2.0-flash-exp-image-generation", "output_cost_per_image"),
+        ("gemini/lyria-3-pro-preview", "output_cost_per_image"),
         ("gemini/gemini-2.5-pro-preview-tts", "output_cost_per_audio_token"),
         ("gemini/gemini-omni-flash-preview", "output_cost_per_video_token"),
         # The router's own fee; the model that it chooses is billed beside it.
