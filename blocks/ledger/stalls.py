@@ -89,6 +89,11 @@ class Stalls:
             asked[waiter.future] = _asked(batch, waiter.demand, capacity)
         holds = _holds(batch, dict(self._strands))
         waits, held_up_by = self._graph(known, asked, holds)
+        for waiter in waiters.values():
+            first = queue.head(waiter.demand)
+            if first is not None and first is not waiter:
+                # Nobody passes whoever asked for the same before.
+                waits[waiter.future] = Waiting(asked[waiter.future], after=(first.future,))
         held = [(each.strand, each.amounts) for each in holds]
         found = frozenset(stalled(waits, held_up_by, held, capacity))
         again, self._suspected = found & self._suspected, found

@@ -58,6 +58,41 @@ def test_every_small_program_of_waits_ends(governor: Governor) -> None:
     assert ended["refused"] and ended["done"]
 
 
+# On the loop: 0.6 is held by what the loop runs, and it is blocked for 0.3, which there is, behind
+# a thread that asked for the same money before, and for more than there is.
+BEHIND = (
+    [
+        [("gather", [[("gather", [[
+            ("hold", (("slot", "one"), False), [("sleep",), ("sleep",)]),
+            ("thread", [("sleep",)]),
+        ]])]])],
+        [("hold", (("key", "k"), True), [
+            ("thread", [("sleep",), ("sleep",)]),
+            ("hold", (("usd", "0.3"), True), [("sleep",), ("sleep",)]),
+        ])],
+        [
+            ("hold", (("usd", "0.6"), True), [
+                ("gather", [[("sleep",)], [("sleep",), ("sleep",)], [("sleep",)]]),
+            ]),
+            ("hold", (("slot", "two"), True), [("sleep",), ("sleep",)]),
+        ],
+    ],
+    [[
+        ("thread", [("hold", (("usd", "0.3"), True), [("sleep",)])]),
+        ("thread", [("hold", (("usd", "0.6"), False), [("sleep",)])]),
+    ]],
+)  # fmt: skip
+
+
+def test_who_stands_behind_one_that_waits_for_him_is_refused(governor: Governor) -> None:
+    for _ in range(20):
+        runner = Runner(governor)
+        thread = threading.Thread(target=runner.run, args=(BEHIND,), daemon=True)
+        thread.start()
+        thread.join(WATCHDOG_SECONDS)
+        assert not thread.is_alive(), "it waits for itself for ever"
+
+
 @pytest.mark.chaos
 @pytest.mark.slow
 def test_five_thousand_of_them(governor: Governor) -> None:
