@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from tests.integration.billing.table import Case
 
 LIMIT = 200
+# Where the path asks for a stream: how its end is written without one, and with one.
+STREAMED = {
+    "generate": (":generateContent", ":streamGenerateContent?alt=sse"),
+    "converse": ("/converse", "/converse-stream"),
+    "invoke": ("/invoke", "/invoke-with-response-stream"),
+    "rawPredict": (":rawPredict", ":streamRawPredict"),
+}
+# Where a cloud takes Anthropic's messages, the version that it wants in the body.
+VERSIONS = {"invoke": "bedrock-2023-05-31", "rawPredict": "vertex-2023-10-16"}
 
 
 def url(case: Case) -> str:
@@ -17,12 +27,15 @@ def url(case: Case) -> str:
         "responses": f"{case.base}/responses",
         "embeddings": f"{case.base}/embeddings",
         "messages": f"{case.base}/messages",
-        "generate": f"{case.base}/models/{row.model}:generateContent",
+        "generate": f"{case.base}{row.place}/models/{row.model}:generateContent",
         "ollama": "/api/chat",
+        "converse": f"/model/{quote(row.model, safe='')}/converse",
+        "invoke": f"/model/{quote(row.model, safe='')}/invoke",
+        "rawPredict": f"{case.base}{row.place}/models/{row.model}:rawPredict",
     }
     path = paths[row.api] if row.path is None else row.path
-    if row.api == "generate" and row.stream:
-        path = path.replace(":generateContent", ":streamGenerateContent?alt=sse")
+    if row.stream and row.api in STREAMED:
+        path = path.removesuffix(STREAMED[row.api][0]) + STREAMED[row.api][1]
     return case.origin + path
 
 
@@ -44,13 +57,24 @@ def body(case: Case) -> dict[str, Any]:
             "contents": [{"role": "user", "parts": [{"text": text}]}],
             "generationConfig": {"maxOutputTokens": LIMIT},
         }
+    elif row.api == "converse":
+        asked = {
+            "messages": [{"role": "user", "content": [{"text": text}]}],
+            "inferenceConfig": {"maxTokens": LIMIT},
+        }
+    elif row.api in VERSIONS:
+        asked = {
+            "anthropic_version": VERSIONS[row.api],
+            "messages": [{"role": "user", "content": text}],
+            "max_tokens": LIMIT,
+        }
     else:
         asked |= {
             "messages": [{"role": "user", "content": text}],
             "options": {"num_predict": LIMIT},
             "stream": False,
         }
-    if row.stream and row.api != "generate":
+    if row.stream and row.api not in ("generate", "converse", "invoke"):
         asked["stream"] = True
     return _merged(asked, dict(row.asks), text)
 
@@ -79,5 +103,7 @@ def _put(asked: dict[str, Any], parts: list[Any], text: str) -> None:
     elif "input" in asked:
         content = [{"type": "input_text", "text": text}, *parts]
         asked["input"] = [{"role": "user", "content": content}]
+    elif "inferenceConfig" in asked:
+        asked["messages"][0]["content"] += parts
     else:
         asked["messages"][0]["content"] = [{"type": "text", "text": text}, *parts]

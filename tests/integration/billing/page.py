@@ -20,7 +20,9 @@ BECOMES: dict[Outcome, str] = {
     "above": "settled above",
     "unconfirmed": "held",
     "released": "released",
+    "again": "asked again",
     "refused": "refused",
+    "free": "free",
 }
 APIS = {
     "chat": "chat completions",
@@ -29,6 +31,9 @@ APIS = {
     "messages": "messages",
     "generate": "generateContent",
     "ollama": "`/api/chat`",
+    "converse": "Converse",
+    "invoke": "InvokeModel",
+    "rawPredict": "rawPredict",
 }
 LONGEST = 100
 
@@ -72,6 +77,8 @@ def _asked(case: Case) -> str:
         found.append(APIS[row.api])
     if row.origin is not None:
         found.append(f"`{case.host}`")
+    if row.place:
+        found.append(f"`{row.place}`")
     if row.stream:
         found.append("a stream")
     found += [f"`{_field(name, value)}`" for name, value in row.asks.items()]

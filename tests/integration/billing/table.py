@@ -18,9 +18,13 @@ import tests.integration.billing.providers as folder
 from tests.provider.books.bill import Price
 
 # settled: spent is the bill. above: spent at the dearest that it may be, never below the bill.
-# unconfirmed: charged at its bound. released: nobody billed it. refused: not sent.
-Outcome = Literal["settled", "above", "unconfirmed", "released", "refused"]
-Api = Literal["chat", "responses", "embeddings", "messages", "generate", "ollama"]
+# unconfirmed: charged at its bound. released: nobody billed it. again: that,
+# and sent again, which is settled. refused: not sent. free: sent, and nothing held for it.
+Outcome = Literal["settled", "above", "unconfirmed", "released", "again", "refused", "free"]
+Api = Literal[
+    "chat", "responses", "embeddings", "messages", "generate", "ollama",
+    "converse", "invoke", "rawPredict",
+]  # fmt: skip
 
 NONE: Mapping[str, Any] = {}
 
@@ -36,7 +40,8 @@ class Row:
     (`config.Reply`). `usd` is the bill reckoned by hand from the page. `says` is what a refusal
     must name.
 
-    `origin` and `base` stand in place of the provider's own, `path` in place of the API's.
+    `origin` and `base` stand in place of the provider's own, `path` in place of the API's; `place`
+    is what Vertex AI's paths have before `/models`: the project, the location, the publisher.
     `unseen`, `allow`, `given` and `whose` are what the caller says: `unseen="context"`,
     `allow_fields`, `prices`, `provider`.
     """
@@ -58,6 +63,7 @@ class Row:
     origin: str | None = None
     base: str | None = None
     path: str | None = None
+    place: str = ""
     unseen: bool = False
     allow: tuple[str, ...] = ()
     given: Any = None
