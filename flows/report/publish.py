@@ -148,7 +148,8 @@ async def finish(report: Report, *, key_prefix: str | None = None) -> "State[Any
     `key_prefix` begins the artifacts' keys, by default the flow's name.
 
     Raises RunFailed in place of returning `Failed` where the flow has `retries=` left: Prefect
-    retries a flow that raises, and leaves one that returns `Failed` in AwaitingRetry for ever.
+    retries a flow that raises, and before 3.9 leaves one that returns `Failed` in AwaitingRetry for
+    ever.
     """
     flow_run_id = _flow_run_id()
     if flow_run_id is not None:

@@ -42,6 +42,8 @@ def server() -> Iterator[ServerInfo]:
     # What writes to SQLite beside the flows has them answered 503 and wait for seconds.
     os.environ["PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED"] = "false"
     os.environ["PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED"] = "false"
+    # A new schedule's runs are made at its next look, which is a minute away.
+    os.environ["PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS"] = "10"
     _forget_events_client()
     keep_to_a_port_of_its_own(BackgroundServer(state_folder()))
     info = ensure_server()

@@ -84,7 +84,7 @@ CASES = {
         Case("tencent/glm-5.3", "/v1", "0.0000014", "0.0000044"),
         Case("tensormesh/Qwen/Qwen3.6-27B-FP8", "/v1", "0.00000032", "0.0000032"),
         Case("volcengine/doubao-seed-2-1-pro-260628", "/v1", "0.0000008625", "0.0000043125"),
-        Case("wandb/zai-org/GLM-5.2", "/v1", "0.00000076", "0.00000242"),
+        Case("wandb/zai-org/GLM-5.2", "/v1", "0.00000062", "0.00000242"),
         Case("xiaomi_mimo/mimo-v2.6-pro", "/v1", "0.000000435", "0.00000087"),
         Case("zai/glm-5", "/v1", "0.000001", "0.0000032"),
     )
