@@ -136,7 +136,7 @@ def _tariffs(entry: Mapping[str, Any]) -> dict[str, Tariff]:
         return {}
     standard = Tariff(base, _above("", found, base))
     tariffs = {"": standard}
-    for service in {service for service, _ in found if service}:
+    for service in sorted({service for service, _ in found if service}):
         own = _rates(found.get((service, 0), {}), base)
         if own is not None:
             above = dict(standard.above)

@@ -16,12 +16,12 @@ from prefect_governor.blocks.prices.tariffs import ZERO, Price, Rates, Tariff
 # most (LiteLLM's list of the lock file, see the test); for a model that is on the list, as many
 # times as the list says of it.
 CACHE_WRITE = Fraction(8, 5)
-CACHE_WRITE_LONG = Fraction(2)
+CACHE_WRITE_LONG = Fraction(5, 2)
 # Above so many input tokens: the factor of the input, and of the output.
 CONTEXT = (
-    (32_000, Fraction(2), Fraction(2)),
+    (32_000, Fraction(10, 3), Fraction(10, 3)),
     (100_000, Fraction(5), Fraction(5)),
-    (256_000, Fraction(6), Fraction(12)),
+    (256_000, Fraction(20, 3), Fraction(12)),
 )
 SERVICE = {
     "flex": Fraction(1),

@@ -4,6 +4,7 @@ import random
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
@@ -60,6 +61,29 @@ def test_what_a_price_leaves_out_costs_no_less_than_it_does_for_any_model_of_the
     assert checked > 3000
 
 
+def test_no_model_charges_more_for_a_cache_than_is_taken_where_nobody_knows() -> None:
+    for name, price in listed():
+        for tariff in (price.standard, *price.service.values()):
+            for rates in (tariff.rates, *(each for _, each in tariff.above)):
+                # What a longer context or another tier adds to the input has a factor of its own.
+                assert rates.written <= given.CACHE_WRITE * Fraction(rates.input), name
+                assert rates.written_long <= given.CACHE_WRITE_LONG * Fraction(rates.input), name
+
+
+def test_no_model_charges_more_for_a_long_context_than_is_taken_where_nobody_knows() -> None:
+    own = Given(MILLIONTH, MILLIONTH).price().standard
+    for name, price in listed():
+        for above, _ in price.standard.above:
+            for tokens in (above, above + 1):
+                rates, said = price.standard.at(tokens), own.at(tokens)
+                assert Fraction(rates.input) <= Fraction(price.input * said.input) / Fraction(
+                    MILLIONTH
+                ), (name, tokens)
+                assert Fraction(rates.output) <= Fraction(price.output * said.output) / Fraction(
+                    MILLIONTH
+                ), (name, tokens)
+
+
 def test_what_is_left_out_is_the_models_own_multiple_where_the_list_has_one() -> None:
     own = Given(2 * MILLIONTH, 8 * MILLIONTH).price(priced("claude-sonnet-4-5"))
     assert own.standard.rates.cache_write == Decimal("0.0000025")
@@ -74,10 +98,10 @@ def test_what_is_left_out_is_the_models_own_multiple_where_the_list_has_one() ->
 
 def test_a_cache_write_of_a_model_that_nobody_knows_is_never_billed_at_the_inputs_price() -> None:
     own = Given(MILLIONTH, MILLIONTH).price()
-    assert cost(own, UsageParts(1000, 0, cache_write_tokens=1000)) == 2_000_000
+    assert cost(own, UsageParts(1000, 0, cache_write_tokens=1000)) == 2_500_000
     minutes = UsageParts(1000, 0, cache_write_tokens=1000, cache_write_short_tokens=1000)
     assert cost(own, minutes) == 1_600_000
-    assert bound_cost(own, 1000, 0) == 2_000_000
+    assert bound_cost(own, 1000, 0) == 2_500_000
     assert cost(own, UsageParts(100_001, 0)) == 5 * 100_001_000
     assert cost(own, UsageParts(1000, 0), service_tier="priority") == 2_500_000
 
