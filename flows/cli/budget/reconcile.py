@@ -30,6 +30,9 @@ from prefect_governor.flows.cli.budget.view import (
 
 # What one transaction resolves: few enough that calls in flight do not wait for it.
 _CHUNK = 200
+# A file is stamped by the last tick of the kernel's clock, which is behind by 10 ms at most
+# (man 7 time, "jiffies": CONFIG_HZ is 100 at least).
+_TICK_NS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -230,7 +233,7 @@ def _until(text: str | None, export: Path | None) -> int | None:
         written = export.stat().st_mtime_ns
     except OSError as error:
         raise ConfigurationError(f"cannot read {export}: {error.strerror}") from None
-    if until > written:
+    if until > written + _TICK_NS:
         raise ConfigurationError(
             f"--complete-until {text} is after {export} was written: it cannot hold what was billed"
             " since"

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections import Counter
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -180,3 +181,17 @@ def test_export_cannot_be_complete_beyond_its_own_writing(name: str, tmp_path: P
     file.write_text("request_id,cost\nx,1\n")
     line = refused("reconcile", name, "--from", str(file), "--complete-until", "2999-01-01")
     assert "after" in line
+
+
+def test_export_that_is_stamped_by_the_last_tick_is_complete_until_the_instant_before_it(
+    name: str, tmp_path: Path
+) -> None:
+    Governor(budget=Budget(max_usd=1)).save(name)
+    file = tmp_path / "usage.csv"
+    file.write_text("request_id,cost\nx,1\n")
+    said = datetime.now(timezone.utc)
+    arguments = ("reconcile", name, "--from", str(file), "--complete-until", said.isoformat())
+    for behind, passes in ((0.009, True), (0.02, False)):
+        stamp = int((said.timestamp() - behind) * 10**9)
+        os.utime(file, ns=(stamp, stamp))
+        told(*arguments, "--dry-run") if passes else refused(*arguments, "--dry-run")
