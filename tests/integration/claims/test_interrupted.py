@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.profiled import BREAKS
 from tests.provider.process import ProviderProcess
 from tests.talk import Talk
 
@@ -26,13 +27,6 @@ TIMEOUTS = 20
 # In all, and so many of each: what talks with a provider takes longer.
 MANY = {"slot": 4000, "exclusive": 1500, "task": 1500, "waiting": 1000, "reserve": 1000}
 MANY |= {"call": 700, "stream": 300}
-
-
-# What raises from a profile function, as these steps do, leaves broken frames in the first releases
-# of 3.11, Debian's too, which crash it at the next collection. A timeout is raised in another way.
-BREAKS = pytest.mark.skipif(
-    (3, 11) <= sys.version_info < (3, 11, 4), reason="Python 3.11.0 to 3.11.3 crashes by the test"
-)
 
 
 @pytest.fixture

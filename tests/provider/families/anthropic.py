@@ -12,6 +12,7 @@ from tests.provider.books.bill import Usage
 from tests.provider.books.used import amended
 from tests.provider.config import Config
 from tests.provider.families.chat import ApiError, ChatRequest, read_json
+from tests.provider.families.family import written_where
 
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 
@@ -109,11 +110,7 @@ class Messages:
         )
 
     def written(self, request: ChatRequest, fresh: int, config: Config) -> tuple[int, int]:
-        asked = orjson.dumps(request.body["asked"])
-        if b'"cache_control"' not in asked:
-            return 0, 0
-        count = int(fresh * config.written_fraction)
-        return (0, count) if b'"ttl":"1h"' in asked else (count, 0)
+        return written_where(b'"cache_control"', request, fresh, config)
 
     def whole(
         self,

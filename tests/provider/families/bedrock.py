@@ -16,6 +16,7 @@ from tests.provider.books.bill import Usage
 from tests.provider.config import Config
 from tests.provider.families.anthropic import MESSAGES, openai_tools
 from tests.provider.families.chat import ApiError, ChatRequest, read_json
+from tests.provider.families.family import written_where
 
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 # The one that AWS's page names, and the dates that Anthropic's SDK sends.
@@ -136,11 +137,7 @@ class Converse:
         )
 
     def written(self, request: ChatRequest, fresh: int, config: Config) -> tuple[int, int]:
-        asked = orjson.dumps(request.body["asked"])
-        if b'"cachePoint"' not in asked:
-            return 0, 0
-        count = int(fresh * config.written_fraction)
-        return (0, count) if b'"ttl":"1h"' in asked else (count, 0)
+        return written_where(b'"cachePoint"', request, fresh, config)
 
     def whole(
         self,

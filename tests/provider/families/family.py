@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import orjson
+
 from tests.provider.answers.render import DONE, completion, events
 from tests.provider.answers.replies import Answer
 from tests.provider.books.bill import Usage
@@ -54,6 +56,16 @@ class Family(Protocol):
         chunk_tokens: int,
     ) -> list[bytes]:
         """A stream up to what is `done`."""
+
+
+def written_where(mark: bytes, request: ChatRequest, fresh: int, config: Config) -> tuple[int, int]:
+    """What Claude's models write to a cache where a request holds this mark: all for minutes, or
+    all for an hour."""
+    asked = orjson.dumps(request.body["asked"])
+    if mark not in asked:
+        return 0, 0
+    count = int(fresh * config.written_fraction)
+    return (0, count) if b'"ttl":"1h"' in asked else (count, 0)
 
 
 class OpenAIChat:

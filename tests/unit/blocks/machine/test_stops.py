@@ -16,11 +16,7 @@ from prefect_governor.blocks.machine.stops import (
     current_stop,
     under,
 )
-
-# What raises from a profile function leaves broken frames in the first releases of 3.11.
-BREAKS = pytest.mark.skipif(
-    (3, 11) <= sys.version_info < (3, 11, 4), reason="Python 3.11.0 to 3.11.3 crashes by the test"
-)
+from tests.profiled import BREAKS
 
 
 class interrupted:
