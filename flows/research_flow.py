@@ -18,7 +18,7 @@ from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.money.usd import Money
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.blocks.wire.retries import retry_notes
-from prefect_governor.flows.deep_research.agent.corpus import Corpus
+from prefect_governor.flows.agent.corpus import Corpus
 from prefect_governor.flows.deep_research.answer import answer_of
 from prefect_governor.flows.deep_research.conductor import (
     Conductor,

@@ -11,10 +11,10 @@ from prefect import task as prefect_task
 from prefect_governor.blocks.claims.slots import alone
 from prefect_governor.blocks.errors import BadAnswer, ItemFailed
 from prefect_governor.blocks.machine.stops import check_not_stopped
-from prefect_governor.flows.deep_research.agent.evidence import Evidence, check_citations, merged
-from prefect_governor.flows.deep_research.agent.loop import Message, Trace, Turn, run_agent
-from prefect_governor.flows.deep_research.agent.showing import Citing, Told
-from prefect_governor.flows.deep_research.agent.tools import (
+from prefect_governor.flows.agent.evidence import Evidence, check_citations, merged
+from prefect_governor.flows.agent.loop import Message, Trace, Turn, run_agent
+from prefect_governor.flows.agent.showing import Citing, Told
+from prefect_governor.flows.agent.tools import (
     Tool,
     corpus_tools,
     noting,

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prefect_governor.flows.deep_research.agent.evidence import Evidence
-from prefect_governor.flows.deep_research.agent.showing import Citing, Told
+from prefect_governor.flows.agent.evidence import Evidence
+from prefect_governor.flows.agent.showing import Citing, Told
 from prefect_governor.flows.run.outcomes import FINE
 
 # What of one finding stands in the prompt of a task that depends on it, in characters; the whole of

@@ -7,7 +7,7 @@ from prefect import task as prefect_task
 from pydantic import TypeAdapter
 
 from prefect_governor.blocks.errors import ConfigurationError, OverBudget
-from prefect_governor.flows.deep_research.agent.evidence import check_citations, merged
+from prefect_governor.flows.agent.evidence import check_citations, merged
 from prefect_governor.flows.deep_research.finding import Finding
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask, check_plan
 from prefect_governor.flows.deep_research.prompts import (

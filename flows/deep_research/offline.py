@@ -7,7 +7,7 @@ already, and each part is answered with the passages that a search of the corpus
 import re
 from collections.abc import Sequence
 
-from prefect_governor.flows.deep_research.agent.corpus import Extract
+from prefect_governor.flows.agent.corpus import Extract
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask
 from prefect_governor.flows.deep_research.prompts import Message
 

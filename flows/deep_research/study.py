@@ -19,7 +19,7 @@ from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.context.waits import wait_async
 from prefect_governor.blocks.machine.stops import under
 from prefect_governor.blocks.work.runtime import Runtime
-from prefect_governor.flows.deep_research.agent.corpus import Corpus
+from prefect_governor.flows.agent.corpus import Corpus
 from prefect_governor.flows.deep_research.finding import Finding
 from prefect_governor.flows.deep_research.plan.plan import PlanTask
 from prefect_governor.flows.deep_research.prompts import agent_messages

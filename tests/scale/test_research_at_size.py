@@ -9,7 +9,7 @@ import pytest
 
 from prefect_governor import research
 from prefect_governor.blocks.errors import RunFailed
-from prefect_governor.flows.deep_research.agent.evidence import citations_in
+from prefect_governor.flows.agent.evidence import citations_in
 from prefect_governor.flows.deep_research.plan.plan import check_plan, critical_path
 from prefect_governor.flows.deep_research.report import ResearchReport
 from tests.provider.answers.riddles import Riddle, World, make_world

@@ -9,7 +9,7 @@ import pytest
 
 from prefect_governor import Budget, Governor, Limit
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.deep_research.agent.tools import tool_of
+from prefect_governor.flows.agent.tools import tool_of
 from tests.integration.governing import MODEL
 from tests.integration.research.asking import ask, plan
 from tests.provider.process import ProviderProcess

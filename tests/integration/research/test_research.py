@@ -17,7 +17,7 @@ from prefect.client.schemas.filters import (
 
 from prefect_governor import research
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
-from prefect_governor.flows.deep_research.agent.evidence import citations_in
+from prefect_governor.flows.agent.evidence import citations_in
 from prefect_governor.flows.deep_research.report import ResearchReport
 from prefect_governor.flows.report.progress import Progress
 from prefect_governor.flows.run.control import Control, current_control

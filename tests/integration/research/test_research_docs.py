@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from prefect_governor.flows.deep_research.agent.citations import Citation
-from prefect_governor.flows.deep_research.agent.evidence import citations_in
+from prefect_governor.flows.agent.citations import Citation
+from prefect_governor.flows.agent.evidence import citations_in
 from prefect_governor.flows.server.background import ServerInfo
 from tests import ROOT
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prefect_governor.blocks.errors import BadAnswer
-from prefect_governor.flows.deep_research.agent.evidence import Evidence
-from prefect_governor.flows.deep_research.agent.showing import Told
-from prefect_governor.flows.deep_research.agent.tools import Tool
+from prefect_governor.flows.agent.evidence import Evidence
+from prefect_governor.flows.agent.showing import Told
+from prefect_governor.flows.agent.tools import Tool
 
 Message = dict[str, Any]
 # Asks the model: the messages, the tools, and whether it must answer without calling any.

@@ -2,8 +2,8 @@
 
 import pytest
 
-from prefect_governor.flows.deep_research.agent.citations import Citation, cited_in
-from prefect_governor.flows.deep_research.agent.evidence import Evidence, check_citations
+from prefect_governor.flows.agent.citations import Citation, cited_in
+from prefect_governor.flows.agent.evidence import Evidence, check_citations
 
 A, B = "docs/a.md", "b.txt"
 INIT, COMMAS, BRACKETS = "src/__init__.py", "odd, name; (x).md", "a[1].md"

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.flows.deep_research.agent.citations import Citation
-from prefect_governor.flows.deep_research.agent.corpus import MOST_LINES, Corpus, Extract
-from prefect_governor.flows.deep_research.agent.evidence import (
+from prefect_governor.flows.agent.citations import Citation
+from prefect_governor.flows.agent.corpus import MOST_LINES, Corpus, Extract
+from prefect_governor.flows.agent.evidence import (
     Checked,
     Evidence,
     check_citations,
     merged,
 )
-from prefect_governor.flows.deep_research.agent.showing import Citing, Excerpts, Told
-from prefect_governor.flows.deep_research.agent.tools import (
+from prefect_governor.flows.agent.showing import Citing, Excerpts, Told
+from prefect_governor.flows.agent.tools import (
     MOST_CHARACTERS,
     corpus_tools,
     noting,

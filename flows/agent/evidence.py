@@ -5,7 +5,7 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from prefect_governor.flows.deep_research.agent.citations import Citation, cited_in
+from prefect_governor.flows.agent.citations import Citation, cited_in
 
 
 @dataclass(frozen=True, slots=True)

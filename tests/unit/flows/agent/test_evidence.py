@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.flows.deep_research.agent.citations import Citation
-from prefect_governor.flows.deep_research.agent.evidence import (
+from prefect_governor.flows.agent.citations import Citation
+from prefect_governor.flows.agent.evidence import (
     Evidence,
     check_citations,
     citations_in,

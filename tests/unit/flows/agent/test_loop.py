@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError, ItemFailed, OverBudget
-from prefect_governor.flows.deep_research.agent import loop
-from prefect_governor.flows.deep_research.agent.citations import Citation
-from prefect_governor.flows.deep_research.agent.corpus import Corpus
-from prefect_governor.flows.deep_research.agent.evidence import Evidence, check_citations
-from prefect_governor.flows.deep_research.agent.loop import Bounds, Trace, Turn, run_agent
-from prefect_governor.flows.deep_research.agent.tools import (
+from prefect_governor.flows.agent import loop
+from prefect_governor.flows.agent.citations import Citation
+from prefect_governor.flows.agent.corpus import Corpus
+from prefect_governor.flows.agent.evidence import Evidence, check_citations
+from prefect_governor.flows.agent.loop import Bounds, Trace, Turn, run_agent
+from prefect_governor.flows.agent.tools import (
     MOST_CHARACTERS,
     corpus_tools,
     tool_of,

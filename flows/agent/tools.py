@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
 from prefect_governor.blocks.errors import ConfigurationError, GovernorError
-from prefect_governor.flows.deep_research.agent.corpus import Corpus
-from prefect_governor.flows.deep_research.agent.showing import Excerpts, Showing, Told, told
+from prefect_governor.flows.agent.corpus import Corpus
+from prefect_governor.flows.agent.showing import Excerpts, Showing, Told, told
 
 # What one tool's answer may hold, in characters; the rest is cut and said.
 MOST_CHARACTERS = 24_000

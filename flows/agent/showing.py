@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from prefect_governor.blocks.offline.passages import lines_of
-from prefect_governor.flows.deep_research.agent.corpus import Extract
-from prefect_governor.flows.deep_research.agent.evidence import Evidence, citations_in
+from prefect_governor.flows.agent.corpus import Extract
+from prefect_governor.flows.agent.evidence import Evidence, citations_in
 
 
 @dataclass(frozen=True, slots=True)
