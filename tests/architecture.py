@@ -51,6 +51,7 @@ ORDER = (
     "blocks.documents",
     "blocks.work",
     "blocks.claims",
+    "blocks.sandboxes",
     "blocks.figures",
     "blocks.budget",
     "blocks.governor",

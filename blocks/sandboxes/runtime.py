@@ -1,0 +1,49 @@
+"""What runs sandboxes on a machine: a container engine, bubblewrap."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
+from prefect_governor.blocks.sandboxes.results import SandboxResult
+
+# Where the workspace is in a sandbox; programs start there.
+WORKSPACE = "/workspace"
+
+
+class Cell(Protocol):
+    """One sandbox, for one item: what its programs write stays there for its next program, and is
+    seen by no other."""
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        environment: Mapping[str, str] | None = None,
+        seconds: float | None = None,
+    ) -> SandboxResult:
+        """Run a program to its end, or to a bound, and bring the host's folder up to date.
+
+        `seconds` is less than the bound's; `environment` is all that it gets beside `PATH`, `HOME`
+        and `TMPDIR`. Nothing of it runs on when this returns or is cancelled.
+
+        Raises ConfigurationError for a program that cannot be started at all.
+        """
+        ...
+
+
+class SandboxRuntime(Protocol):
+    """A way to run sandboxes on this machine."""
+
+    name: str
+
+    def cell(self, folder: Path, bounds: SandboxBounds) -> AbstractAsyncContextManager[Cell]:
+        """A sandbox whose workspace begins as a copy of `folder`, and is copied back into it after
+        each program, within the workspace's own rules; gone, with all that it ran, when left."""
+        ...
+
+    async def sweep(self) -> int:
+        """Remove what owners that are dead left behind; how many there were."""
+        ...
