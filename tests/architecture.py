@@ -28,6 +28,7 @@ ORDER = (
     "blocks.prefect_internals",
     "blocks.money",
     "blocks.machine",
+    "blocks.workspaces",
     "blocks.records",
     "blocks.prices",
     "blocks.limits",
