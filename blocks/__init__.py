@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from prefect_governor.blocks.models.completion import acompletion, completion
     from prefect_governor.blocks.models.embedding import aembedding, embedding
     from prefect_governor.blocks.models.responses import aresponses, responses
+    from prefect_governor.blocks.sandbox import Sandbox
+    from prefect_governor.blocks.sandboxes.results import SandboxResult
     from prefect_governor.blocks.terms.limit import Limit
 
 __all__ = [
@@ -50,6 +52,8 @@ __all__ = [
     "QueueTimeout",
     "RunFailed",
     "RunStopped",
+    "Sandbox",
+    "SandboxResult",
     "Spend",
     "acompletion",
     "aembedding",
@@ -66,6 +70,8 @@ _MODULES = dict.fromkeys(__all__, "prefect_governor.blocks.errors") | {
     "Governor": "prefect_governor.blocks.governor",
     "Limit": "prefect_governor.blocks.terms.limit",
     "Model": "prefect_governor.blocks.model",
+    "Sandbox": "prefect_governor.blocks.sandbox",
+    "SandboxResult": "prefect_governor.blocks.sandboxes.results",
     "Spend": "prefect_governor.blocks.claims.spend",
     "acompletion": "prefect_governor.blocks.models.completion",
     "aembedding": "prefect_governor.blocks.models.embedding",

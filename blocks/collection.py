@@ -8,5 +8,6 @@ so naming the package there would register none of them.
 from prefect_governor.blocks.budget import Budget
 from prefect_governor.blocks.governor import Governor
 from prefect_governor.blocks.model import Model
+from prefect_governor.blocks.sandbox import Sandbox
 
-__all__ = ["Budget", "Governor", "Model"]
+__all__ = ["Budget", "Governor", "Model", "Sandbox"]

@@ -11,38 +11,42 @@ class SandboxBounds(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     memory_mib: int = Field(
-        256, ge=16, le=1_048_576, title="Memory (MiB)", description="Of all its processes."
+        default=256, ge=16, le=1_048_576, title="Memory (MiB)", description="Of all its processes."
     )
     cpus: float = Field(
-        1.0, gt=0, le=1024, title="CPUs", description="Cores' worth of time: 0.5 is half a core."
+        default=1.0,
+        gt=0,
+        le=1024,
+        title="CPUs",
+        description="Cores' worth of time: 0.5 is half a core.",
     )
     processes: int = Field(
-        64, ge=2, le=32_768, title="Processes", description="Processes and threads at once."
+        default=64, ge=2, le=32_768, title="Processes", description="Processes and threads at once."
     )
     open_files: int = Field(
-        256, ge=32, le=1_048_576, title="Open files", description="Of each process."
+        default=256, ge=32, le=1_048_576, title="Open files", description="Of each process."
     )
     workspace_mib: int = Field(
-        64,
+        default=64,
         ge=1,
         le=1_048_576,
         title="Workspace (MiB)",
         description="All that it may write. It counts as memory of the machine.",
     )
     workspace_files: int = Field(
-        4_096,
+        default=4_096,
         ge=16,
         le=10_000_000,
         title="Workspace (files)",
         description="Files and folders that it may make.",
     )
     output_kib: int = Field(
-        256,
+        default=256,
         ge=1,
         le=1_048_576,
         title="Output (KiB)",
         description="Standard output and standard error together.",
     )
     seconds: float = Field(
-        60.0, gt=0, le=86_400, title="Seconds", description="Wall time of one program."
+        default=60.0, gt=0, le=86_400, title="Seconds", description="Wall time of one program."
     )

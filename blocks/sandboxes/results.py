@@ -21,6 +21,8 @@ class SandboxResult:
         peak_memory_bytes: the most that its processes used together; None where nobody counts.
         bound: which bound ended it; None where none did.
         reason: that bound in people's words ("out of memory at 256 MiB"); None where none did.
+        refused: what it left that its workspace does not take (links, devices, names that lead
+            out), each as "name: why".
     """
 
     exit: int | None
@@ -31,3 +33,4 @@ class SandboxResult:
     peak_memory_bytes: int | None = None
     bound: Bound | None = None
     reason: str | None = None
+    refused: tuple[str, ...] = ()

@@ -39,6 +39,10 @@ class SandboxRuntime(Protocol):
 
     name: str
 
+    async def refusal(self) -> str | None:
+        """Why it cannot run programs here, in one line, with what mends it; None where it can."""
+        ...
+
     def cell(self, folder: Path, bounds: SandboxBounds) -> AbstractAsyncContextManager[Cell]:
         """A sandbox whose workspace begins as a copy of `folder`, and is copied back into it after
         each program, within the workspace's own rules; gone, with all that it ran, when left."""

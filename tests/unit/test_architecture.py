@@ -52,7 +52,7 @@ ERRORS = {
 }
 BLOCKS = {"Budget", "Governor", "Limit", "Model", "acompletion", "completion", "governed"}
 BLOCKS |= {"aembedding", "aresponses", "embedding", "responses"}
-BLOCKS |= {"BudgetAllocation", "Spend"}
+BLOCKS |= {"BudgetAllocation", "Sandbox", "SandboxResult", "Spend"}
 FLOWS = {"GovernedTaskRunner", "Item", "Report", "afan_out", "fan_out", "publish_report"}
 FLOWS |= {"aresearch", "research"}
 SURFACE = {

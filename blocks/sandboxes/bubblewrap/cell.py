@@ -1,0 +1,149 @@
+"""One sandbox: a workspace that is kept while programs run beside it, one after another."""
+
+import asyncio
+import os
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
+from prefect_governor.blocks.sandboxes.bubblewrap import arguments, launch
+from prefect_governor.blocks.sandboxes.bubblewrap.host import Host
+from prefect_governor.blocks.sandboxes.bubblewrap.launch import Launched
+from prefect_governor.blocks.sandboxes.bubblewrap.program import Program
+from prefect_governor.blocks.sandboxes.ending import to_the_end
+from prefect_governor.blocks.sandboxes.folder import Brought, bring_back, workspace_bounds
+from prefect_governor.blocks.sandboxes.results import SandboxResult
+from prefect_governor.blocks.workspaces.packing import pack
+
+# To pack a workspace, or to fill it: it is memory that is copied.
+PACKING_SECONDS = 60.0
+
+
+class BubblewrapCell:
+    """See `Cell`. Its programs run one at a time."""
+
+    def __init__(self, host: Host, folder: Path, bounds: SandboxBounds, keeper_pid: int) -> None:
+        self._host, self._folder, self._bounds = host, folder, bounds
+        self._keeper = keeper_pid
+        self._one = asyncio.Lock()
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        environment: Mapping[str, str] | None = None,
+        seconds: float | None = None,
+    ) -> SandboxResult:
+        """See `Cell.run`."""
+        _check(argv, environment or {})
+        async with self._one:
+            held = Path(f"/proc/{self._keeper}/root{arguments.HELD}")
+            program = Program(self._host, self._bounds, self._keeper, held)
+            result = await program.run(argv, stdin=stdin, environment=environment, seconds=seconds)
+            brought = await to_the_end(asyncio.to_thread(self._bring_back))
+            return replace(result, files=brought.files, refused=brought.refused)
+
+    async def fill(self) -> None:
+        """Copy the host's folder in."""
+        if any(self._folder.iterdir()):
+            await to_the_end(asyncio.to_thread(self._fill))
+
+    def _fill(self) -> None:
+        with self._tar("-x", "-f", "-", writes=True) as process:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError), process.stdin as stdin:
+                for chunk in pack(self._folder, workspace_bounds(self._bounds)):
+                    stdin.write(chunk)
+            if process.wait():
+                raise ConfigurationError(
+                    f"{self._folder} does not fit the sandbox's workspace:"
+                    f" {self._bounds.workspace_mib:,} MiB, {self._bounds.workspace_files:,} files"
+                )
+
+    def _bring_back(self) -> Brought:
+        with self._tar("-c", "-f", "-", ".", writes=False) as process:
+            assert process.stdout is not None
+            return bring_back(self._folder, process.stdout, self._bounds)
+
+    @contextmanager
+    def _tar(self, *argv: str, writes: bool) -> Iterator["subprocess.Popen[bytes]"]:
+        """`tar` in a sandbox as its programs are in; killed when left, and after its time."""
+        with ExitStack() as stack:
+            seccomp = launch.memory_file(stack, self._host.filter_program(counted=False))
+            told = arguments.program(
+                environment=arguments.environment(None),
+                status=None,
+                seccomp=seccomp,
+                read_only=not writes,
+            )
+            options = launch.memory_file(stack, launch.options(told))
+            process = subprocess.Popen(
+                arguments.enter(self._host.nsenter, self._keeper, options, ["tar", *argv]),
+                stdin=subprocess.PIPE if writes else subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if writes else subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(seccomp, options),
+                cwd="/",
+                env=launch.PLAIN,
+                **self._host.account.arguments,
+            )
+        timer = threading.Timer(PACKING_SECONDS, process.kill)
+        timer.start()
+        try:
+            yield process
+        finally:
+            timer.cancel()
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+@asynccontextmanager
+async def open_cell(
+    host: Host, folder: Path, bounds: SandboxBounds
+) -> AsyncIterator[BubblewrapCell]:
+    """A cell, with its keeper, gone when left.
+
+    Raises ConfigurationError: it cannot be made here, or `folder` does not fit it.
+    """
+    with ExitStack() as stack:
+        reads, writes = os.pipe()
+        stack.callback(os.close, writes)
+        keeper = await Launched.start(
+            arguments.keeper(host.bwrap, bounds, status=writes),
+            status=(reads, writes),
+            pass_fds=(),
+            account=host.account,
+        )
+    try:
+        assert keeper.process.stdout is not None and keeper.process.stderr is not None
+        kept = await keeper.process.stdout.readline()
+        first = await keeper.first()
+        if kept != b"kept\n" or first is None:
+            said = (await keeper.process.stderr.read()).decode(errors="replace").strip()
+            raise ConfigurationError(
+                f"bubblewrap cannot make a sandbox here: {said.splitlines()[-1] if said else '?'}"
+            )
+        cell = BubblewrapCell(host, folder, bounds, first)
+        await cell.fill()
+        yield cell
+    finally:
+        await to_the_end(keeper.end())
+
+
+def _check(argv: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Raises ConfigurationError for what no program can be started with."""
+    if not argv or not argv[0]:
+        raise ConfigurationError("no program to run: give its name and its arguments")
+    words = [*argv, *environment, *environment.values()]
+    if any("\0" in word for word in words):
+        raise ConfigurationError("an argument or a variable holds a null character")
+    if any(not name or "=" in name for name in environment):
+        raise ConfigurationError("the name of a variable is empty or holds '='")

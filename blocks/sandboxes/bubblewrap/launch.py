@@ -1,0 +1,154 @@
+"""A process that begins behind a gate, and the sandbox that it becomes."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+
+from prefect_governor.blocks.sandboxes.bubblewrap.account import Account
+from prefect_governor.blocks.sandboxes.bubblewrap.arguments import KEEPER_PATH
+
+# Until it is told to go on it is in no sandbox, and can be put into a cgroup, in which all that it
+# starts is then as well. Where whoever is to tell it dies, it ends.
+_GATE = ("/bin/sh", "-c", 'read -r go && exec "$@"', "sh")
+PLAIN = {"PATH": KEEPER_PATH}
+
+
+def memory_file(stack: ExitStack, data: bytes) -> int:
+    """A descriptor that `data` is read from, closed with `stack`."""
+    file = os.memfd_create("prefect-governor")
+    stack.callback(os.close, file)
+    left = memoryview(data)
+    while left:
+        left = left[os.write(file, left) :]
+    os.lseek(file, 0, os.SEEK_SET)
+    return file
+
+
+def options(arguments: Iterable[str]) -> bytes:
+    """Bubblewrap's options as `--args` reads them."""
+    return b"".join(os.fsencode(each) + b"\0" for each in arguments)
+
+
+class _Status(asyncio.Protocol):
+    """What bubblewrap says on its `--json-status-fd`, as it says it."""
+
+    def __init__(self) -> None:
+        self._line = b""
+        self.first: asyncio.Event = asyncio.Event()
+        self.over: asyncio.Event = asyncio.Event()
+        self.told: dict[str, int] = {}
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._line = (self._line + data).split(b"\n")
+        for line in lines:
+            with suppress(ValueError):
+                self.told |= json.loads(line)
+        if "child-pid" in self.told:
+            self.first.set()
+        if "exit-code" in self.told:
+            self.over.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.first.set()
+        self.over.set()
+
+
+class Launched:
+    """A command of bubblewrap's: its process here, and the first process of its PID namespace,
+    whose end is the end of all in it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, status: _Status) -> None:
+        self.process = process
+        self._status = status
+        self._first: int | None = None
+        # Asked for an end by its number, a process is reaped behind the event loop's back.
+        self._own = os.pidfd_open(process.pid)
+
+    @classmethod
+    async def start(
+        cls,
+        command: Sequence[str],
+        *,
+        status: tuple[int, int],
+        pass_fds: tuple[int, ...],
+        account: Account,
+        gate: bool = False,
+    ) -> "Launched":
+        """Start it. `status`: the pipe that its `--json-status-fd` writes to; the end that is read
+        is the caller's no more. `gate`: it waits for `go`. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        transport, told = await loop.connect_read_pipe(_Status, os.fdopen(status[0], "rb", 0))
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(_GATE if gate else ()),
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=(status[1], *pass_fds),
+                cwd="/",
+                env=PLAIN,
+                **account.arguments,
+            )
+        except BaseException:
+            transport.close()
+            raise
+        return cls(process, told)
+
+    def go(self) -> None:
+        """Open the gate."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"go\n")
+
+    async def first(self) -> int | None:
+        """The number of its first process; None where it ended before there was one."""
+        await self._status.first.wait()
+        number = self._status.told.get("child-pid")
+        if number is not None and self._first is None:
+            with suppress(OSError):
+                self._first = os.pidfd_open(number)
+        return number
+
+    async def exit_code(self) -> int | None:
+        """What the program ended with; None where it was not let end. Waits for that."""
+        await self._status.over.wait()
+        return self._status.told.get("exit-code")
+
+    def kill(self) -> None:
+        """Kill its process here, whatever becomes of those that it started."""
+        if self._own >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._own, signal.SIGKILL)
+
+    async def end(self, others: Callable[[], object] = bool) -> None:
+        """Kill all of it that still runs, and wait until nothing does. `others` kills what is left
+        of one whose first process nobody was told of: bubblewrap's own child waits for ever where
+        bubblewrap itself fails."""
+        await self.first()
+        first, self._first = self._first, None
+        if first is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(first, signal.SIGKILL)
+            await _ended(first)
+            os.close(first)
+        self.kill()
+        await self.process.wait()
+        own, self._own = self._own, -1
+        if own >= 0:
+            os.close(own)
+        if first is None:
+            others()
+
+
+async def _ended(descriptor: int) -> None:
+    """Wait for the end of a process."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)

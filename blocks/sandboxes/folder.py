@@ -1,0 +1,56 @@
+"""The host's folder of a sandbox's workspace: what of it a program changed."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
+from prefect_governor.blocks.workspaces.bounds import WorkspaceBounds
+from prefect_governor.blocks.workspaces.unpacking import unpack_into
+
+_CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What came back: names of files that are new or changed, in order, and what was refused, as
+    "name: why"."""
+
+    files: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def workspace_bounds(bounds: SandboxBounds) -> WorkspaceBounds:
+    """What the folder may hold of a sandbox with these bounds."""
+    return WorkspaceBounds(max_mib=bounds.workspace_mib, max_files=bounds.workspace_files)
+
+
+def bring_back(
+    folder: Path, archive: "IO[bytes] | Iterable[bytes]", bounds: SandboxBounds
+) -> Brought:
+    """Make the host's folder what a tar archive of the workspace is, within the rules of
+    workspaces. Blocks. Raises OSError where the disk is full or the folder is gone."""
+    before = _digests(folder)
+    unpacked = unpack_into(folder, archive, workspace_bounds(bounds), exact=True)
+    after = _digests(folder)
+    changed = sorted(name for name, digest in after.items() if before.get(name) != digest)
+    return Brought(tuple(changed), tuple(str(each) for each in unpacked.refused))
+
+
+def _digests(folder: Path) -> dict[str, bytes]:
+    """Of each file. The folder is the host's own: what is in it was written by the rules."""
+    found = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place, name)
+            if path.is_symlink() or not path.is_file():
+                continue
+            digest = hashlib.sha256()
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    digest.update(chunk)
+            found[path.relative_to(folder).as_posix()] = digest.digest()
+    return found
