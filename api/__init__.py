@@ -36,7 +36,9 @@ if TYPE_CHECKING:
         completion,
         embedding,
         governed,
+        governor_error,
         responses,
+        retry_condition_fn,
     )
     from prefect_governor.flows import (
         GovernedTaskRunner,
@@ -82,9 +84,11 @@ __all__ = [
     "embedding",
     "fan_out",
     "governed",
+    "governor_error",
     "publish_report",
     "research",
     "responses",
+    "retry_condition_fn",
 ]
 
 _FLOWS = (

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
         QueueTimeout,
         RunFailed,
         RunStopped,
+        governor_error,
     )
     from prefect_governor.blocks.governor import Governor, governed
     from prefect_governor.blocks.model import Model
     from prefect_governor.blocks.models.completion import acompletion, completion
     from prefect_governor.blocks.models.embedding import aembedding, embedding
+    from prefect_governor.blocks.models.failures import retry_condition_fn
     from prefect_governor.blocks.models.responses import aresponses, responses
     from prefect_governor.blocks.sandbox import Sandbox
     from prefect_governor.blocks.sandboxes.results import SandboxResult
@@ -61,7 +63,9 @@ __all__ = [
     "completion",
     "embedding",
     "governed",
+    "governor_error",
     "responses",
+    "retry_condition_fn",
 ]
 
 _MODULES = dict.fromkeys(__all__, "prefect_governor.blocks.errors") | {
@@ -80,6 +84,7 @@ _MODULES = dict.fromkeys(__all__, "prefect_governor.blocks.errors") | {
     "embedding": "prefect_governor.blocks.models.embedding",
     "governed": "prefect_governor.blocks.governor",
     "responses": "prefect_governor.blocks.models.responses",
+    "retry_condition_fn": "prefect_governor.blocks.models.failures",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -112,6 +112,10 @@ class RunFailed(GovernorError):
         return (type(self), (str(self), self.report))
 
 
+# What no repetition of the same code can change.
+FINAL = (ConfigurationError, NotBounded, NotGoverned, NotPriced, OverBudget, RunStopped)
+
+
 def chain(error: BaseException) -> Iterator[BaseException]:
     """`error` and what it was raised from, outermost first, each once."""
     seen: set[int] = set()
@@ -135,8 +139,11 @@ REFUSAL_STATUSES = (
 
 
 def governor_error(error: BaseException) -> GovernorError | None:
-    """The error of ours that a client library wrapped in its own, if there is one; or that it was
-    answered with."""
+    """The error of ours in an exception of any client library, None where there is none.
+
+    `except Exception as error: if isinstance(governor_error(error), OverBudget): …` tells a refused
+    call whether the library raised ours as it is, wrapped it in its own, or was answered with it.
+    """
     for each in chain(error):
         found = each if isinstance(each, GovernorError) else _answered(each)
         if found is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from prefect_governor.blocks.errors import GovernorError, chain, governor_error
+from prefect_governor.blocks.errors import FINAL, GovernorError, chain, governor_error
 from prefect_governor.blocks.models.choice import KEY_VARIABLES
 from prefect_governor.blocks.wire.replies.verdict import SPENT_QUOTA
 
@@ -31,6 +31,36 @@ def worth_a_retry(error: BaseException) -> bool:
     if status is not None:
         return status in (408, 409, 429) or status >= 500
     return any(isinstance(each, httpx.TransportError | TimeoutError) for each in chain(error))
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether it is a refusal of ours that no repetition of the code that met it can change: no
+    price, no bound, not governed, over budget, the run stopped, a wrong configuration. A queue that
+    was too long and a ledger that was away may be better the next time."""
+    return isinstance(governor_error(error), FINAL)
+
+
+def retry_condition_fn(task: Any, task_run: Any, state: Any) -> bool:
+    """Which failures a task is worth another attempt for: `@task(retries=2,
+    retry_condition_fn=retry_condition_fn)`, under any task runner.
+
+    False for the governor's own final refusals, and for what a provider would refuse the same way
+    again: 400, 401, 403, a context too long, content policy, a spent quota. True for all else:
+    throttling, timeouts, 5xx, and the errors of the task's own code. Under `GovernedTaskRunner` a
+    final refusal is not tried again in any case.
+
+    Args:
+        task: the task; not looked at.
+        task_run: its run; not looked at.
+        state: the state that the attempt ended in; what counts is the exception that is its data.
+    """
+    error = getattr(state, "data", None)
+    if not isinstance(error, BaseException):
+        return True
+    if isinstance(governor_error(error), GovernorError):
+        return not is_final(error)
+    told = spent_quota(error) or _status(error) is not None
+    return not told or worth_a_retry(error)
 
 
 def worth_another_model(error: BaseException) -> bool:

@@ -103,6 +103,9 @@ class Ways(Protocol):
     def error(self, error: BaseException) -> Any:
         """An error, its text likewise: it goes to states and log lines."""
 
+    def is_final(self, failed: Any) -> bool:
+        """Whether no other attempt can do better than this error, or state."""
+
     def stopped(self) -> str | None:
         """Why nothing more may begin; None as long as it may."""
 
@@ -208,8 +211,9 @@ class _AsyncEngine(_Overridden, AsyncTaskRunEngine[Any, Any]):
                 yield
 
     async def can_retry(self, exc_or_state: Any) -> bool:
-        """Whether another attempt may follow; none does after a stop."""
-        return not self.is_cancelled() and await super().can_retry(exc_or_state)
+        """Whether another attempt may follow; none does after a stop, or what is final."""
+        ended = self.is_cancelled() or self.ways.is_final(exc_or_state)
+        return not ended and await super().can_retry(exc_or_state)
 
     async def wait_until_ready(self) -> None:
         """Wait for the time of a retry, or for a stop, after which none begins."""
@@ -260,8 +264,9 @@ class _SyncEngine(_Overridden, SyncTaskRunEngine[Any, Any]):
             yield
 
     def can_retry(self, exc_or_state: Any) -> bool:
-        """Whether another attempt may follow; none does after a stop."""
-        return not self.is_cancelled() and super().can_retry(exc_or_state)
+        """Whether another attempt may follow; none does after a stop, or what is final."""
+        ended = self.is_cancelled() or self.ways.is_final(exc_or_state)
+        return not ended and super().can_retry(exc_or_state)
 
     def wait_until_ready(self) -> None:
         """Wait for the time of a retry, or for a stop, after which none begins."""

@@ -6,6 +6,7 @@
 * The timeout is measured by a stopwatch that stands still in the governor's queue (`timeouts`).
   One that lands before its attempt has begun is a timeout too.
 * An attempt takes its slot under limits that count tasks around the task's function.
+* A refusal of ours that no repetition can change is not retried.
 * A sync task that waits for its retry lets another have its place among the threads.
 * The result store does not resolve its folder's path anew for every task.
 * Names, messages and errors of a task run hold only text that Prefect's API takes.
@@ -26,6 +27,7 @@ from prefect_governor.blocks.machine import strands
 from prefect_governor.blocks.machine.stops import Stop
 from prefect_governor.blocks.machine.text import storable, storable_error
 from prefect_governor.blocks.models.clients import aclose_clients
+from prefect_governor.blocks.models.failures import is_final
 from prefect_governor.blocks.prefect_internals import engines
 from prefect_governor.blocks.prefect_internals.result_folder import ResultFolders
 from prefect_governor.flows.runner.pool import only_waiting
@@ -55,6 +57,10 @@ class _Ways:
 
     def error(self, error: BaseException) -> BaseException:
         return storable_error(error)
+
+    def is_final(self, failed: Any) -> bool:
+        error = failed.data if isinstance(failed, State) else failed
+        return isinstance(error, BaseException) and is_final(error)
 
     def stopped(self) -> str | None:
         return self._stop.reason if self._stop.is_set() else None

@@ -13,7 +13,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -23,6 +23,7 @@ from prefect.futures import as_completed
 from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
 from prefect.utilities.annotations import quote
 
+from prefect_governor.blocks.errors import OverBudget, QueueTimeout
 from prefect_governor.flows.runner import GovernedTaskRunner, LoopWouldBlock, outstanding
 
 pytestmark = [
@@ -332,3 +333,35 @@ def test_the_governor_is_current_in_every_task_and_let_go_after_the_last(
     assert log == ["enter llm-team", "task", "exit llm-team"]
     assert [f.result() for f in futures] == ["llm-team", "llm-team"]
     assert current.get() is None
+
+
+def test_refused_call_is_met_once_whatever_the_task_says_of_retries() -> None:
+    met: dict[str, int] = {}
+
+    def refused(name: str, error: Exception) -> None:
+        met[name] = met.get(name, 0) + 1
+        # As an SDK has it.
+        raise ConnectionError("Connection error.") from error
+
+    again = task(retries=2, retry_delay_seconds=0, retry_condition_fn=lambda *_: True)
+    sync_task = again(refused)
+
+    @again
+    async def async_task(name: str, error: Exception) -> None:
+        refused(name, error)
+
+    @flow(task_runner=GovernedTaskRunner())
+    def run() -> None:
+        for each in (sync_task, async_task):
+            kind = "sync" if each is sync_task else "async"
+            for error in (OverBudget("$0.01 is left"), QueueTimeout("60 s")):
+                each.submit(f"{kind} {type(error).__name__}", error, return_state=True)
+
+    with suppress(ConnectionError):
+        run()
+    assert met == {
+        "sync OverBudget": 1,
+        "async OverBudget": 1,
+        "sync QueueTimeout": 3,
+        "async QueueTimeout": 3,
+    }

@@ -4,9 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
+from prefect.states import Failed
 
 from prefect_governor.blocks.errors import (
+    FINAL,
     CallRefused,
+    GovernorError,
     ItemFailed,
     LedgerUnavailable,
     NotPriced,
@@ -17,6 +20,8 @@ from prefect_governor.blocks.errors import (
 from prefect_governor.blocks.models.failures import (
     ends_the_run,
     failure_of,
+    is_final,
+    retry_condition_fn,
     spent_quota,
     worth_a_retry,
     worth_another_model,
@@ -182,3 +187,34 @@ def test_errors_that_were_raised_from_each_other_end() -> None:
     first, second = CallRefused("a"), RuntimeError("b")
     first.__context__, second.__context__ = second, first
     assert not worth_a_retry(second)
+
+
+@pytest.mark.parametrize("refusal", FINAL)
+def test_what_no_repetition_can_change_is_not_tried_again(refusal: type[GovernorError]) -> None:
+    error = wrapped(refusal("no"))
+    assert is_final(error)
+    assert not retry_condition_fn(None, None, Failed(data=error))
+
+
+@pytest.mark.parametrize("error", [QueueTimeout("60 s"), LedgerUnavailable("away")])
+def test_refusal_that_may_be_over_the_next_time_is_tried_again(error: CallRefused) -> None:
+    assert not is_final(error)
+    assert retry_condition_fn(None, None, Failed(data=error))
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (ValueError("the task's own"), True),
+        (TimeoutError(), True),
+        (httpx.ConnectError("refused"), True),
+        (Answered(400), False),
+        (Answered(401), False),
+        (Answered(429), True),
+        (Answered(503), True),
+    ],
+)
+def test_providers_no_is_final_and_all_else_is_prefects_matter(
+    error: Exception, again: bool
+) -> None:
+    assert retry_condition_fn(None, None, Failed(data=error)) is again
