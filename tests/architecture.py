@@ -64,6 +64,7 @@ ORDER = (
     "flows.server",
     "flows.items",
     "flows.agent",
+    "flows.web",
     "flows.report",
     "flows.runner",
     "flows.run",

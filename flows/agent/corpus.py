@@ -38,15 +38,33 @@ class Extract:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class Source:
+    """A text by its lines. `pages` holds the line on which each page begins, from 1; empty without
+    pages."""
+
     name: str
     lines: tuple[str, ...]
-    pages: tuple[int, ...]
+    pages: tuple[int, ...] = ()
 
     def extract(self, first: int, last: int) -> Extract:
+        """Lines `first` to `last`, as far as there are."""
         first, last = max(1, first), min(len(self.lines), last)
         page = sum(start <= first for start in self.pages) or None
         return Extract(self.name, first, last, "\n".join(self.lines[first - 1 : last]), page)
+
+    def read(self, *, first: int = 1, last: int | None = None, page: int | None = None) -> Extract:
+        """Lines, `MOST_LINES` at the most; or a page. Raises LookupError that says what there is,
+        for a line or a page that is not."""
+        if page is not None:
+            if not 1 <= page <= len(self.pages):
+                raise LookupError(f"{self.name!r} has {len(self.pages)} pages")
+            first = self.pages[page - 1]
+            rest = self.pages[page:]
+            last = rest[0] - 1 if rest else len(self.lines)
+        if first < 1 or first > len(self.lines):
+            raise LookupError(f"{self.name!r} has {len(self.lines):,} lines")
+        until = first + MOST_LINES - 1
+        return self.extract(first, until if last is None else min(last, until))
 
 
 class Corpus:
@@ -56,7 +74,7 @@ class Corpus:
     """
 
     def __init__(self, items: Sequence[Item]) -> None:
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, Source] = {}
         self.unreadable: dict[str, str] = {}
         self._index: tuple[Ranking, list[str]] | None = None
         self._indexing = threading.Lock()
@@ -68,7 +86,7 @@ class Corpus:
                 self.unreadable[item.key] = str(error)
                 continue
             lines = tuple(lines_of(document.text))
-            self._sources[item.key] = _Source(item.key, lines, document.pages)
+            self._sources[item.key] = Source(item.key, lines, document.pages)
 
     @classmethod
     def of(cls, sources: Sequence[str], *, folder: Path | str | None = None) -> "Corpus":
@@ -147,16 +165,7 @@ class Corpus:
                 why = self.unreadable.get(source, "there is no such source")
                 raise LookupError(f"{source!r}: {why}; search_corpus names those that there are")
             known = self._sources[near[0]]
-        if page is not None:
-            if not 1 <= page <= len(known.pages):
-                raise LookupError(f"{known.name!r} has {len(known.pages)} pages")
-            first = known.pages[page - 1]
-            rest = known.pages[page:]
-            last = rest[0] - 1 if rest else len(known.lines)
-        if first < 1 or first > len(known.lines):
-            raise LookupError(f"{known.name!r} has {len(known.lines):,} lines")
-        until = first + MOST_LINES - 1
-        return known.extract(first, until if last is None else min(last, until))
+        return known.read(first=first, last=last, page=page)
 
     def _ranking(self) -> tuple[Ranking, list[str]]:
         with self._indexing:

@@ -72,10 +72,7 @@ def read_text(item: "Item", *, max_bytes: int = MAX_FILE_BYTES) -> Document:
         raise ItemFailed("the item has neither a text nor a file")
     path = Path(item.source)
     data = _bytes_of(path, max_bytes)
-    document = _document(item.key, path, data)
-    if not document.text.strip():
-        raise ItemFailed("the file holds only white space")
-    return document
+    return document_of(item.key, data, suffix=path.suffix)
 
 
 def _bytes_of(path: Path, max_bytes: int) -> bytes:
@@ -105,8 +102,16 @@ def _bytes_of(path: Path, max_bytes: int) -> bytes:
     return data
 
 
-def _document(key: str, path: Path, data: bytes) -> Document:
-    suffix = path.suffix.lower()
+def document_of(key: str, data: bytes, *, suffix: str) -> Document:
+    """The text of a file's bytes; its `suffix` (".html") says what cannot be told by them. Raises
+    ItemFailed as `read_text`."""
+    document = _document(key, suffix.lower(), data)
+    if not document.text.strip():
+        raise ItemFailed("the file holds only white space")
+    return document
+
+
+def _document(key: str, suffix: str, data: bytes) -> Document:
     if data.lstrip()[:5] == b"%PDF-":
         text, pages = _guarded("PDF", _pdf, data)
         return Document(key, text, "pdf", pages)

@@ -1,0 +1,71 @@
+"""A fetched page as a text of numbered lines."""
+
+import codecs
+import re
+from collections.abc import Iterator
+
+from prefect_governor.blocks.errors import ItemFailed
+from prefect_governor.blocks.offline.passages import lines_of
+from prefect_governor.flows.agent.corpus import Source
+from prefect_governor.flows.items.extraction import document_of
+from prefect_governor.flows.web.fetching import Fetched
+from prefect_governor.flows.web.guard import NotFetched
+
+# A line that is longer is cut at blanks: a whole page in one line could not be cited, nor read on.
+_LONGEST_LINE = 500
+# Of one page's text; the rest is left out, and the last line says so.
+_MOST_CHARACTERS = 2_000_000
+_CUT = "… the rest of the page was left out: it is too long"
+
+_SUFFIXES = {
+    "text/html": ".html",
+    "application/xhtml+xml": ".xhtml",
+    "application/pdf": ".pdf",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
+}
+_LOOKS_LIKE_HTML = re.compile(rb"\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
+# Characters that turn what stands around them, or are not seen: a page could show a person other
+# words than a model.
+_UNSEEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
+
+
+def page_of(fetched: Fetched) -> Source:
+    """The lines of a page, named by its URL. Blocking, as extraction is: call it in a thread.
+
+    Raises NotFetched for one that holds no text.
+    """
+    suffix = _SUFFIXES.get(fetched.media_type, "")
+    if not fetched.media_type and _LOOKS_LIKE_HTML.match(fetched.data[:512]):
+        suffix = ".html"
+    data = fetched.data
+    if suffix in ("", ".html", ".xhtml") and fetched.charset is not None:
+        # The header goes before what the page says of itself.
+        data = codecs.BOM_UTF8 + data.decode(fetched.charset, "replace").encode("utf-8", "replace")
+    try:
+        document = document_of(fetched.url, data, suffix=suffix)
+    except ItemFailed as error:
+        raise NotFetched(f"no text in it: {error}") from None
+    return _source(fetched.url, document.text, document.pages)
+
+
+def _source(name: str, text: str, pages: tuple[int, ...]) -> Source:
+    cut = len(text) > _MOST_CHARACTERS
+    lines: list[str] = []
+    # Where each line of the text begins among those that it is cut into.
+    began: list[int] = []
+    for line in lines_of(_UNSEEN.sub("", text[:_MOST_CHARACTERS])):
+        began.append(len(lines) + 1)
+        lines += _pieces(line)
+    if cut:
+        lines.append(_CUT)
+    starts = tuple(began[page - 1] for page in pages if page <= len(began))
+    return Source(name, tuple(lines), starts)
+
+
+def _pieces(line: str) -> Iterator[str]:
+    while len(line) > _LONGEST_LINE:
+        blank = line.rfind(" ", _LONGEST_LINE // 2, _LONGEST_LINE)
+        at = _LONGEST_LINE if blank < 0 else blank
+        yield line[:at]
+        line = line[at:].lstrip(" ")
+    yield line

@@ -1,0 +1,70 @@
+"""What a run may do on the web, as it was asked for."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.money.usd import Money, parse_usd
+from prefect_governor.flows.web.guard import Rules, check_patterns
+from prefect_governor.flows.web.providers import OFF, PROVIDERS, SearchProvider, chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebSettings:
+    """Which hosts may be reached, who searches, and what one search costs.
+
+    Attributes:
+        allow: hosts that alone may be reached; empty for all that are public.
+        deny: hosts that may not be reached.
+        provider: who searches; None for nobody: pages are then fetched by URLs that are known.
+        search_usd: what one search costs.
+    """
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    provider: SearchProvider | None = None
+    search_usd: Decimal = Decimal(0)
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(allow=self.allow, deny=self.deny)
+
+    @property
+    def name(self) -> list[Any]:
+        """Names what an answer may be made from."""
+        return [self.allow, self.deny, None if self.provider is None else self.provider.name]
+
+
+def web_settings(
+    *,
+    allow_hosts: Sequence[str] = (),
+    deny_hosts: Sequence[str] = (),
+    search: str = "auto",
+    search_usd: Money | None = None,
+) -> WebSettings:
+    """Settings that were checked. Keys are the environment's.
+
+    Raises ConfigurationError for what is no host or no price, for an unknown provider, and for one
+    whose key is not set.
+    """
+    provider = chosen(search, os.environ)
+    if search_usd is None:
+        price = Decimal(0) if provider is None else provider.usd
+    elif provider is None:
+        raise ConfigurationError(
+            f"search_usd is the price of a search, and nobody searches: set a key of"
+            f" {', '.join(each.variable for each in PROVIDERS)}, or leave it out"
+            if search != OFF
+            else "search_usd is the price of a search, and search is 'off': leave one of them out"
+        )
+    else:
+        price = parse_usd(search_usd, name="search_usd")
+    return WebSettings(
+        allow=check_patterns(allow_hosts, name="allow_hosts"),
+        deny=check_patterns(deny_hosts, name="deny_hosts"),
+        provider=provider,
+        search_usd=price,
+    )
