@@ -14,6 +14,11 @@ from prefect_governor.flows.web.guard import NotFetched, Rules, Target
 # What we are called in `User-Agent` and in a site's robots.txt.
 AGENT = "prefect-governor"
 
+_HEADERS = {
+    "User-Agent": AGENT,
+    "Accept": "text/html, application/pdf, text/*, application/json;q=0.9, */*;q=0.1",
+    "Accept-Encoding": ACCEPTED,
+}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Of `type/subtype`: texts, and what flows/items/extraction.py takes the text out of.
 _TYPES = frozenset(
@@ -78,8 +83,7 @@ class Fetcher:
 
     async def get_plain(self, url: str, *, most: int) -> tuple[int, bytes]:
         """The status and the body of what `url` leads to, of any type. Raises NotFetched."""
-        async with self._client() as client:
-            _, reply, data = await self._follow(client, url, None, most=most, any_type=True)
+        _, reply, data = await self._follow(url, None, most=most, any_type=True)
         return reply.status_code, data
 
     async def _in_time(self, fetching: Awaitable[Fetched]) -> Fetched:
@@ -90,57 +94,46 @@ class Fetcher:
             raise NotFetched(f"not there after {self.bounds.seconds:g} s") from None
 
     async def _get(self, url: str, may_fetch: MayFetch | None) -> Fetched:
-        async with self._client() as client:
-            target, reply, data = await self._follow(
-                client, url, may_fetch, most=self.bounds.bytes, any_type=False
-            )
+        target, reply, data = await self._follow(
+            url, may_fetch, most=self.bounds.bytes, any_type=False
+        )
         if not reply.is_success:
             raise NotFetched(f"{target.host} answered {reply.status_code} for it")
-        media_type = _media_type(reply)
-        return Fetched(target.url, media_type, _charset(reply), data)
-
-    def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            transport=GuardedTransport(self.rules, self._resolve),
-            timeout=self.bounds.seconds,
-            trust_env=False,
-            headers={
-                "User-Agent": AGENT,
-                "Accept": "text/html, application/pdf, text/*, application/json;q=0.9, */*;q=0.1",
-                "Accept-Encoding": ACCEPTED,
-            },
-        )
+        return Fetched(target.url, _media_type(reply), _charset(reply), data)
 
     async def _follow(
-        self,
-        client: httpx.AsyncClient,
-        url: str,
-        may_fetch: MayFetch | None,
-        *,
-        most: int,
-        any_type: bool,
+        self, url: str, may_fetch: MayFetch | None, *, most: int, any_type: bool
     ) -> tuple[Target, httpx.Response, bytes]:
-        for _ in range(self.bounds.redirects + 1):
-            target = self.rules.target(url)
-            if may_fetch is not None:
-                await may_fetch(target)
-            # A site's cookies are no matter of its next page's.
-            client.cookies.clear()
-            try:
-                async with client.stream("GET", target.url) as reply:
-                    if reply.status_code not in _REDIRECTS or "location" not in reply.headers:
-                        data = await self._body(reply, target, most=most, any_type=any_type)
-                        return target, reply, data
-                    url = _joined(target, reply.headers["location"])
-            except httpx.TimeoutException:
-                raise NotFetched(f"{target.host} did not answer in time") from None
-            except httpx.HTTPError as error:
-                raise NotFetched(f"{target.host} could not be asked: {_words(error)}") from None
+        # No client of httpx's in between: it would keep cookies, and read what a redirect says.
+        async with GuardedTransport(self.rules, self._resolve) as transport:
+            for _ in range(self.bounds.redirects + 1):
+                target = self.rules.target(url)
+                if may_fetch is not None:
+                    await may_fetch(target)
+                try:
+                    reply = await transport.handle_async_request(self._request(target))
+                    try:
+                        if reply.status_code not in _REDIRECTS or "location" not in reply.headers:
+                            data = await self._body(reply, most=most, any_type=any_type)
+                            return target, reply, data
+                        url = _joined(target, reply.headers["location"])
+                    finally:
+                        await reply.aclose()
+                except httpx.TimeoutException:
+                    raise NotFetched(f"{target.host} did not answer in time") from None
+                except httpx.HTTPError as error:
+                    raise NotFetched(f"{target.host} could not be asked: {_words(error)}") from None
         raise NotFetched(f"more than {self.bounds.redirects} redirects")
 
-    async def _body(
-        self, reply: httpx.Response, target: Target, *, most: int, any_type: bool
-    ) -> bytes:
+    def _request(self, target: Target) -> httpx.Request:
+        return httpx.Request(
+            "GET",
+            target.url,
+            headers=_HEADERS,
+            extensions={"timeout": httpx.Timeout(self.bounds.seconds).as_dict()},
+        )
+
+    async def _body(self, reply: httpx.Response, *, most: int, any_type: bool) -> bytes:
         if not reply.is_success:
             return b""
         media_type = _media_type(reply)
