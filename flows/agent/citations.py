@@ -26,6 +26,13 @@ _SOURCE = re.compile(
 # Around a source, or around all of it.
 _QUOTES = "`'\"* \t<>\u201c\u201d\u2018\u2019"
 _BRACKETS = re.compile(r"\[(?!\^)([^\[\]\n]{1,2000})\]|【([^【】\n]{1,2000})】")
+# A page by its URL, with a path, so that a host and its port are none; its lines are the last
+# number.
+_URL = re.compile(
+    rf"https?://[^\s/]+/[^\s]*?(?=\s*[:#†]\s*(?:lines?|L)?\s*\d+(?:\s*[{_DASH}]+\s*L?\d+)?"
+    r"(?:$|[`'*>\s,;&]))",
+    re.IGNORECASE,
+)
 _FILE_LIKE = re.compile(r"/|\\|\.\w{1,8}$")
 
 
@@ -144,13 +151,14 @@ def _named(rest: str, names: list[str]) -> tuple[str, str] | None:
             after = _unquoted(rest[len(name) :])
             if (mark := _MARK.match(after)) is not None:
                 return name, after[mark.end() :]
-    match = _SOURCE.match(rest)
+    page = _URL.match(rest)
+    match = page or _SOURCE.match(rest)
     if match is None:
         return None
     source = match[0].strip(_QUOTES)
     after = _unquoted(rest[match.end() :])
     mark = _MARK.match(after)
-    if mark is None or not _looks_like_one(source, after):
+    if mark is None or not (page or _looks_like_one(source, after)):
         return None
     return source, after[mark.end() :]
 

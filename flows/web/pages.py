@@ -4,12 +4,15 @@ import codecs
 import re
 from collections.abc import Iterator
 
+import anyio.to_thread
+
 from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.blocks.offline.passages import lines_of
 from prefect_governor.flows.agent.corpus import Source
-from prefect_governor.flows.items.extraction import document_of
+from prefect_governor.flows.items.extraction import Document, document_of
 from prefect_governor.flows.web.fetching import Fetched
 from prefect_governor.flows.web.guard import NotFetched
+from prefect_governor.flows.web.reader import read_in_process
 
 # A line that is longer is cut at blanks: a whole page in one line could not be cited, nor read on.
 _LONGEST_LINE = 500
@@ -23,17 +26,15 @@ _SUFFIXES = {
     "application/pdf": ".pdf",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
 }
-_LOOKS_LIKE_HTML = re.compile(rb"\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
+_LOOKS_LIKE_HTML = re.compile(rb"\s{0,99}<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 # Characters that turn what stands around them, or are not seen: a page could show a person other
 # words than a model.
 _UNSEEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 
 
-def page_of(fetched: Fetched) -> Source:
-    """The lines of a page, named by its URL. Blocking, as extraction is: call it in a thread.
-
-    Raises NotFetched for one that holds no text.
-    """
+async def page_of(fetched: Fetched, *, seconds: float) -> Source:
+    """The lines of a page, named by its URL. Raises NotFetched for one that holds no text, or whose
+    text is not to be had in so many seconds."""
     suffix = _SUFFIXES.get(fetched.media_type, "")
     if not fetched.media_type and _LOOKS_LIKE_HTML.match(fetched.data[:512]):
         suffix = ".html"
@@ -41,11 +42,26 @@ def page_of(fetched: Fetched) -> Source:
     if suffix in ("", ".html", ".xhtml") and fetched.charset is not None:
         # The header goes before what the page says of itself.
         data = codecs.BOM_UTF8 + data.decode(fetched.charset, "replace").encode("utf-8", "replace")
+    if suffix == "" and _is_plain(data):
+        document = await anyio.to_thread.run_sync(_plain, fetched.url, data)
+    else:
+        document = await read_in_process(fetched.url, data, suffix=suffix, seconds=seconds)
+    return await anyio.to_thread.run_sync(_source, fetched.url, document.text, document.pages)
+
+
+def _is_plain(data: bytes) -> bool:
+    """Text that nothing has to be taken out of, or guessed."""
     try:
-        document = document_of(fetched.url, data, suffix=suffix)
+        return not data.removeprefix(codecs.BOM_UTF8).decode("utf-8").lstrip().startswith("%PDF-")
+    except UnicodeDecodeError:
+        return False
+
+
+def _plain(url: str, data: bytes) -> Document:
+    try:
+        return document_of(url, data, suffix="")
     except ItemFailed as error:
         raise NotFetched(f"no text in it: {error}") from None
-    return _source(fetched.url, document.text, document.pages)
 
 
 def _source(name: str, text: str, pages: tuple[int, ...]) -> Source:

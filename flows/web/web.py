@@ -6,14 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import anyio
 import anyio.to_thread
 
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.flows.agent.corpus import Source
 from prefect_governor.flows.web.connecting import Resolve
 from prefect_governor.flows.web.fetching import DEFAULT_BOUNDS, Bounds, Fetcher
-from prefect_governor.flows.web.guard import NotFetched, Rules
+from prefect_governor.flows.web.guard import Rules
 from prefect_governor.flows.web.kept import Kept
 from prefect_governor.flows.web.pages import page_of
 from prefect_governor.flows.web.providers import Found
@@ -62,13 +61,7 @@ class Web:
 
     async def _fetched(self, asked: str) -> dict[str, Any]:
         fetched = await self._fetcher.get(asked, may_fetch=self._robots.check)
-        try:
-            with anyio.fail_after(self._fetcher.bounds.seconds):
-                source = await anyio.to_thread.run_sync(page_of, fetched, abandon_on_cancel=True)
-        except TimeoutError:
-            raise NotFetched(
-                f"its text was not read in {self._fetcher.bounds.seconds:g} s"
-            ) from None
+        source = await page_of(fetched, seconds=self._fetcher.bounds.seconds)
         return await anyio.to_thread.run_sync(self._keep, asked, source)
 
     def _keep(self, asked: str, source: Source) -> dict[str, Any]:

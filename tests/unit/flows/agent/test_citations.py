@@ -8,7 +8,8 @@ from prefect_governor.flows.agent.evidence import Evidence, check_citations
 A, B = "docs/a.md", "b.txt"
 INIT, COMMAS, BRACKETS = "src/__init__.py", "odd, name; (x).md", "a[1].md"
 ROW, UMLAUT, BLANKS = "T-1", "\u00dcbersicht.md", "C:/x y.md"
-KNOWN = (A, B, INIT, COMMAS, BRACKETS, ROW, UMLAUT, BLANKS)
+PAGE = "https://a.org/b?c=d"
+KNOWN = (PAGE, A, B, INIT, COMMAS, BRACKETS, ROW, UMLAUT, BLANKS)
 
 
 def a(first: int, last: int | None = None, source: str = A) -> Citation:
@@ -96,10 +97,26 @@ FORMS: dict[str, list[Citation]] = {
     "[never/seen.md:3]": [a(3, source="never/seen.md")],
     "[never.md, line 3]": [a(3, source="never.md")],
     "[T-99:3]": [a(3, source="T-99")],
+    # Pages by their URLs, known and not.
+    "[https://a.org/b?c=d:12-14]": [a(12, 14, PAGE)],
+    "[https://a.org/b?c=d:12, 14]": [a(12, source=PAGE), a(14, source=PAGE)],
+    "[https://a.org/b?c=d#L12-L14]": [a(12, 14, PAGE)],
+    "[https://a.org/b?c=d:12; docs/a.md:3]": [a(12, source=PAGE), a(3)],
+    "[https://never.org/x:12-14]": [a(12, 14, "https://never.org/x")],
+    "[https://never.org/:12]": [a(12, source="https://never.org/")],
+    "[https://never.org:8080/x:12]": [a(12, source="https://never.org:8080/x")],
+    "[https://never.org/Talk:1984:3]": [a(3, source="https://never.org/Talk:1984")],
+    "[https://never.org/a,b;c:3; https://never.org/d:4]": [
+        a(3, source="https://never.org/a,b;c"),
+        a(4, source="https://never.org/d"),
+    ],
 }
 NO_CITATIONS = (
     "[a link](http://x:80)",
     "[http://x:80]",
+    "[https://x.org/a/b]",
+    "[https://x.org:443/a]",
+    "[see https://x.org/a: a page]",
     "[1]",
     "[1, 2]",
     "[^1]",

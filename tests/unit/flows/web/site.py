@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import unquote
 
 from prefect_governor.flows.web.addresses import Address, why_not_public
@@ -24,11 +25,11 @@ Reply = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 def reply(
-    body: bytes | str = b"", *, status: int = 200, type: str = "text/plain", **headers: str
+    body: bytes | str = b"", *, status: int = 200, type: str = "text/plain", **headers: Any
 ) -> bytes:
     """The bytes of a reply."""
     data = body.encode() if isinstance(body, str) else body
-    told = {"content-type": type, "content-length": str(len(data)), **headers}
+    told = {"content_type": type, "content_length": str(len(data)), **headers}
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in told.items() if value]
     head = "\r\n".join([f"HTTP/1.1 {status} As Told", *lines, "connection: close", "", ""])
     return head.encode() + data
