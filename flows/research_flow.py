@@ -38,6 +38,7 @@ from prefect_governor.flows.deep_research.report import (
 from prefect_governor.flows.deep_research.request import (
     DEFAULT_MAX_ROUNDS,
     DEFAULT_MAX_TASKS,
+    check_tools_are_called,
     make_inquiry,
 )
 from prefect_governor.flows.deep_research.setting_aside import set_aside
@@ -50,6 +51,9 @@ from prefect_governor.flows.run.job import TAG, runtime_for
 from prefect_governor.flows.run.outfile import OutFile
 from prefect_governor.flows.run.watch import Watch
 from prefect_governor.flows.runner import GovernedTaskRunner
+from prefect_governor.flows.web.searching import SEARCH_LIMIT
+from prefect_governor.flows.web.settings import NO_SEARCH, WebSettings
+from prefect_governor.flows.web.web import Web
 
 
 @ready_flow(
@@ -67,6 +71,11 @@ def research(
     folder: str | None = None,
     tools: list[Any] | None = None,
     agent: Any = None,
+    web: bool = False,
+    allow_hosts: Sequence[str] = (),
+    deny_hosts: Sequence[str] = (),
+    search: str = "auto",
+    search_usd: Money | None = None,
     governor: str | None = None,
     model: str = "auto",
     max_usd: Money | None = None,
@@ -94,6 +103,16 @@ def research(
             `search_corpus` and `read`.
         agent: a callable in place of our agent (or "package.module:name"): it gets the task, its
             inputs by task id, and the governor's clients, and returns its answer.
+        web: the agents may fetch public web pages and PDFs, and search the web where somebody
+            searches. The corpus may be empty then.
+        allow_hosts: hosts that alone may be reached; `example.org` is it and all below it, with `*`
+            it is a pattern. Default: all that are public.
+        deny_hosts: hosts that may not be reached, whatever is allowed.
+        search: who searches: "brave" (BRAVE_API_KEY), "tavily" (TAVILY_API_KEY), "searxng" (its URL
+            in SEARXNG_API_BASE), "auto" for the first of searxng, brave, tavily whose variable is
+            set, "off".
+        search_usd: what one search costs, reserved before it is made. Defaults to the provider's
+            list price: brave $0.005, tavily $0.008, searxng nothing.
         governor: name of a saved Governor block. Without one the run has a ceiling of its own.
         model: LiteLLM's name, "block:NAME" for a Model block, or "auto".
         max_usd: ceiling of this run, under the governor's; $1.00 where there is no governor.
@@ -126,6 +145,11 @@ def research(
         folder=folder,
         tools=tools or (),
         agent=agent,
+        web=web,
+        allow_hosts=allow_hosts,
+        deny_hosts=deny_hosts,
+        search=search,
+        search_usd=search_usd,
         governor=governor,
         model=model,
         max_usd=max_usd,
@@ -141,8 +165,10 @@ def research(
         max_cost_multiple=max_cost_multiple,
         accept=accept,
     )
+    check_tools_are_called(inquiry)
     here = this_run("research")
-    runtime = runtime_for(inquiry, here.kept_as)
+    searches = inquiry.web is not None and inquiry.web.provider is not None
+    runtime = runtime_for(inquiry, here.kept_as, more=(SEARCH_LIMIT,) if searches else ())
     for tool in inquiry.tools:
         if tool.limit is not None:
             # Refused here by name, before anything is spent, where there is none.
@@ -156,6 +182,8 @@ def research(
         here.control,
         Corpus(inquiry.corpus),
         files / "findings",
+        # A run that is gone on with has what it retrieved before.
+        web=_web(inquiry.web, here.kept_as),
         records=runtime.desk.store.read_items(here.kept_as),
     )
     here.started()
@@ -175,11 +203,19 @@ def research(
 aresearch = in_thread(research)
 
 
+def _web(settings: WebSettings | None, kept_as: str) -> Web | None:
+    if settings is None:
+        return None
+    return Web(settings, state_folder() / "runs" / kept_as / "web")
+
+
 def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
     began = time.monotonic()
     notes = [f"{name} was left out: {why}" for name, why in study.corpus.unreadable.items()]
     if is_offline(study.inquiry.model.name):
         notes.append(BY_RULE)
+    if study.means.web and not study.means.search:
+        notes.append(NO_SEARCH)
     made, problem = _planned(study)
     if made is None:
         return _failed(study, out, f"no plan: {problem}", notes)

@@ -183,17 +183,26 @@ def corpus_tools(corpus: Corpus, *, within: Sequence[str] = ()) -> list[Tool]:
 
 def noting(tool: Tool, note: Callable[[Told], None]) -> Callable[..., Any]:
     """A tool's function for whoever calls it as it is: it gives text, of which `note` is told where
-    it shows lines."""
+    it shows lines. Of a coroutine function it is one."""
     function = tool.function
 
-    @functools.wraps(function)
-    def call(*args: Any, **values: Any) -> Any:
-        result = function(*args, **values)
+    def noted(result: Any) -> Any:
         if not isinstance(result, Showing):
             return result
         said = result.within()
         note(said)
         return said.text
+
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def call(*args: Any, **values: Any) -> Any:
+            return noted(await function(*args, **values))
+    else:
+
+        @functools.wraps(function)
+        def call(*args: Any, **values: Any) -> Any:
+            return noted(function(*args, **values))
 
     # What the text is made of is nobody else's matter.
     signature = inspect.signature(function).replace(return_annotation=str)

@@ -87,7 +87,7 @@ async def _by_agent(
     evidence.update(merged(each.as_told(MOST_IN_PROMPT).lines for each in inputs.values()))
     trace = Trace()
     answer = await run_agent(
-        agent_messages(study.inquiry.question, task, inputs),
+        agent_messages(study.inquiry.question, task, inputs, study.means),
         tools_of([*_our_tools(study, task, inputs), *_their_tools(study)]),
         _ask(study, taken),
         bounds=BOUNDS[task.effort],
@@ -101,6 +101,7 @@ async def _by_agent(
 
 def _our_tools(study: Study, task: PlanTask, inputs: Mapping[str, Finding]) -> list[Tool]:
     tools = corpus_tools(study.corpus, within=task.sources) if len(study.corpus) else []
+    tools += study.web_tools
     if inputs:
 
         def read_result(task: str) -> Citing:

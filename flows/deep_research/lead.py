@@ -64,7 +64,9 @@ def plan_name(study: Study) -> str:
 
 def _plan_messages(study: Study) -> list[Message]:
     inquiry = study.inquiry
-    return plan_messages(inquiry.question, names=study.corpus.names, most=inquiry.max_tasks)
+    return plan_messages(
+        inquiry.question, names=study.corpus.names, most=inquiry.max_tasks, means=study.means
+    )
 
 
 @prefect_task(name="lead", task_run_name="lead: round {number}", tags=[TAG], **RETRYING)

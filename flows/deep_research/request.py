@@ -31,6 +31,7 @@ from prefect_governor.flows.run.job import (
     check_numbers,
     run_limit,
 )
+from prefect_governor.flows.web.settings import WebSettings, web_of
 
 # What a look at a question is worth, by its effort: a fact is 3 to 10 calls of one agent.
 BOUNDS: dict[Effort, Bounds] = {
@@ -50,7 +51,8 @@ class Inquiry(Terms):
     """A question, its corpus, and how much it may take.
 
     `plan` is given, or made by the lead. `agent` stands in for ours. `max_tasks` bounds the plan
-    with all that the lead adds; `max_rounds` how often the lead may change it, 0 for never.
+    with all that the lead adds; `max_rounds` how often the lead may change it, 0 for never. `web`
+    is what the agents may do on the web, None for nothing.
     """
 
     question: str
@@ -58,6 +60,7 @@ class Inquiry(Terms):
     plan: Plan | None = None
     tools: tuple[Tool, ...] = ()
     agent: Agent | None = None
+    web: WebSettings | None = None
     max_tasks: int = DEFAULT_MAX_TASKS
     max_rounds: int = DEFAULT_MAX_ROUNDS
     max_cost_multiple: float | None = None
@@ -71,6 +74,11 @@ def make_inquiry(
     folder: str | None = None,
     tools: Sequence[Any] = (),
     agent: Any = None,
+    web: bool = False,
+    allow_hosts: Sequence[str] = (),
+    deny_hosts: Sequence[str] = (),
+    search: str = "auto",
+    search_usd: Money | None = None,
     governor: str | None = None,
     model: str = "auto",
     max_usd: Money | None = None,
@@ -134,12 +142,29 @@ def make_inquiry(
         plan=made,
         tools=tuple(tools_of([_imported(each, "tool") for each in tools]).values()),
         agent=None if agent is None else _imported(agent, "agent"),
+        web=web_of(
+            web,
+            allow_hosts=allow_hosts,
+            deny_hosts=deny_hosts,
+            search=search,
+            search_usd=search_usd,
+        ),
         max_tasks=max_tasks,
         # The offline model is no lead.
         max_rounds=0 if is_offline(chosen.name) else max_rounds,
         max_cost_multiple=max_cost_multiple,
         accept=check_accept(accept),
     )
+
+
+def check_tools_are_called(inquiry: Inquiry) -> None:
+    """Raises ConfigurationError where the model would never call what it is given: the offline one
+    calls no tools."""
+    if is_offline(inquiry.model.name) and inquiry.web is not None:
+        raise ConfigurationError(
+            f"{inquiry.model.name} calls no tools, and so reads no web: name a model, or set the"
+            " key of one (OPENAI_API_KEY, ANTHROPIC_API_KEY, …)"
+        )
 
 
 def _plan(plan: Any, folder: str | None) -> Plan | None:

@@ -20,7 +20,9 @@ from prefect_governor.blocks.context.waits import wait_async
 from prefect_governor.blocks.machine.stops import under
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.flows.agent.corpus import Corpus
+from prefect_governor.flows.agent.tools import Tool
 from prefect_governor.flows.deep_research.finding import Finding
+from prefect_governor.flows.deep_research.means import Means
 from prefect_governor.flows.deep_research.plan.plan import PlanTask
 from prefect_governor.flows.deep_research.prompts import agent_messages
 from prefect_governor.flows.deep_research.request import Inquiry
@@ -28,6 +30,8 @@ from prefect_governor.flows.run.control import Control
 from prefect_governor.flows.run.job import TAG
 from prefect_governor.flows.run.naming import by_question, hash_of, name_of, what_of
 from prefect_governor.flows.run.outcomes import FINE
+from prefect_governor.flows.web.tools import web_tools
+from prefect_governor.flows.web.web import Web
 
 # Names of what the lead does, in the ledger's items. A task's id holds no colon.
 PLAN = "lead:plan"
@@ -50,6 +54,7 @@ class Study:
     control: Control
     corpus: Corpus
     folder: Path
+    web: Web | None = None
     tasks: dict[str, PlanTask] = field(default_factory=dict)
     allocations: dict[str, str] = field(default_factory=dict)
     records: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -100,6 +105,28 @@ class Study:
         """`give_back` for a task itself."""
         if (allocation := self.allocations.pop(key, None)) is not None:
             await wait_async(self.runtime.desk.give_back(allocation))
+
+    @property
+    def means(self) -> Means:
+        """What the agents may look into."""
+        web = self.inquiry.web
+        searches = web is not None and web.provider is not None
+        return Means(
+            corpus=web is None or len(self.corpus) > 0, web=web is not None, search=searches
+        )
+
+    @property
+    def web_tools(self) -> list[Tool]:
+        """The web as tools; none where the run has none. Their calls count under their limits."""
+        if self.web is None:
+            return []
+        return [tool.under(self.slot) for tool in web_tools(self.web, lambda: self.runtime)]
+
+    def line(self, source: str, number: int) -> str:
+        """One line of what was retrieved, from 1; empty for what is not there."""
+        if source in self.corpus.names or self.web is None:
+            return self.corpus.line(source, number)
+        return self.web.line(source, number)
 
     def slot(self, limit: str) -> Slot:
         """A place under one of the run's limits, for a tool."""
@@ -155,12 +182,13 @@ class Study:
             [(tool.schema, source_of(tool.function)) for tool in inquiry.tools],
             None if inquiry.agent is None else source_of(inquiry.agent),
             self.corpus.digest,
+            *([] if inquiry.web is None else [inquiry.web.name]),
         )
 
     def input_hash(self, task: PlanTask, inputs: Mapping[str, Finding]) -> str:
         """Names all that a task's finding depends on."""
         return self.name_of(
-            agent_messages(self.inquiry.question, task, inputs),
+            agent_messages(self.inquiry.question, task, inputs, self.means),
             # More money for a task is no other task.
             task.model_dump(mode="json", exclude={"max_usd"}),
             {name: finding.to_record() for name, finding in inputs.items()},

@@ -62,7 +62,7 @@ def cost_multiple(study: Study, findings: Mapping[str, Finding], answer: str) ->
         for first, last in ranges
         for line in range(first, last + 1)
     }
-    read = "\n".join(study.corpus.line(source, line) for source, line in sorted(lines))
+    read = "\n".join(study.line(source, line) for source, line in sorted(lines))
     once = UsageParts(
         _count(model.name, study.inquiry.question) + _count(model.name, read),
         _count(model.name, answer),

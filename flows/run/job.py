@@ -243,9 +243,10 @@ class Job:
 current_job: ContextVar[Job | None] = ContextVar("prefect_governor_job", default=None)
 
 
-def runtime_for(request: Terms, run_id: str) -> Runtime:
+def runtime_for(request: Terms, run_id: str, *, more: tuple[Limit, ...] = ()) -> Runtime:
     """The governor that a run is under: the one that was named, narrowed by what was asked for
-    this run alone, or one of the run's own.
+    this run alone, or one of the run's own. `more` are limits of tools, each for where the governor
+    has none of its tag.
 
     Raises ConfigurationError, LedgerUnavailable.
     """
@@ -276,9 +277,10 @@ def runtime_for(request: Terms, run_id: str) -> Runtime:
             # A run that is gone on with may have another ceiling than it had; the latest counts.
             version=f"{time.time_ns():020d}",
         )
-    limits: tuple[GovernedLimit, ...] = ()
-    if request.limit is not None:
-        limits = (GovernedLimit(request.limit, f"{key}/{request.limit.name}", False),)
+    theirs = {each.limit.tag for each in base.limits_}
+    own = [] if request.limit is None else [request.limit]
+    own += [limit for limit in more if limit.tag not in theirs]
+    limits = tuple(GovernedLimit(each, f"{key}/{each.name}", False) for each in own)
     runtime = base.narrowed(account=account, limits=limits, prices=request.model.prices)
     runtime.apply()
     return runtime

@@ -19,7 +19,8 @@ _FILE = "run.json"
 # Parameters that shape answers: of whom they are asked, and what.
 _OF_WHOM = frozenset({"model", "max_output_tokens"})
 _SHAPING = _OF_WHOM | {
-    "ask", "schema", "sources", "folder", "question", "corpus", "plan", "max_tasks", "max_rounds"
+    "ask", "schema", "sources", "folder", "question", "corpus", "plan", "max_tasks", "max_rounds",
+    "web", "allow_hosts", "deny_hosts", "search",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import anyio
 import httpx
 
 from prefect_governor.blocks.claims.spend import Spend
+from prefect_governor.blocks.terms.limit import Limit
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.flows.web.bodies import ACCEPTED, Body
 from prefect_governor.flows.web.guard import NotFetched, read_url
@@ -18,6 +19,9 @@ from prefect_governor.flows.web.providers import Found, SearchProvider
 
 # The limit that searches count under, the label of what they spend, and the tool's name.
 WEB_SEARCH = "web_search"
+
+# What bounds them where the governor has no limit of that tag: what providers' smallest plans bear.
+SEARCH_LIMIT = Limit(tag=WEB_SEARCH, max_concurrent=4)
 
 _SECONDS = 20.0
 _MOST_BYTES = 2 * 2**20

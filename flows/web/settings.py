@@ -9,7 +9,13 @@ from typing import Any
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import Money, parse_usd
 from prefect_governor.flows.web.guard import Rules, check_patterns
-from prefect_governor.flows.web.providers import OFF, PROVIDERS, SearchProvider, chosen
+from prefect_governor.flows.web.providers import AUTO, OFF, PROVIDERS, SearchProvider, chosen
+
+# Of a run that has the web and nobody who searches it.
+NO_SEARCH = (
+    "nobody searched the web: pages were fetched by URLs that were known; set one of "
+    + ", ".join(each.variable for each in PROVIDERS)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +44,42 @@ class WebSettings:
         return [self.allow, self.deny, None if self.provider is None else self.provider.name]
 
 
+def web_of(
+    web: bool,
+    *,
+    allow_hosts: Sequence[str] = (),
+    deny_hosts: Sequence[str] = (),
+    search: str = AUTO,
+    search_usd: Money | None = None,
+) -> WebSettings | None:
+    """`web_settings` where a run is given the web, else None.
+
+    Raises ConfigurationError as that does, and for what is said of a web that is not given.
+    """
+    said = [
+        name
+        for name, value in (
+            ("allow_hosts", allow_hosts),
+            ("deny_hosts", deny_hosts),
+            ("search", None if search == AUTO else search),
+            ("search_usd", search_usd),
+        )
+        if value not in (None, "", (), [])
+    ]
+    if not web and said:
+        raise ConfigurationError(f"{', '.join(said)}: say web (--web) too, or leave it out")
+    if not web:
+        return None
+    return web_settings(
+        allow_hosts=allow_hosts, deny_hosts=deny_hosts, search=search, search_usd=search_usd
+    )
+
+
 def web_settings(
     *,
     allow_hosts: Sequence[str] = (),
     deny_hosts: Sequence[str] = (),
-    search: str = "auto",
+    search: str = AUTO,
     search_usd: Money | None = None,
 ) -> WebSettings:
     """Settings that were checked. Keys are the environment's.

@@ -25,11 +25,13 @@ def run_research(question: str | None, told: "Told") -> int:
     from prefect_governor.flows.deep_research.request import (
         DEFAULT_MAX_ROUNDS,
         DEFAULT_MAX_TASKS,
+        check_tools_are_called,
         make_inquiry,
     )
 
     parameters: dict[str, Any] = {"question": question, "folder": os.getcwd(), **told.parameters}
-    parameters["corpus"] = list(parameters["corpus"])
+    for name in ("corpus", "allow_hosts", "deny_hosts"):
+        parameters[name] = list(parameters[name])
     plan = parameters["plan"]
     parameters["plan"] = None if plan is None else str(plan)
     for name, default in (("max_tasks", DEFAULT_MAX_TASKS), ("max_rounds", DEFAULT_MAX_ROUNDS)):
@@ -40,8 +42,13 @@ def run_research(question: str | None, told: "Told") -> int:
         above = parse_usd(told.ask_above_usd, name="--ask-above-usd")
 
     def show(inquiry: "Inquiry") -> None:
+        check_tools_are_called(inquiry)
         expected = forecast(inquiry)
         print(json.dumps(expected.to_json())) if told.as_json else print_forecast(expected)
+
+    def starts(inquiry: "Inquiry") -> bool:
+        check_tools_are_called(inquiry)
+        return told.yes or may_start(forecast(inquiry), above)
 
     def flow() -> Any:
         from prefect_governor.flows.research_flow import research
@@ -54,6 +61,6 @@ def run_research(question: str | None, told: "Told") -> int:
         told,
         make=make_inquiry,
         show=show,
-        may_start=lambda inquiry: told.yes or may_start(forecast(inquiry), above),
+        may_start=starts,
         flow=flow,
     )

@@ -17,6 +17,33 @@ _RESEARCH = (
         metavar="DIR|GLOB",
         help="Files, folders and globs that the agents search and read. May be given often.",
     ),
+    option("--web", is_flag=True, help="The agents may read public web pages, and search the web."),
+    option(
+        "--allow-host",
+        multiple=True,
+        metavar="HOST",
+        help="With --web: a host that alone may be reached, with all below it, or a pattern. May be"
+        " given often. [default: all that are public]",
+    ),
+    option(
+        "--deny-host",
+        multiple=True,
+        metavar="HOST",
+        help="With --web: a host that may not be reached. May be given often.",
+    ),
+    option(
+        "--search",
+        default="auto",
+        show_default=True,
+        metavar="WHO",
+        help="With --web, who searches: searxng, brave, tavily, auto (the first that has its"
+        " variable set), off.",
+    ),
+    option(
+        "--search-usd",
+        metavar="X",
+        help="With --web: what one search costs. [default: brave 0.005, tavily 0.008, searxng 0]",
+    ),
     option(
         "--plan",
         type=click.Path(path_type=Path),
@@ -51,6 +78,10 @@ def research_command(question: str | None, **options: Any) -> None:
     the others as soon as what they need is there; agents search and read the corpus; the answer
     cites the lines that hold it and names what could not be found.
 
+    With --web the agents read public web pages and PDFs, and search the web where one of
+    SEARXNG_API_BASE, BRAVE_API_KEY and TAVILY_API_KEY is set; no address that is not public is
+    reached.
+
     Without a key and without a local Ollama the offline model plans by rule: the question is cut
     where it is cut already (at a '?', a ';', a new line), each part is asked of the files that a
     search finds, and the answers are quotes.
@@ -60,6 +91,7 @@ def research_command(question: str | None, **options: Any) -> None:
       prefect-governor research "How are retries decided?" --corpus docs --corpus src
       prefect-governor research "Who pays what?" --corpus 'contracts/**/*.pdf' --max-usd 2
       prefect-governor research "What changed?" --plan plan.yaml --corpus notes --out report.md
+      prefect-governor research "What changed in HTTP/3?" --web --deny-host example.com
       prefect-governor research --resume last
 
     \b

@@ -13,7 +13,12 @@ from prefect_governor.flows.cli.terminal.command_line import F, option
 Option = Callable[[Any], Any]
 
 # Options that are called otherwise as parameters of the flows.
-_PARAMETERS = {"rpm": "requests_per_minute", "tpm": "tokens_per_minute"}
+_PARAMETERS = {
+    "rpm": "requests_per_minute",
+    "tpm": "tokens_per_minute",
+    "allow_host": "allow_hosts",
+    "deny_host": "deny_hosts",
+}
 # What is said of the command and not of the run.
 _NOT_PARAMETERS = frozenset(
     {"as_json", "out", "yes", "resume", "retry_failed", "dry_run", "ask_above_usd"}
