@@ -29,6 +29,7 @@ ORDER = (
     "blocks.money",
     "blocks.machine",
     "blocks.workspaces",
+    "blocks.secrets",
     "blocks.records",
     "blocks.prices",
     "blocks.limits",

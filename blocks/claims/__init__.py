@@ -1,7 +1,7 @@
 """What code asks of a governor: calls and clients, slots, money for other things, a part of a
 budget.
 
-May import: context, documents, errors, ledger, ledger.decision, machine, models, money, records,
-terms, wire, work.
+May import: context, documents, errors, ledger, ledger.decision, machine, models, money,
+records, secrets, terms, wire, work.
 Begin with: calls.py; slots.py.
 """

@@ -11,6 +11,7 @@ from typing import Any
 from prefect_governor.blocks.claims.flow_stops import NotTriedAgain, once_stopped
 from prefect_governor.blocks.claims.task_slots import TaskSlot
 from prefect_governor.blocks.context.scope import Scope, scope
+from prefect_governor.blocks.secrets.exits import scrubbed_error
 
 MakeScope = Callable[[], Scope]
 
@@ -63,6 +64,10 @@ def _plain(function: Callable[..., Any], make_scope: MakeScope) -> Callable[...,
                 return function(*args, **kwargs)
         except NotTriedAgain as over:
             return over.state
+        except Exception as error:
+            # Under whichever runner: it is a state's message and data.
+            scrubbed_error(error)
+            raise
 
     return governed_sync
 
@@ -75,6 +80,9 @@ def _coroutine(function: Callable[..., Any], make_scope: MakeScope) -> Callable[
                     return await function(*args, **kwargs)
         except NotTriedAgain as over:
             return over.state
+        except Exception as error:
+            scrubbed_error(error)
+            raise
 
     return governed_async
 

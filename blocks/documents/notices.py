@@ -22,6 +22,7 @@ from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.machine.election import Election
 from prefect_governor.blocks.machine.text import storable, storable_value
 from prefect_governor.blocks.records.notices import Notice
+from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_value
 
 PREFIX = "prefect-governor.budget"
 ENFORCEMENT_OFF = "prefect-governor.enforcement.off"
@@ -179,7 +180,7 @@ def tell_circuit_opened(reason: str, accounts: Iterable[str]) -> None:
             "prefect.resource.name": flow_run.get_name() or str(run),
         },
         related=[] if document is None else [_budget(document, None)],
-        payload={"reason": storable(reason)},
+        payload={"reason": scrubbed(storable(reason))},
     )
 
 
@@ -192,7 +193,7 @@ def send(client: SyncPrefectClient, events: Iterable[Event]) -> None:
 
 def _event(fields: dict[str, Any]) -> Event:
     """An event of whatever text."""
-    return Event.model_validate(storable_value(fields))
+    return Event.model_validate(scrubbed_value(storable_value(fields)))
 
 
 def _document(subject: str) -> UUID | None:

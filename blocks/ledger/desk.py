@@ -32,6 +32,7 @@ from prefect_governor.blocks.records.calls import (
     Usage,
 )
 from prefect_governor.blocks.records.limits import LimitRecord, Signals
+from prefect_governor.blocks.secrets.exits import scrubbed
 
 __all__ = [
     "CUT_OFF_SECONDS",
@@ -137,14 +138,14 @@ class LedgerDesk(Writer):
 
     def void(self, call_id: str, reason: str, *, signals: Signals | None = None) -> "Future[None]":
         """Provably not billed."""
-        why = storable(reason)
+        why = scrubbed(storable(reason))
         return self._end(call_id, lambda batch: batch.void(call_id, why, signals))
 
     def unconfirm(
         self, call_id: str, reason: str, *, signals: Signals | None = None
     ) -> "Future[None]":
         """Nobody knows what was billed: it stays charged at its bound."""
-        why = storable(reason)
+        why = scrubbed(storable(reason))
         return self._end(call_id, lambda batch: batch.unconfirm(call_id, why, signals))
 
     def throttled(self, limits: tuple[str, ...], retry_after_seconds: float) -> "Future[None]":

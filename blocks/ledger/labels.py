@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 
 from prefect_governor.blocks.machine.text import label, labels
 from prefect_governor.blocks.records.calls import Attribution, Demand
+from prefect_governor.blocks.secrets.exits import scrubbed_value
 
 _TEXTS = tuple(each.name for each in fields(Attribution) if each.name != "tags")
 
@@ -14,8 +15,8 @@ def storable_demand(demand: Demand) -> Demand:
     text."""
     who = demand.attribution
     told = {name: getattr(who, name) for name in _TEXTS}
-    clean = {name: None if each is None else label(each, name) for name, each in told.items()}
-    tags = labels(who.tags, "tags")
+    texts = {name: None if each is None else label(each, name) for name, each in told.items()}
+    tags, clean = scrubbed_value((labels(who.tags, "tags"), texts))
     if (tags, clean) != (who.tags, told):
         demand = replace(demand, attribution=Attribution(tags=tags, **clean))
     accounts, limits = labels(demand.accounts, "accounts"), labels(demand.limits, "limits")

@@ -18,6 +18,7 @@ from prefect_governor.blocks.models.library import litellm
 from prefect_governor.blocks.models.openai_clients import Wanted
 from prefect_governor.blocks.prices.prices import load_price
 from prefect_governor.blocks.records.accepted import Accepted, accepted
+from prefect_governor.blocks.secrets.exits import learn, learn_named
 from prefect_governor.blocks.wire.exchange import OUTSIDE
 
 # Arguments of LiteLLM that send, answer or choose beside the governor, and what to do instead.
@@ -79,11 +80,13 @@ def taken(kwargs: dict[str, Any]) -> Given:
         for name, value in kwargs.items()
         if name not in _NEUTRALISED and name not in REFUSED_ARGUMENTS
     }
+    learn_named(kwargs)
     api_base = arguments.pop("base_url", None) or arguments.pop("api_base", None)
     api_key = arguments.pop("api_key", None)
     arguments.pop("api_base", None)
     if hasattr(api_key, "get_secret_value"):
         api_key = api_key.get_secret_value()
+        learn(api_key)
     _one_layer_retries()
     arguments |= {
         "max_retries": 0,

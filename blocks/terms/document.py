@@ -2,7 +2,10 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel, HttpUrl
+from pydantic import BaseModel, HttpUrl, SecretStr, model_validator
+from typing_extensions import Self
+
+from prefect_governor.blocks.secrets.exits import learn_named
 
 DOCUMENTATION_URL = HttpUrl("https://github.com/prefect-governor/prefect-governor#readme")
 
@@ -19,3 +22,17 @@ class DocumentTerms(BaseModel):
     block_type_name: ClassVar[str]
     block_type_slug: ClassVar[str]
     block_class: ClassVar[str]
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        """Its secrets are known from now on, and leave this process nowhere."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        held = {
+            # An address has a password; all else that is a secret is one by whatever name.
+            f"{name}_secret": value.get_secret_value()
+            for name, value in fields.items()
+            if isinstance(value, SecretStr)
+        }
+        if held:
+            learn_named(held)
+        return self

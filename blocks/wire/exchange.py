@@ -17,10 +17,12 @@ from prefect_governor.blocks.context.stopwatch import queueing
 from prefect_governor.blocks.errors import GovernorError, OverBudget
 from prefect_governor.blocks.machine.stops import check_not_stopped
 from prefect_governor.blocks.records.calls import Reply
+from prefect_governor.blocks.secrets.exits import learn
 from prefect_governor.blocks.wire.dialects import dialect_of, is_free
 from prefect_governor.blocks.wire.messages import handed_out, outgoing, replayed
 from prefect_governor.blocks.wire.planning import OUTSIDE, planned
 from prefect_governor.blocks.wire.ports import IO, Terms
+from prefect_governor.blocks.wire.replies.event_stream import MEDIA_TYPE
 from prefect_governor.blocks.wire.replies.secrets import Secrets
 from prefect_governor.blocks.wire.replies.statuses import outcome_of_status
 from prefect_governor.blocks.wire.replies.verdict import (
@@ -56,7 +58,8 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
     Raises NotGoverned, NotPriced, NotBounded, OverBudget, QueueTimeout, RunStopped or
     LedgerUnavailable before a byte is sent; NotKept inside `scope.kept_only` where no reply is
     kept; whatever the inner transport raises, once the reservation is resolved. An error that the
-    provider answers is handed out without the request's key, should it quote it.
+    provider answers is handed out without the request's key, should it quote it; a reply that is
+    kept is handed out as it is kept, without keys.
 
     A call that sets no limit to its output has the model's own. Where the money is not there for
     it, it is asked for with what the money is there for.
@@ -66,6 +69,7 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
     and where the money is not there OverBudget is raised, which names the cut.
     """
     secrets = Secrets(request)
+    learn(*secrets.lasting)
     if is_free(request.method, request.url.path):
         return await _passed(io, request, secrets)
     notice_retry(request.headers)
@@ -95,7 +99,11 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
                 reservation.heard(response, now=terms.now())
                 if call.plan.streamed and _is_stream(response):
                     return _streamed(io, reservation, response, secrets)
-                body = secrets.out_of_body(await io.read(response), status=response.status_code)
+                body = secrets.out_of_body(
+                    await io.read(response),
+                    status=response.status_code,
+                    kept=call.key is not None,
+                )
                 if response.status_code != TOO_MANY or quota_is_spent(body):
                     cut = await _resolve(io, reservation, response, body)
                     if not cut:
@@ -248,17 +256,23 @@ def _streamed(
         reader = call.dialect.stream(call.plan)
         shown: list[bytes] = []
         settled = False
+        kept = call.key is not None
+        content_type = response.headers.get("content-type", "text/event-stream")
+        # A message of AWS's has checksums.
+        is_text = not content_type.startswith(MEDIA_TYPE)
 
         async def show(data: bytes) -> bytes:
             nonlocal settled
-            data = secrets.out_of_body(data, status=response.status_code)
-            if call.key is not None and not settled:
+            data = secrets.out_of_body(data, status=response.status_code, kept=kept and is_text)
+            if kept and not settled:
                 shown.append(data)
             billed = None if settled else reader.finished()
             if billed is not None and billed.is_priced(call.price):
                 settled = True
-                content_type = response.headers.get("content-type", "text/event-stream")
-                await _done(io, _settle(reservation, billed, b"".join(shown), content_type))
+                body = b"".join(shown)
+                # What cannot be cleaned is not kept: a run that is taken up again asks anew.
+                keep = kept and not secrets.are_in(body)
+                await _done(io, _settle(reservation, billed, body, content_type, keep=keep))
             return data
 
         came = io.chunks(response)

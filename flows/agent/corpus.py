@@ -11,6 +11,7 @@ from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.blocks.offline.passages import lines_of, paragraphs_of
 from prefect_governor.blocks.offline.quotes import Passage
 from prefect_governor.blocks.offline.ranking import Ranking
+from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.sources import read_text, resolve_sources
 
@@ -86,6 +87,9 @@ class Corpus:
                 self.unreadable[item.key] = str(error)
                 continue
             lines = tuple(lines_of(document.text))
+            if scrubbed(document.text) is not document.text:
+                # Line by line: what is cited stands where it stood.
+                lines = tuple(scrubbed(line) for line in lines)
             self._sources[item.key] = Source(item.key, lines, document.pages)
 
     @classmethod

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
 from prefect_governor.blocks.errors import ConfigurationError, GovernorError
+from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.agent.corpus import Corpus
 from prefect_governor.flows.agent.showing import Excerpts, Showing, Told, told
 
@@ -72,11 +73,14 @@ class Tool:
         except GovernorError:
             raise
         except Exception as error:
-            return told(f"error: {type(error).__name__}: {error}", most=MOST_CHARACTERS)
+            text = f"error: {type(error).__name__}: {error}"
+            return told(scrubbed(text), most=MOST_CHARACTERS)
         if isinstance(result, Showing):
-            return result.within(MOST_CHARACTERS)
+            said = result.within(MOST_CHARACTERS)
+            return replace(said, text=scrubbed(said.text))
         text = result if isinstance(result, str) else _as_json(result)
-        return told(text, most=MOST_CHARACTERS)
+        # Before it is cut: of half a key nobody knows that it is one.
+        return told(scrubbed(text), most=MOST_CHARACTERS)
 
     def under(self, slot: Callable[[str], AbstractAsyncContextManager[Any]]) -> "Tool":
         """The tool with each of its calls inside `slot(limit)`, where it names one: its function is

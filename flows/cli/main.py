@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from prefect_governor.blocks.machine.files import ERRORS
+from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.cli.budget.commands import budget
 from prefect_governor.flows.cli.research.commands import research_command
 from prefect_governor.flows.cli.terminal.command_line import (
@@ -149,7 +150,7 @@ def doctor_command() -> None:
 
     problems = 0
     for finding in examine():
-        click.echo(finding)
+        click.echo(scrubbed(str(finding)))
         problems += finding.mark == "problem"
     if problems:
         sys.exit(FAILED)

@@ -11,6 +11,7 @@ from prefect import task as prefect_task
 from prefect_governor.blocks.claims.slots import alone
 from prefect_governor.blocks.errors import BadAnswer, ItemFailed
 from prefect_governor.blocks.machine.stops import check_not_stopped
+from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.agent.evidence import Evidence, check_citations, merged
 from prefect_governor.flows.agent.loop import Message, Trace, Turn, run_agent
 from prefect_governor.flows.agent.showing import Citing, Told
@@ -68,7 +69,7 @@ async def _find(study: Study, task: PlanTask, inputs: Mapping[str, Finding]) -> 
         answer = await _by_rule(study, task, evidence, taken)
     else:
         answer = await _by_agent(study, task, inputs, evidence, notes, taken)
-    checked = check_citations(answer, evidence)
+    checked = check_citations(scrubbed(answer), evidence)
     notes += [*dict.fromkeys(each.note for each in taken if each.note), *checked.notes]
     study.notes[task.id] = notes
     ended = taken[-1].ending.kind if taken else FINE

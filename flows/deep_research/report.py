@@ -13,13 +13,14 @@ from pydantic import Field
 
 from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.prefect_internals.waiting import result_of
+from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.deep_research.plan.drawing import as_mermaid, as_svg_uri
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask
 from prefect_governor.flows.deep_research.study import Study
 from prefect_governor.flows.report.artifact import artifact, artifact_changes
 from prefect_governor.flows.report.keys import artifact_key
 from prefect_governor.flows.report.markdown import escape
-from prefect_governor.flows.report.model import Report
+from prefect_governor.flows.report.model import Report, Words
 
 T = TypeVar("T")
 
@@ -37,8 +38,8 @@ class ResearchReport(Report):
         wall_seconds: how long the run took, plan and synthesis included.
     """
 
-    question: str
-    answer: str | None = None
+    question: Words
+    answer: Words | None = None
     citations: list[str] = Field(default_factory=list)
     plan: list[dict[str, Any]] = Field(default_factory=list)
     wall_seconds: float | None = None
@@ -147,4 +148,5 @@ def plan_text(question: str, plan: Plan, expected_multiple: float) -> str:
 def write_answer(path: Path, text: str) -> None:
     """The answer's file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    text = scrubbed(text)
     write_whole(path, text if text.endswith("\n") else f"{text}\n")

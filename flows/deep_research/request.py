@@ -11,6 +11,7 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.model import choose
 from prefect_governor.blocks.money.usd import Money, parse_usd
+from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.agent.loop import Bounds
 from prefect_governor.flows.agent.tools import Tool, tools_of
 from prefect_governor.flows.deep_research.offline import is_offline
@@ -137,7 +138,7 @@ def make_inquiry(
         ),
         min_success=check_min_success(min_success),
         # As the flow run's parameters have it.
-        question=storable(question.strip()),
+        question=scrubbed(storable(question.strip())),
         corpus=tuple(resolve_sources(list(corpus), cwd=base)) if corpus else (),
         plan=made,
         tools=tuple(tools_of([_imported(each, "tool") for each in tools]).values()),

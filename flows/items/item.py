@@ -5,10 +5,15 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from prefect_governor.blocks.machine.text import encodable, storable_value
+from prefect_governor.blocks.secrets.exits import scrubbed_value
 
 
 def _sendable(value: Any) -> Any:
     return encodable(value) if isinstance(value, str) else value
+
+
+def _naming(value: Any) -> Any:
+    return scrubbed_value(storable_value(value))
 
 
 class Item(BaseModel):
@@ -24,7 +29,7 @@ class Item(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     # A key names task runs and files, stands in prompts and in the ledger.
-    key: Annotated[str, BeforeValidator(storable_value)]
+    key: Annotated[str, BeforeValidator(_naming)]
     text: Annotated[str | None, BeforeValidator(_sendable)] = None
     source: str | None = None
     data: Annotated[dict[str, Any] | None, BeforeValidator(storable_value)] = None

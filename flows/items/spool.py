@@ -8,11 +8,12 @@ from pathlib import Path
 
 from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.secrets.exits import scrubbed_value
 
 
 def spool(rows: Iterable[Mapping[str, str]]) -> Path:
     """Write rows of `key` and `text` to a JSON Lines file named by its content."""
-    text = "".join(json.dumps(dict(row)) + "\n" for row in rows)
+    text = "".join(json.dumps(scrubbed_value(dict(row))) + "\n" for row in rows)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     path = state_folder() / "inputs" / f"{digest}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)

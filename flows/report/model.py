@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic_core import to_jsonable_python
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.limits.derived import AT_ONCE
+from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_value
 
 ItemState = Literal["succeeded", "failed", "over_budget", "not_started", "skipped"]
 Outcome = Literal["complete", "partial", "failed"]
@@ -33,7 +34,9 @@ def json_value(value: Any) -> Any:
     """`value` as JSON can hold it: models become objects, what JSON lacks (NaN, an unknown class)
     becomes null or text."""
     try:
-        return _finite(to_jsonable_python(value, fallback=str, bytes_mode="base64"))
+        # Before bytes become base64, and after objects become texts.
+        plain = to_jsonable_python(scrubbed_value(value), fallback=str, bytes_mode="base64")
+        return scrubbed_value(_finite(plain))
     except ValueError:
         # It holds itself, or a model whose own serializer fails; the report stands all the same.
         return "[a result that JSON cannot hold]"
@@ -50,7 +53,11 @@ def _finite(value: Any) -> Any:
 
 
 Usd = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
-Result = Annotated[Any, PlainSerializer(json_value, when_used="json")]
+Result = Annotated[
+    Any, BeforeValidator(scrubbed_value), PlainSerializer(json_value, when_used="json")
+]
+# A report goes to files, artifacts and states: what it says holds no secret.
+Words = Annotated[str, AfterValidator(scrubbed)]
 
 
 class _Part(BaseModel):
@@ -84,9 +91,9 @@ class ItemReport(_Part):
         seconds: how long it ran, None where nobody knows.
     """
 
-    key: str
+    key: Words
     state: ItemState
-    reason: str | None = None
+    reason: Words | None = None
     result: Result = None
     usd: Usd = Decimal(0)
     tokens: Tokens = Tokens()
@@ -173,12 +180,12 @@ class Report(_Part):
 
     run_id: str
     outcome: Outcome
-    reason: str | None = None
+    reason: Words | None = None
     cost_multiple: float | None = None
     items: list[ItemReport] = Field(default_factory=list)
     budget: BudgetReport = BudgetReport()
     limits: LimitsReport = LimitsReport()
-    notes: list[str] = Field(default_factory=list)
+    notes: list[Words] = Field(default_factory=list)
     files: list[str] = Field(default_factory=list)
     resumable: bool = False
     picture: str | None = None

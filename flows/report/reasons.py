@@ -13,11 +13,12 @@ from typing import Any
 
 from prefect_governor.blocks.errors import governor_error
 from prefect_governor.blocks.models.failures import spent_quota
+from prefect_governor.blocks.secrets.exits import scrubbed
+from prefect_governor.blocks.secrets.scrubber import REDACTED
 from prefect_governor.flows.report.model import ItemReport, ItemState
 
 LONGEST = 300
 
-REDACTED = "[redacted]"
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=:-]{6,}"), rf"\1 {REDACTED}"),
     (re.compile(r"\b(?:sk|pk|rk)-[\w*.-]{4,}"), REDACTED),
@@ -52,7 +53,9 @@ def _is_token(text: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """`text` without what looks like a key, a bearer token, a password or a long token."""
+    """`text` without the secrets that are known, and without what looks like a key, a bearer token,
+    a password or a long token."""
+    text = scrubbed(text)
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return _LONG.sub(lambda m: REDACTED if _is_token(m[0]) else m[0], text)

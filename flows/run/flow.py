@@ -10,13 +10,14 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL
 from pydantic import BaseModel
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.stops import current_stop
 from prefect_governor.blocks.machine.text import storable_error, storable_value
 from prefect_governor.blocks.prefect_internals.parameters import FlowOfManyItems
+from prefect_governor.blocks.secrets.exits import learn, scrubbed_error, scrubbed_value
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.sources import items_from
 from prefect_governor.flows.items.spool import spool
@@ -40,6 +41,8 @@ class ReadyFlow(FlowOfManyItems[P, R]):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not PREFECT_API_URL.value():
             use_server(ensure_server())
+        # Of a profile, where it is in no variable.
+        learn(PREFECT_API_KEY.value())
         return super().__call__(*args, **kwargs)
 
     def _kept(self, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -54,7 +57,7 @@ class ReadyFlow(FlowOfManyItems[P, R]):
             parameters = {**parameters, "schema": schema.model_json_schema()}
         if isinstance(items, list | tuple) and any(_is_file(each) for each in items):
             return self._spooled(parameters)
-        kept = self._as_json(parameters)
+        kept = scrubbed_value(self._as_json(parameters))
         storable = storable_value(kept)
         # A run that is run again has its items as they were.
         fit = storable == kept and len(json.dumps(kept)) < MOST_PARAMETER_BYTES
@@ -69,7 +72,7 @@ class ReadyFlow(FlowOfManyItems[P, R]):
         sources = [*([str(spool(texts))] if texts else []), *files]
         sources += parameters.get("sources") or []
         kept = self._as_json({**parameters, "items": None, "sources": sources})
-        return cast("dict[str, Any]", storable_value(kept))
+        return cast("dict[str, Any]", scrubbed_value(storable_value(kept)))
 
 
 def _is_file(item: Any) -> bool:
@@ -143,7 +146,7 @@ def ready_flow(**options: Any) -> "Callable[[Callable[P, R]], ReadyFlow[P, R]]":
                 return function(*args, **kwargs)
             except BaseException as error:
                 # Its text is the state's message.
-                storable_error(error)
+                scrubbed_error(storable_error(error))
                 raise
 
         made.fn = run

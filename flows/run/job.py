@@ -15,6 +15,7 @@ from prefect_governor.blocks.model import choose
 from prefect_governor.blocks.models.choice import ModelChoice
 from prefect_governor.blocks.money.usd import Money, parse_usd, to_nano
 from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.blocks.terms.limit import GovernedLimit, Limit
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.flows.items.intake import Intake
@@ -157,7 +158,7 @@ def make_request(
     _check_keys(given)
     return Request(
         # As the flow run's parameters have it.
-        ask=storable(ask.strip()),
+        ask=scrubbed(storable(ask.strip())),
         items=tuple(given),
         more=more,
         model=choose(

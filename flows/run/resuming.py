@@ -13,6 +13,7 @@ from uuid import UUID
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.secrets.exits import scrubbed_value
 
 LAST = "last"
 _FILE = "run.json"
@@ -45,7 +46,7 @@ class PastRun:
             "run_id": self.run_id,
             "kept_as": self.kept_as,
             "command": self.command,
-            "parameters": dict(self.parameters),
+            "parameters": scrubbed_value(dict(self.parameters)),
         }
         write_whole(folder / _FILE, json.dumps(data, default=str))
 

@@ -9,7 +9,7 @@
 * A refusal of ours that no repetition can change is not retried.
 * A sync task that waits for its retry lets another have its place among the threads.
 * The result store does not resolve its folder's path anew for every task.
-* Names, messages and errors of a task run hold only text that Prefect's API takes.
+* Names, messages and errors of a task run hold only text that Prefect's API takes, and no secret.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from prefect_governor.blocks.models.clients import aclose_clients
 from prefect_governor.blocks.models.failures import is_final
 from prefect_governor.blocks.prefect_internals import engines
 from prefect_governor.blocks.prefect_internals.result_folder import ResultFolders
+from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_error
 from prefect_governor.flows.runner.pool import only_waiting
 from prefect_governor.flows.runner.tag_limits import TagLimits
 from prefect_governor.flows.runner.timeouts import timeout_of_coroutine, timeout_of_thread
@@ -53,10 +54,10 @@ class _Ways:
         return timeout_of_thread(seconds)
 
     def text(self, text: str) -> str:
-        return storable(text)
+        return scrubbed(storable(text))
 
     def error(self, error: BaseException) -> BaseException:
-        return storable_error(error)
+        return scrubbed_error(storable_error(error))
 
     def is_final(self, failed: Any) -> bool:
         error = failed.data if isinstance(failed, State) else failed

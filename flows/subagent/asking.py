@@ -12,6 +12,7 @@ from prefect_governor.blocks.models.choice import ModelChoice
 from prefect_governor.blocks.models.completion import acompletion
 from prefect_governor.blocks.models.failures import failure_of, worth_another_model
 from prefect_governor.blocks.models.fallback import models_to_ask
+from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_value
 from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.flows.subagent.verdicts import accepted, bad_answer
 
@@ -71,8 +72,8 @@ async def ask_model(
         options["unseen"] = model.unseen
     if model.allow_untested_provider:
         options["allow_untested_provider"] = True
-    # What a model wrote goes to others; half a character cannot be sent.
-    messages = storable_value(messages)
+    # What a model wrote goes to others; half a character cannot be sent, and a key is not.
+    messages = scrubbed_value(storable_value(messages))
     here = current_scope.get()
     with one_answer():
         answer = await _kept(messages, options, model.names) if len(model.names) > 1 else None
@@ -197,9 +198,10 @@ async def _answer(name: str, messages: Messages, options: dict[str, Any]) -> Mod
             return ModelAnswer("", ending=heard[-1].ending, kept=heard[-1].kept)
     message = reply.choices[0].message
     calls = tuple(
-        (call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ()
+        (call.id, call.function.name, scrubbed(call.function.arguments or ""))
+        for call in message.tool_calls or ()
     )
-    text = str(message.content or _refusal(message) or "")
+    text = scrubbed(str(message.content or _refusal(message) or ""))
     tokens = getattr(getattr(reply, "usage", None), "total_tokens", 0) or 0
     if not heard:
         says = bool(calls or text.strip())

@@ -12,6 +12,7 @@ from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
 
+MEDIA_TYPE = "application/vnd.amazon.eventstream"
 BOTOCORE = "botocore"
 INSTALL = "install it with: pip install 'prefect-governor[bedrock]'"
 

@@ -8,15 +8,18 @@ pattern knows a key such as `abcDEF123`.
 import hashlib
 import json
 import re
-from urllib.parse import quote, quote_plus
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
 
 import httpx
 
-REDACTED = b"[redacted]"
-# A shorter value is a placeholder, and its letters may stand in any word.
-SHORTEST = 8
-# So is one that is made of words: "lm-studio", "not-needed". No provider gives out such keys.
-_WORDS = re.compile(rb"[a-z]{1,16}([-_ ][a-z]{1,16}){0,3}")
+from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_bytes
+from prefect_governor.blocks.secrets.forms import ENCODING, ERRORS
+from prefect_governor.blocks.secrets.names import is_secret
+from prefect_governor.blocks.secrets.scrubber import Scrubber
 
 _HEADERS = frozenset(
     {b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-amz-security-token"}
@@ -41,12 +44,14 @@ class Secrets:
     def __init__(self, request: httpx.Request) -> None:
         shown: list[bytes] = []
         self._whose: bytes | None = None
+        self._for_once: str | None = None
         for name, value in request.headers.raw:
             if name.lower() not in _HEADERS:
                 continue
             if (signed := _SIGNED.match(value)) is not None:
                 self._whose = signed[1]
                 shown += [signed[1], signed[2]]
+                self._for_once = signed[2].decode(ENCODING, ERRORS)
                 continue
             # "Bearer <key>": the scheme is no secret.
             secret = value.split(b" ", 1)[-1] if name.lower() == b"authorization" else value
@@ -55,12 +60,16 @@ class Secrets:
             if parameter.lower() in _PARAMETERS:
                 shown.append(text.encode())
         self._shown = sorted({each for each in shown if each}, key=len, reverse=True)
-        found: set[bytes] = set()
-        for secret in self._shown:
-            if len(secret) >= SHORTEST and not _WORDS.fullmatch(secret):
-                found |= {secret, *_escaped(secret)}
-        # A secret that holds another goes first.
-        self._secrets = sorted(found, key=len, reverse=True)
+        self._texts = [each.decode(ENCODING, ERRORS) for each in self._shown]
+
+    @property
+    def lasting(self) -> list[str]:
+        """Those that other requests show too: all but a signature."""
+        return [each for each in self._texts if each != self._for_once]
+
+    @cached_property
+    def _scrubber(self) -> Scrubber:
+        return Scrubber(each for each in self._texts if is_secret(each))
 
     @property
     def fingerprint(self) -> str:
@@ -71,17 +80,22 @@ class Secrets:
         return "" if whose is None else hashlib.sha256(whose).hexdigest()[:8]
 
     def out_of(self, data: bytes) -> bytes:
-        """`data` without them."""
-        for secret in self._secrets:
-            data = data.replace(secret, REDACTED)
-        return data
+        """`data` without them, and without what else this process knows."""
+        return scrubbed_bytes(self._scrubber.out_of_bytes(data))
 
-    def out_of_body(self, data: bytes, *, status: int) -> bytes:
-        """A body, or an event of a stream, without them if it tells of an error.
+    def out_of_body(self, data: bytes, *, status: int, kept: bool = False) -> bytes:
+        """A body, or an event of a stream, without them if it tells of an error or is to be kept.
 
         Other replies stay as they are: what a model wrote is not ours to change.
         """
-        return self.out_of(data) if status >= 400 or _ERROR.search(data) else data
+        return self.out_of(data) if kept or status >= 400 or _ERROR.search(data) else data
+
+    def are_in(self, body: bytes) -> bool:
+        """Whether any is in a stream's body, also in pieces: each in an event of its own."""
+        if self.out_of(body) != body:
+            return True
+        text = "\0".join(_pieced(body))
+        return scrubbed(self._scrubber.out_of(text)) != text
 
     def out_of_headers(self, response: httpx.Response) -> list[tuple[bytes, bytes]]:
         """An error's headers without them."""
@@ -97,8 +111,20 @@ class Secrets:
         return extensions
 
 
-def _escaped(secret: bytes) -> tuple[bytes, ...]:
-    """How JSON or a URL may write it."""
-    written = json.dumps(secret.decode("latin-1"))[1:-1].encode()
-    in_urls = (quote(secret, safe=""), quote_plus(secret))
-    return written, written.replace(b"/", rb"\/"), *(each.encode() for each in in_urls)
+def _pieced(body: bytes) -> Iterator[str]:
+    """What the events of a stream say at each place of theirs, one after the other."""
+    said: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
+    for line in body.splitlines():
+        with suppress(ValueError, RecursionError):
+            _gather(json.loads(line.removeprefix(b"data:")), (), said)
+    return ("".join(each) for each in said.values())
+
+
+def _gather(
+    value: Any, place: tuple[object, ...], said: dict[tuple[object, ...], list[str]]
+) -> None:
+    if isinstance(value, str):
+        said[place].append(value)
+    elif isinstance(value, dict | list):
+        for name, each in value.items() if isinstance(value, dict) else enumerate(value):
+            _gather(each, (*place, name), said)

@@ -9,6 +9,7 @@ import click
 
 from prefect_governor.blocks.errors import ConfigurationError, GovernorError
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_error
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,7 +28,7 @@ class UsageProblem(click.ClickException):
     exit_code = USAGE
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"prefect-governor: {self.message}", err=True)
+        click.echo(scrubbed(f"prefect-governor: {self.message}"), err=True)
 
 
 class Teaching(click.Group):
@@ -47,15 +48,20 @@ class Teaching(click.Group):
             click.echo("prefect-governor: interrupted before anything was started", err=True)
             ctx.exit(INTERRUPTED)
         except GovernorError as error:
-            click.echo(f"prefect-governor: {error}", err=True)
+            click.echo(scrubbed(f"prefect-governor: {error}"), err=True)
             ctx.exit(FAILED)
         except OSError as error:
             if not _is_of_the_home(error):
+                scrubbed_error(error)
                 raise
             raise UsageProblem(
                 f"{state_folder()} cannot be used ({error.strerror}): set PREFECT_HOME to a folder"
                 " that this user may write"
             ) from None
+        except Exception as error:
+            # Python prints it.
+            scrubbed_error(error)
+            raise
 
 
 def option(*names: str, **settings: Any) -> Callable[[F], F]:

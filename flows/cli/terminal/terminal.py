@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import Self
 
+from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.report.reasons import (
     ReasonGroup,
     group_notes,
@@ -42,7 +43,7 @@ _EXTRACT = "offline extract"
 
 def say(line: str) -> None:
     """One line to the person, out of the result's way."""
-    print(line, file=sys.stderr, flush=True)
+    print(scrubbed(line), file=sys.stderr, flush=True)
 
 
 class ProgressLine:

@@ -22,6 +22,7 @@ from pydantic import (
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.text import storable_value
 from prefect_governor.blocks.money.usd import parse_usd
+from prefect_governor.blocks.secrets.exits import scrubbed_value
 from prefect_governor.flows.items.rows import NOT_OF_ITS_TAG
 
 Effort = Literal["fact", "comparison", "investigation"]
@@ -39,11 +40,16 @@ def _several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def _written(value: Any) -> Any:
+    """As it may be drawn, kept and asked."""
+    return scrubbed_value(storable_value(value))
+
+
 # Text that says something, and a list of such.
 Named = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1),
-    BeforeValidator(storable_value),
+    BeforeValidator(_written),
 ]
 Names = Annotated[tuple[Named, ...], BeforeValidator(_several)]
 
@@ -69,9 +75,9 @@ class PlanTask(BaseModel):
 
     id: str
     objective: Named
-    output: Annotated[str | None, BeforeValidator(storable_value)] = None
+    output: Annotated[str | None, BeforeValidator(_written)] = None
     sources: Names = ()
-    boundaries: Annotated[str | None, BeforeValidator(storable_value)] = None
+    boundaries: Annotated[str | None, BeforeValidator(_written)] = None
     depends_on: Names = ()
     allow_partial: Names = ()
     writes: Names = ()

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.context.scope import Scope, scope
-from prefect_governor.blocks.wire.replies.secrets import REDACTED, Secrets
+from prefect_governor.blocks.secrets.scrubber import REDACTED
+from prefect_governor.blocks.wire.replies.secrets import Secrets
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 from tests.unit.blocks.wire.transports import URL
 from tests.unit.fakes import FakeGoverning, FakeProvider, chat_events, chat_request, event_stream
@@ -51,7 +52,7 @@ async def answered(
 
 def assert_clean(reply: httpx.Response) -> None:
     assert KEY not in reply.text
-    assert REDACTED.decode() in reply.text
+    assert REDACTED in reply.text
     assert KEY not in str(reply.headers)
     with pytest.raises(httpx.HTTPStatusError) as raised:
         reply.raise_for_status()
@@ -148,8 +149,8 @@ def test_no_key_survives_as_it_stands_or_as_json_writes_it(key: str) -> None:
     body = json.dumps({"message": f"key: {key}"}).encode()
     slashes = body.replace(b"/", rb"\/")
     for written in (key.encode(), body, slashes):
-        assert REDACTED in cleaned(key, written)
-        left = cleaned(key, written).replace(REDACTED, b"")
+        assert REDACTED.encode() in cleaned(key, written)
+        left = cleaned(key, written).replace(REDACTED.encode(), b"")
         assert key.encode() not in left
 
 
