@@ -5,6 +5,8 @@ import os
 import uuid
 from pathlib import Path
 
+from prefect_governor.blocks.machine.private import make_folder
+
 
 class Owner:
     """This process, as the ledger knows it.
@@ -14,7 +16,7 @@ class Owner:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._folder = folder
         self.id = uuid.uuid4().hex
         self.pid = os.getpid()

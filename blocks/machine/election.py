@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from prefect_governor.blocks.machine.private import make_folder
+
 
 class Electing(Protocol):
     """Whether this process is elected."""
@@ -30,7 +32,7 @@ class Election:
             # Its file was removed: others would be elected on a new one.
             self.close()
         if self._lock is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             self._lock = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from prefect_governor.blocks.machine.private import is_private, open_file
+
 # Half a character, as a model may answer with it, is written as JSON escapes it.
 ERRORS = "backslashreplace"
 
@@ -14,14 +16,15 @@ ERRORS = "backslashreplace"
 def whole_file(path: Path) -> Iterator[IO[str]]:
     """A text file to write, in UTF-8. It takes the place of what is at `path` when the code inside
     has ended well, durably: a reader sees the old one or the new one, also after a crash. Where a
-    link leads to the file, it goes on leading there.
+    link leads to the file, it goes on leading there. In the folder of our state its owner alone may
+    read it.
 
     Raises OSError.
     """
     target = path.resolve()
     whole = target.with_name(f".{target.name}.{os.getpid()}.whole")
     try:
-        with whole.open("w", encoding="utf-8", errors=ERRORS) as file:
+        with open_file(whole, errors=ERRORS, private=is_private(path)) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prefect_governor.blocks.machine.private import make_folder, open_file
 from prefect_governor.flows.agent.evidence import Evidence
 from prefect_governor.flows.agent.showing import Citing, Told
 from prefect_governor.flows.run.outcomes import FINE
@@ -59,11 +60,11 @@ class Reference:
     @classmethod
     def to(cls, finding: Finding, folder: Path) -> "Reference":
         """Write a finding's file and refer to it."""
-        data = finding.to_record().encode()
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{finding.task}.json"
-        path.write_bytes(data)
-        return cls(finding.task, str(path), hashlib.sha256(data).hexdigest())
+        record = finding.to_record()
+        path = make_folder(folder) / f"{finding.task}.json"
+        with open_file(path) as file:
+            file.write(record)
+        return cls(finding.task, str(path), hashlib.sha256(record.encode()).hexdigest())
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

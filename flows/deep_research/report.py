@@ -12,6 +12,7 @@ from prefect.logging import get_logger
 from pydantic import Field
 
 from prefect_governor.blocks.machine.files import write_whole
+from prefect_governor.blocks.machine.private import make_folder
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.deep_research.plan.drawing import as_mermaid, as_svg_uri
@@ -147,6 +148,6 @@ def plan_text(question: str, plan: Plan, expected_multiple: float) -> str:
 
 def write_answer(path: Path, text: str) -> None:
     """The answer's file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     text = scrubbed(text)
     write_whole(path, text if text.endswith("\n") else f"{text}\n")

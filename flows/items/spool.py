@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.machine.private import make_folder
 from prefect_governor.blocks.secrets.exits import scrubbed_value
 
 
@@ -16,6 +17,6 @@ def spool(rows: Iterable[Mapping[str, str]]) -> Path:
     text = "".join(json.dumps(scrubbed_value(dict(row))) + "\n" for row in rows)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     path = state_folder() / "inputs" / f"{digest}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_whole(path, text)
     return path

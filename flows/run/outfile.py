@@ -10,6 +10,7 @@ from typing_extensions import Self
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.files import ERRORS, whole_file
+from prefect_governor.blocks.machine.private import make_folder, open_file
 from prefect_governor.flows.report.model import ItemReport
 
 
@@ -26,8 +27,8 @@ class OutFile:
             # It is put in its place at the end, which would replace a device.
             raise ConfigurationError(f"{path} is no plain file: choose another one with --out")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("w", encoding="utf-8", errors=ERRORS)
+            make_folder(path.parent)
+            self._file = open_file(path, errors=ERRORS)
         except OSError as error:
             raise ConfigurationError(
                 f"cannot write {path}: {error.strerror}; choose another file with --out"

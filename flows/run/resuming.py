@@ -13,6 +13,7 @@ from uuid import UUID
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.machine.private import make_folder
 from prefect_governor.blocks.secrets.exits import scrubbed_value
 
 LAST = "last"
@@ -41,7 +42,7 @@ class PastRun:
     def save(self) -> None:
         """Beside the run's results."""
         folder = _folder() / self.run_id
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         data = {
             "run_id": self.run_id,
             "kept_as": self.kept_as,
@@ -121,7 +122,7 @@ def held(kept_as: str) -> Iterator[None]:
     Raises ConfigurationError where another one is at it.
     """
     folder = _folder() / kept_as
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     lock = os.open(folder / "resume.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

@@ -13,6 +13,7 @@ from typing_extensions import Self
 from prefect_governor.blocks.context.settings import under_these_settings
 from prefect_governor.blocks.figures.figures import budget_figures, limit_figures
 from prefect_governor.blocks.machine.files import write_whole
+from prefect_governor.blocks.machine.private import make_folder
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.flows.report.picture import as_svg
 from prefect_governor.flows.report.progress import ApiWriter, Progress, RunProgress
@@ -104,7 +105,7 @@ class Watch:
         title = f"{self._key_prefix}: {self._run.total:,} items"
         path = folder / "picture.svg"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             write_whole(path, as_svg(self._samples.kept, title=title, budget=self._budget))
         except OSError as error:
             _logger.warning("the picture of the run cannot be written: %s", error)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.files import write_whole
+from prefect_governor.blocks.machine.private import make_folder, open_file
 from prefect_governor.blocks.prefect_internals.lease_storage import durable_lease_storage
 from prefect_governor.flows.server import process as program
 
@@ -47,7 +48,8 @@ class BackgroundServer:
 
     def __init__(self, folder: Path) -> None:
         folder = folder.absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            make_folder(folder)
         self.home = folder.parent
         self.folder = folder
         self.record = folder / "server.json"
@@ -157,7 +159,7 @@ class BackgroundServer:
 
     def _spawn(self, port: int) -> ServerInfo:
         command = [sys.executable, "-m", program.__name__, "server", "start"]
-        with _opened(self._alive) as alive, self.log.open("wb") as log:
+        with _opened(self._alive) as alive, open_file(self.log) as log:
             # Before the lock: whoever sees the server live finds where it is.
             self._write_record(port, pid=None)
             fcntl.flock(alive, fcntl.LOCK_EX)

@@ -17,6 +17,7 @@ from prefect_governor.blocks.ledger.sqlite.rows import SQLiteRows
 from prefect_governor.blocks.ledger.sqlite.turn import Turn
 from prefect_governor.blocks.machine.clock import Instant, boot_id, machine_now
 from prefect_governor.blocks.machine.filesystem import Place, refuse_network
+from prefect_governor.blocks.machine.private import FILE, make_folder, mend
 
 # How long a writer waits for its turn before the ledger counts as gone, in seconds.
 TURN_SECONDS = 30.0
@@ -62,7 +63,7 @@ class SQLiteStore(Reads):
         self._closed = False
         try:
             with self._guard(), self._writing:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(path.parent)
                 refuse_network(path)
                 self._create_private()
                 self._place = Place(path)
@@ -130,9 +131,12 @@ class SQLiteStore(Reads):
 
     def _create_private(self) -> None:
         """Make the file for its user alone: it keeps replies. Only where it is missing, as closing
-        it again would drop the locks of whoever has it open here."""
+        it again would drop the locks of whoever has it open here; one that is there is shut to
+        others. What SQLite makes beside it has its mode."""
         with suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE))
+        for end in ("", "-wal", "-shm"):
+            mend(self.path.with_name(f"{self.path.name}{end}"))
 
     def _connect(self) -> sqlite3.Connection:
         if self._closed:

@@ -27,6 +27,7 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.governor import Governor
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.machine.private import make_folder, open_file
 from prefect_governor.blocks.money.usd import plain_number
 from prefect_governor.blocks.prefect_internals.block_documents import reference_to
 from prefect_governor.blocks.records.budgets import Account
@@ -180,8 +181,6 @@ def _url_of_budget(account: Account) -> str | None:
 @contextmanager
 def _only_writer() -> Iterator[None]:
     """One command on this machine reads, compares and writes at a time."""
-    folder = state_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "documents.lock").open("w") as file:
+    with open_file(make_folder(state_folder()) / "documents.lock") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -3,16 +3,21 @@ of our state, the model that `auto` means."""
 
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from prefect_governor.blocks.context.enforcement import BREAK_GLASS, break_glass
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.filesystem import NETWORK, kind_of
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.machine.private import open_to_others, owned
 from prefect_governor.flows.cli.doctor.finding import Finding
 
+# So many files that are open to others are looked for.
+_MOST_OPEN = 1_000
 _PYTHON = ((3, 10), (3, 13))
 # What no release of ours can work with, and why.
 _BROKEN = {
@@ -71,6 +76,22 @@ def home() -> Iterator[Finding]:
         yield Finding("problem", f"state: {folder} ({source}) is on {kind}", todo)
         return
     yield Finding("ok", f"state: {folder} ({source}, {kind or 'a filesystem of unknown kind'})")
+    yield from _open_to_others(folder)
+
+
+def _open_to_others(folder: Path) -> Iterator[Finding]:
+    """Prompts, answers and replies are in our files."""
+    found = open_to_others(folder, most=_MOST_OPEN)
+    if not found:
+        return
+    count = f"{len(found):,}" if len(found) < _MOST_OPEN else f"at least {_MOST_OPEN:,}"
+    others = " (some are another user's)" if any(not owned(each) for each in found) else ""
+    yield Finding(
+        "warn",
+        f"state: other users of this machine can get at {count} of its files and folders, such as"
+        f" {found[-1]}{others}",
+        f"{'sudo ' if others else ''}chmod -R go= {shlex.quote(str(folder))}",
+    )
 
 
 def model() -> Iterator[Finding]:
