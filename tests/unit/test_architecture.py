@@ -53,6 +53,7 @@ ERRORS = {
 BLOCKS = {"Budget", "Governor", "Limit", "Model", "acompletion", "completion", "governed"}
 BLOCKS |= {"aembedding", "aresponses", "embedding", "responses"}
 BLOCKS |= {"BudgetAllocation", "Sandbox", "SandboxResult", "Spend"}
+BLOCKS |= {"governor_error", "retry_condition_fn"}
 FLOWS = {"GovernedTaskRunner", "Item", "Report", "afan_out", "fan_out", "publish_report"}
 FLOWS |= {"aresearch", "research"}
 SURFACE = {
