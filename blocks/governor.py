@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, ClassVar, ParamSpec, TypeVar
+from uuid import uuid4
 
 from prefect.blocks.core import Block
 from pydantic import (
@@ -22,7 +23,7 @@ from prefect_governor.blocks.claims.callables import governed_callable
 from prefect_governor.blocks.claims.calls import Calls
 from prefect_governor.blocks.claims.slots import Slot
 from prefect_governor.blocks.claims.spend import Spend
-from prefect_governor.blocks.context.scope import Entered, Scope, scope
+from prefect_governor.blocks.context.scope import Entered, Scope, attribution, scope
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.text import label
 from prefect_governor.blocks.money.usd import Money, parse_usd
@@ -36,6 +37,8 @@ from prefect_governor.blocks.terms.limit import Limit
 from prefect_governor.blocks.terms.price import PricesGiven, parse_prices
 from prefect_governor.blocks.work.registry import loaded, local_runtime, saved_runtime
 from prefect_governor.blocks.work.runtime import Runtime
+from prefect_governor.blocks.workspaces.bounds import WorkspaceBounds
+from prefect_governor.blocks.workspaces.held import HeldWorkspace
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -284,8 +287,41 @@ class Governor(GovernorTerms, Block, Calls, Entered):
             queue_timeout_seconds=queue_timeout_seconds,
         )
 
+    def workspace(
+        self, key: str, *, keep: bool = False, bounds: WorkspaceBounds | None = None
+    ) -> HeldWorkspace:
+        """A folder for one item, empty, that nobody else has: `with governor.workspace(item) as
+        folder:` or `async with`, in any task, in any flow and outside of one. `folder` is its
+        path.
+
+        It is in `workspaces/RUN/ITEM` of the governor's state, of the mode 0700, and is removed
+        when the block is left, or by the next process that makes one where this one dies. `key`
+        names it; under the same name two tasks have two. It costs nothing and holds no slot.
+        `environment()` of what this returns is what to give a program that runs in it.
+
+        Args:
+            keep: the folder stays where it is.
+            bounds: what it may hold. Default: 64 MiB, 4,096 files and folders, 32 deep.
+
+        Raises:
+            ConfigurationError: `key` is no text, or empty.
+            ItemFailed: when it is left, without another error: it holds more than `bounds`.
+            OSError: when it is entered: it cannot be made.
+        """
+        return HeldWorkspace(key, whose=_whose, keep=keep, bounds=bounds)
+
     def _scope(self) -> Scope:
         return Scope(self.runtime)
+
+
+# The run of what is part of none.
+_NO_RUN = f"process-{uuid4()}"
+
+
+def _whose() -> tuple[str, str | None]:
+    """The run and the item that the running code is part of."""
+    who = attribution(model="")
+    return who.run_id or who.flow_run_id or _NO_RUN, who.item
 
 
 def load_governor(name: str) -> Governor:

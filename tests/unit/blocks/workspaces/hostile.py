@@ -15,15 +15,14 @@ def member(
     leads_to: str = "",
     mode: int = 0o644,
     size: int | None = None,
-    format: int = tarfile.GNU_FORMAT,
     pax: "dict[str, str] | None" = None,
 ) -> bytes:
     """One member; `size` is what its header claims, of `data` by default."""
     info = tarfile.TarInfo(name)
     info.type, info.linkname, info.mode = kind, leads_to, mode
     info.size = len(data) if size is None else size
-    if pax is not None:
-        info.pax_headers, format = pax, tarfile.PAX_FORMAT
+    info.pax_headers = pax or {}
+    format = tarfile.GNU_FORMAT if pax is None else tarfile.PAX_FORMAT
     header = info.tobuf(format, "utf-8", "surrogateescape")
     return header + data + bytes(-len(data) % BLOCK)
 

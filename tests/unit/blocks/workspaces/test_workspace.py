@@ -1,0 +1,266 @@
+"""A workspace's names lead nowhere else, whatever stands there and whoever changes it meanwhile."""
+
+import hashlib
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from prefect_governor.blocks.workspaces.bounds import MIB, WorkspaceBounds, WorkspaceFull
+from prefect_governor.blocks.workspaces.names import NameRefused
+from prefect_governor.blocks.workspaces.removal import remove_tree
+from prefect_governor.blocks.workspaces.tree import FOLDER
+from prefect_governor.blocks.workspaces.workspace import Workspace
+
+SMALL = WorkspaceBounds(max_mib=1, max_files=20, max_depth=4)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "file").write_text("a secret")
+    (tmp_path / "root").mkdir()
+    with Workspace(tmp_path / "root", "item", SMALL) as found:
+        yield found
+
+
+def test_what_is_put_is_read_and_named_in_order(workspace: Workspace) -> None:
+    workspace.put_file("b/ü.txt", b"1")
+    workspace.put_file("a", b"2")
+    workspace.put_file("./b//ü.txt", b"3")
+    assert workspace.names() == ["a", "b/ü.txt"]
+    assert (workspace.read("b/ü.txt"), workspace.read("a")) == (b"3", b"2")
+    assert (workspace.root / "a").stat().st_mode & 0o777 == 0o600
+
+
+def _link(path: Path, outside: Path) -> None:
+    path.symlink_to(outside / "file")
+
+
+def _folder_link(path: Path, outside: Path) -> None:
+    path.symlink_to(outside)
+
+
+def _hard_link(path: Path, outside: Path) -> None:
+    os.link(outside / "file", path)
+
+
+def _pipe(path: Path, outside: Path) -> None:
+    os.mkfifo(path)
+
+
+def _socket(path: Path, outside: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (_link, "a symbolic link"),
+        (_folder_link, "a symbolic link"),
+        (_hard_link, "a hard link"),
+        (_pipe, "a named pipe"),
+        (_socket, "a socket"),
+    ],
+    ids=["link", "link to a folder", "hard link", "pipe", "socket"],
+)
+def test_what_is_no_file_is_neither_read_nor_packed_nor_collected_nor_written_through(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[Path, Path], None], why: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(workspace.root)  # A socket's name is short.
+    make(Path("x"), tmp_path / "outside")
+    with pytest.raises(NameRefused, match=why):
+        workspace.read("x")
+    assert workspace.names() == []
+    assert [(each.name, each.reason) for each in workspace.refused()] == [("x", why)]
+    assert b"a secret" not in b"".join(workspace.pack())
+    assert workspace.collect(tmp_path / "files") == ()
+    workspace.put_file("x", b"mine")
+    assert (tmp_path / "outside" / "file").read_text() == "a secret"
+    assert workspace.read("x") == b"mine"
+
+
+def test_a_link_on_the_way_is_not_followed(workspace: Workspace, tmp_path: Path) -> None:
+    (workspace.root / "l").symlink_to(tmp_path / "outside")
+    for use in (lambda: workspace.read("l/file"), lambda: workspace.put_file("l/file", b"x")):
+        with pytest.raises(NameRefused, match="l: a link, or no folder"):
+            use()
+    assert (tmp_path / "outside" / "file").read_text() == "a secret"
+
+
+def test_names_that_differ_in_case_alone_are_not_both_taken(workspace: Workspace) -> None:
+    workspace.put_file("Straße/A", b"1")
+    for name in ("Straße/a", "STRASSE/b", "straße/A"):
+        with pytest.raises(NameRefused, match="nothing but case"):
+            workspace.put_file(name, b"2")
+    assert workspace.names() == ["Straße/A"]
+
+
+def test_what_does_not_fit_is_refused_with_the_numbers(workspace: Workspace) -> None:
+    workspace.put_file("a", bytes(MIB - 10))
+    with pytest.raises(WorkspaceFull, match=r"1\.0 MiB of at most 1 MiB.*max_mib"):
+        workspace.put_file("b", bytes(11))
+    workspace.put_file("a", b"replaced")
+    workspace.put_file("b", bytes(11))
+    for at in range(18):
+        workspace.put_file(f"f{at}", b"")
+    with pytest.raises(WorkspaceFull, match=r"more than 20 files.*max_files"):
+        workspace.put_file("f18", b"")
+    (workspace.root / "one-more").touch()
+    with pytest.raises(WorkspaceFull, match="more than 20 files"):
+        workspace.names()
+    with pytest.raises(NameRefused, match="deeper than 4"):
+        workspace.put_file("a/b/c/d/e", b"")
+
+
+def test_a_file_that_grew_beyond_the_bounds_is_not_read_into_memory(workspace: Workspace) -> None:
+    with (workspace.root / "sparse").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(WorkspaceFull):
+        workspace.read("sparse")
+    with pytest.raises(WorkspaceFull):
+        list(workspace.pack())
+
+
+def test_a_users_folder_is_copied_without_what_its_links_lead_to(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    source = tmp_path / "repo"
+    (source / "src").mkdir(parents=True)
+    (source / "src" / "main.py").write_text("1")
+    (source / "run").write_text("2")
+    (source / "run").chmod(0o755)
+    os.link(source / "run", source / "same")
+    (source / "key").symlink_to(tmp_path / "outside" / "file")
+    (source / "up").symlink_to("..")
+    refused = workspace.put_tree(source, under="in")
+    assert [str(each) for each in refused] == ["key: a symbolic link", "up: a symbolic link"]
+    assert workspace.names() == ["in/run", "in/same", "in/src/main.py"]
+    assert os.access(workspace.root / "in" / "run", os.X_OK)
+    workspace.put_tree(tmp_path / "outside" / "file")
+    assert workspace.read("file") == b"a secret"
+    with pytest.raises(NameRefused, match="leads out"):
+        workspace.put_tree(source, under="../x")
+    (source / "big").write_bytes(bytes(MIB))
+    with pytest.raises(WorkspaceFull):
+        workspace.put_tree(source, under="again")
+
+
+def test_outputs_are_what_is_new_or_changed(workspace: Workspace, tmp_path: Path) -> None:
+    into = tmp_path / "files" / "item"
+    workspace.put_file("input", b"1")
+    workspace.put_file("changed", b"2")
+    assert workspace.collect(into) == () and not into.exists()
+    (workspace.root / "changed").write_bytes(b"22")
+    (workspace.root / "sub").mkdir()
+    (workspace.root / "sub" / "new.csv").write_bytes(b"a,b\n")
+    # Written again as it was, as an archive out of a sandbox does.
+    (workspace.root / "input").unlink()
+    (workspace.root / "input").write_bytes(b"1")
+    found = workspace.collect(into)
+    assert [(each.name, each.bytes, each.sha256) for each in found] == [
+        ("changed", 2, hashlib.sha256(b"22").hexdigest()),
+        ("sub/new.csv", 4, hashlib.sha256(b"a,b\n").hexdigest()),
+    ]
+    assert (into / "sub" / "new.csv").read_bytes() == b"a,b\n"
+    assert (into / "changed").stat().st_mode & 0o777 == 0o600
+    (workspace.root / "sub" / "new.csv").unlink()
+    assert [each.name for each in workspace.collect(into)] == ["changed"]
+    assert sorted(os.listdir(into)) == ["changed"]
+    assert os.listdir(into.parent) == ["item"]
+
+
+def test_a_folder_that_was_removed_is_named_and_harms_nothing(workspace: Workspace) -> None:
+    workspace.put_file("a", b"1")
+    os.unlink(workspace.root / "a")
+    os.rmdir(workspace.root)
+    with pytest.raises(FileNotFoundError):
+        workspace.put_file("b", b"2")
+    with pytest.raises(FileNotFoundError):
+        workspace.read("a")
+    assert workspace.names() == []
+    assert len(b"".join(workspace.pack())) == 1024
+
+
+def test_a_link_put_in_the_place_of_a_folder_or_a_file_is_never_followed(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """10,000 times, while a thread swaps them; code that checks a path and then opens it is caught
+    by the same swaps."""
+    outside, root = tmp_path / "outside", workspace.root
+    (root / "folder").mkdir()
+    (root / "folder" / "file").write_text("inside")
+    (root / "link").symlink_to(outside)
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            os.rename(root / "folder", root / "away")
+            os.rename(root / "link", root / "folder")
+            os.rename(root / "folder", root / "link")
+            os.rename(root / "away", root / "folder")
+
+    def check_then_open() -> str:
+        path = root / "folder" / "file"
+        if (root / "folder").is_symlink() or not path.resolve().is_relative_to(root.resolve()):
+            return "refused"
+        return path.read_text()
+
+    thread = threading.Thread(target=swap, daemon=True)
+    thread.start()
+    counts = dict.fromkeys(("read", "written", "refused", "control led out"), 0)
+    try:
+        for at in range(10_000):
+            try:
+                assert workspace.read("folder/file") != b"a secret"
+                counts["read"] += 1
+            except (NameRefused, FileNotFoundError):
+                counts["refused"] += 1
+            if at % 10 == 0:
+                try:
+                    workspace.put_file("folder/file", b"inside")
+                    counts["written"] += 1
+                except (NameRefused, FileNotFoundError):
+                    counts["refused"] += 1
+                assert (outside / "file").read_text() == "a secret"
+            with suppress(OSError):
+                counts["control led out"] += check_then_open() == "a secret"
+    finally:
+        stop.set()
+        thread.join()
+    print(counts)
+    assert (outside / "file").read_text() == "a secret" and os.listdir(outside) == ["file"]
+    assert all(counts.values()), counts
+
+
+def test_a_tree_deeper_than_a_path_or_the_stack_is_removed(tmp_path: Path) -> None:
+    """As are folders without permissions, and links, whose targets stay."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "file").touch()
+    top = tmp_path / "top"
+    top.mkdir()
+    inner = os.open(top, FOLDER)
+    for at in range(3_000):
+        os.mkdir("d", dir_fd=inner)
+        if at % 100 == 0:
+            os.symlink(tmp_path / "outside", "l", dir_fd=inner)
+            os.mkdir("full", dir_fd=inner)
+            os.close(os.open("full/x", os.O_CREAT | os.O_WRONLY, dir_fd=inner))
+            os.chmod("full", 0, dir_fd=inner)
+        deeper = os.open("d", FOLDER, dir_fd=inner)
+        os.close(inner)
+        inner = deeper
+    os.close(inner)
+    (top / "closed" / "in").mkdir(parents=True)
+    (top / "closed").chmod(0)
+    parent = os.open(tmp_path, FOLDER)
+    remove_tree(parent, "top")
+    remove_tree(parent, "top")
+    os.close(parent)
+    assert os.listdir(tmp_path) == ["outside"] and os.listdir(tmp_path / "outside") == ["file"]
