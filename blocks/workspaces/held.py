@@ -16,7 +16,7 @@ from prefect_governor.blocks.workspaces.bounds import (
     WorkspaceBounds,
     WorkspaceFull,
 )
-from prefect_governor.blocks.workspaces.names import Refused
+from prefect_governor.blocks.workspaces.names import Refused, too_deep
 from prefect_governor.blocks.workspaces.places import Place, sweep_once
 from prefect_governor.blocks.workspaces.tree import Tree
 from prefect_governor.blocks.workspaces.workspace import Workspace
@@ -127,11 +127,13 @@ class HeldWorkspace(Block):
         """What programs wrote, whom nobody could hold back. Raises ItemFailed."""
         if self._place is None:
             return
-        allowance = Allowance(self._bounds)
+        allowance, deep = Allowance(self._bounds), too_deep(self._bounds.max_depth)
         try:
             for folder in self._place.inner:
                 with suppress(FileNotFoundError), Tree(folder) as tree:
                     for each in tree.walk(self._bounds):
+                        if isinstance(each, Refused) and each.reason == deep:
+                            raise ItemFailed(f"workspace {self._key!r}: {each} (max_depth)")
                         allowance.take(size=0 if isinstance(each, Refused) else each.size, files=1)
         except WorkspaceFull as full:
             raise ItemFailed(f"workspace {self._key!r}: {full}") from None

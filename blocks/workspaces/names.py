@@ -79,8 +79,13 @@ def parts_of(name: str, *, max_depth: int) -> tuple[str, ...]:
     if any(part.startswith(PARTIAL) for part in parts):
         raise NameRefused(name, f"{PARTIAL} begins what is not yet written whole")
     if len(parts) > max_depth:
-        raise NameRefused(name, f"deeper than {max_depth} folders")
+        raise NameRefused(name, too_deep(max_depth))
     return parts
+
+
+def too_deep(max_depth: int) -> str:
+    """Why a name is refused that has more parts."""
+    return f"deeper than {max_depth} folders"
 
 
 def _size(name: str) -> int:

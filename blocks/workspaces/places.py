@@ -159,10 +159,10 @@ def _taken(folder: Path, *, make: bool = True) -> int | None:
     while True:
         try:
             if make:
-                # Each by itself: `parents=True` does not give the mode to those above.
-                for each in (*reversed(folder.parents[:2]), folder):
-                    each.parent.mkdir(parents=True, exist_ok=True)
-                    each.mkdir(mode=0o700, exist_ok=True)
+                folder.parents[2].mkdir(parents=True, exist_ok=True)
+                for each in (folder.parents[1], folder.parents[0], folder):
+                    with suppress(FileExistsError):
+                        os.mkdir(each, 0o700)
             lock = os.open(folder / _OWNER, _LOCK, 0o600)
         except FileNotFoundError:
             # The run's last one was removed this moment.
@@ -208,9 +208,9 @@ def _remove(folder: Path) -> None:
     with suppress(FileNotFoundError):
         _empty(folder)
     (folder / _OWNER).unlink(missing_ok=True)
-    with suppress(FileNotFoundError):
-        folder.rmdir()
+    # Since then it may be another's; then it is not empty.
     with suppress(OSError):
+        folder.rmdir()
         folder.parent.rmdir()
 
 
