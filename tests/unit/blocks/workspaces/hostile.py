@@ -22,8 +22,10 @@ def member(
     info.type, info.linkname, info.mode = kind, leads_to, mode
     info.size = len(data) if size is None else size
     info.pax_headers = pax or {}
-    format = tarfile.GNU_FORMAT if pax is None else tarfile.PAX_FORMAT
-    header = info.tobuf(format, "utf-8", "surrogateescape")
+    if pax is None:
+        header = info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+    else:
+        header = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
     return header + data + bytes(-len(data) % BLOCK)
 
 
