@@ -37,7 +37,7 @@ from prefect_governor.blocks.terms.limit import Limit
 from prefect_governor.blocks.terms.price import PricesGiven, parse_prices
 from prefect_governor.blocks.work.registry import loaded, local_runtime, saved_runtime
 from prefect_governor.blocks.work.runtime import Runtime
-from prefect_governor.blocks.workspaces.bounds import WorkspaceBounds
+from prefect_governor.blocks.workspaces.bounds import BOUNDS, checked_bounds
 from prefect_governor.blocks.workspaces.held import HeldWorkspace
 
 P = ParamSpec("P")
@@ -288,7 +288,13 @@ class Governor(GovernorTerms, Block, Calls, Entered):
         )
 
     def workspace(
-        self, key: str, *, keep: bool = False, bounds: WorkspaceBounds | None = None
+        self,
+        key: str,
+        *,
+        keep: bool = False,
+        max_mib: int = BOUNDS.max_mib,
+        max_files: int = BOUNDS.max_files,
+        max_depth: int = BOUNDS.max_depth,
     ) -> HeldWorkspace:
         """A folder for one item, empty, that nobody else has: `with governor.workspace(item) as
         folder:` or `async with`, in any task, in any flow and outside of one. `folder` is its
@@ -301,13 +307,17 @@ class Governor(GovernorTerms, Block, Calls, Entered):
 
         Args:
             keep: the folder stays where it is.
-            bounds: what it may hold. Default: 64 MiB, 4,096 files and folders, 32 deep.
+            max_mib: the size of all its files, in MiB, with those of its home and its temporary
+                folder.
+            max_files: files and folders.
+            max_depth: folders in one another, and the file in them.
 
         Raises:
-            ConfigurationError: `key` is no text, or empty.
-            ItemFailed: when it is left, without another error: it holds more than `bounds`.
+            ConfigurationError: `key` is no text, or empty, or a bound is none.
+            ItemFailed: when it is left, without another error: it holds more than its bounds.
             OSError: when it is entered: it cannot be made.
         """
+        bounds = checked_bounds(max_mib=max_mib, max_files=max_files, max_depth=max_depth)
         return HeldWorkspace(key, whose=_whose, keep=keep, bounds=bounds)
 
     def _scope(self) -> Scope:

@@ -32,6 +32,7 @@ from prefect_governor.flows.report.publish import finish, make_report
 from prefect_governor.flows.run.advice import advised
 from prefect_governor.flows.run.fill import Fill
 from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
+from prefect_governor.flows.run.item_files import ItemFiles
 from prefect_governor.flows.run.job import (
     NO_ITEMS,
     TAG,
@@ -154,13 +155,13 @@ def fan_out(
     # For the estimates of runs that ask the same.
     asked = question_key(request)
     runtime.desk.write(lambda batch: batch.rows.put_item(asked, here.kept_as, "", "{}"))
-    job = Job(request, here.id, here.kept_as, runtime, here.control, prompts=VERSION)
+    results = here.control.out or state_folder() / "runs" / here.id / "results.jsonl"
+    files = ItemFiles(results)
+    job = Job(request, here.id, here.kept_as, runtime, here.control, files, prompts=VERSION)
     here.started()
     token = current_job.set(job)
     try:
-        with OutFile(
-            here.control.out or state_folder() / "runs" / here.id / "results.jsonl"
-        ) as out:
+        with OutFile(results) as out:
             report = here.control.report = advised(
                 _run(job, out),
                 command="fan-out",
@@ -240,7 +241,11 @@ def _run(job: Job, out: OutFile) -> Report:
         ),
         cost_multiple=_cost_multiple(job, items),
         notes=_notes(job),
-        files=[str(out.path), *([picture] if picture else [])],
+        files=[
+            str(out.path),
+            *([str(job.files.folder)] if job.files.any else []),
+            *([picture] if picture else []),
+        ],
         # What an iterator gave is gone.
         resumable=job.request.more is None,
         picture=picture,

@@ -2,7 +2,9 @@
 
 import errno
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from prefect_governor.blocks.errors import ConfigurationError
 
 MIB = 1024 * 1024
 
@@ -43,6 +45,17 @@ class WorkspaceBounds(BaseModel):
 
 
 BOUNDS = WorkspaceBounds()
+
+
+def checked_bounds(**given: int) -> WorkspaceBounds:
+    """Bounds that a person gave. Raises ConfigurationError, with the field and what it may be."""
+    try:
+        return WorkspaceBounds(**given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigurationError(
+            f"{first['loc'][0]} of a workspace: {first['msg']}, not {first['input']!r}"
+        ) from None
 
 
 class Allowance:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from prefect_governor.blocks.machine.private import make_folder
 from prefect_governor.blocks.workspaces.bounds import Allowance, WorkspaceBounds
 from prefect_governor.blocks.workspaces.names import PARTIAL, NameRefused, Refused
 from prefect_governor.blocks.workspaces.removal import remove_tree
@@ -51,7 +52,7 @@ def collect_outputs(
     tree: Tree, bounds: WorkspaceBounds, given: Mapping[tuple[str, ...], str], into: Path
 ) -> tuple[CollectedFile, ...]:
     """See `Workspace.collect`; `given` are the hashes of inputs, by the parts of their names."""
-    into.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(into.parent)
     parent = os.open(into.parent, FOLDER)
     partial = PARTIAL + secrets.token_hex(8)
     try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.machine.private import make_folder
 from prefect_governor.blocks.workspaces.names import folder_name
 from prefect_governor.blocks.workspaces.removal import remove_tree
 from prefect_governor.blocks.workspaces.tree import FOLDER
@@ -159,8 +160,8 @@ def _taken(folder: Path, *, make: bool = True) -> int | None:
     while True:
         try:
             if make:
-                folder.parents[2].mkdir(parents=True, exist_ok=True)
-                for each in (folder.parents[1], folder.parents[0], folder):
+                make_folder(folder.parents[1])
+                for each in (folder.parent, folder):
                     with suppress(FileExistsError):
                         os.mkdir(each, 0o700)
             lock = os.open(folder / _OWNER, _LOCK, 0o600)

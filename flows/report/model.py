@@ -76,6 +76,20 @@ class Tokens(_Part):
     output: int = 0
 
 
+class ItemFile(_Part):
+    """A file that an item left.
+
+    Attributes:
+        name: relative to the folder of the results file, with slashes.
+        bytes: its size.
+        sha256: of what is in it, in hexadecimal.
+    """
+
+    name: Words
+    bytes: int
+    sha256: str
+
+
 class ItemReport(_Part):
     """What became of one item.
 
@@ -89,6 +103,7 @@ class ItemReport(_Part):
         calls: requests that were billed, or whose bill nobody knows.
         attempts: how often it was begun; 0 for what never started.
         seconds: how long it ran, None where nobody knows.
+        files: what it left in its workspace, in order of names.
     """
 
     key: Words
@@ -100,10 +115,12 @@ class ItemReport(_Part):
     calls: int = 0
     attempts: int = 0
     seconds: float | None = None
+    files: tuple[ItemFile, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The item as `--json` has it, and as a line of `--out`."""
-        return self.model_dump(mode="json")
+        """The item as `--json` has it, and as a line of `--out`: `files` only where there are
+        any."""
+        return self.model_dump(mode="json", exclude=None if self.files else {"files"})
 
 
 class BudgetReport(_Part):

@@ -2,7 +2,9 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from prefect_governor.blocks.machine.text import storable
 from prefect_governor.flows.report.model import ItemReport, Report, json_value
@@ -11,9 +13,12 @@ from prefect_governor.flows.report.reasons import one_line
 MAX_ROWS = 5_000
 MAX_BYTES = 1_000_000
 LONGEST_RESULT = 200
+MOST_LINKS = 10
 
 # Between "!" and "[", between "]" and "(" or "[", and after a "<" that opens a tag.
 _MARKUP = re.compile(r"(?<=!)(?=\[)|(?<=\])(?=[(\[])|(?<=<)(?=[A-Za-z/!?])")
+# What a name may end a link's text with, or begin markup with.
+_IN_A_LINK = re.compile(r"[^\w. /-]|_")
 
 
 def rows(report: Report, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> list[Any]:
@@ -21,18 +26,24 @@ def rows(report: Report, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES
     many are left out and where all of them are."""
     kept: list[dict[str, Any]] = []
     size = 0
+    # A column only where there is something in it.
+    beside = (
+        Path(report.files[0]).parent
+        if report.files and any(each.files for each in report.items)
+        else None
+    )
     for place, item in enumerate(report.items):
-        row = _row(item)
+        row = _row(item, beside)
         size += len(json.dumps(row)) + 2
         if place >= max_rows or size > max_bytes:
-            kept.append(_rest(len(report.items) - place, report.files))
+            kept.append(_rest(len(report.items) - place, report.files, beside))
             break
         kept.append(row)
     return kept
 
 
-def _row(item: ItemReport) -> dict[str, Any]:
-    return {
+def _row(item: ItemReport, beside: Path | None) -> dict[str, Any]:
+    row = {
         "key": literal(storable(item.key)),
         "state": item.state,
         "reason": literal(storable(item.reason or "")),
@@ -45,11 +56,30 @@ def _row(item: ItemReport) -> dict[str, Any]:
         # Last: cells do not wrap.
         "result": literal(shown(item.result)),
     }
+    if beside is not None:
+        row["files"] = _links(item, beside)
+    return row
 
 
-def _rest(count: int, files: list[str]) -> dict[str, Any]:
+def _links(item: ItemReport, beside: Path) -> str:
+    """An item's files as links that a cell which is shown as Markdown has; a browser opens them on
+    the machine that they are on."""
+    links = [
+        f"[{_IN_A_LINK.sub(_escaped, storable(each.name.partition('/')[2].partition('/')[2]))}]"
+        f"(file://{quote(str(beside / each.name))})"
+        for each in item.files[:MOST_LINKS]
+    ]
+    more = len(item.files) - len(links)
+    return ", ".join([*links, *([f"and {more:,} more"] if more > 0 else [])])
+
+
+def _escaped(found: "re.Match[str]") -> str:
+    return f"&#{ord(found[0])};"
+
+
+def _rest(count: int, files: list[str], beside: Path | None) -> dict[str, Any]:
     where = f"all of them are in {storable(files[0])}" if files else "the run's result has them all"
-    empty = dict.fromkeys(_row(ItemReport(key="", state="skipped")), None)
+    empty = dict.fromkeys(_row(ItemReport(key="", state="skipped"), beside), None)
     return {**empty, "key": f"… {count:,} more items", "reason": where}
 
 

@@ -25,6 +25,7 @@ from prefect_governor.flows.report.model import check_min_success
 from prefect_governor.flows.run.answers import Shape, shape_of
 from prefect_governor.flows.run.control import Control
 from prefect_governor.flows.run.fill import Fill
+from prefect_governor.flows.run.item_files import ItemFiles
 from prefect_governor.flows.run.naming import hash_of, name_of
 
 # Without a ceiling from anybody there is one all the same.
@@ -189,8 +190,8 @@ class Job:
     `kept_as` names the run in the ledger, where it outlives a flow run. `items` are those that are
     known so far, `intake` reads what else there is. `attempts`, `began`
     (monotonic seconds), `waited` (seconds in the queue), `notes` and `endings` (how an answer
-    ended that was taken though it did not end well) are by item. `prompts` names what the question
-    is asked with.
+    ended that was taken though it did not end well) are by item, and so are `files`, what their
+    workspaces held. `prompts` names what the question is asked with.
     """
 
     request: Request
@@ -198,6 +199,7 @@ class Job:
     kept_as: str
     runtime: Runtime
     control: Control
+    files: ItemFiles
     attempts: dict[str, int] = field(default_factory=dict)
     began: dict[str, float] = field(default_factory=dict)
     waited: dict[str, float] = field(default_factory=dict)

@@ -62,6 +62,7 @@ def _item_report(
         **_spent(figures),
         attempts=job.attempts.get(key, 0),
         seconds=None if began is None else _seconds(job, key, began),
+        files=job.files.taken(key),
     )
 
 
@@ -96,16 +97,22 @@ class Past:
         keys = [job.items[position].key for position in found]
         spent = item_figures(job.runtime, "item", {"run_id": job.kept_as}, keys) if keys else {}
         return {
-            position: ItemReport(
-                key=key,
-                state="succeeded",
-                reason=record["note"],
-                result=record["result"],
-                **_spent(spent.get(key)),
-                attempts=1,
-            )
+            position: self._report(key, record, spent.get(key))
             for (position, record), key in zip(found.items(), keys, strict=True)
         }
+
+    def _report(self, key: str, record: dict[str, Any], figures: ItemFigures | None) -> ItemReport:
+        files = self._job.files
+        lost = files.taken_over(key, record["files"]) if record.get("files") else None
+        return ItemReport(
+            key=key,
+            state="succeeded",
+            reason="; ".join(each for each in (record["note"], lost) if each) or None,
+            result=record["result"],
+            **_spent(figures),
+            attempts=1,
+            files=files.taken(key),
+        )
 
     def _record(self, key: str, input_hash: str) -> dict[str, Any] | None:
         """What is kept as an item's success, None where nothing is: an answer that did not end well
@@ -121,9 +128,13 @@ class Past:
         return None
 
 
-def kept_record(result: Any, note: str | None, ended: str | None) -> str:
-    """What is kept of an item's success; `ended` is how its answer ended, None for by itself."""
-    return json.dumps({"result": result, "note": note, "ended": ended or FINE})
+def kept_record(
+    result: Any, note: str | None, ended: str | None, files: dict[str, Any] | None
+) -> str:
+    """What is kept of an item's success; `ended` is how its answer ended, None for by itself,
+    `files` where its files are."""
+    record = {"result": result, "note": note, "ended": ended or FINE}
+    return json.dumps(record if files is None else {**record, "files": files})
 
 
 def not_started(job: Job, position: int) -> ItemReport:

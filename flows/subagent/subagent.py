@@ -65,7 +65,7 @@ async def _answer_and_keep(job: Job, position: int) -> Any:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(wait_async(job.fill.ended), left)
     result = await _answer(job, key, document.text)
-    record = kept_record(result, job.notes.get(key), job.endings.get(key))
+    record = kept_record(result, job.notes.get(key), job.endings.get(key), job.files.record(key))
     input_hash = job.input_hash(key, document.text)
     await wait_async(
         job.runtime.desk.write(

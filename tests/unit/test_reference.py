@@ -44,7 +44,7 @@ from prefect_governor.flows.deep_research.plan.plan import PlanTask
 from prefect_governor.flows.deep_research.report import ResearchReport
 from prefect_governor.flows.estimate.estimate import Forecast
 from prefect_governor.flows.estimate.pace import Throughput
-from prefect_governor.flows.report.model import ItemReport, Report
+from prefect_governor.flows.report.model import ItemFile, ItemReport, Report
 from tests import ROOT
 from tests.architecture import modules
 
@@ -199,7 +199,10 @@ def paths(value: Any, apart: tuple[str, ...], at: str = "") -> set[str]:
     return {at}.union(*(paths(each, apart, f"{at}[]") for each in value if isinstance(each, dict)))
 
 
-REPORT = Report(run_id="id", outcome="complete", items=[ItemReport(key="a", state="succeeded")])
+ITEM = ItemReport(
+    key="a", state="succeeded", files=(ItemFile(name="files/a/b", bytes=1, sha256="c"),)
+)
+REPORT = Report(run_id="id", outcome="complete", items=[ITEM])
 NOTED = REPORT.model_copy(update={"notes": ["a note"]})
 RESEARCH = ResearchReport(
     **dict(REPORT), question="?", plan=[PlanTask(id="a", objective="b").model_dump(mode="json")]
