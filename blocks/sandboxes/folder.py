@@ -3,11 +3,13 @@
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
+from prefect_governor.blocks.sandboxes.reasons import reason
+from prefect_governor.blocks.sandboxes.results import SandboxResult
 from prefect_governor.blocks.workspaces.bounds import WorkspaceBounds
 from prefect_governor.blocks.workspaces.unpacking import unpack_into
 
@@ -17,10 +19,20 @@ _CHUNK = 256 * 1024
 @dataclass(frozen=True, slots=True)
 class Brought:
     """What came back: names of files that are new or changed, in order, and what was refused, as
-    "name: why"."""
+    "name: why". `whole`: whether all of the archive was read."""
 
     files: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    whole: bool = True
+
+
+def with_files(result: SandboxResult, brought: Brought, bounds: SandboxBounds) -> SandboxResult:
+    """A program's result with what it left. What did not all fit the host's folder is a workspace
+    that was full: files with holes are longer than what they take. Pure."""
+    result = replace(result, files=brought.files, refused=brought.refused)
+    if brought.whole or result.bound is not None:
+        return result
+    return replace(result, bound="workspace", reason=reason("workspace", bounds))
 
 
 def workspace_bounds(bounds: SandboxBounds) -> WorkspaceBounds:
@@ -37,7 +49,7 @@ def bring_back(
     unpacked = unpack_into(folder, archive, workspace_bounds(bounds), exact=True)
     after = _digests(folder)
     changed = sorted(name for name, digest in after.items() if before.get(name) != digest)
-    return Brought(tuple(changed), tuple(str(each) for each in unpacked.refused))
+    return Brought(tuple(changed), tuple(map(str, unpacked.refused)), unpacked.whole)
 
 
 def _digests(folder: Path) -> dict[str, bytes]:

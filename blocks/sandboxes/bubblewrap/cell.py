@@ -6,7 +6,6 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from prefect_governor.blocks.errors import ConfigurationError
@@ -16,7 +15,12 @@ from prefect_governor.blocks.sandboxes.bubblewrap.host import Host
 from prefect_governor.blocks.sandboxes.bubblewrap.launch import Launched
 from prefect_governor.blocks.sandboxes.bubblewrap.program import Program
 from prefect_governor.blocks.sandboxes.ending import to_the_end
-from prefect_governor.blocks.sandboxes.folder import Brought, bring_back, workspace_bounds
+from prefect_governor.blocks.sandboxes.folder import (
+    Brought,
+    bring_back,
+    with_files,
+    workspace_bounds,
+)
 from prefect_governor.blocks.sandboxes.results import SandboxResult
 from prefect_governor.blocks.workspaces.packing import pack
 
@@ -47,7 +51,7 @@ class BubblewrapCell:
             program = Program(self._host, self._bounds, self._keeper, held)
             result = await program.run(argv, stdin=stdin, environment=environment, seconds=seconds)
             brought = await to_the_end(asyncio.to_thread(self._bring_back))
-            return replace(result, files=brought.files, refused=brought.refused)
+            return with_files(result, brought, self._bounds)
 
     async def fill(self) -> None:
         """Copy the host's folder in."""
@@ -90,7 +94,7 @@ class BubblewrapCell:
                 stderr=subprocess.DEVNULL,
                 pass_fds=(seccomp, options),
                 cwd="/",
-                env=launch.PLAIN,
+                env=launch.plain(),
                 **self._host.account.arguments,
             )
         timer = threading.Timer(PACKING_SECONDS, process.kill)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_governor.blocks.sandboxes.bounds import MIB, SandboxBounds
+from prefect_governor.blocks.sandboxes.bubblewrap.orphans import is_dead, owner
 from prefect_governor.blocks.sandboxes.results import Bound
 
 ROOT = Path("/sys/fs/cgroup")
@@ -37,8 +38,9 @@ class Hierarchy:
 def hierarchy(cgroups: str | None = None, root: Path = ROOT) -> Hierarchy | None:
     """Where this process may make groups that count memory and processes; None where it may not.
 
-    In v2 they are made in a group that was delegated to this user (`systemd-run --user --scope -p
-    Delegate=yes`), whose processes are moved into one of their own: it cannot have both.
+    It has made one, and removed it. In v2 they are made in a group that was delegated to this user
+    (`systemd-run --user --scope -p Delegate=yes`), whose processes are moved into one of their own:
+    it cannot have both.
 
     Args:
         cgroups: the text of /proc/self/cgroup; `root`: where the filesystem is. Given by tests.
@@ -54,12 +56,19 @@ def hierarchy(cgroups: str | None = None, root: Path = ROOT) -> Hierarchy | None
         for name in names.split(","):
             first[name] = _own(root / name, path)
     if "memory" in first and "pids" in first:
-        found = Hierarchy(1, first["memory"], first["pids"], first.get("cpu"))
-        if not all(_writable(each) for each in (found.memory, found.pids)):
-            return None
-        bounded = found.cpu is not None and _writable(found.cpu)
-        return found if bounded else Hierarchy(1, found.memory, found.pids, None)
-    return None if unified is None else _unified(unified)
+        kept = first.get("cpu")
+        if kept is not None and not _writable(kept):
+            kept = None
+        found: Hierarchy | None = Hierarchy(1, first["memory"], first["pids"], kept)
+    else:
+        found = None if unified is None else _unified(unified)
+    if found is None or not all(map(_writable, found.folders)):
+        return None
+    try:
+        Group(found, SandboxBounds()).remove()
+    except OSError:
+        return None
+    return found
 
 
 def _own(root: Path, path: str) -> Path:
@@ -171,30 +180,14 @@ def _limits(hierarchy: Hierarchy, name: str, bounds: SandboxBounds) -> Iterator[
         yield hierarchy.cpu / name / "cpu.max", f"{quota} {PERIOD}"
 
 
-def owner(pid: int | None = None) -> str:
-    """A process as the names of its groups tell it: its number and when it began, as no two that
-    have the same number did. Raises OSError: there is no such process."""
-    number = os.getpid() if pid is None else pid
-    stat = Path(f"/proc/{number}/stat").read_text()
-    return f"{number}-{stat.rpartition(')')[2].split()[19]}"
-
-
 def orphaned(hierarchy: Hierarchy) -> list[Path]:
     """The groups of owners that have ended."""
     found = []
     for folder in hierarchy.folders:
         for group in sorted(folder.glob(f"{PREFIX}*-*-*")):
-            pid, _, rest = group.name.removeprefix(PREFIX).partition("-")
-            if pid.isdigit() and not _alive(int(pid), f"{pid}-{rest.partition('-')[0]}"):
+            if is_dead(group.name.removeprefix(PREFIX).rpartition("-")[0]):
                 found.append(group)
     return found
-
-
-def _alive(pid: int, name: str) -> bool:
-    try:
-        return owner(pid) == name
-    except OSError:
-        return False
 
 
 def kill(folders: tuple[Path, ...]) -> bool:

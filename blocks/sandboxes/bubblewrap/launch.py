@@ -9,11 +9,16 @@ from contextlib import ExitStack, suppress
 
 from prefect_governor.blocks.sandboxes.bubblewrap.account import Account
 from prefect_governor.blocks.sandboxes.bubblewrap.arguments import KEEPER_PATH
+from prefect_governor.blocks.sandboxes.bubblewrap.orphans import marked
 
 # Until it is told to go on it is in no sandbox, and can be put into a cgroup, in which all that it
 # starts is then as well. Where whoever is to tell it dies, it ends.
 _GATE = ("/bin/sh", "-c", 'read -r go && exec "$@"', "sh")
-PLAIN = {"PATH": KEEPER_PATH}
+
+
+def plain() -> dict[str, str]:
+    """The environment of bubblewrap itself, and of what starts it."""
+    return {"PATH": KEEPER_PATH, **marked()}
 
 
 def memory_file(stack: ExitStack, data: bytes) -> int:
@@ -90,7 +95,7 @@ class Launched:
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=(status[1], *pass_fds),
                 cwd="/",
-                env=PLAIN,
+                env=plain(),
                 **account.arguments,
             )
         except BaseException:

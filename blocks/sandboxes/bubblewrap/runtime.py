@@ -1,5 +1,8 @@
 """The runtime: whether bubblewrap works here, its cells, what dead owners left."""
 
+import asyncio
+import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,9 +10,13 @@ from tempfile import TemporaryDirectory
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
-from prefect_governor.blocks.sandboxes.bubblewrap import cgroups
+from prefect_governor.blocks.sandboxes.bubblewrap import cgroups, orphans
 from prefect_governor.blocks.sandboxes.bubblewrap.cell import BubblewrapCell, open_cell
+from prefect_governor.blocks.sandboxes.bubblewrap.cgroups import Hierarchy
 from prefect_governor.blocks.sandboxes.bubblewrap.host import Host, mend
+
+# How long the kernel may take to end what was killed.
+_SWEEP_SECONDS = 2.0
 
 
 class BubblewrapRuntime:
@@ -23,11 +30,13 @@ class BubblewrapRuntime:
 
     def __init__(self, *, counted: bool = True) -> None:
         self._counted = counted
+        # Of a process: a child that was forked finds its own.
+        self._hosts: dict[int, Host] = {}
 
     async def refusal(self) -> str | None:
         """Why it cannot run programs here, and what mends it; None where it has just run one."""
         try:
-            host = Host.found(counted=self._counted)
+            host = self._host()
         except ConfigurationError as error:
             return str(error)
         try:
@@ -43,15 +52,29 @@ class BubblewrapRuntime:
     @asynccontextmanager
     async def cell(self, folder: Path, bounds: SandboxBounds) -> AsyncIterator[BubblewrapCell]:
         """See `SandboxRuntime.cell`."""
-        async with open_cell(Host.found(counted=self._counted), folder, bounds) as cell:
+        async with open_cell(self._host(), folder, bounds) as cell:
             yield cell
 
     async def sweep(self) -> int:
         """See `SandboxRuntime.sweep`. Processes and mounts end with their owner by themselves; what
-        is left is their cgroups."""
-        hierarchy = cgroups.hierarchy()
-        found = () if hierarchy is None else cgroups.orphaned(hierarchy)
-        for folder in found:
-            cgroups.kill((folder,))
-            cgroups.remove((folder,))
-        return len({folder.name for folder in found})
+        is left is their cgroups, and a process where it was killed in a bad instant."""
+        return await asyncio.to_thread(_sweep, self._host().hierarchy)
+
+    def _host(self) -> Host:
+        """Raises ConfigurationError."""
+        pid = os.getpid()
+        if pid not in self._hosts:
+            self._hosts[pid] = Host.found(counted=self._counted)
+        return self._hosts[pid]
+
+
+def _sweep(hierarchy: Hierarchy | None) -> int:
+    pids = orphans.processes()
+    orphans.end(pids)
+    found = [] if hierarchy is None else cgroups.orphaned(hierarchy)
+    for folder in found:
+        cgroups.kill((folder,))
+    left, until = tuple(found), time.monotonic() + _SWEEP_SECONDS
+    while not cgroups.remove(left) and time.monotonic() < until:
+        time.sleep(_SWEEP_SECONDS / 100)
+    return len(pids) + len({folder.name for folder in found})
