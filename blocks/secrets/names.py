@@ -38,6 +38,10 @@ _ABOUT_ONE = frozenset(
         "type", "version",
     }
 )  # fmt: skip
+# What makes a key none that is kept: `prompt_cache_key`, SSH_PUBLIC_KEY, a table's primary key.
+_SHOWN = frozenset(
+    {"cache", "foreign", "idempotency", "object", "partition", "primary", "public", "sort"}
+)
 # The scheme of a header's value (RFC 9110, section 11.4) is no secret.
 _SCHEME = re.compile(r"(?i)(?:bearer|basic|token|digest)\s+")
 # Of a connection string: Azure Storage's, a database's.
@@ -57,7 +61,7 @@ def lasts(value: str) -> bool:
 def names_a_secret(name: str) -> bool:
     """Whether what goes by this name, of a variable, an argument or a header, is a secret."""
     words = [each for each in re.split(r"[^a-z0-9]+", name.lower()) if each]
-    if not words or words[-1] in _ABOUT_ONE or "public" in words:
+    if not words or words == ["key"] or words[-1] in _ABOUT_ONE or _SHOWN.intersection(words):
         return False
     return (
         any(each in _SECRET_WORDS or each.endswith(_SECRET_ENDS) for each in words)
@@ -80,6 +84,8 @@ def secrets_in(named: Mapping[str, Any]) -> set[str]:
 
 def _in_value(name: str, value: str | Mapping[str, Any]) -> Iterator[str]:
     if isinstance(value, Mapping):
+        if not (names_a_secret(name) or name.lower().endswith("headers")):
+            return
         yield from secrets_in({str(each): inner for each, inner in value.items()})
         return
     text = value.strip()

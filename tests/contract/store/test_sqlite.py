@@ -89,13 +89,29 @@ def test_a_refused_ledger_leaves_no_open_files(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
-def test_replies_are_for_their_user_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("umask", [0o000, 0o022], ids=oct)
+def test_replies_are_for_their_user_alone(tmp_path: Path, umask: int) -> None:
     path = tmp_path / "state" / "ledger.db"
-    store = SQLiteStore(path)
-    modes = {name: stat.S_IMODE((path.parent / name).stat().st_mode) for name in
-             os.listdir(path.parent)}  # fmt: skip
-    assert set(modes.values()) == {0o600}, modes
+    before = os.umask(umask)
+    try:
+        store = SQLiteStore(path)
+    finally:
+        os.umask(before)
+    assert {"ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.turn"} == {*modes_of(path)}
+    assert {*modes_of(path).values()} == {0o600}
+    # As an earlier release may have left them.
+    for each in path.parent.iterdir():
+        each.chmod(0o644)
+    again = SQLiteStore(path)
+    modes = modes_of(path)
+    assert {modes[f"ledger.db{end}"] for end in ("", "-wal", "-shm")} == {0o600}
+    again.close()
     store.close()
+
+
+def modes_of(path: Path) -> dict[str, int]:
+    """Of a ledger's file and all beside it."""
+    return {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
 
 
 def test_a_closed_store_is_unavailable_and_opens_nothing(tmp_path: Path) -> None:

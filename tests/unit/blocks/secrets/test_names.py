@@ -34,7 +34,8 @@ def test_key_of_a_provider_or_a_cloud_is_known_by_its_name(name: str) -> None:
         "AWS_DEFAULT_REGION", "AZURE_API_VERSION", "AZURE_API_BASE", "DEFAULT_MAX_TOKENS",
         "AWS_WEB_IDENTITY_TOKEN_FILE", "PREFECT_GOVERNOR_KEY_COLUMN", "PREFECT_GOVERNOR_MODEL",
         "PREFECT_GOVERNOR_MAX_TOTAL_TOKENS", "LANGFUSE_PUBLIC_KEY", "TOKENIZERS_PARALLELISM",
-        "PWD", "OLDPWD", "MCP_JWT_ISSUER", "KEYBOARD", "max_tokens", "model", "tools",
+        "PWD", "OLDPWD", "PRIMARY_KEY", "key", "prompt_cache_key", "Idempotency-Key",
+        "MCP_JWT_ISSUER", "KEYBOARD", "max_tokens", "model", "tools",
     ],
 )  # fmt: skip
 def test_what_is_named_after_one_is_none(name: str) -> None:
