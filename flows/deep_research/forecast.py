@@ -21,6 +21,8 @@ _OUTPUT_TOKENS = 150
 _LIKELY_TASKS = 3
 # p95 over p50: how much more agents may search than they mostly do.
 _SPREAD = 2
+# Of an agent's calls that call tools, the share that searches the web where it can.
+_SEARCHING = 0.5
 # How long one call takes where nothing says it, in seconds.
 _CALL_SECONDS = 3.0
 
@@ -28,7 +30,7 @@ _CALL_SECONDS = 3.0
 @dataclass(frozen=True)
 class ResearchForecast:
     """A research run before it starts. `planned` is false where the lead makes the plan: `tasks`
-    is then a guess."""
+    is then a guess. `searches` are those of the web, whose cost is in the costs."""
 
     model: str
     planned: bool
@@ -42,6 +44,7 @@ class ResearchForecast:
     p95_seconds: float
     cost_multiple: float
     ceiling_usd: Decimal | None
+    searches: int = 0
 
     def to_json(self) -> dict[str, Any]:
         found = asdict(self)
@@ -66,7 +69,11 @@ def forecast(inquiry: Inquiry) -> ResearchForecast:
     outputs = calls * _OUTPUT_TOKENS
     price = inquiry.model.price_of(inquiry.model.name)
     assert price is not None, "an inquiry's model is priced"
+    searches = 0
     cost = cost_usd(price, UsageParts(inputs, outputs))
+    if inquiry.web is not None and inquiry.web.provider is not None:
+        searches = sum(round((CALLS[task.effort] - 1) * _SEARCHING) for task in plan.tasks)
+        cost += searches * inquiry.web.search_usd
     seconds = (
         critical_path(
             plan.tasks, {task.id: CALLS[task.effort] * _CALL_SECONDS for task in plan.tasks}
@@ -86,6 +93,7 @@ def forecast(inquiry: Inquiry) -> ResearchForecast:
         round(seconds * _SPREAD, 1),
         expected_multiple(inquiry, plan),
         inquiry.ceiling_usd,
+        searches,
     )
 
 
@@ -95,6 +103,8 @@ def print_forecast(expected: ResearchForecast) -> None:
     print(f"model: {expected.model}")
     print(f"tasks: {expected.tasks} ({plan})")
     print(f"calls: about {expected.calls}")
+    if expected.searches:
+        print(f"searches: about {expected.searches}")
     print(f"tokens: about {expected.input_tokens:,} in and {expected.output_tokens:,} out")
     print(f"cost: about {_usd(expected.p50_usd)} (p50), {_usd(expected.p95_usd)} (p95)")
     print(f"time: about {expected.p50_seconds:.0f} s (p50), {expected.p95_seconds:.0f} s (p95)")
