@@ -44,6 +44,8 @@ from prefect_governor.flows.deep_research.request import (
 from prefect_governor.flows.deep_research.setting_aside import set_aside
 from prefect_governor.flows.deep_research.study import PLAN, Study, current_study
 from prefect_governor.flows.deep_research.worth import check_worth, cost_multiple
+from prefect_governor.flows.mcp.connections import mcp_tools
+from prefect_governor.flows.mcp.transports import transport_of
 from prefect_governor.flows.report.publish import finish, make_report
 from prefect_governor.flows.run.advice import advised
 from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
@@ -76,6 +78,7 @@ def research(
     deny_hosts: Sequence[str] = (),
     search: str = "auto",
     search_usd: Money | None = None,
+    mcp: Any = None,
     governor: str | None = None,
     model: str = "auto",
     max_usd: Money | None = None,
@@ -113,6 +116,9 @@ def research(
             set, "off".
         search_usd: what one search costs, reserved before it is made. Defaults to the provider's
             list price: brave $0.005, tavily $0.008, searxng nothing.
+        mcp: MCP servers whose tools the agents may call, over HTTP: `{"mcpServers": {"NAME": {"url":
+            "https://…", "headers": {…}}}}`, or the path of a JSON file that holds it. `${NAME}` in
+            it stands for a variable of the environment, which is where keys belong.
         governor: name of a saved Governor block. Without one the run has a ceiling of its own.
         model: LiteLLM's name, "block:NAME" for a Model block, or "auto".
         max_usd: ceiling of this run, under the governor's; $1.00 where there is no governor.
@@ -150,6 +156,7 @@ def research(
         deny_hosts=deny_hosts,
         search=search,
         search_usd=search_usd,
+        mcp=mcp,
         governor=governor,
         model=model,
         max_usd=max_usd,
@@ -174,29 +181,31 @@ def research(
             # Refused here by name, before anything is spent, where there is none.
             runtime.limit_named(tool.limit)
     files = state_folder() / "runs" / here.id
-    study = Study(
-        inquiry,
-        here.id,
-        here.kept_as,
-        runtime,
-        here.control,
-        Corpus(inquiry.corpus),
-        files / "findings",
-        # A run that is gone on with has what it retrieved before.
-        web=_web(inquiry.web, here.kept_as),
-        records=runtime.desk.store.read_items(here.kept_as),
-    )
-    here.started()
-    token = current_study.set(study)
-    try:
-        with OutFile(files / "results.jsonl") as out:
-            report = here.control.report = advised(
-                _run(study, out, here.control.out or files / "report.md"),
-                command="research",
-                most_tokens=inquiry.model.max_output_tokens,
-            )
-    finally:
-        current_study.reset(token)
+    with mcp_tools(inquiry.mcp, transport_of) as served:
+        study = Study(
+            inquiry,
+            here.id,
+            here.kept_as,
+            runtime,
+            here.control,
+            Corpus(inquiry.corpus),
+            files / "findings",
+            # A run that is gone on with has what it retrieved before.
+            web=_web(inquiry.web, here.kept_as),
+            served=tuple(served),
+            records=runtime.desk.store.read_items(here.kept_as),
+        )
+        here.started()
+        token = current_study.set(study)
+        try:
+            with OutFile(files / "results.jsonl") as out:
+                report = here.control.report = advised(
+                    _run(study, out, here.control.out or files / "report.md"),
+                    command="research",
+                    most_tokens=inquiry.model.max_output_tokens,
+                )
+        finally:
+            current_study.reset(token)
     return cast(ResearchReport, result_of(finish(report)))
 
 

@@ -66,6 +66,7 @@ ORDER = (
     "flows.items",
     "flows.agent",
     "flows.web",
+    "flows.mcp",
     "flows.report",
     "flows.runner",
     "flows.run",

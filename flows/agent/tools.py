@@ -5,14 +5,14 @@ import functools
 import inspect
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
 from prefect_governor.blocks.errors import ConfigurationError, GovernorError
@@ -22,28 +22,33 @@ from prefect_governor.flows.agent.showing import Excerpts, Showing, Told, told
 
 # What one tool's answer may hold, in characters; the rest is cut and said.
 MOST_CHARACTERS = 24_000
+_OBJECT = TypeAdapter(dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
     """Something that an agent may call. Made by `tool_of`.
 
-    `limit` names the limit of the governor that a call of it counts under, if any.
+    `arguments` is a model, or a JSON schema where somebody else checks them. `limit` names the
+    limit of the governor that a call of it counts under, if any.
     """
 
     name: str
     description: str
-    arguments: type[BaseModel]
+    arguments: type[BaseModel] | Mapping[str, Any]
     function: Callable[..., Any]
     limit: str | None = None
 
     @property
     def schema(self) -> dict[str, Any]:
         """The tool as a chat completion's `tools` has it."""
-        parameters = self.arguments.model_json_schema()
-        parameters.pop("title", None)
-        for each in parameters.get("properties", {}).values():
-            each.pop("title", None)
+        if isinstance(self.arguments, Mapping):
+            parameters = dict(self.arguments)
+        else:
+            parameters = self.arguments.model_json_schema()
+            parameters.pop("title", None)
+            for each in parameters.get("properties", {}).values():
+                each.pop("title", None)
         return {
             "type": "function",
             "function": {
@@ -60,14 +65,13 @@ class Tool:
         function. Only an error of ours (a refused call, a stopped run) ends the agent.
         """
         try:
-            given = self.arguments.model_validate_json(arguments or "{}")
+            values = self._values(arguments or "{}")
         except ValidationError as error:
             problems = "; ".join(
                 f"{'.'.join(str(part) for part in each['loc']) or 'arguments'}: {each['msg']}"
                 for each in error.errors(include_input=False, include_url=False)
             )
             return Told(f"error: {problems}")
-        values = {name: getattr(given, name) for name in type(given).model_fields}
         try:
             result = await _called(self.function, **values)
         except GovernorError:
@@ -81,6 +85,12 @@ class Tool:
         text = result if isinstance(result, str) else _as_json(result)
         # Before it is cut: of half a key nobody knows that it is one.
         return told(scrubbed(text), most=MOST_CHARACTERS)
+
+    def _values(self, arguments: str) -> dict[str, Any]:
+        if isinstance(self.arguments, Mapping):
+            return _OBJECT.validate_json(arguments)
+        given = self.arguments.model_validate_json(arguments)
+        return {name: getattr(given, name) for name in type(given).model_fields}
 
     def under(self, slot: Callable[[str], AbstractAsyncContextManager[Any]]) -> "Tool":
         """The tool with each of its calls inside `slot(limit)`, where it names one: its function is
@@ -97,7 +107,7 @@ class Tool:
         return replace(self, function=call)
 
 
-async def _called(function: Callable[..., Any], *args: Any, **values: Any) -> Any:
+async def _called(function: Callable[..., Any], /, *args: Any, **values: Any) -> Any:
     """What a function gives; one that is not async works in a thread of its own, which nobody waits
     for once it is left: it may hang for ever."""
     if inspect.iscoroutinefunction(function):

@@ -116,7 +116,7 @@ def _our_tools(study: Study, task: PlanTask, inputs: Mapping[str, Finding]) -> l
 
 
 def _their_tools(study: Study) -> list[Tool]:
-    return [tool.under(study.slot) for tool in study.inquiry.tools]
+    return [tool.under(study.slot) for tool in (*study.inquiry.tools, *study.served)]
 
 
 def _ask(study: Study, taken: list[ModelAnswer]) -> Any:

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What sub-agents may look into: a corpus, web pages, a search of the web."""
+    """What sub-agents may look into: a corpus, web pages, a search of the web, and what `others`
+    name, the tools of MCP servers."""
 
     corpus: bool = True
     web: bool = False
     search: bool = False
+    others: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:
         parts = ["a corpus of documents"] if self.corpus else []
-        return " and ".join([*parts, "the web"] if self.web else parts)
+        parts += ["the web"] if self.web else []
+        return " and ".join(parts) or "what your tools give"
 
     @property
     def how(self) -> str:
@@ -28,12 +31,19 @@ class Means:
             )
         elif self.web:
             parts.append("Read a web page or a PDF\nwhose URL you know with `fetch`")
+        if self.others:
+            parts.append(f"Use {self._others} where they help")
         return ". ".join(parts)
+
+    @property
+    def _others(self) -> str:
+        return ", ".join(f"`{name}`" for name in self.others)
 
     @property
     def sources(self) -> str:
         parts = ["names or patterns of the corpus"] if self.corpus else []
-        return ", ".join([*parts, "URLs and names of sites"] if self.web else parts)
+        parts += ["URLs and names of sites"] if self.web else []
+        return ", ".join(parts) or "names"
 
     def holds(self, size: int, names: str) -> str:
         parts = [f"The corpus holds {size:,} documents{names}."] if self.corpus else []
@@ -44,6 +54,8 @@ class Means:
                 else ("read web pages whose URLs are known to them, and cannot search")
             )
             parts.append(f"Sub-agents can {found}.")
+        if self.others:
+            parts.append(f"They have the tools {self._others}.")
         return " ".join(parts)
 
 

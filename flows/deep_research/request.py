@@ -24,6 +24,7 @@ from prefect_governor.flows.deep_research.plan.plan import (
 )
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.sources import resolve_sources
+from prefect_governor.flows.mcp.servers import McpServer, servers_of
 from prefect_governor.flows.report.model import check_min_success
 from prefect_governor.flows.run.job import (
     Terms,
@@ -53,7 +54,7 @@ class Inquiry(Terms):
 
     `plan` is given, or made by the lead. `agent` stands in for ours. `max_tasks` bounds the plan
     with all that the lead adds; `max_rounds` how often the lead may change it, 0 for never. `web`
-    is what the agents may do on the web, None for nothing.
+    is what the agents may do on the web, None for nothing; `mcp` are servers of more tools.
     """
 
     question: str
@@ -62,6 +63,7 @@ class Inquiry(Terms):
     tools: tuple[Tool, ...] = ()
     agent: Agent | None = None
     web: WebSettings | None = None
+    mcp: tuple[McpServer, ...] = ()
     max_tasks: int = DEFAULT_MAX_TASKS
     max_rounds: int = DEFAULT_MAX_ROUNDS
     max_cost_multiple: float | None = None
@@ -80,6 +82,7 @@ def make_inquiry(
     deny_hosts: Sequence[str] = (),
     search: str = "auto",
     search_usd: Money | None = None,
+    mcp: Any = None,
     governor: str | None = None,
     model: str = "auto",
     max_usd: Money | None = None,
@@ -150,6 +153,7 @@ def make_inquiry(
             search=search,
             search_usd=search_usd,
         ),
+        mcp=servers_of(mcp, folder=base),
         max_tasks=max_tasks,
         # The offline model is no lead.
         max_rounds=0 if is_offline(chosen.name) else max_rounds,
@@ -161,9 +165,9 @@ def make_inquiry(
 def check_tools_are_called(inquiry: Inquiry) -> None:
     """Raises ConfigurationError where the model would never call what it is given: the offline one
     calls no tools."""
-    if is_offline(inquiry.model.name) and inquiry.web is not None:
+    if is_offline(inquiry.model.name) and (inquiry.web is not None or inquiry.mcp):
         raise ConfigurationError(
-            f"{inquiry.model.name} calls no tools, and so reads no web: name a model, or set the"
+            f"{inquiry.model.name} calls no tools, of the web or of servers: name a model, or set the"
             " key of one (OPENAI_API_KEY, ANTHROPIC_API_KEY, …)"
         )
 

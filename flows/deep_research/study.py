@@ -55,6 +55,8 @@ class Study:
     corpus: Corpus
     folder: Path
     web: Web | None = None
+    # The tools of MCP servers.
+    served: tuple[Tool, ...] = ()
     tasks: dict[str, PlanTask] = field(default_factory=dict)
     allocations: dict[str, str] = field(default_factory=dict)
     records: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -110,9 +112,11 @@ class Study:
     def means(self) -> Means:
         """What the agents may look into."""
         web = self.inquiry.web
-        searches = web is not None and web.provider is not None
         return Means(
-            corpus=web is None or len(self.corpus) > 0, web=web is not None, search=searches
+            corpus=len(self.corpus) > 0 or not (web or self.served),
+            web=web is not None,
+            search=web is not None and web.provider is not None,
+            others=tuple(tool.name for tool in self.served),
         )
 
     @property
@@ -183,6 +187,7 @@ class Study:
             None if inquiry.agent is None else source_of(inquiry.agent),
             self.corpus.digest,
             *([] if inquiry.web is None else [inquiry.web.name]),
+            *([[tool.schema for tool in self.served]] if self.served else []),
         )
 
     def input_hash(self, task: PlanTask, inputs: Mapping[str, Finding]) -> str:

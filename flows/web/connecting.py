@@ -113,11 +113,13 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     """httpx's transport over guarded connections. It knows no proxy: one would resolve the names
     itself."""
 
-    def __init__(self, rules: Rules, resolve: Resolve | None = None) -> None:
+    def __init__(
+        self, rules: Rules, resolve: Resolve | None = None, *, connections: int = 2
+    ) -> None:
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls_context(),
             network_backend=GuardedBackend(rules, resolve),
-            max_connections=2,
+            max_connections=connections,
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

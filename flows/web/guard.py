@@ -108,7 +108,7 @@ class Rules:
             return
         if host in _METADATA:
             raise NotFetched(f"{host} is a name of a cloud's metadata")
-        if "." not in host or any(host == name or host.endswith(f".{name}") for name in _LOCAL):
+        if is_local(host):
             raise NotFetched(f"{host} is no name of the public internet")
 
     def check_address(self, host: str, address: Address) -> None:
@@ -120,6 +120,11 @@ class Rules:
         if host == str(address):
             raise NotFetched(f"{host} is no address of the public internet: it is {why}")
         raise NotFetched(f"{host} has an address that is not public: it is {why}")
+
+
+def is_local(host: str) -> bool:
+    """Whether a name (in its one form) is of this machine, or of its network alone."""
+    return "." not in host or any(host == name or host.endswith(f".{name}") for name in _LOCAL)
 
 
 def read_url(url: str) -> Target:

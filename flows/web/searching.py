@@ -1,7 +1,6 @@
 """A search: money for it first, then one request, and what it came to."""
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from decimal import Decimal
@@ -15,6 +14,7 @@ from prefect_governor.blocks.terms.limit import Limit
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.flows.web.bodies import ACCEPTED, Body
 from prefect_governor.flows.web.guard import NotFetched, read_url
+from prefect_governor.flows.web.plain import one_line
 from prefect_governor.flows.web.providers import Found, SearchProvider
 
 # The limit that searches count under, the label of what they spend, and the tool's name.
@@ -26,7 +26,6 @@ SEARCH_LIMIT = Limit(tag=WEB_SEARCH, max_concurrent=4)
 _SECONDS = 20.0
 _MOST_BYTES = 2 * 2**20
 _MOST_TITLE, _MOST_SNIPPET = 200, 600
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
 
 
 class SearchFailed(Exception):
@@ -111,12 +110,6 @@ def _read(provider: SearchProvider, data: bytes, most: int) -> Sequence[Found]:
         except NotFetched:
             continue
         found.append(
-            Found(_plain(each.title, _MOST_TITLE), url, _plain(each.snippet, _MOST_SNIPPET))
+            Found(one_line(each.title, _MOST_TITLE), url, one_line(each.snippet, _MOST_SNIPPET))
         )
     return found
-
-
-def _plain(text: str, most: int) -> str:
-    """One line, as it is seen."""
-    line = " ".join(_CONTROLS.sub(" ", text).split())
-    return line if len(line) <= most else f"{line[:most]}…"

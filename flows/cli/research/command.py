@@ -32,8 +32,9 @@ def run_research(question: str | None, told: "Told") -> int:
     parameters: dict[str, Any] = {"question": question, "folder": os.getcwd(), **told.parameters}
     for name in ("corpus", "allow_hosts", "deny_hosts"):
         parameters[name] = list(parameters[name])
-    plan = parameters["plan"]
-    parameters["plan"] = None if plan is None else str(plan)
+    for name in ("plan", "mcp"):
+        given = parameters[name]
+        parameters[name] = None if given is None else str(given)
     for name, default in (("max_tasks", DEFAULT_MAX_TASKS), ("max_rounds", DEFAULT_MAX_ROUNDS)):
         if parameters[name] is None:
             parameters[name] = default

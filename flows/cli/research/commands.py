@@ -45,6 +45,12 @@ _RESEARCH = (
         help="With --web: what one search costs. [default: brave 0.005, tavily 0.008, searxng 0]",
     ),
     option(
+        "--mcp",
+        type=click.Path(path_type=Path),
+        metavar="FILE.json",
+        help='MCP servers whose tools the agents may call: {"mcpServers": {NAME: {"url": …}}}',
+    ),
+    option(
         "--plan",
         type=click.Path(path_type=Path),
         metavar="plan.yaml",

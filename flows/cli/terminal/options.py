@@ -180,4 +180,6 @@ def _given_parameters() -> frozenset[str]:
         and context.get_parameter_source(name) is not default
         and value not in (None, ())
     }
-    return frozenset(given | ({"folder"} if {"sources", "corpus", "plan"} & given else set()))
+    return frozenset(
+        given | ({"folder"} if {"sources", "corpus", "plan", "mcp"} & given else set())
+    )
