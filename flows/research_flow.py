@@ -116,9 +116,9 @@ def research(
             set, "off".
         search_usd: what one search costs, reserved before it is made. Defaults to the provider's
             list price: brave $0.005, tavily $0.008, searxng nothing.
-        mcp: MCP servers whose tools the agents may call, over HTTP: `{"mcpServers": {"NAME": {"url":
-            "https://…", "headers": {…}}}}`, or the path of a JSON file that holds it. `${NAME}` in
-            it stands for a variable of the environment, which is where keys belong.
+        mcp: MCP servers whose tools the agents may call, over HTTP: `{"mcpServers": {"NAME":
+            {"url": "https://…", "headers": {…}}}}`, or the path of a JSON file that holds it.
+            `${NAME}` in it stands for a variable of the environment, which is where keys belong.
         governor: name of a saved Governor block. Without one the run has a ceiling of its own.
         model: LiteLLM's name, "block:NAME" for a Model block, or "auto".
         max_usd: ceiling of this run, under the governor's; $1.00 where there is no governor.

@@ -167,8 +167,8 @@ def check_tools_are_called(inquiry: Inquiry) -> None:
     calls no tools."""
     if is_offline(inquiry.model.name) and (inquiry.web is not None or inquiry.mcp):
         raise ConfigurationError(
-            f"{inquiry.model.name} calls no tools, of the web or of servers: name a model, or set the"
-            " key of one (OPENAI_API_KEY, ANTHROPIC_API_KEY, …)"
+            f"{inquiry.model.name} calls no tools, of the web or of servers: name a model, or set"
+            " the key of one (OPENAI_API_KEY, ANTHROPIC_API_KEY, …)"
         )
 
 

@@ -4,8 +4,8 @@ several, and asked through the guard."""
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from concurrent.futures import CancelledError, Future, TimeoutError
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -57,10 +57,21 @@ def mcp_tools(servers: Sequence[McpServer], speak: Speak) -> Iterator[list[Tool]
         leave = asyncio.Event()
         serving = asyncio.run_coroutine_threadsafe(_serve(servers, speak, ready, leave), loop)
         try:
-            yield _tools(ready.result(), loop)
+            yield _tools(ready.result(_CONNECT_SECONDS), loop)
+        except TimeoutError:
+            if ready.done():
+                raise
+            names = ", ".join(repr(each.name) for each in servers)
+            raise ConfigurationError(
+                f"MCP servers {names} are not all connected after {_CONNECT_SECONDS:g} s"
+            ) from None
         finally:
-            loop.call_soon_threadsafe(leave.set)
-            serving.exception()
+            if ready.done():
+                loop.call_soon_threadsafe(leave.set)
+            else:
+                serving.cancel()
+            with suppress(CancelledError):
+                serving.exception()
 
 
 @contextmanager
@@ -104,12 +115,11 @@ async def _connected(server: McpServer, speak: Speak) -> AsyncIterator[_Connecti
         ) from None
     async with AsyncExitStack() as stack:
         try:
-            with anyio.fail_after(_CONNECT_SECONDS):
-                client = await stack.enter_async_context(
-                    Client(speak(server), read_timeout_seconds=_CALL_SECONDS, cache=None)
-                )
-                connection = _Connection(server, client)
-                connection.offers = await _offers(connection)
+            client = await stack.enter_async_context(
+                Client(speak(server), read_timeout_seconds=_CALL_SECONDS, cache=None)
+            )
+            connection = _Connection(server, client)
+            connection.offers = await _offers(connection)
         except ConfigurationError:
             raise
         except Exception as error:

@@ -1,7 +1,9 @@
 """A research run that reads the web: what it cites was retrieved, what it searched is paid for to
 the nano-dollar and once, and nothing that a page says lets it reach what is not public."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from prefect_governor.flows.agent.showing import Told
 from tests.integration.research.asking import plan
 from tests.integration.research.web import Engine, call, calls, options, the_web
 from tests.provider.process import ProviderProcess
+from tests.unit.flows.mcp.offering import offered
 from tests.unit.flows.web.site import Site, reply
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -163,3 +166,17 @@ def test_without_anybody_who_searches_pages_are_read_all_the_same_and_it_is_said
     assert report.citations == [f"[{page}:3]"]
     assert any("BRAVE_API_KEY" in note for note in report.notes)
     assert "error: there is no tool 'web_search'; there are: fetch" in told
+
+
+def test_agents_call_the_tools_of_an_mcp_server_and_change_nothing_of_the_run_by_them(
+    upstream: ProviderProcess, told: list[str], tmp_path: Path
+) -> None:
+    with offered() as offering:
+        (tmp_path / "mcp.json").write_text(json.dumps(offering.configuration()))
+        asked = calls(call("depot__in_stock", part="A"), call("in_stock", part="B"))
+        upstream.renew(script=script(asked, "12 [depot__in_stock:1-2]"))
+        given = options(web=False, mcp="mcp.json", folder=str(tmp_path))
+        report = research("How many?", plan=ONE, **given)
+    assert "12 of A" in told and any("there is no tool 'in_stock'" in each for each in told)
+    assert offering.stock == ["A"]
+    assert report.answer == "12" and not report.citations
