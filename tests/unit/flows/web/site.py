@@ -77,6 +77,8 @@ class Site:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             path = head[0].split(" ")[1]
             headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
+            # What is left unread would cut the reply off.
+            await reader.readexactly(int(headers.get("content-length", 0)))
             self.asked.append(Asked(address, path, headers))
             said = self.replies.get(path.partition("?")[0], reply(status=404))
             if path.startswith("/to/"):
