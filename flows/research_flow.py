@@ -19,6 +19,7 @@ from prefect_governor.blocks.money.usd import Money
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.agent.corpus import Corpus
+from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.deep_research.answer import answer_of
 from prefect_governor.flows.deep_research.conductor import (
     Conductor,
@@ -26,7 +27,7 @@ from prefect_governor.flows.deep_research.conductor import (
     not_succeeded,
 )
 from prefect_governor.flows.deep_research.lead import lead_plan, plan_name
-from prefect_governor.flows.deep_research.offline import BY_RULE, is_offline, plan_by_rule
+from prefect_governor.flows.deep_research.offline import BY_RULE, plan_by_rule
 from prefect_governor.flows.deep_research.outcomes import item_reports
 from prefect_governor.flows.deep_research.plan.plan import Plan, check_plan
 from prefect_governor.flows.deep_research.report import (

@@ -4,10 +4,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from prefect_governor.blocks.errors import BadAnswer
 from prefect_governor.flows.agent.evidence import Evidence
+from prefect_governor.flows.agent.keeping import Elapsed, Keeping, NothingKept, Result, call_names
+from prefect_governor.flows.agent.marking import marked
 from prefect_governor.flows.agent.showing import Told
 from prefect_governor.flows.agent.tools import Tool
 
@@ -54,13 +57,15 @@ class Bounds:
 
 @dataclass
 class Trace:
-    """What an agent did: for its report, and for tests."""
+    """What an agent did: for its report, and for tests. `said` is the conversation so far, without
+    its answer."""
 
     turns: int = 0
     tool_calls: int = 0
     tokens: int = 0
     tools: dict[str, int] = field(default_factory=dict)
     stopped_by: str | None = None
+    said: list[Message] = field(default_factory=list)
 
 
 async def run_agent(
@@ -72,9 +77,11 @@ async def run_agent(
     evidence: Evidence | None = None,
     clock: Callable[[], float] = time.monotonic,
     trace: Trace | None = None,
+    keeping: Keeping | None = None,
 ) -> str:
     """The agent's answer. `evidence` gets the lines that the model was given, after every cut: of a
-    tool that came too late it was given none.
+    tool that came too late it was given none. `keeping` has what tools said in an earlier attempt,
+    and keeps what they say now. What they say is marked as data.
 
     Tool calls of one reply are made at the same time; their results stand in the order in which
     they were asked for, so that the next request does not depend on which came first. Once a bound
@@ -85,8 +92,9 @@ async def run_agent(
 
     Raises BadAnswer where it answers with nothing; whatever `ask` raises.
     """
-    said = list(messages)
     trace = trace if trace is not None else Trace()
+    trace.said = said = list(messages)
+    keeping = keeping if keeping is not None else NothingKept()
     schemas = [tool.schema for tool in tools.values()]
     must_answer = not schemas
     began = clock()
@@ -108,19 +116,28 @@ async def run_agent(
             said.append({"role": "user", "content": _IN_WORDS})
             schemas = []
             continue
+        names = call_names(said, turn.calls)
         said.append(_asked(turn))
         left = bounds.tool_calls - trace.tool_calls
-        seconds = max(_LEAST_SECONDS, bounds.seconds - spent)
+        caller = _Caller(
+            tools,
+            trace,
+            keeping,
+            seconds=max(_LEAST_SECONDS, bounds.seconds - spent),
+            elapsed=partial(_since, clock, began),
+        )
         results = await asyncio.gather(
             *(
-                _result(tools, trace, call, spare=at < left, seconds=seconds)
-                for at, call in enumerate(turn.calls)
+                caller.result(name, call, spare=at < left)
+                for at, (name, call) in enumerate(zip(names, turn.calls, strict=True))
             )
         )
-        for (call_id, _, _), told in zip(turn.calls, results, strict=True):
-            said.append({"role": "tool", "tool_call_id": call_id, "content": told.text})
+        for (call_id, _, _), result in zip(turn.calls, results, strict=True):
+            said.append({"role": "tool", "tool_call_id": call_id, "content": result.told.text})
             if evidence is not None:
-                evidence.update(told.lines)
+                evidence.update(result.told.lines)
+            # Where it was told so in an earlier attempt, the time of that one counts.
+            began = min(began, clock() - result.seconds)
 
 
 def _met(bounds: Bounds, trace: Trace, seconds: float) -> str | None:
@@ -144,33 +161,47 @@ def _asked(turn: Turn) -> Message:
     }
 
 
-async def _result(
-    tools: Mapping[str, Tool],
-    trace: Trace,
-    call: tuple[str, str, str],
-    *,
-    spare: bool,
-    seconds: float,
-) -> Told:
-    _, name, arguments = call
-    tool = tools.get(name)
-    if not spare:
-        return Told("error: not called: you have used up your tool calls")
-    if tool is None:
-        return Told(f"error: there is no tool {name!r}; there are: {', '.join(tools)}")
-    trace.tool_calls += 1
-    trace.tools[name] = trace.tools.get(name, 0) + 1
-    return await _within(seconds, tool, arguments)
+def _since(clock: Callable[[], float], began: float) -> float:
+    return clock() - began
 
 
-async def _within(seconds: float, tool: Tool, arguments: str) -> Told:
-    """What a tool says in time. One that does not end is told to, and not waited for."""
-    called = asyncio.ensure_future(tool.call(arguments))
-    try:
-        await asyncio.wait({called}, timeout=seconds)
-    finally:
-        if not called.done():
-            called.cancel()
-    if called.cancelled() or not called.done():
-        return Told(f"error: {tool.name} was still at it after {seconds:,.0f} s, and was left")
-    return called.result()
+@dataclass(frozen=True)
+class _Caller:
+    """Makes the tool calls of one reply, each within `seconds`."""
+
+    tools: Mapping[str, Tool]
+    trace: Trace
+    keeping: Keeping
+    seconds: float
+    elapsed: Elapsed
+
+    async def result(self, kept_as: str, call: tuple[str, str, str], *, spare: bool) -> Result:
+        _, name, arguments = call
+        tool = self.tools.get(name)
+        if not spare:
+            return Result(Told("error: not called: you have used up your tool calls"))
+        if tool is None:
+            there = ", ".join(self.tools)
+            return Result(Told(f"error: there is no tool {name!r}; there are: {there}"))
+        self.trace.tool_calls += 1
+        self.trace.tools[name] = self.trace.tools.get(name, 0) + 1
+        result = self.keeping.kept(kept_as)
+        if result is None:
+            result = await self._in_time(kept_as, tool, arguments)
+        told = Told(marked(result.told.text, source=name), result.told.lines)
+        return Result(told, result.seconds)
+
+    async def _in_time(self, kept_as: str, tool: Tool, arguments: str) -> Result:
+        """What a tool says in time. One that does not end is told to, and not waited for."""
+        called = asyncio.ensure_future(self.keeping.call(kept_as, tool, arguments, self.elapsed))
+        try:
+            await asyncio.wait({called}, timeout=self.seconds)
+        finally:
+            if not called.done():
+                called.cancel()
+        if not called.cancelled() and called.done():
+            return called.result()
+        what = f"error: {tool.name} was still at it after {self.seconds:,.0f} s, and was left"
+        late = Result(Told(what), self.elapsed())
+        await self.keeping.keep(kept_as, late)
+        return late

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from prefect_governor.blocks.errors import BadAnswer, ItemFailed
 from prefect_governor.blocks.machine.stops import check_not_stopped
 from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.agent.evidence import Evidence, check_citations, merged
-from prefect_governor.flows.agent.loop import Message, Trace, Turn, run_agent
+from prefect_governor.flows.agent.loop import Trace, run_agent
+from prefect_governor.flows.agent.offline import MOST_PASSAGES, excerpt_messages, is_offline
 from prefect_governor.flows.agent.showing import Citing, Told
 from prefect_governor.flows.agent.tools import (
     Tool,
@@ -24,7 +25,6 @@ from prefect_governor.flows.agent.tools import (
 )
 from prefect_governor.flows.deep_research.clients import TaskGovernor
 from prefect_governor.flows.deep_research.finding import MOST_IN_PROMPT, Finding, Reference
-from prefect_governor.flows.deep_research.offline import MOST_PASSAGES, excerpt_messages, is_offline
 from prefect_governor.flows.deep_research.plan.plan import PlanTask
 from prefect_governor.flows.deep_research.prompts import agent_messages
 from prefect_governor.flows.deep_research.request import BOUNDS
@@ -33,7 +33,9 @@ from prefect_governor.flows.report.model import json_value
 from prefect_governor.flows.run.job import TAG
 from prefect_governor.flows.run.outcomes import FINE
 from prefect_governor.flows.subagent.asking import ModelAnswer, ask_model
+from prefect_governor.flows.subagent.keeping import KeptInLedger
 from prefect_governor.flows.subagent.retrying import RETRYING
+from prefect_governor.flows.subagent.turns import Turns
 
 
 @prefect_task(name="research-agent", task_run_name="{key}", tags=[TAG], **RETRYING)
@@ -87,14 +89,19 @@ async def _by_agent(
     # Of the results that it may use, what stands in its prompt.
     evidence.update(merged(each.as_told(MOST_IN_PROMPT).lines for each in inputs.values()))
     trace = Trace()
+    turns = Turns(study.inquiry.model, accept=study.inquiry.accept)
     answer = await run_agent(
         agent_messages(study.inquiry.question, task, inputs, study.means),
         tools_of([*_our_tools(study, task, inputs), *_their_tools(study)]),
-        _ask(study, taken),
+        turns,
         bounds=BOUNDS[task.effort],
         evidence=evidence,
         trace=trace,
+        keeping=await KeptInLedger.of(
+            study.runtime, study.kept_as, task.id, study.input_hash(task, inputs)
+        ),
     )
+    taken += turns.taken
     if trace.stopped_by is not None:
         notes.append(f"it had to answer at the bound of its {trace.stopped_by}")
     return answer
@@ -117,24 +124,6 @@ def _our_tools(study: Study, task: PlanTask, inputs: Mapping[str, Finding]) -> l
 
 def _their_tools(study: Study) -> list[Tool]:
     return [tool.under(study.slot) for tool in (*study.inquiry.tools, *study.served)]
-
-
-def _ask(study: Study, taken: list[ModelAnswer]) -> Any:
-    model = study.inquiry.model
-
-    async def ask(
-        messages: Sequence[Message], schemas: Sequence[Mapping[str, Any]], must_answer: bool
-    ) -> Turn:
-        options: dict[str, Any] = {"tools": list(schemas)} if schemas else {}
-        if schemas and must_answer:
-            # Those who hold tool calls in their messages want to be told of the tools all the same.
-            options["tool_choice"] = "none"
-        answer = await ask_model(model, messages, accept=study.inquiry.accept, **options)
-        if answer.note is not None:
-            taken.append(answer)
-        return Turn(answer.text, answer.calls, answer.tokens)
-
-    return ask
 
 
 async def _by_rule(

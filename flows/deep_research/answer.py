@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.deep_research.conductor import ending_of
 from prefect_governor.flows.deep_research.finding import Finding
 from prefect_governor.flows.deep_research.lead import (
@@ -12,7 +13,6 @@ from prefect_governor.flows.deep_research.lead import (
     not_answered,
     synthesis,
 )
-from prefect_governor.flows.deep_research.offline import is_offline
 from prefect_governor.flows.deep_research.plan.plan import PlanTask
 from prefect_governor.flows.deep_research.prompts import synthesis_messages
 from prefect_governor.flows.deep_research.study import SYNTHESIS, Study

@@ -13,8 +13,8 @@ from prefect_governor.blocks.model import choose
 from prefect_governor.blocks.money.usd import Money, parse_usd
 from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.agent.loop import Bounds
+from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.agent.tools import Tool, tools_of
-from prefect_governor.flows.deep_research.offline import is_offline
 from prefect_governor.flows.deep_research.plan.plan import (
     MOST_TASKS,
     Effort,

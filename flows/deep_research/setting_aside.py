@@ -14,8 +14,8 @@ from prefect_governor.blocks.money.windows import window_label
 from prefect_governor.blocks.prices.prices import bound_cost
 from prefect_governor.blocks.records.budgets import Account, Allocation
 from prefect_governor.blocks.records.calls import Bound
+from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.deep_research.finding import Finding
-from prefect_governor.flows.deep_research.offline import is_offline
 from prefect_governor.flows.deep_research.plan.plan import Plan
 from prefect_governor.flows.deep_research.study import SYNTHESIS, Study
 

@@ -6,8 +6,8 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures.figures import item_figures
 from prefect_governor.blocks.prices.prices import UsageParts, cost_usd
 from prefect_governor.blocks.prices.tokens import count_tokens, encoding_of
+from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.deep_research.finding import Finding
-from prefect_governor.flows.deep_research.offline import is_offline
 from prefect_governor.flows.deep_research.plan.plan import Effort, Plan
 from prefect_governor.flows.deep_research.request import Inquiry
 from prefect_governor.flows.deep_research.study import Study

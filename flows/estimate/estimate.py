@@ -13,6 +13,7 @@ from typing import Any
 from prefect_governor.blocks.money.usd import to_usd
 from prefect_governor.blocks.prices.prices import Price, UsageParts, cost_usd
 from prefect_governor.blocks.prices.tokens import encoding_of
+from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.estimate.answers import AnswerLengths, answer_lengths
 from prefect_governor.flows.estimate.covering import at_stake_usd, items_over_budget
 from prefect_governor.flows.estimate.history import History, read_history, read_learned
@@ -41,7 +42,6 @@ from prefect_governor.flows.run.job import Request
 __all__ = ["Forecast", "cost_multiple", "forecast", "prompt_tokens"]
 
 WIDE = "no past run of this: a wide guess"
-_OFFLINE = "offline/"
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ def _load(
         mean = history.seconds_mean * (1 + 2 * DRIFT if high else 1)
         slowest = max(mean, history.seconds_high)
     else:
-        mean = prior_seconds(level.output_tokens, offline=request.model.name.startswith(_OFFLINE))
+        mean = prior_seconds(level.output_tokens, offline=is_offline(request.model.name))
         mean *= SLOWER if high else 1
         slowest = mean
     limit = request.model.max_output_tokens

@@ -1,6 +1,6 @@
 """One answer of a model, or of the next of its fallbacks when it fails."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -57,7 +57,7 @@ async def ask_model(
 
     `max_tokens` defaults to the model's own; `accept` holds the kinds of endings that are taken as
     they are (`cut`); `options` are LiteLLM's (`response_format`, `tools`). Where the scope says
-    `retry_failed`, a kept answer that is `unusable` is asked for again.
+    `retry_failed`, a kept answer in words that are `unusable` is asked for again.
 
     Raises BadAnswer for an answer that did not end well; CallRefused and the provider's own errors
     as they come.
@@ -79,7 +79,8 @@ async def ask_model(
         answer = await _kept(messages, options, model.names) if len(model.names) > 1 else None
         if answer is None:
             answer = await _affordable_answer(model, messages, options, fell_back)
-        if answer.kept and here is not None and here.retry_failed and unusable(answer.text):
+        anew = answer.kept and not answer.calls and here is not None and here.retry_failed
+        if anew and unusable(answer.text):
             # At the same place: the new answer is kept where the bad one was.
             with asked_anew():
                 answer = await _affordable_answer(model, messages, options, fell_back)
@@ -106,6 +107,51 @@ async def ask_to_read(
     Raises BadAnswer; its words begin with `wrong` where the second answer cannot be read either.
     """
 
+    unusable = unreadable_by(read)
+    answer = await ask_model(model, messages, accept=accept, unusable=unusable, **options)
+
+    async def again(repaired: Sequence[dict[str, Any]]) -> ModelAnswer:
+        return await ask_model(model, repaired, accept=accept, unusable=unusable, **options)
+
+    return await read_or_repair(
+        answer,
+        messages,
+        again,
+        read=read,
+        repair=repair,
+        wrong=wrong,
+        most_tokens=options.get("max_tokens") or model.max_output_tokens,
+    )
+
+
+async def read_or_repair(
+    answer: ModelAnswer,
+    messages: Sequence[dict[str, Any]],
+    again: Callable[[Sequence[dict[str, Any]]], Awaitable[ModelAnswer]],
+    *,
+    read: Callable[[str], T],
+    repair: Callable[[Sequence[dict[str, Any]], str, str], list[dict[str, Any]]],
+    wrong: str,
+    most_tokens: int,
+) -> tuple[T, ModelAnswer]:
+    """`ask_to_read` of an answer that is there, to `messages`; `again` asks for the repaired one.
+    `most_tokens` is what the answer was allowed."""
+    try:
+        return read(answer.text), answer
+    except (ValueError, ConfigurationError) as problems:
+        if answer.note is not None:
+            raise bad_answer(answer.ending, most_tokens=most_tokens) from None
+        repaired = repair(messages, answer.text, str(problems))
+    answer = await again(repaired)
+    try:
+        return read(answer.text), answer
+    except (ValueError, ConfigurationError) as problems:
+        raise BadAnswer("schema", f"{wrong}, after a repair: {problems}") from None
+
+
+def unreadable_by(read: Callable[[str], Any]) -> Callable[[str], bool]:
+    """Whether a text is nothing that `read` can read."""
+
     def unusable(text: str) -> bool:
         try:
             read(text)
@@ -113,19 +159,7 @@ async def ask_to_read(
             return True
         return False
 
-    answer = await ask_model(model, messages, accept=accept, unusable=unusable, **options)
-    try:
-        return read(answer.text), answer
-    except (ValueError, ConfigurationError) as problems:
-        if answer.note is not None:
-            most = options.get("max_tokens") or model.max_output_tokens
-            raise bad_answer(answer.ending, most_tokens=most) from None
-        again = repair(messages, answer.text, str(problems))
-    answer = await ask_model(model, again, accept=accept, unusable=unusable, **options)
-    try:
-        return read(answer.text), answer
-    except (ValueError, ConfigurationError) as problems:
-        raise BadAnswer("schema", f"{wrong}, after a repair: {problems}") from None
+    return unusable
 
 
 async def _kept(

@@ -15,6 +15,7 @@ from prefect_governor.flows.agent.citations import Citation
 from prefect_governor.flows.agent.corpus import Corpus
 from prefect_governor.flows.agent.evidence import Evidence, check_citations
 from prefect_governor.flows.agent.loop import Bounds, Trace, Turn, run_agent
+from prefect_governor.flows.agent.marking import marked
 from prefect_governor.flows.agent.tools import (
     MOST_CHARACTERS,
     corpus_tools,
@@ -72,7 +73,8 @@ async def test_results_stand_in_the_order_of_the_asking_whichever_came_first() -
 
     script = Script(calls(("slow", {}), ("quick", {})), Turn("done"))
     assert await run_agent(QUESTION, tools_of([slow, quick]), script) == "done"
-    assert [each["content"] for each in script.asked[1][0][-2:]] == ["slow", "quick"]
+    said = [each["content"] for each in script.asked[1][0][-2:]]
+    assert said == [marked(name, source=name) for name in ("slow", "quick")]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ async def test_results_stand_in_the_order_of_the_asking_whichever_came_first() -
         (Bounds(turns=3), "turns"),
         (Bounds(tool_calls=2), "tool calls"),
         (Bounds(tokens=20), "tokens"),
-        (Bounds(seconds=2.5), "time"),
+        (Bounds(seconds=6.5), "time"),
     ],
 )
 async def test_at_a_bound_it_must_answer_without_tools(bounds: Bounds, what: str) -> None:
@@ -104,7 +106,7 @@ async def test_one_reply_cannot_run_past_the_bound_of_tool_calls() -> None:
     await run_agent(QUESTION, tools_of([double]), script, bounds=Bounds(tool_calls=4), trace=trace)
     results = [each["content"] for each in script.asked[1][0] if each["role"] == "tool"]
     assert trace.tools == {"double": 4} and len(results) == 9
-    assert results[3] == "6" and "used up" in results[4]
+    assert results[3] == marked("6", source="double") and "used up" in results[4]
 
 
 async def test_what_a_tool_says_wrong_is_an_answer_to_mend() -> None:
@@ -267,7 +269,8 @@ async def test_a_tool_that_hangs_is_left_when_the_agents_time_is_over(
     )
     assert answer == "done"
     told, doubled = (each["content"] for each in script.asked[1][0] if each["role"] == "tool")
-    assert told.startswith(f"error: {tool.__name__} was still at it") and doubled == "8"
+    assert f"error: {tool.__name__} was still at it" in told
+    assert doubled == marked("8", source="double")
 
 
 async def test_a_model_that_calls_tools_whatever_it_is_told_is_brought_to_an_answer() -> None:
