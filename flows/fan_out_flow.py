@@ -22,6 +22,7 @@ from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.money.usd import Money
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.blocks.wire.retries import retry_notes
+from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.estimate.approval import checked_bars, turned_down
 from prefect_governor.flows.estimate.estimate import cost_multiple, prompt_tokens
 from prefect_governor.flows.estimate.history import question_key
@@ -46,8 +47,8 @@ from prefect_governor.flows.run.outfile import OutFile
 from prefect_governor.flows.run.watch import Watch
 from prefect_governor.flows.run.window import Window, room_for
 from prefect_governor.flows.runner import GovernedTaskRunner
-from prefect_governor.flows.subagent.prompt import VERSION
-from prefect_governor.flows.subagent.subagent import sub_agent
+from prefect_governor.flows.subagent.subagent import prompts_of, sub_agent
+from prefect_governor.flows.subagent.working import OFFLINE
 
 
 @ready_flow(
@@ -79,6 +80,8 @@ def fan_out(
     max_cost_multiple: float | None = None,
     ask_above_usd: Money | None = None,
     accept: Sequence[str] = (),
+    tools: Sequence[Any] = (),
+    sandbox: str | None = None,
 ) -> Report:
     """Ask a sub-agent the same question about each item, under one budget and its limits.
 
@@ -110,6 +113,12 @@ def fan_out(
             than so much waits for a person to start it, up to a day. Never where it is None.
         accept: kinds of answers that are taken as they are, with a note, though they did not end
             well: "cut" (at `max_output_tokens`), "filtered", "refused". Else their items fail.
+        tools: what each sub-agent may call: "python" and "shell" (programs in a sandbox), "read"
+            and "search" (the files of its item), in Python also functions with type hints and a
+            docstring (or "package.module:name"). With those of ours each item has a workspace, and
+            a folder is one item, with its files in it.
+        sandbox: name of a saved Sandbox block for "python" and "shell". Without one the default
+            bounds.
 
     Returns:
         Called, the `Report` of the run, complete or partial.
@@ -137,11 +146,21 @@ def fan_out(
         timeout_seconds=timeout_seconds,
         min_success=min_success,
         accept=accept,
+        tools=tools,
+        sandbox=sandbox,
     )
     if request.more is not None and (most_multiple is not None or ask_above is not None):
-        request = replace(request, items=(*request.items, *items_from(request.more)), more=None)
+        request = replace(
+            request,
+            items=(*request.items, *items_from(request.more, whole_folders=request.whole_folders)),
+            more=None,
+        )
     here = this_run("fan_out")
     runtime = runtime_for(request, here.kept_as)
+    for tool in () if request.kit is None else request.kit.own:
+        if tool.limit is not None:
+            # Refused here by name, before anything is spent, where there is none.
+            runtime.limit_named(tool.limit)
     refused = turned_down(
         request,
         runtime,
@@ -157,7 +176,8 @@ def fan_out(
     runtime.desk.write(lambda batch: batch.rows.put_item(asked, here.kept_as, "", "{}"))
     results = here.control.out or state_folder() / "runs" / here.id / "results.jsonl"
     files = ItemFiles(results)
-    job = Job(request, here.id, here.kept_as, runtime, here.control, files, prompts=VERSION)
+    prompts = prompts_of(request)
+    job = Job(request, here.id, here.kept_as, runtime, here.control, files, prompts=prompts)
     here.started()
     token = current_job.set(job)
     try:
@@ -260,12 +280,15 @@ def _run(job: Job, out: OutFile) -> Report:
 
 def _notes(job: Job) -> list[str]:
     share = job.runtime.fallback_share
+    offline = job.request.kit is not None and is_offline(job.request.model.name)
+    notes = [OFFLINE] if offline else []
     if not job.fell_back or share is None:
-        return []
+        return notes
     calls = "1 call was" if job.fell_back == 1 else f"{job.fell_back:,} calls were"
     return [
+        *notes,
         f"{calls} answered by a cheaper model than {job.request.model.name}: the budget was spent"
-        f" to {share:.0%} and more"
+        f" to {share:.0%} and more",
     ]
 
 
@@ -303,7 +326,12 @@ def _taking_in(job: Job, *, most: int) -> Iterator[Intake | None]:
     if job.request.more is None:
         yield None
         return
-    job.intake = Intake(job.request.more, known=[item.key for item in job.items], most=most)
+    job.intake = Intake(
+        job.request.more,
+        known=[item.key for item in job.items],
+        most=most,
+        whole_folders=job.request.whole_folders,
+    )
     try:
         yield job.intake
     finally:

@@ -67,6 +67,7 @@ ORDER = (
     "flows.agent",
     "flows.web",
     "flows.mcp",
+    "flows.tools",
     "flows.report",
     "flows.runner",
     "flows.run",

@@ -8,7 +8,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,18 +167,26 @@ class Tree:
                     raise NameRefused(name, "a folder has this name") from None
                 raise
 
-    def walk(self, bounds: WorkspaceBounds) -> Iterator[Entry | Refused]:
+    def walk(
+        self, bounds: WorkspaceBounds, *, skip: Callable[[str], bool] = lambda name: False
+    ) -> Iterator[Entry | Refused]:
         """All that is in it, in order of names, a folder before what is inside; what is neither a
-        regular file nor a folder, and what the rules for names refuse, as refused.
+        regular file nor a folder, and what the rules for names refuse, as refused. What `skip` says
+        of its name, without the folders above, is passed over with all that is inside.
 
         Raises WorkspaceFull where there is more than `bounds.max_files`.
         """
-        return self._walk(self._fd, (), bounds, [0])
+        return self._walk(self._fd, (), bounds, [0], skip)
 
     def _walk(
-        self, folder: int, above: tuple[str, ...], bounds: WorkspaceBounds, seen: list[int]
+        self,
+        folder: int,
+        above: tuple[str, ...],
+        bounds: WorkspaceBounds,
+        seen: list[int],
+        skip: Callable[[str], bool],
     ) -> Iterator[Entry | Refused]:
-        for part in _listed(folder, bounds, seen):
+        for part in _listed(folder, bounds, seen, skip):
             parts = (*above, part)
             try:
                 parts_of("/".join(parts), max_depth=bounds.max_depth)
@@ -208,7 +216,7 @@ class Tree:
                 yield Refused(shown("/".join(parts)), _why_closed(error))
                 continue
             try:
-                yield from self._walk(inner, parts, bounds, seen)
+                yield from self._walk(inner, parts, bounds, seen, skip)
             finally:
                 os.close(inner)
 
@@ -249,12 +257,14 @@ def _enter(folder: int, part: str, make: bool) -> int:
     return os.open(part, FOLDER, dir_fd=folder)
 
 
-def _listed(folder: int, bounds: WorkspaceBounds, seen: list[int]) -> list[str]:
-    """The names in a folder, without what is not yet written whole."""
+def _listed(
+    folder: int, bounds: WorkspaceBounds, seen: list[int], skip: Callable[[str], bool]
+) -> list[str]:
+    """The names in a folder, without what is not yet written whole, and without what is skipped."""
     found: list[str] = []
     with os.scandir(folder) as entries:
         for each in entries:
-            if each.name.startswith(PARTIAL):
+            if each.name.startswith(PARTIAL) or skip(each.name):
                 continue
             seen[0] += 1
             if seen[0] > bounds.max_files:

@@ -1,7 +1,7 @@
 """A workspace: a folder for one item, with bounds, whose names lead nowhere else."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -61,10 +61,13 @@ class Workspace:
         Standing(self._tree, self.bounds).place(parts, len(data))
         self._write(parts, [data])
 
-    def put_tree(self, source: Path, *, under: str = "") -> tuple[Refused, ...]:
+    def put_tree(
+        self, source: Path, *, under: str = "", skip: Callable[[str], bool] = lambda name: False
+    ) -> tuple[Refused, ...]:
         """Copy a file, or all that is in a folder, into the folder `under` of the workspace, as
         inputs. Links are not followed but left out, as are devices and names that the rules refuse;
-        what was left out is returned.
+        what was left out is returned. What `skip` says of its name, without the folders above, is
+        passed over with all that is inside.
 
         Raises:
             NameRefused: `under` is refused, or something is in the way.
@@ -83,7 +86,7 @@ class Workspace:
             return ()
         refused: list[Refused] = []
         with Tree(source, hard_links=True) as tree:
-            for entry in tree.walk(self.bounds):
+            for entry in tree.walk(self.bounds, skip=skip):
                 if isinstance(entry, Refused):
                     refused.append(entry)
                     continue

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,7 +13,7 @@ from prefect_governor.blocks.offline.quotes import Passage
 from prefect_governor.blocks.offline.ranking import Ranking
 from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.items.item import Item
-from prefect_governor.flows.items.sources import read_text, resolve_sources
+from prefect_governor.flows.items.sources import Document, read_text, resolve_sources
 
 # Lines around a passage that are shown with it.
 _AROUND = 2
@@ -71,10 +71,13 @@ class Source:
 class Corpus:
     """Texts by name, indexed once when first searched. Safe for many threads.
 
-    `unreadable` holds the files that could not be read, with the reason.
+    `unreadable` holds the files that could not be read, with the reason. `read` gives the text of
+    one.
     """
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(
+        self, items: Sequence[Item], *, read: Callable[[Item], Document] = read_text
+    ) -> None:
         self._sources: dict[str, Source] = {}
         self.unreadable: dict[str, str] = {}
         self._index: tuple[Ranking, list[str]] | None = None
@@ -82,7 +85,7 @@ class Corpus:
         self._digest: str | None = None
         for item in items:
             try:
-                document = read_text(item)
+                document = read(item)
             except ItemFailed as error:
                 self.unreadable[item.key] = str(error)
                 continue
@@ -167,7 +170,7 @@ class Corpus:
             near = [name for name in self._sources if name.endswith(f"/{source}")]
             if len(near) != 1:
                 why = self.unreadable.get(source, "there is no such source")
-                raise LookupError(f"{source!r}: {why}; search_corpus names those that there are")
+                raise LookupError(f"{source!r}: {why}; a search names those that there are")
             known = self._sources[near[0]]
         return known.read(first=first, last=last, page=page)
 

@@ -53,9 +53,13 @@ def fan_out_command(sources: tuple[str, ...], **options: Any) -> None:
     SOURCE is a file, a folder, a glob, '-' (a line of stdin an item), or a .jsonl, .csv or .yaml
     file (a row an item; `key` names it). Text of any encoding, PDF, DOCX and HTML are read.
 
+    With --tools a sub-agent works on its item: it calls tools until it knows, within bounds, and a
+    folder is one item. The offline model calls none: it quotes.
+
     \b
     Examples:
       prefect-governor fan-out src --ask "What does this module do?"
+      prefect-governor fan-out repos/* --tools python,read --ask "Do its tests pass?"
       prefect-governor fan-out 'reports/**/*.pdf' --ask "Key risks?" --max-usd 2 --out risks.jsonl
       prefect-governor fan-out --resume last --max-usd 5
       cat urls.txt | prefect-governor fan-out - --ask "Which product is this about?" --json

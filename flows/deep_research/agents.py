@@ -33,7 +33,7 @@ from prefect_governor.flows.report.model import json_value
 from prefect_governor.flows.run.job import TAG
 from prefect_governor.flows.run.outcomes import FINE
 from prefect_governor.flows.subagent.asking import ModelAnswer, ask_model
-from prefect_governor.flows.subagent.keeping import KeptInLedger
+from prefect_governor.flows.subagent.keeping import KeptInLedger, place_of, read_records
 from prefect_governor.flows.subagent.retrying import RETRYING
 from prefect_governor.flows.subagent.turns import Turns
 
@@ -89,6 +89,8 @@ async def _by_agent(
     # Of the results that it may use, what stands in its prompt.
     evidence.update(merged(each.as_told(MOST_IN_PROMPT).lines for each in inputs.values()))
     trace = Trace()
+    place, name = place_of(study.kept_as, task.id), study.input_hash(task, inputs)
+    records = await read_records(study.runtime, place, name)
     turns = Turns(study.inquiry.model, accept=study.inquiry.accept)
     answer = await run_agent(
         agent_messages(study.inquiry.question, task, inputs, study.means),
@@ -97,9 +99,7 @@ async def _by_agent(
         bounds=BOUNDS[task.effort],
         evidence=evidence,
         trace=trace,
-        keeping=await KeptInLedger.of(
-            study.runtime, study.kept_as, task.id, study.input_hash(task, inputs)
-        ),
+        keeping=KeptInLedger(study.runtime, place, name, records),
     )
     taken += turns.taken
     if trace.stopped_by is not None:

@@ -12,16 +12,12 @@ from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask, criti
 from prefect_governor.flows.deep_research.request import Inquiry
 from prefect_governor.flows.deep_research.worth import CALLS, expected_multiple
 from prefect_governor.flows.estimate.asking import ASK_ABOVE_USD, confirm
+from prefect_governor.flows.estimate.loops import CALL_TOKENS, RESULT_TOKENS, SPREAD
 
-# An agent's prompt with its tools, and what one call's tool results add to it, in tokens; measured
-# on the repository's own docs.
+# An agent's prompt with its tools, in tokens; measured on the repository's own docs.
 _PROMPT_TOKENS = 900
-_RESULT_TOKENS = 1_600
-_OUTPUT_TOKENS = 150
 # Without a plan, a question is taken to fall apart into so many tasks.
 _LIKELY_TASKS = 3
-# p95 over p50: how much more agents may search than they mostly do.
-_SPREAD = 2
 # Of an agent's calls that call tools, the share that searches the web where it can.
 _SEARCHING = 0.5
 # How long one call takes where nothing says it, in seconds.
@@ -63,11 +59,11 @@ def forecast(inquiry: Inquiry) -> ResearchForecast:
     for task in plan.tasks:
         turns = 1 if offline else CALLS[task.effort]
         calls += turns
-        inputs += turns * _PROMPT_TOKENS + _RESULT_TOKENS * turns * (turns - 1) // 2
+        inputs += turns * _PROMPT_TOKENS + RESULT_TOKENS * turns * (turns - 1) // 2
     if len(plan.tasks) > 1 and not offline:
         calls += 1
-        inputs += _PROMPT_TOKENS + len(plan.tasks) * _OUTPUT_TOKENS
-    outputs = calls * _OUTPUT_TOKENS
+        inputs += _PROMPT_TOKENS + len(plan.tasks) * CALL_TOKENS
+    outputs = calls * CALL_TOKENS
     price = inquiry.model.price_of(inquiry.model.name)
     assert price is not None, "an inquiry's model is priced"
     searches = 0
@@ -89,9 +85,9 @@ def forecast(inquiry: Inquiry) -> ResearchForecast:
         inputs,
         outputs,
         cost,
-        cost * _SPREAD,
+        cost * SPREAD,
         round(seconds, 1),
-        round(seconds * _SPREAD, 1),
+        round(seconds * SPREAD, 1),
         expected_multiple(inquiry, plan),
         inquiry.ceiling_usd,
         searches,

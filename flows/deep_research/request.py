@@ -1,7 +1,5 @@
 """What a research run was asked for, checked: nothing is started or spent yet."""
 
-import importlib
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.model import choose
 from prefect_governor.blocks.money.usd import Money, parse_usd
 from prefect_governor.blocks.secrets.exits import scrubbed
+from prefect_governor.flows.agent.callables import imported
 from prefect_governor.flows.agent.loop import Bounds
 from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.agent.tools import Tool, tools_of
@@ -144,8 +143,8 @@ def make_inquiry(
         question=scrubbed(storable(question.strip())),
         corpus=tuple(resolve_sources(list(corpus), cwd=base)) if corpus else (),
         plan=made,
-        tools=tuple(tools_of([_imported(each, "tool") for each in tools]).values()),
-        agent=None if agent is None else _imported(agent, "agent"),
+        tools=tuple(tools_of([imported(each, "tool") for each in tools]).values()),
+        agent=None if agent is None else imported(agent, "agent"),
         web=web_of(
             web,
             allow_hosts=allow_hosts,
@@ -181,22 +180,3 @@ def _plan(plan: Any, folder: str | None) -> Plan | None:
     if isinstance(plan, (str, Path)):
         return load_plan((Path(folder) if folder else Path.cwd()) / plan)
     return check_plan(plan)
-
-
-def _imported(given: Any, what: str) -> Any:
-    """A callable, or the one that "package.module:name" names: a deployed run's parameters are
-    JSON."""
-    if isinstance(given, Tool) or callable(given):
-        return given
-    if not isinstance(given, str) or given.count(":") != 1:
-        raise ConfigurationError(
-            f"a {what} is a function, or names one as 'package.module:name', not {given!r}"
-        )
-    module, name = given.split(":")
-    try:
-        found = inspect.getattr_static(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"the {what} {given!r} cannot be imported: {error}") from None
-    if not (isinstance(found, Tool) or callable(found)):
-        raise ConfigurationError(f"the {what} {given!r} is no function")
-    return found

@@ -1,8 +1,5 @@
 """A research run at work: what its tasks share. The findings are the only memory between agents."""
 
-import functools
-import inspect
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +7,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from prefect.context import TaskRunContext
 
@@ -19,6 +15,7 @@ from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.context.waits import wait_async
 from prefect_governor.blocks.machine.stops import under
 from prefect_governor.blocks.work.runtime import Runtime
+from prefect_governor.flows.agent.callables import source_of
 from prefect_governor.flows.agent.corpus import Corpus
 from prefect_governor.flows.agent.tools import Tool
 from prefect_governor.flows.deep_research.finding import Finding
@@ -198,26 +195,6 @@ class Study:
             task.model_dump(mode="json", exclude={"max_usd"}),
             {name: finding.to_record() for name, finding in inputs.items()},
         )
-
-
-def _kind_of(value: object) -> str:
-    return type(value).__qualname__
-
-
-def source_of(function: Any) -> list[str]:
-    """A callable's name and source: of a function, of the class of an object, of what a partial
-    calls with what. Code without a source is named by its compiled form."""
-    if isinstance(function, functools.partial):
-        # An object's text may hold its address, which is another in each process.
-        given = json.dumps([function.args, function.keywords], sort_keys=True, default=_kind_of)
-        return [*source_of(function.func), given]
-    named = function if hasattr(function, "__qualname__") else type(function)
-    name = f"{getattr(named, '__module__', '')}.{named.__qualname__}"
-    try:
-        return [name, inspect.getsource(inspect.unwrap(named))]
-    except (OSError, TypeError):
-        code = getattr(named, "__code__", None)
-        return [name] if code is None else [name, code.co_code.hex(), repr(code.co_names)]
 
 
 current_study: ContextVar[Study | None] = ContextVar("prefect_governor_study", default=None)

@@ -11,10 +11,11 @@ from prefect_governor.blocks.money.usd import show_usd, to_nano
 from prefect_governor.blocks.prices.prices import bound_cost
 from prefect_governor.flows.estimate.covering import at_stake_usd
 from prefect_governor.flows.estimate.estimate import Forecast
+from prefect_governor.flows.estimate.planned import PlannedCall
 from prefect_governor.flows.estimate.standing import Standing
+from prefect_governor.flows.estimate.work import first_call, loops, most_of_a_loop
 from prefect_governor.flows.items.parts import room_for_text
 from prefect_governor.flows.run.job import Request
-from prefect_governor.flows.subagent.prompt import first_messages
 
 # A run on the command line that may well cost more is asked about first. Above the ceiling that a
 # run has where nobody gave one, so that a first run asks nothing.
@@ -44,15 +45,16 @@ def surely_at_most(request: Request, standing: Standing, usd: Decimal) -> bool:
         return True
     price = request.model.price_of(request.model.name)
     assert price is not None, "a request's model is priced"
-    schema = request.shape.schema if request.shape else None
-    messages = first_messages(request.ask, key="", text="", schema=schema)
+    messages = first_call(request)
     prompt = 2 * sum(len(str(each["content"]).encode()) for each in messages) + _ROOM_BYTES
     room, most, total = room_for_text(request.model), to_nano(usd), 0
     for item in request.items:
         size = _bytes_of(item.text, item.source)
         if size is None or (room is not None and size > room):
             return False
-        total += bound_cost(price, prompt + size, request.model.max_output_tokens)
+        first = PlannedCall(prompt + size, prompt + size)
+        for call in most_of_a_loop(request, first) if loops(request) else [first]:
+            total += bound_cost(price, call.bound_tokens, request.model.max_output_tokens)
         if total > most:
             return False
     return True

@@ -6,7 +6,8 @@ flow, or from priors that `estimate.answers` and `estimating.pace` give the sour
 arithmetic is in `estimate.spread` (money) and `estimating.pace` (time), and pure.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,7 @@ from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.estimate.answers import AnswerLengths, answer_lengths
 from prefect_governor.flows.estimate.covering import at_stake_usd, items_over_budget
 from prefect_governor.flows.estimate.history import History, read_history, read_learned
+from prefect_governor.flows.estimate.loops import LIKELY_CALLS
 from prefect_governor.flows.estimate.pace import (
     SLOWER,
     Left,
@@ -32,12 +34,14 @@ from prefect_governor.flows.estimate.spread import (
     Expected,
     Spread,
     bound_of,
+    cost_of,
     spread,
     tokens_of,
 )
 from prefect_governor.flows.estimate.standing import Standing
-from prefect_governor.flows.estimate.work import Work, plan_work, prompt_tokens
+from prefect_governor.flows.estimate.work import Work, loops, plan_work, prompt_tokens
 from prefect_governor.flows.run.job import Request
+from prefect_governor.flows.subagent.working import BOUNDS
 
 __all__ = ["Forecast", "cost_multiple", "forecast", "prompt_tokens"]
 
@@ -148,7 +152,7 @@ def forecast(request: Request, standing: Standing) -> Forecast:
     learned = None if store is None else read_learned(store, request)
     price = request.model.price_of(request.model.name)
     assert price is not None, "a request's model is priced"
-    work = plan_work(request)
+    work = plan_work(request, loop_calls=_loop_calls(history))
     limit = request.model.max_output_tokens
     lengths = answer_lengths(request.shape.schema if request.shape else None, limit=limit)
     costs = spread(
@@ -159,7 +163,9 @@ def forecast(request: Request, standing: Standing) -> Forecast:
         learned=learned,
         known_tokenizer=encoding_of(request.model.name) is not None,
     )
-    bound = bound_of(work.calls, price, output_tokens=limit)
+    if loops(request):
+        costs = _with_loops(costs, work, price, history)
+    bound = bound_of(work.most, price, output_tokens=limit)
     loads = [
         _load(request, work, level, history, bound, high=high)
         for level, high in ((costs.p50, False), (costs.p95, True))
@@ -175,7 +181,7 @@ def forecast(request: Request, standing: Standing) -> Forecast:
         items=len(work.items),
         calls=len(work.calls),
         input_tokens=tokens.input,
-        output_tokens=len(work.calls) * limit,
+        output_tokens=len(work.most) * limit,
         expected_output_tokens=tokens.output,
         p50_usd=costs.p50_usd,
         p95_usd=costs.p95_usd,
@@ -201,7 +207,10 @@ def forecast(request: Request, standing: Standing) -> Forecast:
         runs=0 if history is None else history.runs,
         past_calls=0 if history is None else history.calls,
         wide=costs.wide,
-        assumptions=_assumptions(costs, lengths, history),
+        assumptions=(
+            *_assumptions(costs, lengths, history),
+            *(_of_loops(work) if loops(request) else ()),
+        ),
         unreadable=work.unreadable,
     )
 
@@ -229,7 +238,8 @@ def _load(
     *,
     high: bool,
 ) -> Load:
-    tokens = tokens_of(work.calls, level)
+    calls = work.high if high else work.calls
+    tokens = tokens_of(calls, level)
     if history is not None and history.seconds_mean:
         mean = history.seconds_mean * (1 + 2 * DRIFT if high else 1)
         slowest = max(mean, history.seconds_high)
@@ -240,14 +250,40 @@ def _load(
     limit = request.model.max_output_tokens
     return Load(
         items=len(work.items),
-        calls=len(work.calls),
-        chain=work.longest,
+        calls=len(calls),
+        chain=work.longest_high if high else work.longest,
         input_tokens=tokens.input,
         output_tokens=tokens.output,
         seconds=mean,
         slowest=slowest,
         bound_nano=bound_nano,
-        bound_tokens=sum(call.bound_tokens + limit for call in work.calls),
+        bound_tokens=sum(call.bound_tokens + limit for call in calls),
+    )
+
+
+def _loop_calls(history: History | None) -> int:
+    """The calls of an item with tools: as many as in past runs that asked the same."""
+    if history is None or not history.same:
+        return LIKELY_CALLS
+    return max(1, min(BOUNDS.turns, round(history.calls_an_item)))
+
+
+def _with_loops(costs: Spread, work: Work, price: Price, history: History | None) -> Spread:
+    """p95 where agents look for longer than they mostly do. How long they do nobody knows before a
+    run has asked the same."""
+    high = cost_of(work.high, price, costs.p50)
+    return replace(
+        costs,
+        p95_usd=max(costs.p95_usd, high),
+        wide=costs.wide or history is None or not history.same,
+    )
+
+
+def _of_loops(work: Work) -> Iterator[str]:
+    each = len(work.calls) / len(work.items) if work.items else 0
+    yield (
+        f"tools: about {each:,.0f} calls an item, at most {BOUNDS.turns + 1} a reading of it; what"
+        " the tools take themselves is not in the time"
     )
 
 

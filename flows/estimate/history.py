@@ -35,6 +35,7 @@ class History:
         cached_share: what of the input was read from the provider's cache.
         seconds_mean: from a call's admission to its settle.
         seconds_high: what 19 of 20 calls are under.
+        calls_an_item: so many calls were one item's, on average.
     """
 
     runs: int
@@ -47,6 +48,7 @@ class History:
     cached_share: float
     seconds_mean: float
     seconds_high: float
+    calls_an_item: float = 1.0
 
 
 def question_key(request: Request) -> str:
@@ -58,6 +60,8 @@ def question_key(request: Request) -> str:
         list(model.names),
         model.max_output_tokens,
     ]
+    if request.kit is not None:
+        asked.append(request.kit.answered_from)
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     return f"asked/{digest[:32]}"
 
@@ -110,12 +114,14 @@ def summed_up(calls: Sequence[CallRecord], *, same: bool) -> History:
         for call, _ in billed
         if call.resolved_wall is not None and call.resolved_wall > call.created_wall
     )
+    items = {(call.attribution.run_id, call.attribution.item) for call, _ in billed}
     inputs = sum(usage.input_tokens for _, usage in billed)
     bounds = sum(call.bound.input_tokens for call, _ in billed)
     cached = sum(usage.cached_input_tokens for _, usage in billed)
     return History(
         runs=len(by_run),
         calls=len(billed),
+        calls_an_item=len(billed) / max(1, len(items)),
         same=same,
         output_mean=statistics.fmean(outputs),
         output_deviation=statistics.pstdev(outputs),

@@ -21,7 +21,7 @@ from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.prices.tariffs import Price, Rates, bound_cost
 from prefect_governor.flows.estimate.answers import AnswerLengths
 from prefect_governor.flows.estimate.history import History, counting_ratio
-from prefect_governor.flows.estimate.work import PlannedCall
+from prefect_governor.flows.estimate.planned import PlannedCall
 
 # A provider may count half as much again as is counted here (promise P1).
 HIGHEST_RATIO = 1.5

@@ -6,10 +6,16 @@ from dataclasses import dataclass
 
 from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.blocks.prices.tokens import count_tokens, encoding_of
+from prefect_governor.flows.agent.offline import is_offline
+from prefect_governor.flows.estimate.loops import LIKELY_CALLS, SPREAD, likely_calls, most_calls
+from prefect_governor.flows.estimate.planned import PlannedCall, PlannedItem
+from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.parts import parts_of
 from prefect_governor.flows.items.sources import read_text
 from prefect_governor.flows.run.job import Request
 from prefect_governor.flows.subagent.prompt import Message, combining_messages, first_messages
+from prefect_governor.flows.subagent.tool_prompt import tool_messages
+from prefect_governor.flows.subagent.working import BOUNDS, quoting_messages
 
 # What OpenAI's chat models count beside the texts: for each message, and to begin the reply.
 _PER_MESSAGE, _PER_REQUEST = 4, 3
@@ -20,30 +26,6 @@ _BOUND_NUMERATOR, _BOUND_DENOMINATOR = 3, 2
 _BOUND_MESSAGE, _BOUND_REQUEST = 16, 16
 # Of JSON around the texts, in bytes: names of fields, quotes, the model.
 _BODY_BYTES = 300
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedCall:
-    """A call of a sub-agent.
-
-    Attributes:
-        input_tokens: what the tokenizer counts of it, or its bytes stand for.
-        bound_tokens: the most that a provider can count of it.
-        answers: so many answers of calls before it are part of its input besides.
-    """
-
-    input_tokens: int
-    bound_tokens: int
-    answers: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedItem:
-    """An item that can be read, and its calls in order: one, or one a part and one that combines
-    their answers. The calls of one item follow each other."""
-
-    key: str
-    calls: tuple[PlannedCall, ...]
 
 
 @dataclass(frozen=True)
@@ -62,42 +44,100 @@ class Work:
         return [call for item in self.items for call in item.calls]
 
     @property
+    def high(self) -> list[PlannedCall]:
+        return [call for item in self.items for call in item.high]
+
+    @property
+    def most(self) -> list[PlannedCall]:
+        return [call for item in self.items for call in item.most]
+
+    @property
     def longest(self) -> int:
         """The most calls that one item makes, one after another."""
         return max((len(item.calls) for item in self.items), default=0)
 
+    @property
+    def longest_high(self) -> int:
+        """The same of `high`."""
+        return max((len(item.high) for item in self.items), default=0)
 
-def plan_work(request: Request) -> Work:
-    """Read every item of a request and count the calls about it."""
+
+def plan_work(request: Request, *, loop_calls: int = LIKELY_CALLS) -> Work:
+    """Read every item of a request and count the calls about it; with tools a loop has so many."""
     planned: list[PlannedItem] = []
     unreadable: list[tuple[str, str]] = []
     for item in request.items:
         try:
-            calls = _calls(request, item.key, read_text(item).text)
+            calls = tuple(_calls(request, item, read_text(item).text))
         except ItemFailed as error:
             unreadable.append((item.key, str(error)))
         else:
-            planned.append(PlannedItem(item.key, tuple(calls)))
+            planned.append(_planned(request, item.key, calls, loop_calls))
     return Work(tuple(planned), tuple(unreadable), prompt_tokens(request))
 
 
 def prompt_tokens(request: Request) -> int:
     """Tokens of a first call's messages without their document."""
-    return _counted(request, first_messages(request.ask, key="", text="", schema=_schema(request)))[
-        0
-    ]
+    return _counted(request, first_call(request))[0]
 
 
-def _calls(request: Request, key: str, text: str) -> Iterable[PlannedCall]:
+def first_call(request: Request) -> list[Message]:
+    """A first call's messages without their document."""
+    return _messages(request, key="", text="")
+
+
+def loops(request: Request) -> bool:
+    """Whether an item's agent calls tools."""
+    return request.kit is not None and not is_offline(request.model.name)
+
+
+def most_of_a_loop(request: Request, first: PlannedCall) -> list[PlannedCall]:
+    """The most calls that a loop with this first one can come to."""
+    price = request.model.price_of(request.model.name)
+    return most_calls(
+        first,
+        BOUNDS,
+        output_tokens=request.model.max_output_tokens,
+        context=None if price is None else price.context_tokens,
+    )
+
+
+def _planned(
+    request: Request, key: str, calls: tuple[PlannedCall, ...], loop_calls: int
+) -> PlannedItem:
+    if not loops(request):
+        return PlannedItem(key, calls, calls, calls)
+    high = min(BOUNDS.turns, loop_calls * SPREAD)
+    return PlannedItem(
+        key,
+        tuple(each for first in calls for each in likely_calls(first, loop_calls)),
+        tuple(each for first in calls for each in likely_calls(first, high)),
+        tuple(each for first in calls for each in most_of_a_loop(request, first)),
+    )
+
+
+def _messages(request: Request, *, key: str, text: str, part: str | None = None) -> list[Message]:
+    kit, schema = request.kit, _schema(request)
+    if kit is None or not loops(request):
+        return first_messages(request.ask, key=key, text=text, schema=schema, part=part)
+    source = key if part is None else f"{key} ({part})"
+    return tool_messages(
+        request.ask, source=source, text=text, schema=schema, workspace=kit.works_on_files
+    )
+
+
+def _calls(request: Request, item: Item, text: str) -> Iterable[PlannedCall]:
+    if item.folder is not None and not loops(request):
+        yield PlannedCall(*_counted(request, quoting_messages(request.ask, item)))
+        return
     parts = parts_of(request.model, text)
-    schema = _schema(request)
     for at, part in enumerate(parts, start=1):
         named = f"part {at} of {len(parts)}" if len(parts) > 1 else None
-        messages = first_messages(request.ask, key=key, text=part, schema=schema, part=named)
+        messages = _messages(request, key=item.key, text=part, part=named)
         yield PlannedCall(*_counted(request, messages))
     if len(parts) > 1:
         messages = combining_messages(
-            request.ask, key=key, answers=[""] * len(parts), schema=schema
+            request.ask, key=item.key, answers=[""] * len(parts), schema=_schema(request)
         )
         tokens, bound = _counted(request, messages)
         # An answer may be counted dearer as input than it was as output.
@@ -111,6 +151,8 @@ def _counted(request: Request, messages: list[Message]) -> tuple[int, int]:
     texts = [str(message["content"]) for message in messages]
     if request.shape is not None:
         texts.append(json.dumps(request.shape.response_format))
+    if request.kit is not None and loops(request):
+        texts += [json.dumps(schema) for schema in request.kit.schemas]
     size = sum(len(text.encode()) for text in texts)
     beside = _PER_REQUEST + _PER_MESSAGE * len(messages)
     room = _BOUND_REQUEST + _BOUND_MESSAGE * len(messages)

@@ -3,15 +3,15 @@
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.items.extraction import SNIFFED_BYTES, looks_binary
+from prefect_governor.flows.items.trees import UNREAD_FOLDERS
 
-_UNREAD_FOLDERS = frozenset({"node_modules", "__pycache__"})
 # Files of these kinds hold no text, whatever their first bytes look like.
 _BINARY = """
     .7z .a .avi .bin .bmp .bz2 .class .db .dll .dylib .egg .eot .exe .flac .gif .gz .ico .jar
@@ -71,8 +71,11 @@ def _left_out(skipped: Sequence[Skipped]) -> str:
     return f" (left out: {skipped[0].path}, {skipped[0].reason}{more})"
 
 
-def glob_files(source: str, base: Path, skipped: list[Skipped]) -> list[Path]:
-    """The files that a pattern matches. Raises ConfigurationError where there is none."""
+def glob_files(
+    source: str, base: Path, skipped: list[Skipped], *, whole_folders: bool = False
+) -> list[Path]:
+    """The files that a pattern matches; with `whole_folders` the folders as well, in place of all
+    that is in them. Raises ConfigurationError where there is none."""
     pattern = Path(os.path.expanduser(source))
     parts = pattern.parts
     fixed = next(at for at, part in enumerate(parts) if _MAGIC.search(part))
@@ -84,12 +87,18 @@ def glob_files(source: str, base: Path, skipped: list[Skipped]) -> list[Path]:
     if os.path.isdir(root):
         depth = None if "**" in wanted else len(wanted)
         left_out: list[Skipped] = []
-        for each in _walk(root, base, left_out, depth=depth, hidden=hidden):
-            if _matches(each.relative_to(root).parts, wanted) and _readable(each, base, skipped):
+
+        def matches(path: Path) -> bool:
+            return _matches(path.relative_to(root).parts, wanted)
+
+        whole = matches if whole_folders else None
+        for each in _walk(root, base, left_out, depth=depth, hidden=hidden, whole=whole):
+            if os.path.isdir(each) or (matches(each) and _readable(each, base, skipped)):
                 paths.append(each)
     if not paths:
+        what = "file or folder" if whole_folders else "text file"
         raise ConfigurationError(
-            f"no text file matches {source!r} (looked in {base}){_left_out(skipped[before:])}:"
+            f"no {what} matches {source!r} (looked in {base}){_left_out(skipped[before:])}:"
             " check the pattern, and quote it so that the shell leaves it alone"
         )
     return paths
@@ -117,8 +126,10 @@ def _walk(
     *,
     depth: int | None = None,
     hidden: bool = False,
+    whole: Callable[[Path], bool] | None = None,
 ) -> Iterator[Path]:
-    """The files below `root`, sorted by path. Links to folders are not followed: no loops."""
+    """The files below `root`, sorted by path. Links to folders are not followed: no loops. A folder
+    that is to be taken as a `whole` stands for what is in it."""
     try:
         entries = sorted(os.scandir(root), key=lambda entry: entry.name)
     except OSError as error:
@@ -129,13 +140,15 @@ def _walk(
         if entry.name.startswith(".") and not hidden:
             continue
         if entry.is_dir(follow_symlinks=False):
-            if entry.name in _UNREAD_FOLDERS:
+            if entry.name in UNREAD_FOLDERS:
                 skipped.append(Skipped(key_of(path, base), "holds nothing that people wrote"))
             elif entry.name == ".git":
                 continue
+            elif whole is not None and whole(path):
+                yield path
             elif depth is None or depth > 1:
                 below = None if depth is None else depth - 1
-                yield from _walk(path, base, skipped, depth=below, hidden=hidden)
+                yield from _walk(path, base, skipped, depth=below, hidden=hidden, whole=whole)
         elif entry.is_symlink() and os.path.isdir(path):
             skipped.append(Skipped(key_of(path, base), "a link to a folder"))
         else:

@@ -21,10 +21,19 @@ class Intake:
         values: as in a list of items. What has no key gets `item-0001` and so on, by its place.
         known: keys that are taken.
         most: read at most so many that nobody has taken yet.
+        whole_folders: a folder is one item.
     """
 
-    def __init__(self, values: Iterator[Any], *, known: Iterable[str] = (), most: int) -> None:
+    def __init__(
+        self,
+        values: Iterator[Any],
+        *,
+        known: Iterable[str] = (),
+        most: int,
+        whole_folders: bool = False,
+    ) -> None:
         self._values = values
+        self._whole_folders = whole_folders
         self._read: queue.Queue[Item] = queue.Queue(maxsize=max(1, most))
         self._seen = set(known)
         self._exhausted = False
@@ -76,7 +85,9 @@ class Intake:
     def _read_on(self) -> None:
         try:
             for at, value in enumerate(self._values, 1):
-                for item in items_of_value(value, f"item-{at:04d}", at):
+                for item in items_of_value(
+                    value, f"item-{at:04d}", at, whole_folders=self._whole_folders
+                ):
                     if item.key in self._seen:
                         raise ConfigurationError(
                             f"two items have the key {item.key!r}: keys must be unique"

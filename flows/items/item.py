@@ -23,6 +23,7 @@ class Item(BaseModel):
         key: names it in the report; no two items of a run have the same.
         text: what it is about. None for a file, which is read when the item starts.
         source: the absolute path of that file.
+        folder: the absolute path of a folder that the item is, with all that is in it.
         data: the row that it was made from.
     """
 
@@ -32,4 +33,5 @@ class Item(BaseModel):
     key: Annotated[str, BeforeValidator(_naming)]
     text: Annotated[str | None, BeforeValidator(_sendable)] = None
     source: str | None = None
+    folder: str | None = None
     data: Annotated[dict[str, Any] | None, BeforeValidator(storable_value)] = None

@@ -43,6 +43,7 @@ def resolve_sources(
     stdin: TextIO | None = None,
     cwd: Path | str | None = None,
     skipped: list[Skipped] | None = None,
+    whole_folders: bool = False,
 ) -> list[Item]:
     """The items of `sources`, in their order; within a folder or glob sorted by path.
 
@@ -54,6 +55,9 @@ def resolve_sources(
     Folders and globs leave out hidden and binary files, empty ones, links to folders,
     `node_modules` and `__pycache__`; `skipped` is told of each, hidden ones aside. A file that is
     named is an item whatever it holds, and fails by name when it is read.
+
+    With `whole_folders` a folder is one item, named or matched by a glob, in place of the files in
+    it.
 
     Raises ConfigurationError, in one line that says what to do, for a source that is missing, empty
     or unreadable, and for two items of one key.
@@ -68,15 +72,16 @@ def resolve_sources(
     places: dict[str, str] = {}
     found: list[Item] = []
     for source in sources:
-        for item, place in _items_of(source, base, stdin, left_out):
+        for item, place in _items_of(source, base, stdin, left_out, whole_folders):
             _claim(places, item.key, place)
             found.append(item)
     return found
 
 
-def items_from(values: Iterable[Any]) -> list[Item]:
-    """Items of Python values: a str is a text, a Path a file (a folder: its files), a mapping a row
-    (`key` or `id`, and `text` or `content`, else its fields), an Item itself.
+def items_from(values: Iterable[Any], *, whole_folders: bool = False) -> list[Item]:
+    """Items of Python values: a str is a text, a Path a file (a folder: its files, or itself with
+    `whole_folders`), a mapping a row (`key` or `id`, and `text` or `content`, else its fields), an
+    Item itself.
 
     What has no key gets `item-0001` and so on, by its place. Raises ConfigurationError for no
     values, for a value of another type, and for two items of one key.
@@ -92,20 +97,23 @@ def items_from(values: Iterable[Any]) -> list[Item]:
     places: dict[str, str] = {}
     found: list[Item] = []
     for at, value in enumerate(given, 1):
-        for item in items_of_value(value, f"item-{at:0{width}d}", at):
+        name = f"item-{at:0{width}d}"
+        for item in items_of_value(value, name, at, whole_folders=whole_folders):
             _claim(places, item.key, f"item {at}")
             found.append(item)
     return found
 
 
-def items_of_value(value: Any, name: str, at: int) -> list[Item]:
+def items_of_value(value: Any, name: str, at: int, *, whole_folders: bool = False) -> list[Item]:
     """The items of one Python value, the `at`th of all, called `name` where it has no key; several
-    of a folder. Raises ConfigurationError for a value of another type."""
+    of a folder that is not taken as a whole. Raises ConfigurationError for another type."""
     if isinstance(value, Item):
         return [value]
     if isinstance(value, os.PathLike):
         base = Path.cwd()
         path = base / Path(value)
+        if os.path.isdir(path) and whole_folders:
+            return [_folder_item(path, base)]
         if os.path.isdir(path):
             return [_file_item(each, base) for each in folder_files(path, str(value), base, [])]
         if not _is_there(path):
@@ -133,7 +141,11 @@ def _claim(places: dict[str, str], key: str, place: str) -> None:
 
 
 def _items_of(
-    source: str, base: Path, stdin: TextIO | None, skipped: list[Skipped]
+    source: str,
+    base: Path,
+    stdin: TextIO | None,
+    skipped: list[Skipped],
+    whole_folders: bool,
 ) -> Iterator[tuple[Item, str]]:
     """The items of one source, each with the place that gave it."""
     if source == STDIN:
@@ -145,18 +157,20 @@ def _items_of(
     if not named_in_utf8(path):
         raise ConfigurationError(f"the name of {key_of(path, base)!r} is not UTF-8: rename it")
     if os.path.isdir(path):
-        paths = folder_files(path, source, base, skipped)
+        paths = [path] if whole_folders else folder_files(path, source, base, skipped)
     elif _is_there(path):
         paths = [path]
     elif has_magic(source):
-        paths = glob_files(source, base, skipped)
+        paths = glob_files(source, base, skipped, whole_folders=whole_folders)
     else:
         raise ConfigurationError(
             f"there is no file or folder {source!r} (looked in {base}): check its name"
         )
     as_rows = Path(source).suffix.lower() in ROW_SUFFIXES and not os.path.isdir(path)
     for each in paths:
-        if as_rows:
+        if whole_folders and os.path.isdir(each):
+            yield _folder_item(each, base), repr(source)
+        elif as_rows:
             name = key_of(each, base)
             for row in read_rows(each, name):
                 yield _row_item(row, f"{name}:{row.line}"), f"{name}:{row.line}"
@@ -202,6 +216,11 @@ def _lines(stdin: TextIO | None) -> Iterator[tuple[Item, str]]:
 
 def _file_item(path: Path, base: Path) -> Item:
     return Item(key=key_of(path, base), source=os.path.normpath(path))
+
+
+def _folder_item(path: Path, base: Path) -> Item:
+    """A folder as one item, named as a file is."""
+    return Item(key=key_of(path, base), folder=os.path.normpath(path))
 
 
 def _row_item(row: Row, name: str) -> Item:

@@ -24,6 +24,7 @@ from prefect_governor.flows.items.spool import spool
 from prefect_governor.flows.report.model import Report
 from prefect_governor.flows.run.control import Control, current_control
 from prefect_governor.flows.server.server import ensure_server, use_server
+from prefect_governor.flows.tools.kit import kit_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,9 +67,12 @@ class ReadyFlow(FlowOfManyItems[P, R]):
         return self._spooled(parameters)
 
     def _spooled(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        items = items_from(parameters["items"])
+        kit = kit_of(parameters.get("tools"))
+        items = items_from(
+            parameters["items"], whole_folders=kit is not None and kit.works_on_files
+        )
         texts = [{"key": item.key, "text": item.text} for item in items if item.text is not None]
-        files = [str(item.source) for item in items if item.text is None]
+        files = [str(item.source or item.folder) for item in items if item.text is None]
         sources = [*([str(spool(texts))] if texts else []), *files]
         sources += parameters.get("sources") or []
         kept = self._as_json({**parameters, "items": None, "sources": sources})

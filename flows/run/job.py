@@ -1,7 +1,7 @@
 """A fan-out that is ready to run: what to ask, of which items, of which model, under what."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -21,12 +21,14 @@ from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.flows.items.intake import Intake
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.sources import items_from, resolve_sources
+from prefect_governor.flows.items.trees import tree_digest
 from prefect_governor.flows.report.model import check_min_success
 from prefect_governor.flows.run.answers import Shape, shape_of
 from prefect_governor.flows.run.control import Control
 from prefect_governor.flows.run.fill import Fill
 from prefect_governor.flows.run.item_files import ItemFiles
 from prefect_governor.flows.run.naming import hash_of, name_of
+from prefect_governor.flows.tools.kit import Kit, ready_kit
 
 # Without a ceiling from anybody there is one all the same.
 DEFAULT_MAX_USD = Decimal(1)
@@ -63,12 +65,18 @@ class Terms:
 @dataclass(frozen=True, kw_only=True)
 class Request(Terms):
     """A fan-out that was asked for, checked: nothing is started or spent yet. `more` are items
-    after those, that are read as the run gets to them."""
+    after those, that are read as the run gets to them. `kit` are the tools of its sub-agents."""
 
     ask: str
     items: tuple[Item, ...]
     more: Iterator[Any] | None = None
     shape: Shape | None = None
+    kit: Kit | None = None
+
+    @property
+    def whole_folders(self) -> bool:
+        """Whether a folder is one item."""
+        return self.kit is not None and self.kit.works_on_files
 
 
 def run_limit(
@@ -134,6 +142,8 @@ def make_request(
     timeout_seconds: float | None = None,
     min_success: float = 0.0,
     accept: Any = (),
+    tools: Sequence[Any] | None = None,
+    sandbox: str | None = None,
 ) -> Request:
     """Check everything that can be checked before anything starts. See `fan_out`.
 
@@ -149,11 +159,15 @@ def make_request(
         tokens_per_minute=tokens_per_minute,
         timeout_seconds=timeout_seconds,
     )
+    kit = ready_kit(tools, sandbox=sandbox)
+    whole = kit is not None and kit.works_on_files
     more = items if isinstance(items, Iterator) else None
-    given = items_from(items) if items is not None and more is None else []
+    given = []
+    if items is not None and more is None:
+        given = items_from(items, whole_folders=whole)
     if sources:
         base = Path(folder) if folder else Path.cwd()
-        given += resolve_sources(sources, stdin=None, cwd=base)
+        given += resolve_sources(sources, stdin=None, cwd=base, whole_folders=whole)
     if not given and more is None:
         raise ConfigurationError(NO_ITEMS)
     _check_keys(given)
@@ -180,6 +194,7 @@ def make_request(
         ),
         min_success=check_min_success(min_success),
         accept=check_accept(accept),
+        kit=kit,
     )
 
 
@@ -235,12 +250,18 @@ class Job:
         if self.intake is not None:
             self.items[position] = Item(key=self.items[position].key)
 
-    def input_hash(self, key: str, text: str) -> str:
+    def input_hash(self, item: Item, text: str) -> str:
         """Names all that an item's answer depends on: what is asked, a slash, and of whom: the
-        model, where it is reached and how long its answer may be."""
+        model, where it is reached and how long its answer may be. Of a folder all is read; raises
+        ItemFailed where it cannot be."""
         request = self.request
         schema = request.shape.schema if request.shape else None
-        return name_of(hash_of(key, text, request.ask, schema, self.prompts), request.model)
+        asked: list[Any] = [item.key, text, request.ask, schema, self.prompts]
+        if request.kit is not None:
+            asked.append(request.kit.answered_from)
+        if item.folder is not None:
+            asked.append(tree_digest(Path(item.folder)))
+        return name_of(hash_of(*asked), request.model)
 
 
 current_job: ContextVar[Job | None] = ContextVar("prefect_governor_job", default=None)

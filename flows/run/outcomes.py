@@ -89,7 +89,7 @@ class Past:
             if item.key not in self._known:
                 continue
             try:
-                record = self._record(item.key, job.input_hash(item.key, read_text(item).text))
+                record = self._record(item.key, job.input_hash(item, read_text(item).text))
             except ItemFailed:
                 continue
             if record is not None:

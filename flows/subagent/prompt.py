@@ -19,13 +19,13 @@ _REPAIR = (
     "Your answer does not validate: {problems}. Answer again with one JSON object that validates"
     " against the schema, and nothing else."
 )
-_COMBINE = (
+COMBINE = (
     "The document was too long for one reading. The text above holds the answers for its parts, in"
     " order. Answer the question for the whole document from them."
 )
 
 # Names what is asked with: another wording is another question.
-VERSION = hashlib.sha256("\n".join((_SYSTEM, _REPAIR, _COMBINE)).encode()).hexdigest()
+VERSION = hashlib.sha256("\n".join((_SYSTEM, _REPAIR, COMBINE)).encode()).hexdigest()
 
 
 def first_messages(
@@ -36,7 +36,7 @@ def first_messages(
     document = f'<document key="{name}">\n{text}\n</document>'
     return [
         {"role": "system", "content": _SYSTEM},
-        {"role": "user", "content": f"{ask}{_shape(schema)}\n\n{document}"},
+        {"role": "user", "content": f"{ask}{shape_text(schema)}\n\n{document}"},
     ]
 
 
@@ -46,7 +46,7 @@ def combining_messages(
     """The messages that make one answer of those for a document's parts."""
     joined = "\n\n".join(f"Part {at}:\n{answer}" for at, answer in enumerate(answers, start=1))
     messages = first_messages(ask, key=key, text=joined, schema=schema)
-    messages[-1]["content"] += f"\n\n{_COMBINE}"
+    messages[-1]["content"] += f"\n\n{COMBINE}"
     return messages
 
 
@@ -59,7 +59,8 @@ def repair_messages(messages: Sequence[Message], answer: str, problems: str) -> 
     ]
 
 
-def _shape(schema: dict[str, Any] | None) -> str:
+def shape_text(schema: dict[str, Any] | None) -> str:
+    """How the answer must be, after what is asked; empty for free text."""
     if schema is None:
         return ""
     return (

@@ -12,18 +12,23 @@ from prefect.context import TaskRunContext
 from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.context.waits import wait_async
 from prefect_governor.blocks.machine.stops import check_not_stopped, under
+from prefect_governor.flows.agent.offline import is_offline
+from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.parts import parts_of
 from prefect_governor.flows.items.sources import read_text
-from prefect_governor.flows.run.job import TAG, Job, current_job
+from prefect_governor.flows.run.job import TAG, Job, Request, current_job
 from prefect_governor.flows.run.outcomes import kept_record
 from prefect_governor.flows.subagent.asking import ModelAnswer, ask_model, ask_to_read
 from prefect_governor.flows.subagent.prompt import (
+    VERSION,
     Message,
     combining_messages,
     first_messages,
     repair_messages,
 )
 from prefect_governor.flows.subagent.retrying import RETRYING
+from prefect_governor.flows.subagent.tool_prompt import VERSION as WITH_TOOLS
+from prefect_governor.flows.subagent.working import answer_with_tools, quoting_messages
 
 
 @task(name="sub-agent", task_run_name="{key}", tags=[TAG], **RETRYING)
@@ -53,6 +58,11 @@ async def sub_agent(key: str, position: int) -> Any:
             job.waited[key] = job.waited.get(key, 0.0) + here.spent.waited_seconds
 
 
+def prompts_of(request: Request) -> str:
+    """Names what a request's questions are asked with."""
+    return VERSION if request.kit is None else f"{VERSION}/{WITH_TOOLS}"
+
+
 async def _answer_and_keep(job: Job, position: int) -> Any:
     item = job.items[position]
     key = item.key
@@ -64,15 +74,30 @@ async def _answer_and_keep(job: Job, position: int) -> Any:
     if left := job.fill.left():
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(wait_async(job.fill.ended), left)
-    result = await _answer(job, key, document.text)
+    if job.request.kit is None:
+        input_hash = job.input_hash(item, document.text)
+        result = await _answer(job, key, document.text)
+    else:
+        # Of a folder all is read.
+        input_hash = await asyncio.to_thread(job.input_hash, item, document.text)
+        result = await _answer_with_kit(job, item, document.text, input_hash)
     record = kept_record(result, job.notes.get(key), job.endings.get(key), job.files.record(key))
-    input_hash = job.input_hash(key, document.text)
     await wait_async(
         job.runtime.desk.write(
             lambda batch: batch.rows.put_item(job.kept_as, key, input_hash, record)
         )
     )
     return result
+
+
+async def _answer_with_kit(job: Job, item: Item, text: str, input_hash: str) -> Any:
+    request = job.request
+    if not is_offline(request.model.name):
+        return await answer_with_tools(job, item, text, input_hash)
+    if item.folder is None:
+        return await _answer(job, item.key, text)
+    messages = await asyncio.to_thread(quoting_messages, request.ask, item)
+    return await _ask(job, item.key, messages)
 
 
 async def _answer(job: Job, key: str, text: str) -> Any:

@@ -42,3 +42,11 @@ class Turns:
         if answer.note is not None:
             self.taken.append(answer)
         return Turn(answer.text, answer.calls, answer.tokens)
+
+    async def answer_to(
+        self, messages: Sequence[Message], schemas: Sequence[Mapping[str, Any]]
+    ) -> ModelAnswer:
+        """An answer in words."""
+        await self(messages, schemas, True)
+        assert self.last is not None
+        return self.last

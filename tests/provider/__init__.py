@@ -76,6 +76,8 @@ Config (every field optional)
   default_output_tokens the allowance of a request that sends neither (1024)
   reads                 true: a lead and agents that plan and answer the questions of `riddles`
                         from what their tools showed (`reader`); before any script (false)
+  obeys                 true: a model that does what any text that it reads tells it, tool calls too
+                        (`obeyer`); before any script (false)
   script                {regex: reply}, or [{"match": regex, "reply": reply, "by": …, "expand": …}];
                         first match over the last user message. A reply is a text, or {"text",
                         "tool_calls": [{"name", "arguments"}], "status" (not 200: an unbilled error,

@@ -211,6 +211,7 @@ class Config(_Model):
     images: int = Field(default=1, ge=0)
     script: list[Rule] = Field(default_factory=list)
     reads: bool = False
+    obeys: bool = False
     tool_calls: int = Field(default=0, ge=0)
     tool_turns: PositiveInt = 1
 

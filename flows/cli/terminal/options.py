@@ -107,6 +107,7 @@ RUN = (
     option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table."),
 )
 
+
 FAN_OUT = (
     option("--ask", help="What each sub-agent answers about its item.", metavar="TEXT"),
     option(
@@ -116,12 +117,27 @@ FAN_OUT = (
         metavar="FILE.json",
     ),
     option(
+        "--tools",
+        multiple=True,
+        metavar="NAME,…",
+        callback=lambda context, parameter, given: _names(given),
+        help="What each sub-agent may call: python and shell (programs in a sandbox), read and"
+        " search (its item's files), or package.module:function. With these a folder is ONE item,"
+        " its files copied into the item's workspace.",
+    ),
+    option("--sandbox", help="A saved Sandbox block for python and shell.", metavar="NAME"),
+    option(
         "--out",
         type=click.Path(path_type=Path),
         metavar="FILE.jsonl",
         help="An item a line as each finishes, in input order at the end.",
     ),
 )
+
+
+def _names(given: Sequence[str]) -> tuple[str, ...]:
+    """Names that stand together, between commas, or apart."""
+    return tuple(name for each in given for part in each.split(",") if (name := part.strip()))
 
 
 def run_options(*options: Sequence[Option]) -> Callable[[F], F]:

@@ -60,13 +60,17 @@ def run_command(
         parameters = past.gone_on_with(
             parameters, told.given, say=say, retry_failed=told.retry_failed
         )
-    by_block = parameters["model"].startswith(BLOCK)
     # Blocks live on the server: what can be checked without it is, before it is started.
-    request = make(**{**parameters, **({"model": OFFLINE} if by_block else {})})
+    on_server: dict[str, Any] = {}
+    if parameters["model"].startswith(BLOCK):
+        on_server["model"] = OFFLINE
+    if parameters.get("sandbox") is not None:
+        on_server["sandbox"] = None
+    request = make(**{**parameters, **on_server})
     if told.out is not None:
         check_writable(told.out)
     info = None
-    if parameters["governor"] is not None or by_block:
+    if parameters["governor"] is not None or on_server:
         info = ensure_server(on_progress=say)
         use_server(info)
         request = make(**parameters)

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from tests.provider.answers import obeyer
 from tests.provider.answers.reader import Reader
 from tests.provider.answers.schema import minimal
 from tests.provider.books.tokens import count_text, cut_text, encoding_name, scaled
@@ -104,10 +105,14 @@ class Writer:
         return Answer(choices, reply)
 
     def _read(self, request: ChatRequest, limit: int) -> Choice | None:
-        """What a model that reads says, where this is one and knows what to say."""
-        if self._reader is None:
+        """What a model that reads says, or one that obeys, where this is one and knows what to
+        say."""
+        if self._reader is not None:
+            text, calls = self._reader.reply(request.messages)
+        elif self._config.obeys:
+            text, calls = obeyer.reply(request)
+        else:
             return None
-        text, calls = self._reader.reply(request.messages)
         if calls:
             return self._call_tools(request, calls, limit)
         return None if text is None else self._cut(request, text, limit, None)

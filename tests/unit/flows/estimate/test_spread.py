@@ -12,6 +12,7 @@ from prefect_governor.blocks.prices.prices import Price
 from prefect_governor.blocks.prices.tariffs import Rates, Tariff
 from prefect_governor.flows.estimate.answers import AnswerLengths, answer_lengths
 from prefect_governor.flows.estimate.history import History
+from prefect_governor.flows.estimate.planned import PlannedCall
 from prefect_governor.flows.estimate.spread import (
     Expected,
     Spread,
@@ -20,7 +21,6 @@ from prefect_governor.flows.estimate.spread import (
     spread,
     tokens_of,
 )
-from prefect_governor.flows.estimate.work import PlannedCall
 from tests.unit.prices import flat, priced
 
 PRICE = flat("1", "4").price()

@@ -1,0 +1,55 @@
+"""The calls of an agent's loop, foretold from its first. Pure."""
+
+from collections.abc import Iterator
+
+from prefect_governor.flows.agent.loop import Bounds
+from prefect_governor.flows.agent.tools import MOST_CHARACTERS
+from prefect_governor.flows.estimate.planned import PlannedCall
+
+# What an agent that finds what it looks for mostly needs.
+LIKELY_CALLS = 4
+# What the tool results of one call add to the next, and its own words, in tokens; measured on
+# research agents that read the repository's own docs.
+RESULT_TOKENS = 1_600
+CALL_TOKENS = 150
+# p95 over p50: how much more agents may look than they mostly do.
+SPREAD = 2
+
+
+def likely_calls(first: PlannedCall, calls: int) -> list[PlannedCall]:
+    """So many, each with the results of those before it."""
+    added = RESULT_TOKENS + CALL_TOKENS
+    return [
+        PlannedCall(first.input_tokens + at * added, first.bound_tokens + at * added)
+        for at in range(calls)
+    ]
+
+
+def most_calls(
+    first: PlannedCall, bounds: Bounds, *, output_tokens: int, context: int | None
+) -> list[PlannedCall]:
+    """The most that a loop can come to: as many calls as it may make, the one that brings a model
+    to words included, each with all results that it may have asked for, until its tokens are used
+    up and the two last are asked for its answer. `context` is the most that a call can hold."""
+    return list(_most(first, bounds, output_tokens=output_tokens, context=context))
+
+
+def _most(
+    first: PlannedCall, bounds: Bounds, *, output_tokens: int, context: int | None
+) -> Iterator[PlannedCall]:
+    # No text has more tokens than bytes, and no character more than four of them.
+    results = bounds.tool_calls * MOST_CHARACTERS * 4
+    spent = 0
+    after = 2
+    for at in range(bounds.turns + 1):
+        bound = first.bound_tokens
+        if at:
+            bound += results + at * output_tokens
+        if context is not None:
+            bound = min(bound, context)
+        yield PlannedCall(bound, bound)
+        if spent >= bounds.tokens:
+            after -= 1
+            if not after:
+                return
+        spent += bound

@@ -1,0 +1,115 @@
+"""The tools that were asked for, checked: nothing is opened yet."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from prefect_governor.blocks.documents.documents import load_block
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.prefect_internals.waiting import result_of
+from prefect_governor.blocks.sandbox import Sandbox
+from prefect_governor.blocks.sandboxes.folder import workspace_bounds
+from prefect_governor.blocks.workspaces.bounds import BOUNDS, WorkspaceBounds
+from prefect_governor.flows.agent.callables import imported, source_of
+from prefect_governor.flows.agent.tools import Tool, tools_of
+from prefect_governor.flows.tools.bench import Bench, MakeCell
+from prefect_governor.flows.tools.code import python_tool, shell_tool
+from prefect_governor.flows.tools.files import read_tool, search_tool
+
+_ON_FILES: dict[str, Callable[[Bench], Tool]] = {
+    "python": python_tool,
+    "shell": shell_tool,
+    "read": read_tool,
+    "search": search_tool,
+}
+PROGRAMS = frozenset({"python", "shell"})
+NAMES = tuple(_ON_FILES)
+
+
+@dataclass(frozen=True)
+class Kit:
+    """Tools of a fan-out's sub-agents.
+
+    Attributes:
+        names: of ours, in the order of `NAMES`.
+        own: tools of the user's own.
+        make_cell: makes the sandbox of an item, where programs are run.
+        bounds: what an item's workspace may hold.
+    """
+
+    names: tuple[str, ...]
+    own: tuple[Tool, ...] = ()
+    make_cell: MakeCell | None = None
+    bounds: WorkspaceBounds = BOUNDS
+
+    @property
+    def works_on_files(self) -> bool:
+        """Whether a folder is one item, with its files in the item's workspace."""
+        return any(name in _ON_FILES for name in self.names)
+
+    @property
+    def runs_programs(self) -> bool:
+        return not PROGRAMS.isdisjoint(self.names)
+
+    def on(self, bench: Bench) -> list[Tool]:
+        """The tools of one item, without the user's own."""
+        return [_ON_FILES[name](bench) for name in self.names]
+
+    @cached_property
+    def schemas(self) -> list[dict[str, Any]]:
+        """All of them, as a model is told of them."""
+        nowhere: Any = None
+        return [tool.schema for tool in (*self.on(nowhere), *self.own)]
+
+    @cached_property
+    def answered_from(self) -> list[Any]:
+        """What of it shapes answers, as JSON."""
+        return [self.schemas, [source_of(tool.function) for tool in self.own]]
+
+
+def kit_of(tools: Sequence[Any] | None) -> Kit | None:
+    """The kit of names, functions and "package.module:name"s; None for none. Nothing can be run
+    with it yet.
+
+    Raises ConfigurationError for a name that is none of ours, and for two tools of one name.
+    """
+    if not tools:
+        return None
+    if isinstance(tools, str):
+        tools = [part.strip() for part in tools.split(",") if part.strip()]
+    named = {each for each in tools if isinstance(each, str) and ":" not in each}
+    if unknown := sorted(named - {*NAMES}):
+        raise ConfigurationError(
+            f"there is no tool {unknown[0]!r}: tools are {', '.join(NAMES)}; one of your own is a"
+            " function, or names one as 'package.module:name'"
+        )
+    others = [each for each in tools if not (isinstance(each, str) and each in named)]
+    own = tools_of([imported(each, "tool") for each in others])
+    if taken := sorted({*own} & {*NAMES}):
+        raise ConfigurationError(f"{taken[0]!r} is the name of a tool of ours: give yours another")
+    return Kit(tuple(name for name in NAMES if name in named), tuple(own.values()))
+
+
+def ready_kit(tools: Sequence[Any] | None, *, sandbox: str | None) -> Kit | None:
+    """`kit_of`, with the sandbox that its programs run in: the saved block of a name, or the
+    default.
+
+    Raises ConfigurationError besides where there is no such block, nothing to run in it, or no way
+    to run it here; the message says what mends that.
+    """
+    kit = kit_of(tools)
+    if kit is None or not kit.runs_programs:
+        if sandbox is not None:
+            raise ConfigurationError(
+                f"sandbox {sandbox!r} is for programs: name python or shell in tools, or leave it"
+                " out"
+            )
+        return kit
+    block = Sandbox() if sandbox is None else load_block(Sandbox, sandbox)
+    try:
+        result_of(block.chosen())
+    except ConfigurationError as error:
+        programs = " and ".join(name for name in kit.names if name in PROGRAMS)
+        raise ConfigurationError(f"the tools {programs} cannot be given: {error}") from None
+    return replace(kit, make_cell=block.cell, bounds=workspace_bounds(block.bounds))
