@@ -49,6 +49,9 @@ from prefect_governor.flows.run.window import Window, room_for
 from prefect_governor.flows.runner import GovernedTaskRunner
 from prefect_governor.flows.subagent.subagent import prompts_of, sub_agent
 from prefect_governor.flows.subagent.working import OFFLINE
+from prefect_governor.flows.web.searching import SEARCH_LIMIT
+from prefect_governor.flows.web.settings import NO_SEARCH
+from prefect_governor.flows.web.web import Web
 
 
 @ready_flow(
@@ -82,6 +85,10 @@ def fan_out(
     accept: Sequence[str] = (),
     tools: Sequence[Any] = (),
     sandbox: str | None = None,
+    allow_hosts: Sequence[str] = (),
+    deny_hosts: Sequence[str] = (),
+    search: str = "auto",
+    search_usd: Money | None = None,
 ) -> Report:
     """Ask a sub-agent the same question about each item, under one budget and its limits.
 
@@ -114,11 +121,13 @@ def fan_out(
         accept: kinds of answers that are taken as they are, with a note, though they did not end
             well: "cut" (at `max_output_tokens`), "filtered", "refused". Else their items fail.
         tools: what each sub-agent may call: "python" and "shell" (programs in a sandbox), "read"
-            and "search" (the files of its item), in Python also functions with type hints and a
-            docstring (or "package.module:name"). With those of ours each item has a workspace, and
-            a folder is one item, with its files in it.
+            and "search" (the files of its item), "web" (public pages, and searches where somebody
+            searches); in Python also functions with type hints and a docstring (or
+            "package.module:name"). With those on files each item has a workspace, and a folder is
+            one item, with its files in it.
         sandbox: name of a saved Sandbox block for "python" and "shell". Without one the default
             bounds.
+        allow_hosts, deny_hosts, search, search_usd: of "web", as `research` has them.
 
     Returns:
         Called, the `Report` of the run, complete or partial.
@@ -148,6 +157,10 @@ def fan_out(
         accept=accept,
         tools=tools,
         sandbox=sandbox,
+        allow_hosts=allow_hosts,
+        deny_hosts=deny_hosts,
+        search=search,
+        search_usd=search_usd,
     )
     if request.more is not None and (most_multiple is not None or ask_above is not None):
         request = replace(
@@ -156,8 +169,10 @@ def fan_out(
             more=None,
         )
     here = this_run("fan_out")
-    runtime = runtime_for(request, here.kept_as)
-    for tool in () if request.kit is None else request.kit.own:
+    kit = request.kit
+    searches = kit is not None and kit.searches
+    runtime = runtime_for(request, here.kept_as, more=(SEARCH_LIMIT,) if searches else ())
+    for tool in () if kit is None else kit.own:
         if tool.limit is not None:
             # Refused here by name, before anything is spent, where there is none.
             runtime.limit_named(tool.limit)
@@ -176,8 +191,12 @@ def fan_out(
     runtime.desk.write(lambda batch: batch.rows.put_item(asked, here.kept_as, "", "{}"))
     results = here.control.out or state_folder() / "runs" / here.id / "results.jsonl"
     files = ItemFiles(results)
+    web = None
+    if kit is not None and kit.web is not None:
+        # A run that is gone on with has what it retrieved before.
+        web = Web(kit.web, state_folder() / "runs" / here.kept_as / "web")
     prompts = prompts_of(request)
-    job = Job(request, here.id, here.kept_as, runtime, here.control, files, prompts=prompts)
+    job = Job(request, here.id, here.kept_as, runtime, here.control, files, prompts=prompts, web=web)
     here.started()
     token = current_job.set(job)
     try:
@@ -280,8 +299,12 @@ def _run(job: Job, out: OutFile) -> Report:
 
 def _notes(job: Job) -> list[str]:
     share = job.runtime.fallback_share
-    offline = job.request.kit is not None and is_offline(job.request.model.name)
-    notes = [OFFLINE] if offline else []
+    notes = []
+    if (kit := job.request.kit) is not None:
+        if is_offline(job.request.model.name):
+            notes.append(OFFLINE)
+        elif kit.web is not None and not kit.searches:
+            notes.append(NO_SEARCH)
     if not job.fell_back or share is None:
         return notes
     calls = "1 call was" if job.fell_back == 1 else f"{job.fell_back:,} calls were"

@@ -27,8 +27,8 @@ from prefect_governor.flows.deep_research.conductor import (
     not_succeeded,
 )
 from prefect_governor.flows.deep_research.lead import lead_plan, plan_name
-from prefect_governor.flows.deep_research.offline import BY_RULE, plan_by_rule
 from prefect_governor.flows.deep_research.outcomes import item_reports
+from prefect_governor.flows.deep_research.plan.by_rule import BY_RULE, plan_by_rule
 from prefect_governor.flows.deep_research.plan.plan import Plan, check_plan
 from prefect_governor.flows.deep_research.report import (
     ResearchReport,

@@ -7,7 +7,7 @@ from typing import Any
 from prefect_governor.blocks.money.usd import show_usd
 from prefect_governor.blocks.prices.prices import UsageParts, cost_usd
 from prefect_governor.flows.agent.offline import is_offline
-from prefect_governor.flows.deep_research.offline import plan_by_rule
+from prefect_governor.flows.deep_research.plan.by_rule import plan_by_rule
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask, critical_path
 from prefect_governor.flows.deep_research.request import Inquiry
 from prefect_governor.flows.deep_research.worth import CALLS, expected_multiple

@@ -29,6 +29,7 @@ from prefect_governor.flows.run.fill import Fill
 from prefect_governor.flows.run.item_files import ItemFiles
 from prefect_governor.flows.run.naming import hash_of, name_of
 from prefect_governor.flows.tools.kit import Kit, ready_kit
+from prefect_governor.flows.web.web import Web
 
 # Without a ceiling from anybody there is one all the same.
 DEFAULT_MAX_USD = Decimal(1)
@@ -144,6 +145,10 @@ def make_request(
     accept: Any = (),
     tools: Sequence[Any] | None = None,
     sandbox: str | None = None,
+    allow_hosts: Sequence[str] = (),
+    deny_hosts: Sequence[str] = (),
+    search: str = "auto",
+    search_usd: Money | None = None,
 ) -> Request:
     """Check everything that can be checked before anything starts. See `fan_out`.
 
@@ -159,7 +164,14 @@ def make_request(
         tokens_per_minute=tokens_per_minute,
         timeout_seconds=timeout_seconds,
     )
-    kit = ready_kit(tools, sandbox=sandbox)
+    kit = ready_kit(
+        tools,
+        sandbox=sandbox,
+        allow_hosts=allow_hosts,
+        deny_hosts=deny_hosts,
+        search=search,
+        search_usd=search_usd,
+    )
     whole = kit is not None and kit.works_on_files
     more = items if isinstance(items, Iterator) else None
     given = []
@@ -207,6 +219,7 @@ class Job:
     (monotonic seconds), `waited` (seconds in the queue), `notes` and `endings` (how an answer
     ended that was taken though it did not end well) are by item, and so are `files`, what their
     workspaces held. `prompts` names what the question is asked with.
+    `web` is the web as this run reaches it, None where it does not.
     """
 
     request: Request
@@ -226,6 +239,7 @@ class Job:
     items: list[Item] = field(default_factory=list)
     intake: Intake | None = None
     fill: Fill = field(default_factory=lambda: Fill(0))
+    web: Web | None = None
 
     def __post_init__(self) -> None:
         self.items.extend(self.request.items)

@@ -46,11 +46,12 @@ async def answer_with_tools(job: Job, item: Item, text: str, answered_from: str)
     """
     kit = job.request.kit
     assert kit is not None, "an item without tools is asked about once"
-    own = [tool.under(_slot(job)) for tool in kit.own]
+    slot = _slot(job)
+    beside = [tool.under(slot) for tool in kit.beside(job.web, lambda: job.runtime)]
     place = place_of(job.kept_as, item.key)
     records = await read_records(job.runtime, place, answered_from)
     if not kit.works_on_files:
-        agent = _Agent(job, item, own, KeptInLedger(job.runtime, place, answered_from, records))
+        agent = _Agent(job, item, beside, KeptInLedger(job.runtime, place, answered_from, records))
         value = await agent.answer(text)
         _note(job, item, agent.notes)
         return value
@@ -60,7 +61,7 @@ async def answer_with_tools(job: Job, item: Item, text: str, answered_from: str)
             job.runtime, place, answered_from, records,
             bench=bench, snapshots=snapshots, on_bench={tool.name for tool in ours},
         )  # fmt: skip
-        agent = _Agent(job, item, [*ours, *own], keeping)
+        agent = _Agent(job, item, [*ours, *beside], keeping)
         value = await agent.answer(text)
         ended = [f"a program was ended: {each}" for each in dict.fromkeys(bench.runaways)]
         _note(job, item, [*agent.notes, *ended])

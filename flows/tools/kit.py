@@ -1,8 +1,10 @@
 """The tools that were asked for, checked: nothing is opened yet."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from prefect_governor.blocks.documents.documents import load_block
@@ -10,12 +12,16 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.blocks.sandbox import Sandbox
 from prefect_governor.blocks.sandboxes.folder import workspace_bounds
+from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.blocks.workspaces.bounds import BOUNDS, WorkspaceBounds
 from prefect_governor.flows.agent.callables import imported, source_of
 from prefect_governor.flows.agent.tools import Tool, tools_of
 from prefect_governor.flows.tools.bench import Bench, MakeCell
 from prefect_governor.flows.tools.code import python_tool, shell_tool
 from prefect_governor.flows.tools.files import read_tool, search_tool
+from prefect_governor.flows.web.settings import WebSettings, web_of
+from prefect_governor.flows.web.tools import web_tools
+from prefect_governor.flows.web.web import Web
 
 _ON_FILES: dict[str, Callable[[Bench], Tool]] = {
     "python": python_tool,
@@ -24,7 +30,9 @@ _ON_FILES: dict[str, Callable[[Bench], Tool]] = {
     "search": search_tool,
 }
 PROGRAMS = frozenset({"python", "shell"})
-NAMES = tuple(_ON_FILES)
+WEB = "web"
+NAMES = (*_ON_FILES, WEB)
+_OF_THE_WEB = ("fetch", "web_search")
 
 
 @dataclass(frozen=True)
@@ -36,12 +44,14 @@ class Kit:
         own: tools of the user's own.
         make_cell: makes the sandbox of an item, where programs are run.
         bounds: what an item's workspace may hold.
+        web: what may be done on the web, None for nothing.
     """
 
     names: tuple[str, ...]
     own: tuple[Tool, ...] = ()
     make_cell: MakeCell | None = None
     bounds: WorkspaceBounds = BOUNDS
+    web: WebSettings | None = None
 
     @property
     def works_on_files(self) -> bool:
@@ -52,20 +62,32 @@ class Kit:
     def runs_programs(self) -> bool:
         return not PROGRAMS.isdisjoint(self.names)
 
+    @property
+    def searches(self) -> bool:
+        """Whether the web is searched."""
+        return self.web is not None and self.web.provider is not None
+
     def on(self, bench: Bench) -> list[Tool]:
-        """The tools of one item, without the user's own."""
-        return [_ON_FILES[name](bench) for name in self.names]
+        """The tools of one item's files."""
+        return [_ON_FILES[name](bench) for name in self.names if name in _ON_FILES]
+
+    def beside(self, web: Web | None, runtime: Callable[[], Runtime]) -> list[Tool]:
+        """The tools that are the same for all items: the web's, paid for by the governor of
+        `runtime`, and the user's own."""
+        return [*([] if web is None else web_tools(web, runtime)), *self.own]
 
     @cached_property
     def schemas(self) -> list[dict[str, Any]]:
         """All of them, as a model is told of them."""
         nowhere: Any = None
-        return [tool.schema for tool in (*self.on(nowhere), *self.own)]
+        web = None if self.web is None else Web(self.web, Path(os.devnull))
+        return [tool.schema for tool in (*self.on(nowhere), *self.beside(web, nowhere))]
 
     @cached_property
     def answered_from(self) -> list[Any]:
         """What of it shapes answers, as JSON."""
-        return [self.schemas, [source_of(tool.function) for tool in self.own]]
+        own = [source_of(tool.function) for tool in self.own]
+        return [self.schemas, own, None if self.web is None else self.web.name]
 
 
 def kit_of(tools: Sequence[Any] | None) -> Kit | None:
@@ -86,19 +108,22 @@ def kit_of(tools: Sequence[Any] | None) -> Kit | None:
         )
     others = [each for each in tools if not (isinstance(each, str) and each in named)]
     own = tools_of([imported(each, "tool") for each in others])
-    if taken := sorted({*own} & {*NAMES}):
+    if taken := sorted({*own} & {*NAMES, *_OF_THE_WEB}):
         raise ConfigurationError(f"{taken[0]!r} is the name of a tool of ours: give yours another")
     return Kit(tuple(name for name in NAMES if name in named), tuple(own.values()))
 
 
-def ready_kit(tools: Sequence[Any] | None, *, sandbox: str | None) -> Kit | None:
+def ready_kit(tools: Sequence[Any] | None, *, sandbox: str | None, **web: Any) -> Kit | None:
     """`kit_of`, with the sandbox that its programs run in: the saved block of a name, or the
-    default.
+    default; and with the web as `web_of` has it.
 
     Raises ConfigurationError besides where there is no such block, nothing to run in it, or no way
     to run it here; the message says what mends that.
     """
     kit = kit_of(tools)
+    settings = web_of(kit is not None and WEB in kit.names, **web)
+    if kit is not None:
+        kit = replace(kit, web=settings)
     if kit is None or not kit.runs_programs:
         if sandbox is not None:
             raise ConfigurationError(

@@ -67,7 +67,9 @@ def web_of(
         if value not in (None, "", (), [])
     ]
     if not web and said:
-        raise ConfigurationError(f"{', '.join(said)}: say web (--web) too, or leave it out")
+        raise ConfigurationError(
+            f"{', '.join(said)}: say web too (--web, or web among --tools), or leave it out"
+        )
     if not web:
         return None
     return web_settings(

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from prefect_governor.flows.cli.terminal.command_line import CONTEXT, UsageProblem, option
-from prefect_governor.flows.cli.terminal.options import RUN, Told, run_options
+from prefect_governor.flows.cli.terminal.options import RUN, WEB, Told, run_options
 
 COMMAND = "research"
 _RESEARCH = (
@@ -18,32 +18,7 @@ _RESEARCH = (
         help="Files, folders and globs that the agents search and read. May be given often.",
     ),
     option("--web", is_flag=True, help="The agents may read public web pages, and search the web."),
-    option(
-        "--allow-host",
-        multiple=True,
-        metavar="HOST",
-        help="With --web: a host that alone may be reached, with all below it, or a pattern. May be"
-        " given often. [default: all that are public]",
-    ),
-    option(
-        "--deny-host",
-        multiple=True,
-        metavar="HOST",
-        help="With --web: a host that may not be reached. May be given often.",
-    ),
-    option(
-        "--search",
-        default="auto",
-        show_default=True,
-        metavar="WHO",
-        help="With --web, who searches: searxng, brave, tavily, auto (the first that has its"
-        " variable set), off.",
-    ),
-    option(
-        "--search-usd",
-        metavar="X",
-        help="With --web: what one search costs. [default: brave 0.005, tavily 0.008, searxng 0]",
-    ),
+    *WEB,
     option(
         "--mcp",
         type=click.Path(path_type=Path),

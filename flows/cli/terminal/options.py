@@ -108,6 +108,35 @@ RUN = (
 )
 
 
+WEB = (
+    option(
+        "--allow-host",
+        multiple=True,
+        metavar="HOST",
+        help="With the web: a host that alone may be reached, with all below it, or a pattern. May"
+        " be given often. [default: all that are public]",
+    ),
+    option(
+        "--deny-host",
+        multiple=True,
+        metavar="HOST",
+        help="With the web: a host that may not be reached. May be given often.",
+    ),
+    option(
+        "--search",
+        default="auto",
+        show_default=True,
+        metavar="WHO",
+        help="With the web, who searches: searxng, brave, tavily, auto (the first that has its"
+        " variable set), off.",
+    ),
+    option(
+        "--search-usd",
+        metavar="X",
+        help="With the web: what one search costs. [default: brave 0.005, tavily 0.008, searxng 0]",
+    ),
+)
+
 FAN_OUT = (
     option("--ask", help="What each sub-agent answers about its item.", metavar="TEXT"),
     option(
@@ -122,10 +151,11 @@ FAN_OUT = (
         metavar="NAME,…",
         callback=lambda context, parameter, given: _names(given),
         help="What each sub-agent may call: python and shell (programs in a sandbox), read and"
-        " search (its item's files), or package.module:function. With these a folder is ONE item,"
-        " its files copied into the item's workspace.",
+        " search (its item's files), web (public pages, searches), or package.module:function. With"
+        " those on files a folder is ONE item, its files copied into the item's workspace.",
     ),
     option("--sandbox", help="A saved Sandbox block for python and shell.", metavar="NAME"),
+    *WEB,
     option(
         "--out",
         type=click.Path(path_type=Path),

@@ -10,7 +10,7 @@ from prefect_governor.flows.agent.corpus import Extract
 from prefect_governor.flows.agent.offline import excerpt_messages
 from prefect_governor.flows.deep_research.finding import MOST_IN_PROMPT, Finding, Reference
 from prefect_governor.flows.deep_research.lead import composed_answer
-from prefect_governor.flows.deep_research.offline import plan_by_rule
+from prefect_governor.flows.deep_research.plan.by_rule import plan_by_rule
 from prefect_governor.flows.deep_research.plan.plan import PlanTask, check_plan
 from prefect_governor.flows.deep_research.prompts import (
     agent_messages,
