@@ -196,7 +196,9 @@ def fan_out(
         # A run that is gone on with has what it retrieved before.
         web = Web(kit.web, state_folder() / "runs" / here.kept_as / "web")
     prompts = prompts_of(request)
-    job = Job(request, here.id, here.kept_as, runtime, here.control, files, prompts=prompts, web=web)
+    job = Job(
+        request, here.id, here.kept_as, runtime, here.control, files, prompts=prompts, web=web
+    )
     here.started()
     token = current_job.set(job)
     try:
