@@ -65,6 +65,7 @@ ORDER = (
     "flows.server",
     "flows.items",
     "flows.agent",
+    "flows.web.network",
     "flows.web",
     "flows.mcp",
     "flows.tools",

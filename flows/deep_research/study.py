@@ -19,9 +19,8 @@ from prefect_governor.flows.agent.callables import source_of
 from prefect_governor.flows.agent.corpus import Corpus
 from prefect_governor.flows.agent.tools import Tool
 from prefect_governor.flows.deep_research.finding import Finding
-from prefect_governor.flows.deep_research.means import Means
 from prefect_governor.flows.deep_research.plan.plan import PlanTask
-from prefect_governor.flows.deep_research.prompts import agent_messages
+from prefect_governor.flows.deep_research.prompts import Means, agent_messages
 from prefect_governor.flows.deep_research.request import Inquiry
 from prefect_governor.flows.run.control import Control
 from prefect_governor.flows.run.job import TAG

@@ -15,7 +15,7 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.agent.tools import MOST_CHARACTERS, Tool
 from prefect_governor.flows.mcp.offers import MOST_TOOLS, Offer, digest_of, offer_of, text_of
 from prefect_governor.flows.mcp.servers import McpServer
-from prefect_governor.flows.web.guard import NotFetched
+from prefect_governor.flows.web.network.guard import NotFetched
 
 if TYPE_CHECKING:
     from mcp import Client

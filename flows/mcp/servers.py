@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.web.guard import NotFetched, Rules, Target, is_local, read_url
+from prefect_governor.flows.web.network.guard import NotFetched, Rules, Target, is_local, read_url
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")

@@ -10,8 +10,8 @@ import httpx
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.mcp.connections import Confine
 from prefect_governor.flows.mcp.servers import McpServer
-from prefect_governor.flows.web.connecting import GuardedBackend, GuardedTransport, Resolve
-from prefect_governor.flows.web.guard import NotFetched
+from prefect_governor.flows.web.network.connecting import GuardedBackend, GuardedTransport, Resolve
+from prefect_governor.flows.web.network.guard import NotFetched
 
 # Of one answer, in bytes; one that is a stream counts as a whole.
 _MOST_BYTES = 32 * 2**20

@@ -1,5 +1,5 @@
-"""The web as agents reach it: a guard of addresses, pages with their lines, searches that are paid.
+"""The web as agents reach it: pages by their lines, searches that are paid, the tools for both.
 
-May import: blocks, agent, items.
-Begin with: web.py; guard.py.
+May import: blocks, agent, items, web.network.
+Begin with: web.py.
 """

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prefect_governor.blocks.machine.private import make_folder
+
 # All that one run keeps, in bytes. What comes after is shown all the same, and fetched anew by
 # whoever asks for it again.
 MOST_BYTES = 512 * 2**20
@@ -35,7 +37,7 @@ class Kept:
         data = json.dumps({**value, "asked": asked}).encode()
         if self._room() >= len(data):
             path = self._path(kind, asked)
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(path.parent)
             self._link(path, data)
             self._size = self._used() + len(data)
         return self.get(kind, asked) or dict(value)

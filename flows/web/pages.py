@@ -10,8 +10,8 @@ from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.blocks.offline.passages import lines_of
 from prefect_governor.flows.agent.corpus import Source
 from prefect_governor.flows.items.extraction import Document, document_of
-from prefect_governor.flows.web.fetching import Fetched
-from prefect_governor.flows.web.guard import NotFetched
+from prefect_governor.flows.web.network.fetching import Fetched
+from prefect_governor.flows.web.network.guard import NotFetched
 from prefect_governor.flows.web.reader import read_in_process
 
 # A line that is longer is cut at blanks: a whole page in one line could not be cited, nor read on.

@@ -13,7 +13,7 @@ import anyio
 
 from prefect_governor.flows.items.extraction import Document
 from prefect_governor.flows.web import extractor
-from prefect_governor.flows.web.guard import NotFetched
+from prefect_governor.flows.web.network.guard import NotFetched
 
 _MOST_MEMORY_MIB = 1_024
 

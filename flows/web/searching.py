@@ -12,8 +12,8 @@ import httpx
 from prefect_governor.blocks.claims.spend import Spend
 from prefect_governor.blocks.terms.limit import Limit
 from prefect_governor.blocks.work.runtime import Runtime
-from prefect_governor.flows.web.bodies import ACCEPTED, Body
-from prefect_governor.flows.web.guard import NotFetched, read_url
+from prefect_governor.flows.web.network.bodies import ACCEPTED, Body
+from prefect_governor.flows.web.network.guard import NotFetched, read_url
 from prefect_governor.flows.web.plain import one_line
 from prefect_governor.flows.web.providers import Found, SearchProvider
 

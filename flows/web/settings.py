@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import Money, parse_usd
-from prefect_governor.flows.web.guard import Rules, check_patterns
+from prefect_governor.flows.web.network.guard import Rules, check_patterns
 from prefect_governor.flows.web.providers import AUTO, OFF, PROVIDERS, SearchProvider, chosen
 
 # Of a run that has the web and nobody who searches it.

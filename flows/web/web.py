@@ -10,13 +10,13 @@ import anyio.to_thread
 
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.flows.agent.corpus import Source
-from prefect_governor.flows.web.connecting import Resolve
-from prefect_governor.flows.web.fetching import DEFAULT_BOUNDS, Bounds, Fetcher
-from prefect_governor.flows.web.guard import Rules
 from prefect_governor.flows.web.kept import Kept
+from prefect_governor.flows.web.network.connecting import Resolve
+from prefect_governor.flows.web.network.fetching import DEFAULT_BOUNDS, Bounds, Fetcher
+from prefect_governor.flows.web.network.guard import Rules
+from prefect_governor.flows.web.network.robots import Robots
 from prefect_governor.flows.web.pages import page_of
 from prefect_governor.flows.web.providers import Found
-from prefect_governor.flows.web.robots import Robots
 from prefect_governor.flows.web.searching import SearchFailed, search
 from prefect_governor.flows.web.settings import WebSettings
 

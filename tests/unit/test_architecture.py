@@ -78,6 +78,10 @@ PURE = (
     "blocks/records/",
     "blocks/wire/dialects/",
     "blocks/wire/requests/",
+    "flows/mcp/offers.py",
+    "flows/web/network/addresses.py",
+    "flows/web/network/bodies.py",
+    "flows/web/plain.py",
 )
 OUTSIDE_WORLD = {
     "asyncio",

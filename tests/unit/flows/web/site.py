@@ -12,8 +12,8 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote
 
-from prefect_governor.flows.web.addresses import Address, why_not_public
-from prefect_governor.flows.web.guard import PORTS, Rules
+from prefect_governor.flows.web.network.addresses import Address, why_not_public
+from prefect_governor.flows.web.network.guard import PORTS, Rules
 
 # Of all of loopback, the one address that the tests' rule calls public.
 PUBLIC = "127.0.0.2"

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from prefect_governor.flows.web import connecting
-from prefect_governor.flows.web.fetching import Bounds, Fetcher
-from prefect_governor.flows.web.guard import PORTS, NotFetched
-from prefect_governor.flows.web.robots import Robots
+from prefect_governor.flows.web.network import connecting
+from prefect_governor.flows.web.network.fetching import Bounds, Fetcher
+from prefect_governor.flows.web.network.guard import PORTS, NotFetched
+from prefect_governor.flows.web.network.robots import Robots
 from tests.unit.flows.web.site import (
     NAME,
     PUBLIC,
@@ -71,7 +71,7 @@ async def test_an_encoding_that_was_not_asked_for_is_not_read(
 
 
 async def test_a_bomb_takes_no_more_memory_than_its_bound() -> None:
-    from prefect_governor.flows.web.bodies import Body
+    from prefect_governor.flows.web.network.bodies import Body
 
     body = Body("gzip", most=1_000_000)
     with pytest.raises(NotFetched, match="too large"):

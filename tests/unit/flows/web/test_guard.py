@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.web.addresses import why_not_public
-from prefect_governor.flows.web.fetching import Fetcher
-from prefect_governor.flows.web.guard import NotFetched, Rules, check_patterns, read_url
+from prefect_governor.flows.web.network.addresses import why_not_public
+from prefect_governor.flows.web.network.fetching import Fetcher
+from prefect_governor.flows.web.network.guard import NotFetched, Rules, check_patterns, read_url
 from tests.unit.flows.web.site import NAME, PUBLIC, Resolver, Site, redirect, reply, rules_for
 
 # URLs by what is said of them; PORT is where the trap listens.

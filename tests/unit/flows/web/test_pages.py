@@ -12,9 +12,9 @@ from prefect_governor.flows.agent.citations import Citation
 from prefect_governor.flows.agent.evidence import Evidence, check_citations
 from prefect_governor.flows.agent.tools import Tool
 from prefect_governor.flows.web import reader
-from prefect_governor.flows.web.fetching import Fetched
-from prefect_governor.flows.web.guard import NotFetched
 from prefect_governor.flows.web.kept import Kept
+from prefect_governor.flows.web.network.fetching import Fetched
+from prefect_governor.flows.web.network.guard import NotFetched
 from prefect_governor.flows.web.pages import page_of
 from prefect_governor.flows.web.settings import WebSettings
 from prefect_governor.flows.web.tools import web_tools

@@ -14,7 +14,7 @@ import httpx
 import idna
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.web.addresses import Address, why_not_public
+from prefect_governor.flows.web.network.addresses import Address, why_not_public
 
 PORTS = frozenset({80, 443})
 _SCHEMES = {"http": 80, "https": 443}

@@ -7,7 +7,7 @@ before anybody has seen a byte. Here one encoding is read, a bounded piece at a 
 import zlib
 from collections.abc import Iterator
 
-from prefect_governor.flows.web.guard import NotFetched
+from prefect_governor.flows.web.network.guard import NotFetched
 
 # What servers are told that may be sent; one of another kind is refused.
 ACCEPTED = "gzip, deflate"

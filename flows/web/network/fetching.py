@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import anyio
 import httpx
 
-from prefect_governor.flows.web.bodies import ACCEPTED, Body
-from prefect_governor.flows.web.connecting import GuardedTransport, Resolve
-from prefect_governor.flows.web.guard import NotFetched, Rules, Target
+from prefect_governor.flows.web.network.bodies import ACCEPTED, Body
+from prefect_governor.flows.web.network.connecting import GuardedTransport, Resolve
+from prefect_governor.flows.web.network.guard import NotFetched, Rules, Target
 
 # What we are called in `User-Agent` and in a site's robots.txt.
 AGENT = "prefect-governor"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from protego import Protego
 
-from prefect_governor.flows.web.fetching import AGENT, Fetcher
-from prefect_governor.flows.web.guard import NotFetched, Target
+from prefect_governor.flows.web.network.fetching import AGENT, Fetcher
+from prefect_governor.flows.web.network.guard import NotFetched, Target
 
 # RFC 9309, section 2.5: at least 500 kibibytes are to be read.
 _MOST_BYTES = 512 * 1024

@@ -25,8 +25,8 @@ from typing import Any
 import httpcore
 import httpx
 
-from prefect_governor.flows.web.addresses import Address
-from prefect_governor.flows.web.guard import NotFetched, Rules, read_host
+from prefect_governor.flows.web.network.addresses import Address
+from prefect_governor.flows.web.network.guard import NotFetched, Rules, read_host
 
 # The addresses of a host, in the order in which they are to be tried.
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
