@@ -65,6 +65,8 @@ async def answer_with_tools(job: Job, item: Item, text: str, answered_from: str)
         value = await agent.answer(text)
         ended = [f"a program was ended: {each}" for each in dict.fromkeys(bench.runaways)]
         _note(job, item, [*agent.notes, *ended])
+        async with bench.turn:
+            await job.files.keep(item.key, bench.workspace)
         await asyncio.to_thread(snapshots.remove)
         return value
 
