@@ -14,6 +14,7 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.filesystem import NETWORK, kind_of
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.machine.private import open_to_others, owned
+from prefect_governor.blocks.workspaces.places import sweep
 from prefect_governor.flows.cli.doctor.finding import Finding
 
 # So many files that are open to others are looked for.
@@ -77,6 +78,8 @@ def home() -> Iterator[Finding]:
         return
     yield Finding("ok", f"state: {folder} ({source}, {kind or 'a filesystem of unknown kind'})")
     yield from _open_to_others(folder)
+    if swept := sweep():
+        yield Finding("ok", f"state: workspaces of processes that died were removed: {swept:,}")
 
 
 def _open_to_others(folder: Path) -> Iterator[Finding]:
