@@ -1,13 +1,13 @@
 """What is to be done to its end, whoever is cancelled meanwhile."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 T = TypeVar("T")
 
 
-async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+async def to_the_end(work: Awaitable[T]) -> T:
     """The result of `work`, which a cancellation does not interrupt: it is raised when the work is
     done."""
     task = asyncio.ensure_future(work)

@@ -1,7 +1,6 @@
 """One sandbox: a workspace that is kept while programs run beside it, one after another."""
 
 import asyncio
-import os
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -10,9 +9,15 @@ from pathlib import Path
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
-from prefect_governor.blocks.sandboxes.bubblewrap import arguments, launch
+from prefect_governor.blocks.sandboxes.bubblewrap import arguments
 from prefect_governor.blocks.sandboxes.bubblewrap.host import Host
-from prefect_governor.blocks.sandboxes.bubblewrap.launch import Launched
+from prefect_governor.blocks.sandboxes.bubblewrap.launch import (
+    Command,
+    Launched,
+    bubblewrap_options,
+    memory_file,
+    plain,
+)
 from prefect_governor.blocks.sandboxes.bubblewrap.program import Program
 from prefect_governor.blocks.sandboxes.ending import to_the_end
 from prefect_governor.blocks.sandboxes.folder import (
@@ -77,16 +82,17 @@ class BubblewrapCell:
 
     @contextmanager
     def _tar(self, *argv: str, writes: bool) -> Iterator["subprocess.Popen[bytes]"]:
-        """`tar` in a sandbox as its programs are in; killed when left, and after its time."""
+        """`tar` in a sandbox as its programs are in; killed after its time. When left its pipe is
+        closed, at which it ends: bubblewrap is not to be killed in the instant of starting."""
         with ExitStack() as stack:
-            seccomp = launch.memory_file(stack, self._host.filter_program(counted=False))
+            seccomp = memory_file(stack, self._host.filter_program(counted=False))
             told = arguments.program(
                 environment=arguments.environment(None),
                 status=None,
                 seccomp=seccomp,
                 read_only=not writes,
             )
-            options = launch.memory_file(stack, launch.options(told))
+            options = memory_file(stack, bubblewrap_options(told))
             process = subprocess.Popen(
                 arguments.enter(self._host.nsenter, self._keeper, options, ["tar", *argv]),
                 stdin=subprocess.PIPE if writes else subprocess.DEVNULL,
@@ -94,7 +100,7 @@ class BubblewrapCell:
                 stderr=subprocess.DEVNULL,
                 pass_fds=(seccomp, options),
                 cwd="/",
-                env=launch.plain(),
+                env=plain(),
                 **self._host.account.arguments,
             )
         timer = threading.Timer(PACKING_SECONDS, process.kill)
@@ -102,11 +108,12 @@ class BubblewrapCell:
         try:
             yield process
         finally:
-            timer.cancel()
-            process.kill()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with suppress(BrokenPipeError):
+                        pipe.close()
             process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            timer.cancel()
 
 
 @asynccontextmanager
@@ -117,15 +124,9 @@ async def open_cell(
 
     Raises ConfigurationError: it cannot be made here, or `folder` does not fit it.
     """
-    with ExitStack() as stack:
-        reads, writes = os.pipe()
-        stack.callback(os.close, writes)
-        keeper = await Launched.start(
-            arguments.keeper(host.bwrap, bounds, status=writes),
-            status=(reads, writes),
-            pass_fds=(),
-            account=host.account,
-        )
+    keeper = await Launched.start(
+        lambda status: Command(arguments.keeper(host.bwrap, bounds, status=status)), host.account
+    )
     try:
         assert keeper.process.stdout is not None and keeper.process.stderr is not None
         kept = await keeper.process.stdout.readline()

@@ -6,14 +6,18 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 
 from prefect_governor.blocks.sandboxes.bubblewrap.account import Account
 from prefect_governor.blocks.sandboxes.bubblewrap.arguments import KEEPER_PATH
 from prefect_governor.blocks.sandboxes.bubblewrap.orphans import marked
+from prefect_governor.blocks.sandboxes.ending import to_the_end
 
 # Until it is told to go on it is in no sandbox, and can be put into a cgroup, in which all that it
 # starts is then as well. Where whoever is to tell it dies, it ends.
 _GATE = ("/bin/sh", "-c", 'read -r go && exec "$@"', "sh")
+# How long bubblewrap may take to say who its first process is.
+_FIRST_SECONDS = 20.0
 
 
 def plain() -> dict[str, str]:
@@ -32,9 +36,17 @@ def memory_file(stack: ExitStack, data: bytes) -> int:
     return file
 
 
-def options(arguments: Iterable[str]) -> bytes:
+def bubblewrap_options(arguments: Iterable[str]) -> bytes:
     """Bubblewrap's options as `--args` reads them."""
     return b"".join(os.fsencode(each) + b"\0" for each in arguments)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command, and the descriptors that it reads from."""
+
+    argv: Sequence[str]
+    descriptors: tuple[int, ...] = ()
 
 
 class _Status(asyncio.Protocol):
@@ -65,48 +77,62 @@ class Launched:
     """A command of bubblewrap's: its process here, and the first process of its PID namespace,
     whose end is the end of all in it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, status: _Status) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, status: _Status, *, gate: bool = False
+    ) -> None:
         self.process = process
-        self._status = status
+        self._status, self._held_back = status, gate
         self._first: int | None = None
         # Asked for an end by its number, a process is reaped behind the event loop's back.
         self._own = os.pidfd_open(process.pid)
 
     @classmethod
     async def start(
-        cls,
-        command: Sequence[str],
-        *,
-        status: tuple[int, int],
-        pass_fds: tuple[int, ...],
-        account: Account,
-        gate: bool = False,
+        cls, command: Callable[[int], Command], account: Account, *, gate: bool = False
     ) -> "Launched":
-        """Start it. `status`: the pipe that its `--json-status-fd` writes to; the end that is read
-        is the caller's no more. `gate`: it waits for `go`. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        transport, told = await loop.connect_read_pipe(_Status, os.fdopen(status[0], "rb", 0))
+        """Start the command that is made for the descriptor of its `--json-status-fd`. `gate`: it
+        waits for `go`. Who is cancelled meanwhile has it ended. Raises OSError."""
+        starting = asyncio.ensure_future(cls._start(command, account, gate=gate))
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(_GATE if gate else ()),
-                *command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=(status[1], *pass_fds),
-                cwd="/",
-                env=plain(),
-                **account.arguments,
-            )
-        except BaseException:
-            transport.close()
+            return await to_the_end(starting)
+        except asyncio.CancelledError:
+            if starting.done() and not starting.cancelled() and starting.exception() is None:
+                await to_the_end(starting.result().end())
             raise
-        return cls(process, told)
+
+    @classmethod
+    async def _start(
+        cls, command: Callable[[int], Command], account: Account, *, gate: bool
+    ) -> "Launched":
+        reads, writes = os.pipe()
+        try:
+            loop = asyncio.get_running_loop()
+            transport, told = await loop.connect_read_pipe(_Status, os.fdopen(reads, "rb", 0))
+            try:
+                made = command(writes)
+                process = await asyncio.create_subprocess_exec(
+                    *(_GATE if gate else ()),
+                    *made.argv,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
+                    pass_fds=(writes, *made.descriptors),
+                    cwd="/",
+                    env=plain(),
+                    **account.arguments,
+                )
+            except BaseException:
+                transport.close()
+                raise
+        finally:
+            os.close(writes)
+        return cls(process, told, gate=gate)
 
     def go(self) -> None:
         """Open the gate."""
         assert self.process.stdin is not None
         self.process.stdin.write(b"go\n")
+        self._held_back = False
 
     async def first(self) -> int | None:
         """The number of its first process; None where it ended before there was one."""
@@ -132,7 +158,11 @@ class Launched:
         """Kill all of it that still runs, and wait until nothing does. `others` kills what is left
         of one whose first process nobody was told of: bubblewrap's own child waits for ever where
         bubblewrap itself fails."""
-        await self.first()
+        if self._held_back:
+            self.kill()
+        # Bubblewrap's own child, whom it has told of nothing yet, would wait for ever without it.
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.first(), _FIRST_SECONDS)
         first, self._first = self._first, None
         if first is not None:
             with suppress(ProcessLookupError):

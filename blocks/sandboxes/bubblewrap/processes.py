@@ -12,6 +12,8 @@ from prefect_governor.blocks.sandboxes.results import Bound
 PROC = Path("/proc")
 # The keeper's two and bubblewrap's two, which share the user namespace that the kernel counts in.
 OWN_PROCESSES = 4
+# What the C library gives a thread as its stack where nothing says another size.
+STACK_MIB = 8
 # From this release on RLIMIT_NPROC is counted by user namespace; before, over all of a user's.
 _COUNTED_BY_NAMESPACE = (5, 14)
 
@@ -90,8 +92,9 @@ def limits(bounds: SandboxBounds, *, counted: bool, release: str | None = None) 
     }
     if not counted:
         # No process takes more than twice the bound before it is looked at again. Address space
-        # (RLIMIT_AS) is no measure: runtimes reserve gigabytes that they never use.
-        found["data"] = 2 * bounds.memory_mib * MIB
+        # (RLIMIT_AS) is no measure: runtimes reserve gigabytes that they never use. What threads
+        # have as their stacks they do not use either.
+        found["data"] = (2 * bounds.memory_mib + STACK_MIB * bounds.processes) * MIB
         if _release(release or platform.release()) >= _COUNTED_BY_NAMESPACE:
             found["nproc"] = bounds.processes + OWN_PROCESSES + 1
     return [*(f"--{name}={value}" for name, value in found.items()), f"--cpu={cpu}:{cpu + 1}"]

@@ -10,10 +10,15 @@ from pathlib import Path
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.sandboxes import reasons
 from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
-from prefect_governor.blocks.sandboxes.bubblewrap import arguments, launch, processes
+from prefect_governor.blocks.sandboxes.bubblewrap import arguments, processes
 from prefect_governor.blocks.sandboxes.bubblewrap.cgroups import Group
 from prefect_governor.blocks.sandboxes.bubblewrap.host import Host
-from prefect_governor.blocks.sandboxes.bubblewrap.launch import Launched
+from prefect_governor.blocks.sandboxes.bubblewrap.launch import (
+    Command,
+    Launched,
+    bubblewrap_options,
+    memory_file,
+)
 from prefect_governor.blocks.sandboxes.bubblewrap.processes import Summed
 from prefect_governor.blocks.sandboxes.ending import to_the_end
 from prefect_governor.blocks.sandboxes.output import Output
@@ -74,25 +79,20 @@ class Program:
         self, stack: ExitStack, argv: Sequence[str], environment: Mapping[str, str]
     ) -> Launched:
         counted = self._group is not None
-        reads, writes = os.pipe()
-        stack.callback(os.close, writes)
-        seccomp = launch.memory_file(stack, self._host.filter_program(counted=counted))
-        told = arguments.program(
-            environment=arguments.environment(environment), status=writes, seccomp=seccomp
-        )
-        options = launch.memory_file(stack, launch.options(told))
-        limits = processes.limits(self._bounds, counted=counted)
-        command = [
-            *(self._host.prlimit, *limits, "--"),
-            *arguments.enter(self._host.nsenter, self._keeper, options, argv),
-        ]
-        launched = await Launched.start(
-            command,
-            status=(reads, writes),
-            pass_fds=(seccomp, options),
-            account=self._host.account,
-            gate=True,
-        )
+
+        def command(status: int) -> Command:
+            seccomp = memory_file(stack, self._host.filter_program(counted=counted))
+            told = arguments.program(
+                environment=arguments.environment(environment), status=status, seccomp=seccomp
+            )
+            options = memory_file(stack, bubblewrap_options(told))
+            argv_here = [
+                *(self._host.prlimit, *processes.limits(self._bounds, counted=counted), "--"),
+                *arguments.enter(self._host.nsenter, self._keeper, options, argv),
+            ]
+            return Command(argv_here, (seccomp, options))
+
+        launched = await Launched.start(command, self._host.account, gate=True)
         try:
             if self._group is not None:
                 self._group.enter(launched.process.pid)
@@ -169,13 +169,13 @@ class Program:
             bound = self._group.over() or bound
         why: str | None = None
         if bound is None and status is None:
-            raise ConfigurationError(f"the sandbox could not be made: {_last(stderr)}")
-        if bound is None and status != 0:
-            if status == 1 and not stdout and stderr.startswith(f"bwrap: execvp {argv[0]}: "):
+            if stderr.startswith(f"bwrap: execvp {argv[0]}: "):
                 raise ConfigurationError(
                     f"{argv[0]!r} cannot be started in the sandbox ({_last(stderr)}): its programs"
                     " are those of this machine's /usr"
                 )
+            raise ConfigurationError(f"the sandbox could not be made: {_last(stderr)}")
+        if bound is None and status != 0:
             bound = reasons.said(stderr)
             if status == _OUT_OF_CPU:
                 bound, why = "time", f"more than {seconds:g} s of CPU time"

@@ -1,0 +1,1 @@
+"""Sandboxes: hostile programs, and what becomes of them."""

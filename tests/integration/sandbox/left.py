@@ -1,0 +1,40 @@
+"""What sandboxes may leave on a machine."""
+
+import os
+from pathlib import Path
+
+from prefect_governor.blocks.sandboxes.bubblewrap.orphans import OWNER
+
+
+def processes_of(owner_pid: int) -> list[int]:
+    """Processes that were started for sandboxes of this owner and run still."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            if not folder.name.isdigit():
+                continue
+            variables = (folder / "environ").read_bytes().split(b"\0")
+            if any(each.startswith(f"{OWNER}={owner_pid}-".encode()) for each in variables):
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def groups_of(owner_pid: int) -> list[Path]:
+    """The cgroups of an owner."""
+    name = f"prefect-governor-{owner_pid}-*"
+    return [each for each in Path("/sys/fs/cgroup").rglob(name) if each.is_dir()]
+
+
+def everything() -> dict[str, object]:
+    """All of this process's that is to be the same again when its sandboxes are gone."""
+    pid = os.getpid()
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    return {
+        "processes": processes_of(pid),
+        "cgroups": groups_of(pid),
+        "mounts": sorted(line for line in mounts if "/held" in line or "/workspace" in line),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "folders": sorted(each.name for each in Path("/tmp").glob("prefect-governor-sandbox-*")),
+    }

@@ -1,0 +1,26 @@
+"""The runtimes that the table of hostile programs is run against."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from prefect_governor.blocks.sandboxes.bubblewrap.runtime import BubblewrapRuntime
+from prefect_governor.blocks.sandboxes.runtime import SandboxRuntime
+
+RUNTIMES: dict[str, Callable[[], SandboxRuntime]] = {
+    "bubblewrap": BubblewrapRuntime,
+    # As for a user whose machine lets nobody make a cgroup.
+    "bubblewrap without cgroups": lambda: BubblewrapRuntime(counted=False),
+}
+# Those that CI runs the whole table against.
+SHORT = ("bubblewrap",)
+
+
+def runtime_named(name: str) -> SandboxRuntime:
+    """One that works here; a loud skip where it does not."""
+    runtime = RUNTIMES[name]()
+    refusal = asyncio.run(runtime.refusal())
+    if refusal is not None:
+        pytest.skip(f"NOT TESTED, no sandbox: {name}: {refusal}")
+    return runtime

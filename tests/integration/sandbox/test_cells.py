@@ -1,0 +1,137 @@
+"""A cell: what its programs find, what they leave, on the host as well."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
+from prefect_governor.blocks.sandboxes.runtime import Cell
+from tests.integration.sandbox.left import processes_of
+from tests.integration.sandbox.runtimes import runtime_named
+
+# Bubblewrap, its first process, and what it runs.
+KEEPER = 3
+
+In = Callable[..., None]
+
+
+@pytest.fixture
+def in_cell(tmp_path: Path) -> In:
+    """Runs a coroutine function with a cell whose folder is the test's."""
+    runtime = runtime_named("bubblewrap")
+
+    def run(work: Callable[[Cell], Awaitable[None]], **bounds: int | float) -> None:
+        async def inside() -> None:
+            asked = SandboxBounds.model_validate(bounds)
+            async with runtime.cell(tmp_path, asked) as cell:
+                await work(cell)
+
+        asyncio.run(inside())
+
+    return run
+
+
+def test_what_a_program_writes_is_there_for_the_next_and_on_the_host(
+    in_cell: In, tmp_path: Path
+) -> None:
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "a.txt").write_text("from the host")
+
+    async def work(cell: Cell) -> None:
+        first = await cell.run(["sh", "-c", "cat given/a.txt; mkdir made; echo 1 > made/one"])
+        assert (first.stdout, first.files) == ("from the host", ("made/one",))
+        assert (tmp_path / "made" / "one").read_text() == "1\n"
+        second = await cell.run(["sh", "-c", "cat made/one; echo 2 > made/one; rm -r given"])
+        assert (second.stdout, second.files) == ("1\n", ("made/one",))
+        assert not (tmp_path / "given").exists()
+        third = await cell.run(["ls"])
+        assert (third.stdout, third.files) == ("made\n", ())
+
+    in_cell(work)
+    assert (tmp_path / "made" / "one").read_text() == "2\n"
+
+
+def test_a_program_has_its_input_and_its_variables_and_no_others(
+    in_cell: In, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "of-the-host")
+
+    async def work(cell: Cell) -> None:
+        seen = await cell.run(["env"], environment={"MINE": "a b"})
+        names = {line.partition("=")[0] for line in seen.stdout.splitlines()}
+        assert names == {"PATH", "HOME", "TMPDIR", "PWD", "MINE"}
+        assert "MINE=a b\n" in seen.stdout
+        big = b"go\n" + b"x" * 200_000
+        assert (await cell.run(["wc", "-c"], stdin=big)).stdout.strip() == str(len(big))
+        assert (await cell.run(["true"], stdin=big)).exit == 0
+
+    in_cell(work)
+
+
+def test_exit_statuses_are_the_programs_own(in_cell: In) -> None:
+    async def work(cell: Cell) -> None:
+        assert (await cell.run(["sh", "-c", "exit 7"])).exit == 7
+        assert (await cell.run(["sh", "-c", "kill -9 $$"])).exit == 137
+        failed = await cell.run(["sh", "-c", "echo why >&2; exit 1"])
+        assert (failed.exit, failed.stderr, failed.bound) == (1, "why\n", None)
+
+    in_cell(work)
+
+
+def test_a_program_has_less_time_where_it_is_given_less_and_never_more(in_cell: In) -> None:
+    async def work(cell: Cell) -> None:
+        short = await cell.run(["sleep", "60"], seconds=0.2)
+        assert short.reason == "still running after 0.2 s"
+        long = await cell.run(["sleep", "60"], seconds=60)
+        assert long.reason == "still running after 0.5 s"
+
+    in_cell(work, seconds=0.5)
+
+
+@pytest.mark.parametrize(
+    ("argv", "environment", "words"),
+    [
+        (["no-such-program"], {}, "'no-such-program' cannot be started"),
+        ([], {}, "no program to run"),
+        ([""], {}, "no program to run"),
+        (["true", "a\0b"], {}, "null character"),
+        (["true"], {"A=B": "c"}, "name of a variable"),
+        (["true"], {"A": "\0"}, "null character"),
+    ],
+    ids=["unknown", "nothing", "empty", "null argument", "name", "null value"],
+)
+def test_what_cannot_be_started_is_refused_and_the_cell_goes_on(
+    in_cell: In, argv: list[str], environment: dict[str, str], words: str
+) -> None:
+    async def work(cell: Cell) -> None:
+        with pytest.raises(ConfigurationError, match=words):
+            await cell.run(argv, environment=environment)
+        assert (await cell.run(["echo", "on"])).stdout == "on\n"
+
+    in_cell(work)
+
+
+def test_what_stays_in_the_background_ends_with_its_program(in_cell: In) -> None:
+    async def work(cell: Cell) -> None:
+        left = await cell.run(["sh", "-c", "(sleep 0.5; touch late) & setsid sleep 1000 &"])
+        assert left.exit == 0
+        assert (await cell.run(["sh", "-c", "sleep 1; ls"])).stdout == ""
+        assert len(processes_of(os.getpid())) == KEEPER
+
+    in_cell(work)
+
+
+def test_a_folder_that_does_not_fit_is_refused_before_anything_runs(
+    in_cell: In, tmp_path: Path
+) -> None:
+    (tmp_path / "big").write_bytes(b"x" * 2_000_000)
+
+    async def work(cell: Cell) -> None:
+        raise AssertionError("it was opened")
+
+    with pytest.raises((ConfigurationError, OSError), match="1 MiB"):
+        in_cell(work, workspace_mib=1)
