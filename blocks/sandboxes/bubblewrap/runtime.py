@@ -55,6 +55,12 @@ class BubblewrapRuntime:
         async with open_cell(self._host(), folder, bounds) as cell:
             yield cell
 
+    def cgroup_version(self) -> int | None:
+        """Which cgroups count memory and processes; None where we sum them. Raises
+        ConfigurationError."""
+        hierarchy = self._host().hierarchy
+        return None if hierarchy is None else hierarchy.version
+
     async def sweep(self) -> int:
         """See `SandboxRuntime.sweep`. Processes and mounts end with their owner by themselves; what
         is left is their cgroups, and a process where it was killed in a bad instant."""

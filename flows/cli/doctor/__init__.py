@@ -1,6 +1,7 @@
 """`prefect-governor doctor`: what is installed, reachable and configured, and what to do next.
 
-Spends and starts nothing. LiteLLM is not imported: it would cost seconds.
+Spends nothing, and starts nothing but three lines in a sandbox. LiteLLM is not imported: it would
+cost seconds.
 
 May import: blocks, server.
 Begin with: examine.py.

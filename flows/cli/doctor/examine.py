@@ -7,6 +7,7 @@ from prefect_governor.flows.cli.doctor.finding import Finding
 from prefect_governor.flows.cli.doctor.governors import governors
 from prefect_governor.flows.cli.doctor.ledgers import ledger
 from prefect_governor.flows.cli.doctor.machine import enforcement, home, model, versions
+from prefect_governor.flows.cli.doctor.sandbox import sandbox
 from prefect_governor.flows.server.server import ensure_server, status, use_server
 
 
@@ -23,6 +24,7 @@ def examine() -> Iterator[Finding]:
     except OSError as error:
         yield Finding("problem", f"server: its state cannot be read: {error}")
     yield from model()
+    yield from sandbox()
 
 
 def _server(*, ledger: bool) -> Iterator[Finding]:
