@@ -16,6 +16,7 @@ from prefect_governor.blocks.context.scope import current_scope
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
 from prefect_governor.blocks.sandboxes.bubblewrap.runtime import BubblewrapRuntime
+from prefect_governor.blocks.sandboxes.keyless import KeylessCell
 from prefect_governor.blocks.sandboxes.places import places
 from prefect_governor.blocks.sandboxes.results import SandboxResult
 from prefect_governor.blocks.sandboxes.runtime import Cell, SandboxRuntime
@@ -126,7 +127,7 @@ class Sandbox(SandboxBounds, DocumentTerms, Block):
         """
         runtime = await self.chosen()
         async with self._slot(), runtime.cell(Path(folder), self.bounds) as cell:
-            yield cell
+            yield KeylessCell(cell)
 
     async def run(
         self,
@@ -144,7 +145,8 @@ class Sandbox(SandboxBounds, DocumentTerms, Block):
             folder: what its workspace begins as and is copied back to. Default: an empty one, which
                 is gone afterwards.
             stdin: what it reads.
-            environment: variables beside `PATH`, `HOME` and `TMPDIR`. It sees no other.
+            environment: variables beside `PATH`, `HOME` and `TMPDIR`. It sees no other. A secret
+                that this process knows is taken out of it, as of `argv` and `stdin`.
             seconds: its wall time, where it is to have less than the Block says.
 
         Raises:

@@ -17,6 +17,7 @@ class Scrubber:
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {form for secret in secrets for form in forms_of(secret)}
         self._forms = tuple(sorted(forms))
+        self._shortest = min(map(len, forms), default=0)
         self._in_bytes = tuple(sorted({each.encode(ENCODING, ERRORS) for each in forms}))
 
     def __bool__(self) -> bool:
@@ -24,10 +25,12 @@ class Scrubber:
 
     def out_of(self, text: str) -> str:
         """`text` with "[redacted]" in the place of each secret, however it is written there."""
-        return _without(text, self._forms, REDACTED)
+        return text if len(text) < self._shortest else _without(text, self._forms, REDACTED)
 
     def out_of_bytes(self, data: bytes) -> bytes:
         """The same of bytes."""
+        if len(data) < self._shortest:
+            return data
         return _without(data, self._in_bytes, REDACTED.encode())
 
     def out_of_value(self, value: Any) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_governor.blocks.machine.private import make_folder
+from prefect_governor.blocks.secrets.exits import scrubbed_value
 
 # All that one run keeps, in bytes. What comes after is shown all the same, and fetched anew by
 # whoever asks for it again.
@@ -34,7 +35,7 @@ class Kept:
 
     def put(self, kind: str, asked: str, value: Mapping[str, Any]) -> dict[str, Any]:
         """Keep a value, unless another was kept before: that one is given back, and counts."""
-        data = json.dumps({**value, "asked": asked}).encode()
+        data = json.dumps({**scrubbed_value(dict(value)), "asked": asked}).encode()
         if self._room() >= len(data):
             path = self._path(kind, asked)
             make_folder(path.parent)
