@@ -177,6 +177,7 @@ def test_agents_call_the_tools_of_an_mcp_server_and_change_nothing_of_the_run_by
         upstream.renew(script=script(asked, "12 [depot__in_stock:1-2]"))
         given = options(web=False, mcp="mcp.json", folder=str(tmp_path))
         report = research("How many?", plan=ONE, **given)
-    assert "12 of A" in told and any("there is no tool 'in_stock'" in each for each in told)
+    said = "\n".join(told)
+    assert "12 of A" in said and "there is no tool 'in_stock'" in said
     assert offering.stock == ["A"]
     assert report.answer == "12" and not report.citations
