@@ -28,6 +28,7 @@ Speak = Callable[[McpServer], Any]
 
 _CONNECT_SECONDS = 20.0
 _CALL_SECONDS = 60.0
+_LEAVE_SECONDS = 10.0
 _MOST_PAGES = 20
 
 
@@ -66,12 +67,20 @@ def mcp_tools(servers: Sequence[McpServer], speak: Speak) -> Iterator[list[Tool]
                 f"MCP servers {names} are not all connected after {_CONNECT_SECONDS:g} s"
             ) from None
         finally:
-            if ready.done():
-                loop.call_soon_threadsafe(leave.set)
-            else:
-                serving.cancel()
-            with suppress(CancelledError):
-                serving.exception()
+            _end(serving, loop, leave if ready.done() else None)
+
+
+def _end(
+    serving: "Future[None]", loop: asyncio.AbstractEventLoop, leave: asyncio.Event | None
+) -> None:
+    """Leave the servers, or those that are still being entered; whichever takes too long is cut."""
+    if leave is not None:
+        loop.call_soon_threadsafe(leave.set)
+        with suppress(TimeoutError):
+            serving.exception(_LEAVE_SECONDS)
+    serving.cancel()
+    with suppress(CancelledError, TimeoutError):
+        serving.exception(_LEAVE_SECONDS)
 
 
 @contextmanager
