@@ -53,11 +53,22 @@ def _texts(request: ChatRequest, *roles: str) -> list[str]:
 
 
 def _orders(text: str) -> list[dict[str, Any]]:
+    """Those that stand in a text, not those that stand in others' arguments."""
     found = []
-    for match in _ORDER.finditer(text):
+    at = 0
+    while match := _ORDER.search(text, at):
+        at = match.end()
         try:
-            order, _ = json.JSONDecoder().raw_decode(text, match.end())
+            order, at = json.JSONDecoder().raw_decode(text, at)
         except ValueError:
-            continue
+            try:
+                # In a name that is quoted it stands as JSON has it.
+                order, _ = json.JSONDecoder().raw_decode(_unquoted(text[at:]))
+            except ValueError:
+                continue
         found.append(order)
     return found
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
