@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from prefect_governor import Report
 from prefect_governor.flows.cli.main import main
 from tests import ROOT
+from tests.integration.fan_out.repositories import PASSING, make_repository
 from tests.provider.process import ProviderProcess
 from tests.unit.documents import pdf
 
@@ -90,6 +91,7 @@ def _sample_files(folder: Path) -> None:
     (folder / "contracts").mkdir()
     (folder / "contracts" / "lease.pdf").write_bytes(pdf("This lease is under Danish law."))
     (folder / "tickets.csv").write_text("key,text\nT-1,the printer is on fire\nT-2,no network\n")
+    make_repository(folder / "repos" / "adding", PASSING)
     (folder / "usage.csv").write_text("request_id,model,cost_usd\nreq_1,gpt-4o-mini,0.0004\n")
     (folder / "team.json").write_text(
         '{"title": "Team", "type": "object", "properties": {"team": {"type": "string"}},'
