@@ -1,7 +1,5 @@
 """The calls of an agent's loop, foretold from its first. Pure."""
 
-from collections.abc import Iterator
-
 from prefect_governor.flows.agent.loop import Bounds
 from prefect_governor.flows.agent.tools import MOST_CHARACTERS
 from prefect_governor.flows.estimate.planned import PlannedCall
@@ -12,6 +10,7 @@ LIKELY_CALLS = 4
 # research agents that read the repository's own docs.
 RESULT_TOKENS = 1_600
 CALL_TOKENS = 150
+_LARGEST = 3
 # p95 over p50: how much more agents may look than they mostly do.
 SPREAD = 2
 
@@ -29,27 +28,20 @@ def most_calls(
     first: PlannedCall, bounds: Bounds, *, output_tokens: int, context: int | None
 ) -> list[PlannedCall]:
     """The most that a loop can come to: as many calls as it may make, the one that brings a model
-    to words included, each with all results that it may have asked for, until its tokens are used
-    up and the two last are asked for its answer. `context` is the most that a call can hold."""
-    return list(_most(first, bounds, output_tokens=output_tokens, context=context))
-
-
-def _most(
-    first: PlannedCall, bounds: Bounds, *, output_tokens: int, context: int | None
-) -> Iterator[PlannedCall]:
+    to words included, each with all results that it may have asked for; but no more than its bound
+    on tokens and three such calls: the one that goes beyond it, and two that ask for its answer.
+    `context` is the most that a call can hold."""
     # No text has more tokens than bytes, and no character more than four of them.
-    results = bounds.tool_calls * MOST_CHARACTERS * 4
-    spent = 0
-    after = 2
-    for at in range(bounds.turns + 1):
-        bound = first.bound_tokens
-        if at:
-            bound += results + at * output_tokens
-        if context is not None:
-            bound = min(bound, context)
-        yield PlannedCall(bound, bound)
-        if spent >= bounds.tokens:
-            after -= 1
-            if not after:
-                return
-        spent += bound
+    largest = first.bound_tokens + bounds.tool_calls * MOST_CHARACTERS * 4
+    largest += bounds.turns * output_tokens
+    if context is not None:
+        largest = min(context, largest)
+    others = bounds.turns + 1 - _LARGEST
+    if others <= 0:
+        return [_call(largest)] * (bounds.turns + 1)
+    each = min(largest, max(first.bound_tokens, -(-bounds.tokens // others)))
+    return [*[_call(each)] * others, *[_call(largest)] * _LARGEST]
+
+
+def _call(tokens: int) -> PlannedCall:
+    return PlannedCall(tokens, tokens)

@@ -187,7 +187,7 @@ def test_a_structured_answer_of_a_loop_is_read_and_repaired(
     upstream: ProviderProcess, tmp_path: Path
 ) -> None:
     (tmp_path / "a.md").write_text("severity 2")
-    bad, good = '{"severity": "x"}', '{"severity": 2, "where": "here [b.md:1]"}'
+    bad, good = '{"severity": "x"}', '{"severity": 2, "where": "here [b.md:1]."}'
     upstream.renew(
         script=[
             {"match": "does not validate", "reply": good},
@@ -203,7 +203,7 @@ def test_a_structured_answer_of_a_loop_is_read_and_repaired(
         "properties": {"severity": {"type": "integer"}, "where": {"type": "string"}},
     }  # fmt: skip
     report = ask(tmp_path, ["a.md"], tools=["read"], schema=schema)
-    assert report.items[0].result == {"severity": 2, "where": "here"}
+    assert report.items[0].result == {"severity": 2, "where": "here."}
     assert report.items[0].calls == 3 and "[b.md:1]" in str(report.items[0].reason)
 
 
