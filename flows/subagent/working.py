@@ -31,6 +31,8 @@ from prefect_governor.flows.subagent.workplace import at_bench
 
 # How much one item's agent may do: as much as an agent of a research whose effort nobody named.
 BOUNDS = Bounds()
+# Lines of a file that nobody searched for.
+_BEGINNING = 20
 OFFLINE = (
     "the offline model calls no tools: files and rows were answered with quotes of their text,"
     " folders with quotes of the passages that a search of them found"
@@ -208,10 +210,10 @@ class _Agent:
 
 
 def quoting_messages(ask: str, item: Item) -> list[Message]:
-    """What the offline model is asked about a folder: the passages that a search of it finds.
-    Blocking.
+    """What the offline model is asked about a folder: the passages that a search of it finds, or,
+    for a question that shares no word with it, how its first files begin. Blocking.
 
-    Raises ItemFailed where there are none.
+    Raises ItemFailed where nothing in it can be read.
     """
     assert item.folder is not None, "a text is quoted as it is"
     try:
@@ -220,5 +222,7 @@ def quoting_messages(ask: str, item: Item) -> list[Message]:
         raise ItemFailed(str(error)) from None
     passages = corpus.search(ask, most=MOST_PASSAGES, around=0)
     if not passages:
-        raise ItemFailed("nothing in the folder shares a word with the question")
+        passages = [corpus.read(name, last=_BEGINNING) for name in corpus.names[:MOST_PASSAGES]]
+    if not passages:
+        raise ItemFailed("none of the folder's files can be read")
     return excerpt_messages(ask, passages)

@@ -1,5 +1,6 @@
 """What a run would cost, told from its real inputs: never less than it can come to."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.models.choice import ModelChoice
 from prefect_governor.blocks.prices.prices import Price
 from prefect_governor.blocks.terms.price import PriceOverride
+from prefect_governor.flows.agent.loop import Bounds
 from prefect_governor.flows.estimate.asking import ask_person, check_multiple, surely_at_most
 from prefect_governor.flows.estimate.estimate import WIDE, Forecast, cost_multiple, prompt_tokens
 from prefect_governor.flows.estimate.estimate import forecast as forecast_in
+from prefect_governor.flows.estimate.loops import LIKELY_CALLS
 from prefect_governor.flows.estimate.pace import Left
 from prefect_governor.flows.estimate.shown import forecast_lines
 from prefect_governor.flows.estimate.standing import Standing, standing_of
@@ -23,6 +26,7 @@ from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.parts import parts_of
 from prefect_governor.flows.run.answers import Shape
 from prefect_governor.flows.run.job import Request, make_request
+from prefect_governor.flows.tools.kit import kit_of
 from tests.unit.prices import flat
 
 PRICE = flat("1", "4").price()
@@ -220,3 +224,36 @@ def test_where_nobody_can_be_asked_the_way_on_is_named() -> None:
         ask_person(expected, Decimal(0), stdin_is_read=False)
     assert "wide guess" not in str(refused.value)
     assert "$0.00" in str(refused.value)
+
+
+def test_tools_are_a_loop_an_item_and_it_is_said(tmp_path: Path) -> None:
+    folder = tmp_path / "repo"
+    folder.mkdir()
+    (folder / "a.py").write_text("print(1)")
+    with_tools = request("one two three", "four", kit=kit_of(["read", "search"]))
+    whole = Item(key="repo", folder=str(folder))
+    run = replace(with_tools, items=(*with_tools.items, whole))
+    once, found = forecast(request("one two three", "four")), forecast(run)
+    assert found.items == 3 and found.calls == 3 * LIKELY_CALLS
+    # Each call has the results of those before it, and the tools beside its prompt.
+    assert found.input_tokens > 6 * once.input_tokens and found.p95_usd > found.p50_usd > 0
+    assert found.max_usd > 4 * found.p95_usd and found.wide
+    assert any(
+        f"about {LIKELY_CALLS} calls an item, at most {Bounds().turns + 1} a reading" in line
+        for line in forecast_lines(found)
+    )
+    # Whoever is asked about dear runs is asked about this one.
+    left = Standing((), (), None)
+    assert surely_at_most(request("one"), left, Decimal("0.01"))
+    one = replace(with_tools, items=with_tools.items[:1])
+    assert not surely_at_most(one, left, Decimal("0.01"))
+    assert surely_at_most(one, left, forecast(one).max_usd * 2)
+    assert not surely_at_most(replace(run, items=(whole,)), left, Decimal(100))
+
+
+def test_offline_there_is_no_loop(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("It is the first answer.")
+    items = (Item(key="repo", folder=str(tmp_path)),)
+    run = request(name="offline/extract", kit=kit_of(["read"]))
+    found = forecast(replace(run, items=items))
+    assert found.calls == 1 and not any("a loop" in line for line in forecast_lines(found))
