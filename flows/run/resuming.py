@@ -22,7 +22,7 @@ _FILE = "run.json"
 _OF_WHOM = frozenset({"model", "max_output_tokens"})
 _SHAPING = _OF_WHOM | {
     "ask", "schema", "sources", "folder", "question", "corpus", "plan", "max_tasks", "max_rounds",
-    "web", "allow_hosts", "deny_hosts", "search", "mcp", "tools", "sandbox",
+    "web", "allow_hosts", "deny_hosts", "search", "mcp", "tools",
 }  # fmt: skip
 
 

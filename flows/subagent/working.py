@@ -17,6 +17,7 @@ from prefect_governor.flows.agent.tools import Tool, tools_of
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.parts import parts_of
 from prefect_governor.flows.run.job import TAG, Job
+from prefect_governor.flows.run.naming import hash_of
 from prefect_governor.flows.subagent.asking import ModelAnswer, read_or_repair, unreadable_by
 from prefect_governor.flows.subagent.keeping import (
     KeptInLedger,
@@ -51,16 +52,17 @@ async def answer_with_tools(job: Job, item: Item, text: str, answered_from: str)
     slot = _slot(job)
     beside = [tool.under(slot) for tool in kit.beside(job.web, lambda: job.runtime)]
     place = place_of(job.kept_as, item.key)
-    records = await read_records(job.runtime, place, answered_from)
+    told_from = hash_of(answered_from, kit.ran_in)
+    records = await read_records(job.runtime, place, told_from)
     if not kit.works_on_files:
-        agent = _Agent(job, item, beside, KeptInLedger(job.runtime, place, answered_from, records))
+        agent = _Agent(job, item, beside, KeptInLedger(job.runtime, place, told_from, records))
         value = await agent.answer(text)
         _note(job, item, agent.notes)
         return value
     async with at_bench(job, item) as (bench, snapshots):
         ours = kit.on(bench)
         keeping = KeptOnBench(
-            job.runtime, place, answered_from, records,
+            job.runtime, place, told_from, records,
             bench=bench, snapshots=snapshots, on_bench={tool.name for tool in ours},
         )  # fmt: skip
         agent = _Agent(job, item, [*ours, *beside], keeping)

@@ -1,9 +1,9 @@
-"""What the tools of one item work on: its workspace, and a sandbox that is there once a program is
-to run. They have their turns: one at a time, in the order in which they were asked for."""
+"""What the tools of one item work on: its workspace, and a sandbox for each program. They have
+their turns: one at a time, in the order in which they were asked for."""
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 
@@ -35,7 +35,7 @@ class Bench:
 
     Args:
         workspace: the item's.
-        make_cell: makes its sandbox; None where nothing may be run.
+        make_cell: makes a sandbox; None where nothing may be run.
 
     Attributes:
         programs: how many have run.
@@ -47,8 +47,6 @@ class Bench:
         self.programs = 0
         self.runaways: list[str] = []
         self._make_cell = make_cell
-        self._cell: Cell | None = None
-        self._stack = AsyncExitStack()
         self._corpus: Corpus | None = None
         self._behind: int | None = None
         self.turn = asyncio.Lock()
@@ -62,21 +60,21 @@ class Bench:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # What was left behind, as it came too late, ends before its sandbox does.
+        # What was left behind, as it came too late, has ended once it gives back its turn.
         async with self.turn:
-            await self._stack.aclose()
+            pass
 
     async def run(self, argv: Sequence[str], stdin: bytes = b"") -> SandboxResult:
-        """Run a program in the item's sandbox.
+        """Run a program in a sandbox of its own on the workspace: none is held, nor a place for
+        one, while the model is asked; and whoever goes on with the item finds all that there is.
 
         Raises ItemFailed, with the last bound that was met, for an agent whose programs keep
         meeting theirs; ConfigurationError where the program cannot be started at all.
         """
-        if self._cell is None:
-            if self._make_cell is None:
-                raise ConfigurationError("these tools run no programs: add python or shell")
-            self._cell = await self._stack.enter_async_context(self._make_cell(self.workspace.root))
-        result = await self._cell.run(argv, stdin=stdin, environment=_ENVIRONMENT)
+        if self._make_cell is None:
+            raise ConfigurationError("these tools run no programs: add python or shell")
+        async with self._make_cell(self.workspace.root) as cell:
+            result = await cell.run(argv, stdin=stdin, environment=_ENVIRONMENT)
         self._corpus = None
         self.programs += 1
         if result.reason is not None:

@@ -42,7 +42,9 @@ class Kit:
     Attributes:
         names: of ours, in the order of `NAMES`.
         own: tools of the user's own.
-        make_cell: makes the sandbox of an item, where programs are run.
+        make_cell: makes a sandbox, where programs are run.
+        ran_in: names that sandbox, as JSON. Answers that are there stand, whatever they were made
+            in; what programs said in another one does not.
         bounds: what an item's workspace may hold.
         web: what may be done on the web, None for nothing.
     """
@@ -50,6 +52,7 @@ class Kit:
     names: tuple[str, ...]
     own: tuple[Tool, ...] = ()
     make_cell: MakeCell | None = None
+    ran_in: Any = None
     bounds: WorkspaceBounds = BOUNDS
     web: WebSettings | None = None
 
@@ -137,4 +140,9 @@ def ready_kit(tools: Sequence[Any] | None, *, sandbox: str | None, **web: Any) -
     except ConfigurationError as error:
         programs = " and ".join(name for name in kit.names if name in PROGRAMS)
         raise ConfigurationError(f"the tools {programs} cannot be given: {error}") from None
-    return replace(kit, make_cell=block.cell, bounds=workspace_bounds(block.bounds))
+    return replace(
+        kit,
+        make_cell=block.cell,
+        ran_in=[block.runtime, block.image, block.bounds.model_dump(mode="json")],
+        bounds=workspace_bounds(block.bounds),
+    )

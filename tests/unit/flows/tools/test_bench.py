@@ -120,7 +120,9 @@ async def test_whoever_goes_on_has_the_files_of_the_last_program_that_was_kept(
     assert not snapshots.has(2)
 
 
-async def test_its_sandbox_is_left_after_what_was_left_in_it(workspace: Workspace) -> None:
+async def test_a_program_that_is_left_has_ended_before_the_bench_is_left(
+    workspace: Workspace,
+) -> None:
     events: list[str] = []
 
     class Slow(Programs):
@@ -133,8 +135,11 @@ async def test_its_sandbox_is_left_after_what_was_left_in_it(workspace: Workspac
 
     @asynccontextmanager
     async def cell(folder: Path) -> AsyncIterator[Cell]:
-        yield Slow(folder, {})
-        events.append("left")
+        try:
+            yield Slow(folder, {})
+        finally:
+            await asyncio.sleep(0.01)
+            events.append("gone")
 
     async with Bench(workspace, cell) as bench:
 
@@ -147,7 +152,7 @@ async def test_its_sandbox_is_left_after_what_was_left_in_it(workspace: Workspac
             await asyncio.sleep(0)
         await asyncio.sleep(0)
         task.cancel()
-    assert events == ["ended", "left"]
+    assert events == ["ended", "gone"]
 
 
 def test_both_outputs_and_the_end_of_a_long_one_are_told() -> None:
