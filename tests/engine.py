@@ -1,0 +1,154 @@
+"""A real Docker engine for tests, by the script that users have, and an image made of this machine's
+own programs: started once a process, ended with all that it ran."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+
+SANDBOX = ROOT / "deployments" / "sandbox"
+SCRIPT = SANDBOX / "engine"
+IMAGE = "prefect-governor-tests:host"
+_SECONDS = 90
+# What the hostile programs of the tests use. The image of users is another one: see
+# deployments/sandbox; to make it takes minutes.
+_PROGRAMS = (
+    "cat", "chmod", "cp", "dd", "env", "false", "id", "kill", "ln", "ls", "mkdir", "mknod", "mv",
+    "ps", "pwd", "rm", "seq", "sh", "sleep", "tar", "touch", "true", "truncate", "yes", "bash",
+    "mkfifo", "setsid", "mount", "unshare", "nproc", "df", "head",
+)  # fmt: skip
+_PYTHON = "/usr/bin/python3"
+
+
+class NoEngine(Exception):
+    """None can be had here; says why."""
+
+
+@dataclass
+class DockerEngine:
+    """An engine that runs. `kill` ends it as a crash does."""
+
+    folder: Path
+
+    @property
+    def host(self) -> str:
+        return f"unix://{self.folder}/docker.sock"
+
+    def docker(self, *arguments: str, input: bytes | None = None) -> str:
+        """Docker's own program, to look at the engine beside what is tested."""
+        done = subprocess.run(
+            ["docker", "-H", self.host, *arguments],
+            input=input,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    def containers(self) -> list[str]:
+        """The ids of all of its containers, in whatever state."""
+        return self.docker("ps", "-aq", "--no-trunc").split()
+
+    def kill(self) -> None:
+        """SIGKILL to the engine alone."""
+        os.kill(int((self.folder / "docker.pid").read_text()), 9)
+
+    def add_image(self) -> None:
+        """Import `IMAGE`."""
+        with tempfile.TemporaryFile() as archive:
+            with tarfile.open(fileobj=archive, mode="w") as tar:
+                for path in sorted(_of_this_machine()):
+                    tar.add(path, arcname=path.lstrip("/"), recursive=False)
+                for name in ("proc", "sys", "dev", "tmp", "workspace"):
+                    entry = tarfile.TarInfo(name)
+                    entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                    tar.addfile(entry)
+            archive.seek(0)
+            subprocess.run(
+                ["docker", "-H", self.host, "import", "-", IMAGE],
+                stdin=archive,
+                stdout=subprocess.DEVNULL,
+                timeout=_SECONDS,
+                check=True,
+            )
+
+
+@contextmanager
+def engine() -> Iterator[DockerEngine]:
+    """One with the image of the tests. Raises NoEngine."""
+    if not Path(_PYTHON).exists() or sys.platform != "linux":
+        raise NoEngine(f"the image of the tests is made of this machine's {_PYTHON}: none here")
+    folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))
+    try:
+        done = subprocess.run(
+            [SCRIPT, "start", folder],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            raise NoEngine(done.stderr.strip().splitlines()[-1] if done.stderr else "it fails")
+        found = DockerEngine(folder)
+        found.add_image()
+        yield found
+    finally:
+        if (folder / "log").exists():
+            subprocess.run([SCRIPT, "stop", folder], timeout=_SECONDS, check=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def skip_loudly(why: object) -> None:
+    """Skip a test that needs an engine, so that the summary says so."""
+    warnings.warn(pytest.PytestWarning(f"nothing of Docker is tested here: {why}"), stacklevel=2)
+    pytest.skip(f"no Docker engine: {why}")
+
+
+def _of_this_machine() -> set[str]:
+    """Programs, the libraries they need, Python's standard library, as paths; folders above them
+    and what links lead to included."""
+    programs = [_PYTHON, *filter(None, map(shutil.which, _PROGRAMS))]
+    wanted = {each for program in programs for each in _with_links(program)}
+    standard = Path(os.path.realpath(_PYTHON)).name
+    library = Path("/usr/lib") / standard
+    for place, folders, names in os.walk(library):
+        folders[:] = [each for each in folders if each not in ("test", "idlelib", "__pycache__")]
+        wanted.update(os.path.join(place, name) for name in names)
+    objects = [*programs, *map(str, library.glob("lib-dynload/*.so"))]
+    needed = subprocess.run(["ldd", *objects], capture_output=True, text=True, check=False).stdout
+    for line in needed.splitlines():
+        words = line.split()
+        path = words[2] if "=>" in words and len(words) > 2 else (words[0] if words else "")
+        if path.startswith("/") and not path.endswith(":"):
+            wanted |= _with_links(path)
+    for path in tuple(wanted):
+        wanted.update(str(each) for each in Path(path).parents if str(each) != "/")
+    return wanted
+
+
+def _with_links(path: str) -> set[str]:
+    """A path, and all that one comes by on the way to what it is."""
+    found: set[str] = set()
+    parts = Path(path).parts
+    at = Path("/")
+    for index, part in enumerate(parts[1:], 1):
+        at = at / part
+        if at.is_symlink():
+            found.add(str(at))
+            target = os.path.normpath(at.parent / os.readlink(at))
+            return found | _with_links(str(Path(target, *parts[index + 1 :])))
+    found.add(str(at))
+    return found
