@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         QueueTimeout,
         RunFailed,
         RunStopped,
+        SandboxLost,
         governor_error,
     )
     from prefect_governor.blocks.governor import Governor, governed
@@ -55,6 +56,7 @@ __all__ = [
     "RunFailed",
     "RunStopped",
     "Sandbox",
+    "SandboxLost",
     "SandboxResult",
     "Spend",
     "acompletion",

@@ -10,6 +10,7 @@
     │   ├── QueueTimeout       waited longer than queue_timeout_seconds
     │   ├── RunStopped         the run was told to start nothing more
     │   └── LedgerUnavailable  the ledger cannot be read or written
+    ├── SandboxLost            a sandbox ended with its engine, or its engine failed; its item fails
     ├── ItemFailed             a sub-agent's own verdict on its item: its text is too long, …
     │   └── BadAnswer          on an answer that was paid for: cut, filtered, refused, invalid, …
     └── RunFailed              what a failed run raises; carries the report
@@ -72,6 +73,11 @@ class LedgerUnavailable(CallRefused):
     Where it is a call's end that could not be written, its bytes have left: the reservation stays
     charged at its bound until it can.
     """
+
+
+class SandboxLost(GovernorError):
+    """A sandbox was lost in the midst of a program, or its engine failed: the item that had it
+    fails, all others go on. Run again, it may succeed."""
 
 
 class ItemFailed(GovernorError):

@@ -16,6 +16,7 @@ from prefect_governor.blocks.context.scope import current_scope
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
 from prefect_governor.blocks.sandboxes.bubblewrap.runtime import BubblewrapRuntime
+from prefect_governor.blocks.sandboxes.docker.runtime import shared
 from prefect_governor.blocks.sandboxes.keyless import KeylessCell
 from prefect_governor.blocks.sandboxes.places import places
 from prefect_governor.blocks.sandboxes.results import SandboxResult
@@ -199,7 +200,10 @@ class Wanted:
 
     def candidates(self) -> tuple[SandboxRuntime, ...]:
         """The runtimes that would do, the first one first."""
-        known: tuple[SandboxRuntime, ...] = (BubblewrapRuntime(),)
+        known: tuple[SandboxRuntime, ...] = (
+            shared(self.image, self.host, self.container_runtime),
+            BubblewrapRuntime(),
+        )
         return tuple(each for each in known if self.runtime in ("auto", each.name))
 
 

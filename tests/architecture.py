@@ -55,6 +55,8 @@ ORDER = (
     "blocks.claims",
     "blocks.sandboxes",
     "blocks.sandboxes.bubblewrap",
+    "blocks.sandboxes.docker.inside",
+    "blocks.sandboxes.docker",
     "blocks.figures",
     "blocks.budget",
     "blocks.governor",

@@ -1,5 +1,5 @@
-"""A real Docker engine for tests, by the script that users have, and an image made of this machine's
-own programs: started once a process, ended with all that it ran."""
+"""A real Docker engine for tests, by the script that users have, and an image made of this
+machine's own programs: started once a process, ended with all that it ran."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ _SECONDS = 90
 _PROGRAMS = (
     "cat", "chmod", "cp", "dd", "env", "false", "id", "kill", "ln", "ls", "mkdir", "mknod", "mv",
     "ps", "pwd", "rm", "seq", "sh", "sleep", "tar", "touch", "true", "truncate", "yes", "bash",
-    "mkfifo", "setsid", "mount", "unshare", "nproc", "df", "head",
+    "grep", "tee", "mkfifo", "setsid", "mount", "unshare", "nproc", "df", "head",
 )  # fmt: skip
 _PYTHON = "/usr/bin/python3"
 
@@ -53,6 +53,7 @@ class DockerEngine:
             capture_output=True,
             timeout=_SECONDS,
             check=False,
+            env={**os.environ, "DOCKER_BUILDKIT": "0"},
         )
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()

@@ -49,6 +49,7 @@ ERRORS = {
     "QueueTimeout",
     "RunFailed",
     "RunStopped",
+    "SandboxLost",
 }
 BLOCKS = {"Budget", "Governor", "Limit", "Model", "acompletion", "completion", "governed"}
 BLOCKS |= {"aembedding", "aresponses", "embedding", "responses"}

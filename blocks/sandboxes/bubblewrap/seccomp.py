@@ -17,6 +17,7 @@ _EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
 
 # `platform.machine()`: AUDIT_ARCH of <linux/audit.h>, and the place in the pairs below.
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
+MACHINES = tuple(_MACHINES)
 # From this number on they are of another ABI of the same architecture (x32), whose numbers differ.
 _X32 = 0x40000000
 
