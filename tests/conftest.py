@@ -58,9 +58,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_sessionfinish() -> None:
     """A worker of xdist may be ended before what it registered for its exit is done."""
-    from tests.postgres import stop_shared
+    from tests import engine, postgres
 
-    stop_shared()
+    postgres.stop_shared()
+    engine.stop_shared()
 
 
 @pytest.fixture

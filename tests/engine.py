@@ -9,9 +9,10 @@ import tarfile
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -24,7 +25,7 @@ _SECONDS = 90
 # What the hostile programs of the tests use. The image of users is another one: see
 # deployments/sandbox; to make it takes minutes.
 _PROGRAMS = (
-    "cat", "chmod", "cp", "dd", "env", "false", "id", "kill", "ln", "ls", "mkdir", "mknod", "mv",
+    "cat", "chmod", "echo", "wc", "cp", "dd", "env", "false", "id", "kill", "ln", "ls", "mkdir", "mknod", "mv",
     "ps", "pwd", "rm", "seq", "sh", "sleep", "tar", "touch", "true", "truncate", "yes", "bash",
     "grep", "tee", "mkfifo", "setsid", "mount", "unshare", "nproc", "df", "head",
 )  # fmt: skip
@@ -88,7 +89,7 @@ class DockerEngine:
 
 @contextmanager
 def engine() -> Iterator[DockerEngine]:
-    """One with the image of the tests. Raises NoEngine."""
+    """One of one's own, with the image of the tests. Raises NoEngine."""
     if not Path(_PYTHON).exists() or sys.platform != "linux":
         raise NoEngine(f"the image of the tests is made of this machine's {_PYTHON}: none here")
     folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))
@@ -112,7 +113,34 @@ def engine() -> Iterator[DockerEngine]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def skip_loudly(why: object) -> None:
+_stack = ExitStack()
+_shared: list[DockerEngine | NoEngine] = []
+
+
+def shared() -> DockerEngine:
+    """The one of this process, started when it is first asked for. Raises NoEngine."""
+    if not _shared:
+        try:
+            _shared.append(_stack.enter_context(engine()))
+        except NoEngine as error:
+            _shared.append(error)
+    if isinstance(_shared[0], NoEngine):
+        raise _shared[0]
+    return _shared[0]
+
+
+def containers() -> list[str]:
+    """Those of the shared engine, where one was started."""
+    return [each for one in _shared if isinstance(one, DockerEngine) for each in one.containers()]
+
+
+def stop_shared() -> None:
+    """End it, with all that it runs."""
+    _stack.close()
+    _shared.clear()
+
+
+def skip_loudly(why: object) -> NoReturn:
     """Skip a test that needs an engine, so that the summary says so."""
     warnings.warn(pytest.PytestWarning(f"nothing of Docker is tested here: {why}"), stacklevel=2)
     pytest.skip(f"no Docker engine: {why}")

@@ -27,6 +27,7 @@ from prefect_governor.blocks.sandboxes.folder import (
     with_files,
     workspace_bounds,
 )
+from prefect_governor.blocks.sandboxes.programs import check_program
 from prefect_governor.blocks.sandboxes.results import SandboxResult
 from prefect_governor.blocks.workspaces.packing import pack
 
@@ -51,7 +52,7 @@ class BubblewrapCell:
         seconds: float | None = None,
     ) -> SandboxResult:
         """See `Cell.run`."""
-        _check(argv, environment or {})
+        check_program(argv, environment or {})
         async with self._one:
             held = Path(f"/proc/{self._keeper}/root{arguments.HELD}")
             program = Program(self._host, self._bounds, self._keeper, held)
@@ -149,14 +150,3 @@ async def open_cell(
         yield cell
     finally:
         await to_the_end(keeper.end())
-
-
-def _check(argv: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Raises ConfigurationError for what no program can be started with."""
-    if not argv or not argv[0]:
-        raise ConfigurationError("no program to run: give its name and its arguments")
-    words = [*argv, *environment, *environment.values()]
-    if any("\0" in word for word in words):
-        raise ConfigurationError("an argument or a variable holds a null character")
-    if any(not name or "=" in name for name in environment):
-        raise ConfigurationError("the name of a variable is empty or holds '='")

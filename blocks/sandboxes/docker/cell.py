@@ -36,6 +36,7 @@ from prefect_governor.blocks.sandboxes.folder import (
     with_files,
     workspace_bounds,
 )
+from prefect_governor.blocks.sandboxes.programs import check_program
 from prefect_governor.blocks.sandboxes.reasons import reason
 from prefect_governor.blocks.sandboxes.results import Bound, SandboxResult
 from prefect_governor.blocks.workspaces.packing import pack
@@ -90,6 +91,7 @@ class DockerCell:
         seconds: float | None = None,
     ) -> SandboxResult:
         """See `Cell.run`."""
+        check_program(argv, environment or {})
         most = self._bounds.seconds
         order = Order(argv, stdin, environment or {}, min(most, seconds or most))
         async with self._one:

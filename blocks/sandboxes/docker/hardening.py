@@ -19,7 +19,7 @@ ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": WORKSPACE,
     "TMPDIR": "/tmp",
-    "LANG": "C.UTF-8",
+    "PWD": WORKSPACE,
 }
 
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from prefect_governor.blocks.sandboxes.bubblewrap.orphans import OWNER
+from tests.engine import containers
 
 
 def processes_of(owner_pid: int) -> list[int]:
@@ -35,6 +36,7 @@ def everything() -> dict[str, object]:
         "processes": processes_of(pid),
         "cgroups": groups_of(pid),
         "mounts": sorted(line for line in mounts if "/held" in line or "/workspace" in line),
+        "containers": containers(),
         "descriptors": len(os.listdir("/proc/self/fd")),
         "folders": sorted(each.name for each in Path("/tmp").glob("prefect-governor-sandbox-*")),
     }

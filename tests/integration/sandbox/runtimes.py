@@ -6,12 +6,23 @@ from collections.abc import Callable
 import pytest
 
 from prefect_governor.blocks.sandboxes.bubblewrap.runtime import BubblewrapRuntime
+from prefect_governor.blocks.sandboxes.docker.runtime import DockerRuntime
 from prefect_governor.blocks.sandboxes.runtime import SandboxRuntime
+from tests.engine import IMAGE, NoEngine, shared, skip_loudly
+
+
+def _docker() -> SandboxRuntime:
+    try:
+        return DockerRuntime(IMAGE, shared().host, warm=0)
+    except NoEngine as error:
+        skip_loudly(error)
+
 
 RUNTIMES: dict[str, Callable[[], SandboxRuntime]] = {
     "bubblewrap": BubblewrapRuntime,
     # As for a user whose machine lets nobody make a cgroup.
     "bubblewrap without cgroups": lambda: BubblewrapRuntime(counted=False),
+    "docker": _docker,
 }
 # Those that CI runs the whole table against.
 SHORT = ("bubblewrap",)
@@ -24,3 +35,9 @@ def runtime_named(name: str) -> SandboxRuntime:
     if refusal is not None:
         pytest.skip(f"NOT TESTED, no sandbox: {name}: {refusal}")
     return runtime
+
+
+def rest(runtime: SandboxRuntime) -> None:
+    """Let go what is only kept for the next cell: the connections to an engine."""
+    if isinstance(runtime, DockerRuntime):
+        runtime.engine.close()

@@ -2,27 +2,28 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
+from prefect_governor.blocks.sandboxes.docker.runtime import DockerRuntime
 from prefect_governor.blocks.sandboxes.runtime import Cell
 from tests.integration.sandbox.left import processes_of
 from tests.integration.sandbox.runtimes import runtime_named
 
-# Bubblewrap, its first process, and what it runs.
+# Bubblewrap, its first process, and what it runs. Those of an engine are none of ours.
 KEEPER = 3
 
 In = Callable[..., None]
 
 
-@pytest.fixture
-def in_cell(tmp_path: Path) -> In:
+@pytest.fixture(params=["bubblewrap", pytest.param("docker", marks=pytest.mark.docker)])
+def in_cell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[In]:
     """Runs a coroutine function with a cell whose folder is the test's."""
-    runtime = runtime_named("bubblewrap")
+    runtime = runtime_named(request.param)
 
     def run(work: Callable[[Cell], Awaitable[None]], **bounds: int | float) -> None:
         async def inside() -> None:
@@ -32,7 +33,9 @@ def in_cell(tmp_path: Path) -> In:
 
         asyncio.run(inside())
 
-    return run
+    yield run
+    if isinstance(runtime, DockerRuntime):
+        runtime.close()
 
 
 def test_what_a_program_writes_is_there_for_the_next_and_on_the_host(
@@ -120,7 +123,7 @@ def test_what_stays_in_the_background_ends_with_its_program(in_cell: In) -> None
         left = await cell.run(["sh", "-c", "(sleep 0.5; touch late) & setsid sleep 1000 &"])
         assert left.exit == 0
         assert (await cell.run(["sh", "-c", "sleep 1; ls"])).stdout == ""
-        assert len(processes_of(os.getpid())) == KEEPER
+        assert len(processes_of(os.getpid())) in (0, KEEPER)
 
     in_cell(work)
 

@@ -13,7 +13,7 @@ import pytest
 from prefect_governor.blocks.sandboxes.results import SandboxResult
 from prefect_governor.blocks.sandboxes.runtime import SandboxRuntime
 from tests.integration.sandbox.left import everything
-from tests.integration.sandbox.runtimes import RUNTIMES, SHORT, runtime_named
+from tests.integration.sandbox.runtimes import RUNTIMES, SHORT, rest, runtime_named
 from tests.integration.sandbox.table import BOUNDS, GOOD, TABLE, Host, Row
 
 AT_ONCE = 16
@@ -82,6 +82,7 @@ async def _run_all(runtime: SandboxRuntime, place: Path, host: Host) -> Came:
 
     # A first one: what is made once in a process is there from then on.
     await run(GOOD, place / "first")
+    rest(runtime)
     before = everything()
     # Good ones among the hostile, all through.
     work = [(at / len(TABLE), run(row, folders[row.name])) for at, row in enumerate(TABLE)]
@@ -90,6 +91,7 @@ async def _run_all(runtime: SandboxRuntime, place: Path, host: Host) -> Came:
     came = await asyncio.gather(*(work[at][1] for at in order))
     by_place = dict(zip(order, came, strict=True))
     found = [by_place[at] for at in range(len(work))]
+    rest(runtime)
     after = everything()
     return Came(
         {row.name: result for row, result in zip(TABLE, found[: len(TABLE)], strict=True)},
@@ -129,5 +131,6 @@ def test_good_neighbours_of_hostile_programs_are_right(came: Came) -> None:
 
 def test_nothing_is_left_behind_on_the_host(came: Came) -> None:
     assert came.after == came.before
-    assert came.after["processes"] == came.after["cgroups"] == []
+    for kind in ("processes", "cgroups", "containers"):
+        assert came.after[kind] == []
     assert came.outside == ["file"]

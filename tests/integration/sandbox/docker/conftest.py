@@ -1,4 +1,4 @@
-"""An engine for all tests of a worker, and runtimes on it."""
+"""The engine of this process, and runtimes on it."""
 
 import uuid
 from collections.abc import Iterator
@@ -8,15 +8,14 @@ import pytest
 from prefect_governor.blocks.ledger.owner import Owner
 from prefect_governor.blocks.sandboxes.docker.ownership import Ownership
 from prefect_governor.blocks.sandboxes.docker.runtime import DockerRuntime
-from tests.engine import IMAGE, DockerEngine, NoEngine, engine, skip_loudly
+from tests.engine import IMAGE, DockerEngine, NoEngine, shared, skip_loudly
 
 
-@pytest.fixture(scope="session")
-def docker_engine() -> Iterator[DockerEngine]:
+@pytest.fixture
+def docker_engine() -> DockerEngine:
     """One that runs, with the image of the tests; a loud skip where none can be had."""
     try:
-        with engine() as found:
-            yield found
+        return shared()
     except NoEngine as error:
         skip_loudly(error)
 
