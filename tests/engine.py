@@ -25,8 +25,8 @@ _SECONDS = 90
 # What the hostile programs of the tests use. The image of users is another one: see
 # deployments/sandbox; to make it takes minutes.
 _PROGRAMS = (
-    "cat", "chmod", "echo", "wc", "cp", "dd", "env", "false", "id", "kill", "ln", "ls", "mkdir", "mknod", "mv",
-    "ps", "pwd", "rm", "seq", "sh", "sleep", "tar", "touch", "true", "truncate", "yes", "bash",
+    "cat", "chmod", "echo", "wc", "cp", "dd", "env", "false", "id", "kill", "ln", "ls", "mkdir", "mknod",
+    "mv", "ps", "pwd", "rm", "seq", "sh", "sleep", "tar", "touch", "true", "truncate", "yes", "bash",
     "grep", "tee", "mkfifo", "setsid", "mount", "unshare", "nproc", "df", "head",
 )  # fmt: skip
 _PYTHON = "/usr/bin/python3"
