@@ -208,7 +208,7 @@ def forecast(request: Request, standing: Standing) -> Forecast:
         past_calls=0 if history is None else history.calls,
         wide=costs.wide,
         assumptions=(
-            *_assumptions(costs, lengths, history),
+            *_assumptions(costs, lengths, history, in_loops=loops(request)),
             *(_of_loops(work) if loops(request) else ()),
         ),
         unreadable=work.unreadable,
@@ -287,7 +287,9 @@ def _of_loops(work: Work) -> Iterator[str]:
     )
 
 
-def _assumptions(costs: Spread, lengths: AnswerLengths, history: History | None) -> tuple[str, ...]:
+def _assumptions(
+    costs: Spread, lengths: AnswerLengths, history: History | None, *, in_loops: bool
+) -> tuple[str, ...]:
     """What the figures rest on, a sentence each; the first says what they are taken from."""
     answers = f"answers of about {costs.p50.output_tokens:,.0f} tokens"
     if history is not None and history.same:
@@ -298,7 +300,8 @@ def _assumptions(costs: Spread, lengths: AnswerLengths, history: History | None)
         if history is not None:
             found.append(f"{_past(history)} asked otherwise")
         if costs.wide:
-            found.append("p95: twice p50 at the most; a first run narrows it")
+            most = "twice as many calls an item" if in_loops else "twice p50 at the most"
+            found.append(f"p95: {most}; a first run narrows it")
         else:
             found.append(
                 f"p95: every answer of {lengths.most:,} tokens, input counted half as much again"
