@@ -1,6 +1,7 @@
 """A workspace is one item's, as long as its block lasts; what a dead process left is removed."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -240,3 +241,46 @@ def test_a_forked_child_neither_removes_nor_keeps_its_parents() -> None:
     os.close(write)
     os.close(read)
     os.waitpid(child, 0)
+
+
+FORKED = """
+import os, sys
+from prefect_governor.blocks.workspaces.held import HeldWorkspace
+with HeldWorkspace("item", whose=lambda: ("run", None)) as folder:
+    if os.fork():
+        print(folder, flush=True)
+    sys.stdin.read()
+    os._exit(0)
+"""
+
+
+def test_a_forked_child_that_lives_on_does_not_keep_what_its_dead_parent_had() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        folder = Path(program.stdout.readline().strip())
+        assert sweep() == 0 and folder.is_dir()
+        program.kill()
+        program.wait()
+        # The child still waits for the end of its input.
+        assert sweep() == 1 and not folder.exists()
+
+
+def test_a_lock_on_what_was_removed_between_two_steps_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its last owner removes the folder as the next one has opened its lock."""
+    lock, folder = fcntl.flock, workspaces_folder() / "run" / "item"
+    removed: list[bool] = []
+
+    def flock(file: int, what: int) -> None:
+        if not removed:
+            removed.append(True)
+            (folder / "workspace.json").unlink()
+            folder.rmdir()
+        lock(file, what)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with held() as mine, held() as other:
+        assert removed and mine.parent == folder and other != mine
