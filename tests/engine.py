@@ -1,6 +1,7 @@
 """A real Docker engine for tests, by the script that users have, and an image made of this
 machine's own programs: started once a process, ended with all that it ran."""
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -25,9 +26,10 @@ _SECONDS = 90
 # What the hostile programs of the tests use. The image of users is another one: see
 # deployments/sandbox; to make it takes minutes.
 _PROGRAMS = (
-    "cat", "chmod", "echo", "wc", "cp", "dd", "env", "false", "id", "kill", "ln", "ls", "mkdir", "mknod",
-    "mv", "ps", "pwd", "rm", "seq", "sh", "sleep", "tar", "touch", "true", "truncate", "yes", "bash",
-    "grep", "tee", "mkfifo", "setsid", "mount", "unshare", "nproc", "df", "head",
+    "bash", "cat", "chmod", "cp", "dd", "df", "echo", "env", "false", "grep", "head", "id",
+    "kill", "ln", "ls", "mkdir", "mkfifo", "mknod", "mount", "mv", "nproc", "ps", "pwd", "rm",
+    "seq", "setsid", "sh", "sleep", "tar", "tee", "touch", "true", "truncate", "unshare", "wc",
+    "yes",
 )  # fmt: skip
 _PYTHON = "/usr/bin/python3"
 
@@ -92,7 +94,7 @@ def engine() -> Iterator[DockerEngine]:
     """One of one's own, with the image of the tests. Raises NoEngine."""
     if not Path(_PYTHON).exists() or sys.platform != "linux":
         raise NoEngine(f"the image of the tests is made of this machine's {_PYTHON}: none here")
-    folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))
+    folder, owner = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp")), os.getpid()
     try:
         done = subprocess.run(
             [SCRIPT, "start", folder],
@@ -108,9 +110,11 @@ def engine() -> Iterator[DockerEngine]:
         found.add_image()
         yield found
     finally:
-        if (folder / "log").exists():
-            subprocess.run([SCRIPT, "stop", folder], timeout=_SECONDS, check=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        # Not in a child that was forked.
+        if os.getpid() == owner:
+            if (folder / "log").exists():
+                subprocess.run([SCRIPT, "stop", folder], timeout=_SECONDS, check=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 _stack = ExitStack()
@@ -134,6 +138,7 @@ def containers() -> list[str]:
     return [each for one in _shared if isinstance(one, DockerEngine) for each in one.containers()]
 
 
+@atexit.register
 def stop_shared() -> None:
     """End it, with all that it runs."""
     _stack.close()
@@ -141,9 +146,12 @@ def stop_shared() -> None:
 
 
 def skip_loudly(why: object) -> NoReturn:
-    """Skip a test that needs an engine, so that the summary says so."""
-    warnings.warn(pytest.PytestWarning(f"nothing of Docker is tested here: {why}"), stacklevel=2)
-    pytest.skip(f"no Docker engine: {why}")
+    """Skip a test that needs a sandbox, so that the summary of warnings says so too."""
+    with warnings.catch_warnings():
+        # It is told, and fails nothing.
+        warnings.simplefilter("always")
+        warnings.warn(pytest.PytestWarning(str(why)), stacklevel=2)
+    pytest.skip(str(why))
 
 
 def _of_this_machine() -> set[str]:

@@ -55,6 +55,9 @@ def options(bounds: SandboxBounds) -> dict[str, Any]:
         "working_dir": "/",
         "environment": ENVIRONMENT,
         "hostname": "sandbox",
+        # Where the host's names are resolved is none of theirs.
+        "dns": ["127.0.0.1"],
+        "dns_search": ["."],
         # What an image would have run now and then is a program as well.
         "healthcheck": {"test": ["NONE"]},
         # What programs say is ours to bound; nothing of it is kept at the engine.

@@ -235,7 +235,8 @@ TABLE = (
         "for call, given in ((os.setuid, 0), (os.setgroups, [0]), (os.chroot, '/tmp')):\n"
         "    try: call(given)\n    except OSError: continue\n    raise SystemExit('became root')\n"
         "shutil.copy('/usr/bin/id', 'id')\nos.chmod('id', 0o6755)\n"
-        "assert subprocess.run(['./id', '-u'], capture_output=True).stdout.strip() == b'%d' % os.getuid()\n"
+        "told = subprocess.run(['./id', '-u'], capture_output=True).stdout.strip()\n"
+        "assert told == b'%d' % os.getuid()\n"
         "assert os.getuid() != 0\n"
         "assert 'NoNewPrivs:\\t1' in open('/proc/self/status').read()\n"
         "assert 'CapBnd:\\t0000000000000000' in open('/proc/self/status').read()\nprint('held')",

@@ -17,7 +17,7 @@ def docker_engine() -> DockerEngine:
     try:
         return shared()
     except NoEngine as error:
-        skip_loudly(error)
+        skip_loudly(f"NOT TESTED, no Docker engine: {error}")
 
 
 @pytest.fixture

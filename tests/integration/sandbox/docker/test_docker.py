@@ -251,7 +251,7 @@ async def test_an_engine_that_is_gone_in_the_midst_fails_the_item_and_ends_nothi
                     await cell.run(["sleep", "20"])
             runtime.close()
     except NoEngine as error:
-        skip_loudly(error)
+        skip_loudly(f"NOT TESTED, no Docker engine: {error}")
 
 
 async def test_a_container_has_every_bound_that_it_was_asked_for(
