@@ -157,7 +157,8 @@ def skip_loudly(why: object) -> NoReturn:
 def _of_this_machine() -> set[str]:
     """Programs, the libraries they need, Python's standard library, as paths; folders above them
     and what links lead to included."""
-    programs = [_PYTHON, *filter(None, map(shutil.which, _PROGRAMS))]
+    # By the second name too, which may be a link to where programs are.
+    programs = [_PYTHON, "/bin/sh", *filter(None, map(shutil.which, _PROGRAMS))]
     wanted = {each for program in programs for each in _with_links(program)}
     standard = Path(os.path.realpath(_PYTHON)).name
     library = Path("/usr/lib") / standard
