@@ -61,7 +61,7 @@ async def _run_family(runtime: SandboxRuntime, folder: Path) -> None:
         await cell.run(["python3", "-c", FAMILY])
 
 
-@pytest.mark.parametrize("counted", ["cgroups", "none"])
+@pytest.mark.parametrize("counted", ["cgroups", pytest.param("none", marks=pytest.mark.chaos)])
 def test_of_a_process_killed_with_eight_sandboxes_nothing_is_left(
     counted: str, tmp_path: Path
 ) -> None:
