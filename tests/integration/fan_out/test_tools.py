@@ -104,7 +104,7 @@ def test_a_run_that_is_killed_sends_the_same_next_request_and_runs_no_program_ag
     options = ["--ask", "How often?", "--model", MODEL, "--max-output-tokens", "200"]
     run = command("fan-out", "repos/*", "--tools", "python,read", *options, cwd=tmp_path)
     try:
-        until(lambda: upstream.stats()["requests"] == 4, seconds=120)
+        until(lambda: upstream.stats()["requests"] == 4, seconds=300)
         run.send_signal(signal.SIGKILL)
     finally:
         run.kill()
