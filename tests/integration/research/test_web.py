@@ -180,4 +180,4 @@ def test_agents_call_the_tools_of_an_mcp_server_and_change_nothing_of_the_run_by
     said = "\n".join(told)
     assert "12 of A" in said and "there is no tool 'in_stock'" in said
     assert offering.stock == ["A"]
-    assert report.answer == "12" and not report.citations
+    assert (report.answer or "").strip() == "12" and not report.citations
