@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from prefect_governor.blocks.secrets import known
 from prefect_governor.blocks.secrets.logs import guard_logs
 from prefect_governor.blocks.secrets.names import secrets_in
-from prefect_governor.blocks.secrets.scrubber import Scrubber
+from prefect_governor.blocks.secrets.scrubber import REDACTED, Scrubber
 
 E = TypeVar("E", bound=BaseException)
 
@@ -68,14 +68,16 @@ def scrubbed_error(error: E) -> E:
         left += getattr(current, "exceptions", ())
         # Those of a UnicodeError are what its text is made of.
         if not isinstance(current, UnicodeError):
-            current.args = clean.out_of_value(current.args)
+            args = tuple(_looked_through(each, clean) for each in current.args)
+            if any(one is not other for one, other in zip(args, current.args, strict=True)):
+                current.args = args
         held = vars(current)
         for name, value in [*held.items()]:
             if type(value).__module__.partition(".")[0] in _HTTP:
                 _scrub_message(value, clean)
             elif isinstance(value, BaseException):
                 left.append(value)
-            elif (changed := clean.out_of_value(value)) is not value:
+            elif (changed := _looked_through(value, clean)) is not value:
                 held[name] = changed
     return error
 
@@ -85,6 +87,14 @@ def _at_work() -> Scrubber:
     if clean:
         guard_logs()
     return clean
+
+
+def _looked_through(value: Any, clean: Scrubber) -> Any:
+    """What an error holds; what cannot be looked through is left out, for it may hold anything."""
+    try:
+        return clean.out_of_value(value)
+    except ValueError:
+        return REDACTED
 
 
 def _scrub_message(message: Any, clean: Scrubber) -> None:

@@ -9,6 +9,8 @@ from typing import Any, AnyStr
 from prefect_governor.blocks.secrets.forms import ENCODING, ERRORS, forms_of
 
 REDACTED = "[redacted]"
+# So deep a value is looked through; JSON of such a depth is read by few.
+_DEEPEST = 100
 
 
 class Scrubber:
@@ -35,21 +37,37 @@ class Scrubber:
 
     def out_of_value(self, value: Any) -> Any:
         """The same of all texts and bytes in a value of dicts, lists and tuples; what holds none is
-        as it was, and so are other values."""
+        as it was, and so are other values.
+
+        Raises ValueError for a value that holds itself, or is nested too deeply to look through.
+        """
+        return self._out_of(value, set())
+
+    def _out_of(self, value: Any, around: set[int]) -> Any:
+        """`around` are the ids of what `value` stands in."""
         if isinstance(value, str):
             return self.out_of(value)
         if isinstance(value, bytes):
             return self.out_of_bytes(value)
+        if not isinstance(value, dict) and type(value) not in (list, tuple):
+            return value
+        if id(value) in around or len(around) >= _DEEPEST:
+            raise ValueError("it holds itself, or is nested too deeply")
+        around.add(id(value))
+        try:
+            return self._out_of_parts(value, around)
+        finally:
+            around.remove(id(value))
+
+    def _out_of_parts(self, value: Any, around: set[int]) -> Any:
         if isinstance(value, dict):
-            names = [self.out_of_value(key) for key in value]
-            held = [self.out_of_value(each) for each in value.values()]
+            names = [self._out_of(key, around) for key in value]
+            held = [self._out_of(each, around) for each in value.values()]
             if _same(names, value) and _same(held, value.values()):
                 return value
             return dict(zip(names, held, strict=True))
-        if type(value) in (list, tuple):
-            several = [self.out_of_value(each) for each in value]
-            return value if _same(several, value) else type(value)(several)
-        return value
+        several = [self._out_of(each, around) for each in value]
+        return value if _same(several, value) else type(value)(several)
 
 
 def _same(made: Iterable[Any], given: Iterable[Any]) -> bool:

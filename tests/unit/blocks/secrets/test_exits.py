@@ -116,6 +116,19 @@ def test_error_without_a_key_is_as_it_was() -> None:
     assert error.args is args
 
 
+def test_error_that_holds_itself_or_what_is_nested_without_an_end_still_leaves() -> None:
+    learn(KEY)
+    around: list[object] = ["own"]
+    around.append(around)
+    deep: object = KEY
+    for _ in range(5_000):
+        deep = [deep]
+    error = ValueError("kept", around, deep)
+    vars(error)["state"] = around
+    assert scrubbed_error(error).args == ("kept", SAID, SAID)
+    assert vars(error)["state"] == SAID
+
+
 def test_log_line_holds_no_key_in_its_text_its_arguments_or_its_error() -> None:
     learn(KEY)
     told = io.StringIO()
