@@ -38,5 +38,4 @@ def everything() -> dict[str, object]:
         "mounts": sorted(line for line in mounts if "/held" in line or "/workspace" in line),
         "containers": containers(),
         "descriptors": len(os.listdir("/proc/self/fd")),
-        "folders": sorted(each.name for each in Path("/tmp").glob("prefect-governor-sandbox-*")),
     }

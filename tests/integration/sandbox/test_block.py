@@ -1,6 +1,7 @@
 """The Sandbox block: which runtime it takes, what it counts under, what it refuses."""
 
 import asyncio
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,18 @@ def nothing_proved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_code_runs_with_the_blocks_bounds_and_leaves_its_files(
-    box: Sandbox, tmp_path: Path
+    box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = "open('made.txt', 'w').write('x')\nprint(6 * 7)"
     result = asyncio.run(box.python(code, folder=tmp_path))
     assert (result.exit, result.stdout, result.files) == (0, "42\n", ("made.txt",))
     assert (tmp_path / "made.txt").read_text() == "x"
+    # One without a folder of its own leaves none.
+    (temporary := tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     hog = asyncio.run(box.python("x = b'x' * 200_000_000"))
     assert hog.reason == "out of memory at 64 MiB"
+    assert list(temporary.iterdir()) == []
     assert box.bounds == SandboxBounds(memory_mib=64, seconds=10)
 
 

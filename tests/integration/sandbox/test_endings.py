@@ -17,6 +17,7 @@ from tests.integration.sandbox.runtimes import runtime_named
 from tests.waiting import readable, until
 
 BUBBLEWRAP = ("bubblewrap", "bubblewrap without cgroups")
+NAMESPACE = os.readlink("/proc/self/ns/pid").strip("pid:[]")
 # Programs of its own that outlive it where anything does.
 FAMILY = "import os, time\nos.setsid() if os.fork() == 0 else None\nos.fork()\ntime.sleep(1000)"
 
@@ -93,9 +94,12 @@ def test_a_process_that_waits_for_ever_as_bubblewrap_was_killed_in_its_instant_i
     dead = subprocess.Popen(["true"])
     dead.wait()
     stuck = subprocess.Popen(
-        ["sleep", "1000"], env={"SANDBOX_OWNER": f"{dead.pid}-1", "PATH": os.environ["PATH"]}
+        ["sleep", "1000"],
+        env={"SANDBOX_OWNER": f"{dead.pid}-1-{NAMESPACE}", "PATH": os.environ["PATH"]},
     )
-    mine = subprocess.Popen(["sleep", "1000"])
+    # In a container's numbers one of the living may be one of our dead.
+    elsewhere = {"SANDBOX_OWNER": f"{dead.pid}-1-1", "PATH": os.environ["PATH"]}
+    mine = subprocess.Popen(["sleep", "1000"], env=elsewhere)
     try:
         until(lambda: stuck.pid in processes_of(dead.pid))
         assert asyncio.run(runtime.sweep()) >= 1

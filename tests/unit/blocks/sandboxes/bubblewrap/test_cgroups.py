@@ -84,13 +84,13 @@ def test_a_bound_that_the_kernel_held_is_told_by_its_counters(tmp_path: Path, ve
 def test_groups_of_the_dead_are_orphans_and_those_of_the_living_are_not(tmp_path: Path) -> None:
     hierarchy = Hierarchy(2, tmp_path, tmp_path, None)
     mine, other = owner(), owner(os.getppid())
-    for name in (mine, other, f"{os.getpid()}-1", "999999999-5"):
+    namespace = mine.rpartition("-")[2]
+    dead = {f"{os.getpid()}-1-{namespace}", f"999999999-5-{namespace}"}
+    # Nobody here knows who has which number in a container.
+    for name in (mine, other, *dead, "999999999-5-1", "999999999-5"):
         (tmp_path / f"prefect-governor-{name}-abc").mkdir()
     (tmp_path / "prefect-governor-self").mkdir()
     (tmp_path / "somebody-else-1-2-abc").mkdir()
     found = {each.name for each in cgroups.orphaned(hierarchy)}
     # A number that is another process's by now is the dead one's.
-    assert found == {
-        f"prefect-governor-{os.getpid()}-1-abc",
-        "prefect-governor-999999999-5-abc",
-    }
+    assert found == {f"prefect-governor-{name}-abc" for name in dead}
