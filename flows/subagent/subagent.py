@@ -29,6 +29,7 @@ from prefect_governor.flows.subagent.prompt import (
 from prefect_governor.flows.subagent.retrying import RETRYING
 from prefect_governor.flows.subagent.tool_prompt import VERSION as WITH_TOOLS
 from prefect_governor.flows.subagent.working import answer_with_tools, quoting_messages
+from prefect_governor.flows.subagent.workplace import snapshots_of
 
 
 @task(name="sub-agent", task_run_name="{key}", tags=[TAG], **RETRYING)
@@ -87,6 +88,9 @@ async def _answer_and_keep(job: Job, position: int) -> Any:
             lambda batch: batch.rows.put_item(job.kept_as, key, input_hash, record)
         )
     )
+    if job.request.kit is not None:
+        # Not before: whoever went on without its answer would run its programs again.
+        await asyncio.to_thread(snapshots_of(job, item).remove)
     return result
 
 

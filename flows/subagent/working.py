@@ -70,8 +70,9 @@ async def answer_with_tools(job: Job, item: Item, text: str, answered_from: str)
         ended = [f"a program was ended: {each}" for each in dict.fromkeys(bench.runaways)]
         _note(job, item, [*agent.notes, *ended])
         async with bench.turn:
+            # Where all that its programs said was kept, none has run here.
+            await asyncio.to_thread(bench.catch_up, snapshots)
             await job.files.keep(item.key, bench.workspace)
-        await asyncio.to_thread(snapshots.remove)
         return value
 
 

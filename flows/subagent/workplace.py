@@ -17,6 +17,11 @@ from prefect_governor.flows.tools.bench import Bench
 from prefect_governor.flows.tools.snapshots import Snapshots
 
 
+def snapshots_of(job: Job, item: Item) -> Snapshots:
+    """Where the item's workspace is kept until its answer is."""
+    return Snapshots(state_folder() / "runs" / job.kept_as / "snapshots" / folder_name(item.key))
+
+
 @asynccontextmanager
 async def at_bench(job: Job, item: Item) -> AsyncIterator[tuple[Bench, Snapshots]]:
     """The item's bench, with its files: of a folder all of them, of a file that file, of a text
@@ -26,9 +31,7 @@ async def at_bench(job: Job, item: Item) -> AsyncIterator[tuple[Bench, Snapshots
     """
     kit = job.request.kit
     assert kit is not None
-    snapshots = Snapshots(
-        state_folder() / "runs" / job.kept_as / "snapshots" / folder_name(item.key)
-    )
+    snapshots = snapshots_of(job, item)
     held = HeldWorkspace(item.key, whose=lambda: (job.kept_as, None), bounds=kit.bounds)
     async with held:
         await asyncio.to_thread(_put, held.workspace, item)

@@ -18,6 +18,7 @@ from prefect_governor.flows.agent import loop
 from prefect_governor.flows.agent.keeping import Result
 from prefect_governor.flows.run.control import Control, current_control
 from prefect_governor.flows.run.underway import CANCELLED
+from prefect_governor.flows.subagent import subagent
 from tests.integration.fan_out.injections import order
 from tests.integration.fan_out.repositories import FAILING, PASSING, RUN_TESTS, make_repository
 from tests.integration.governing import MODEL
@@ -129,6 +130,30 @@ def test_a_run_that_is_killed_sends_the_same_next_request_and_runs_no_program_ag
     assert after[0]["body_hash"] == in_flight["body_hash"]
     assert len(after) == 2
     assert len(told) == 3 and "ticks: 2" in told[-1]
+
+
+def test_an_answer_that_was_given_and_not_kept_yet_is_not_worked_for_again(
+    upstream: ProviderProcess, tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a kill leaves it between the last call and the item's own record."""
+    make_repository(tmp_path / "repo", PASSING)
+    upstream.renew(obeys=True)
+    wanted = f"{order(call='python', arguments={'code': TICK})} {order(say='ticked')}"
+    with monkeypatch.context() as patch:
+        patch.setattr(subagent, "kept_record", lambda *given: 1 / 0)
+        with pytest.raises(RunFailed) as failed:
+            ask(tmp_path, ["repo"], ask=wanted)
+    calls = upstream.settled_stats()["requests"]
+    token = current_control.set(Control(kept_as=failed.value.report.run_id))
+    try:
+        report = ask(tmp_path, ["repo"], ask=wanted)
+    finally:
+        current_control.reset(token)
+    assert report.items[0].result == "ticked" and told[0] == told[1]
+    assert [file.name for file in report.items[0].files] == ["files/repo/ticks.txt"]
+    assert upstream.settled_stats()["requests"] == calls == 2
+    left = state_folder() / "runs" / failed.value.report.run_id / "snapshots"
+    assert not left.exists() or not any(left.iterdir())
 
 
 def test_a_stop_in_the_middle_leaves_no_process(upstream: ProviderProcess, tmp_path: Path) -> None:
