@@ -126,7 +126,7 @@ def check_citations(text: str, evidence: Evidence) -> Checked:
     checked = "".join([*parts, text[at:]])
     if removed:
         # What a removed one leaves behind: a blank before a mark, two blanks.
-        checked = re.sub(r"[ \t]+([.,;:!?])", r"\1", checked)
+        checked = re.sub(r"[ \t]+([.,;:!?]|$)", r"\1", checked)
         checked = re.sub(r"(?<=\S)[ \t]{2,}(?=\S)", " ", checked)
     return Checked(checked, tuple(kept), tuple(removed), tuple(narrowed))
 
