@@ -219,7 +219,7 @@ def test_what_shapes_an_answer_is_in_its_name(
         go_on(first, texts("a"), **change)
         assert upstream.settled_stats()["requests"] == paid, change
     # A wording of our own, as that of a next release.
-    monkeypatch.setattr("prefect_governor.flows.fan_out_flow.VERSION", "of the next release")
+    monkeypatch.setattr("prefect_governor.flows.subagent.subagent.VERSION", "of the next release")
     monkeypatch.setattr("prefect_governor.flows.subagent.prompt._SYSTEM", "Answer.")
     go_on(first, texts("a"))
     assert upstream.settled_stats()["requests"] == len(changes) + 2

@@ -90,7 +90,8 @@ async def test_break_glass_lets_everything_through_and_says_why(
     off, observed = figures.notes[-2:]
     assert "INC-7, the launch" in off
     assert f"{CALLS} would have been over budget" in observed
-    said = [str(each) for each in examine() if "INC-7" in str(each)]
+    findings = await asyncio.to_thread(lambda: [str(each) for each in examine()])
+    said = [each for each in findings if "INC-7" in each]
     assert len(said) == 1
     assert f"unset {BREAK_GLASS}" in said[0]
 

@@ -71,7 +71,7 @@ def test_a_tools_calls_are_never_more_at_once_than_the_limit_that_it_names(
         limits=[Limit(tag="llm", max_concurrent=8), Limit(tag="warehouse", max_concurrent=2)],
     ).save("with-a-tool", overwrite=True)
     at_work = most = calls = 0
-    counting = threading.Lock()
+    counting = threading.Condition()
 
     def in_stock(part: str) -> str:
         """How many of a part are in stock."""
@@ -79,6 +79,9 @@ def test_a_tools_calls_are_never_more_at_once_than_the_limit_that_it_names(
         with counting:
             at_work, calls = at_work + 1, calls + 1
             most = max(most, at_work)
+            counting.notify_all()
+            # On a busy machine the second of the two may be long in coming.
+            counting.wait_for(lambda: most >= 2, timeout=20)
         time.sleep(0.05)
         with counting:
             at_work -= 1
