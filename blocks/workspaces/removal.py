@@ -1,9 +1,9 @@
 """A folder and all that is in it, removed whatever a program made of it: deeper than Python can
 recurse or a path can be, folders without permissions, links, which are never followed."""
 
+import errno
 import os
 import secrets
-from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +11,10 @@ from prefect_governor.blocks.workspaces.tree import FOLDER, NO_FOLDER
 
 # Rounds in which whoever still writes there may put back what was removed.
 _MOST_ROUNDS = 10_000
+# What removing a folder that is not empty fails with, or what is a folder by now, or none any more.
+_OTHERWISE = frozenset(
+    [errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.EPERM, errno.ENOTDIR, errno.ENOENT]
+)
 
 
 def remove_tree(parent: int, name: str) -> None:
@@ -42,23 +46,17 @@ def remove_tree(parent: int, name: str) -> None:
         os.rmdir(name, dir_fd=parent)
 
 
-def prune(folder: int, keep: Collection[tuple[str, ...]], above: tuple[str, ...] = ()) -> None:
-    """Remove all that is in a folder but what `keep` names by its parts, with the folders that
-    lead there."""
-    for name in os.listdir(folder):
-        parts = (*above, name)
-        if parts not in keep:
-            remove_tree(folder, name)
-            continue
-        try:
-            inner = os.open(name, FOLDER, dir_fd=folder)
-        except OSError:
-            # A file, or gone.
-            continue
-        try:
-            prune(inner, keep, parts)
-        finally:
-            os.close(inner)
+def remove_entry(folder: int, name: str, *, is_folder: bool) -> None:
+    """Remove a file of a folder, or a folder in it where that is empty. What has become another
+    thing meanwhile is left. Raises OSError."""
+    try:
+        if is_folder:
+            os.rmdir(name, dir_fd=folder)
+        else:
+            os.unlink(name, dir_fd=folder)
+    except OSError as error:
+        if error.errno not in _OTHERWISE:
+            raise
 
 
 def _empty_into(top: int, name: str) -> None:

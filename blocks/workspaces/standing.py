@@ -38,9 +38,9 @@ class Standing:
 
     def __init__(self, tree: Tree, bounds: WorkspaceBounds, *, exact: bool = False) -> None:
         self._exact = exact
-        self._there = {
-            _folded(each.parts): each for each in tree.walk(bounds) if isinstance(each, Entry)
-        }
+        self._there = {each.parts: each for each in tree.walk(bounds) if isinstance(each, Entry)}
+        # A person's folder may have two names that are taken for one: both stay.
+        self._taken_for = {_folded(each): each for each in self._there}
         self.ours: set[Parts] = set()
         known = () if exact else self._there.values()
         self._allowance = Allowance(bounds, size=sum(each.size for each in known), files=len(known))
@@ -53,7 +53,9 @@ class Standing:
         """
         found = Placing(parts, is_folder, size, 0)
         for each, inner in found.all:
-            before = self._there.get(_folded(each))
+            before = self._there.get(each) or self._there.get(
+                self._taken_for.get(_folded(each), ())
+            )
             if before is None:
                 found.files += 1
             elif before.parts == each and before.is_folder == inner:
@@ -74,13 +76,19 @@ class Standing:
     def stand(self, placing: Placing, size: int) -> None:
         """It is there now."""
         for entry in placing.stale:
-            inside = _folded(entry.parts)
-            for name in [each for each in self._there if each[: len(inside)] == inside]:
+            inside = len(entry.parts)
+            for name in [each for each in self._there if each[:inside] == entry.parts]:
                 del self._there[name]
         for each, is_folder in placing.all:
             self.ours.add(each)
             size_of = 0 if is_folder else size
-            self._there[_folded(each)] = Entry(each, is_folder, size_of, False, 0)
+            self._there[each] = Entry(each, is_folder, size_of, False, 0)
+            self._taken_for[_folded(each)] = each
+
+    def others(self) -> list[Entry]:
+        """What was there before and was not put there again, what is inside of a folder first."""
+        found = [each for name, each in self._there.items() if name not in self.ours]
+        return sorted(found, key=lambda each: len(each.parts), reverse=True)
 
     def give_back(self, placing: Placing) -> None:
         """It did not come to be there."""

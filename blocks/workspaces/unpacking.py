@@ -15,7 +15,7 @@ from prefect_governor.blocks.workspaces.archive import (
 )
 from prefect_governor.blocks.workspaces.bounds import BOUNDS, WorkspaceBounds, WorkspaceFull
 from prefect_governor.blocks.workspaces.names import NameRefused, Refused, parts_of, shown
-from prefect_governor.blocks.workspaces.removal import prune, remove_tree
+from prefect_governor.blocks.workspaces.removal import remove_entry, remove_tree
 from prefect_governor.blocks.workspaces.standing import Standing
 from prefect_governor.blocks.workspaces.tree import Tree
 
@@ -59,7 +59,9 @@ def unpack_into(
         stream: a file, or chunks of bytes; not compressed.
         bounds: what the folder may hold, with what is in it already.
         exact: the folder is to be what the archive is: what it does not have is removed, unless it
-            was not whole. What was in the folder then does not count.
+            was not whole. What was in the folder then does not count. What no archive of the folder
+            has (links, files with several names, names that are refused) stays, and so do the
+            folders that it is in.
 
     Raises OSError where the disk is full or the folder is gone. A file is written whole or not at
     all.
@@ -130,9 +132,13 @@ class Unpacking:
             pass
 
     def remove_others(self) -> None:
-        """Remove what the archive does not have."""
-        with self._tree.folder(()) as folder:
-            prune(folder, self._standing.ours)
+        """Remove what the archive does not have, and could have had."""
+        for entry in self._standing.others():
+            with (
+                suppress(FileNotFoundError, NameRefused),
+                self._tree.folder(entry.parts[:-1]) as at,
+            ):
+                remove_entry(at, entry.parts[-1], is_folder=entry.is_folder)
 
     def _write(self, parts: tuple[str, ...], member: Member, data: Iterator[bytes]) -> None:
         placing = self._standing.place(parts, member.size, is_folder=member.is_folder)

@@ -232,9 +232,36 @@ def test_an_exact_archive_removes_what_it_does_not_have(inside: Path) -> None:
         "dir/x": b"3", "kept/deep/in": b"x",
     }  # fmt: skip
     assert sorted(os.listdir(inside)) == [
-        "dir", "kept", "readme", "same", "was-a-file", "was-a-folder"
+        "dir", "kept", "link", "readme", "same", "was-a-file", "was-a-folder"
     ]  # fmt: skip
     assert (inside.parent / "secret").exists()
+
+
+def test_what_no_archive_of_a_persons_folder_has_is_not_taken_from_them(inside: Path) -> None:
+    """Links, files with several names, refused names, two names that differ in case alone: a
+    program that did nothing to the folder leaves all of it."""
+    for name in ("README", "readme", "file", "back\\slash"):
+        (inside / name).write_text(name)
+    (inside / "twin").hardlink_to(inside / "file")
+    for name in ("linked", "linked-too", "gone"):
+        (inside / name).mkdir()
+    for link in ("link", "linked/link", "linked-too/link"):
+        (inside / link).symlink_to("../secret")
+    (inside / "linked-too" / "own").write_text("removed by the program")
+    before = {each.relative_to(inside).as_posix() for each in inside.rglob("*")}
+    archived = b"".join(pack(inside, SMALL))
+    assert not unpack_into(inside, io.BytesIO(archived), SMALL, exact=True).refused
+    assert {each.relative_to(inside).as_posix() for each in inside.rglob("*")} == before
+    kept = archive(member("README", b"1"), member("readme", b"2"))
+    assert unpack_into(inside, kept, SMALL, exact=True).written == ("README", "readme")
+    assert contents(inside) == {
+        "README": b"1", "readme": b"2", "file": b"file", "twin": b"file",
+        "back\\slash": b"back\\slash",
+    }  # fmt: skip
+    assert (inside / "linked" / "link").is_symlink() and (
+        inside / "linked-too" / "link"
+    ).is_symlink()
+    assert not (inside / "gone").exists()
 
 
 def test_what_pack_makes_is_unpacked_as_it_was(tmp_path: Path) -> None:
