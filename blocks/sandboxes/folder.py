@@ -2,15 +2,17 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
+from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
 from prefect_governor.blocks.sandboxes.reasons import reason
 from prefect_governor.blocks.sandboxes.results import SandboxResult
-from prefect_governor.blocks.workspaces.bounds import WorkspaceBounds
+from prefect_governor.blocks.workspaces.bounds import WorkspaceBounds, WorkspaceFull
+from prefect_governor.blocks.workspaces.packing import pack
 from prefect_governor.blocks.workspaces.unpacking import unpack_into
 
 _CHUNK = 256 * 1024
@@ -38,6 +40,24 @@ def with_files(result: SandboxResult, brought: Brought, bounds: SandboxBounds) -
 def workspace_bounds(bounds: SandboxBounds) -> WorkspaceBounds:
     """What the folder may hold of a sandbox with these bounds."""
     return WorkspaceBounds(max_mib=bounds.workspace_mib, max_files=bounds.workspace_files)
+
+
+def taken_along(folder: Path, bounds: SandboxBounds) -> Iterator[bytes]:
+    """The host's folder as a tar archive, within the rules of workspaces. Raises, as it is read,
+    ConfigurationError where there is more than a workspace holds, OSError."""
+    try:
+        yield from pack(folder, workspace_bounds(bounds))
+    except WorkspaceFull:
+        raise does_not_fit(folder, bounds) from None
+
+
+def does_not_fit(folder: Path, bounds: SandboxBounds) -> ConfigurationError:
+    """What is said of a folder that is more than a workspace holds."""
+    return ConfigurationError(
+        f"{folder} does not fit the sandbox's workspace of {bounds.workspace_mib:,} MiB and"
+        f" {bounds.workspace_files:,} files: take less of it, or give the Sandbox more"
+        " (workspace_mib, workspace_files)"
+    )
 
 
 def bring_back(

@@ -24,12 +24,12 @@ from prefect_governor.blocks.sandboxes.ending import to_the_end
 from prefect_governor.blocks.sandboxes.folder import (
     Brought,
     bring_back,
+    does_not_fit,
+    taken_along,
     with_files,
-    workspace_bounds,
 )
 from prefect_governor.blocks.sandboxes.programs import check_program
 from prefect_governor.blocks.sandboxes.results import SandboxResult
-from prefect_governor.blocks.workspaces.packing import pack
 
 # To pack a workspace, or to fill it: it is memory that is copied.
 PACKING_SECONDS = 60.0
@@ -69,13 +69,10 @@ class BubblewrapCell:
         with self._tar("-x", "-f", "-", writes=True) as process:
             assert process.stdin is not None
             with suppress(BrokenPipeError), process.stdin as stdin:
-                for chunk in pack(self._folder, workspace_bounds(self._bounds)):
+                for chunk in taken_along(self._folder, self._bounds):
                     stdin.write(chunk)
             if process.wait():
-                raise ConfigurationError(
-                    f"{self._folder} does not fit the sandbox's workspace:"
-                    f" {self._bounds.workspace_mib:,} MiB, {self._bounds.workspace_files:,} files"
-                )
+                raise does_not_fit(self._folder, self._bounds)
 
     def _bring_back(self) -> Brought:
         if self._untouched() and not any(self._folder.iterdir()):

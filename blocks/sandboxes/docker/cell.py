@@ -33,13 +33,13 @@ from prefect_governor.blocks.sandboxes.ending import to_the_end
 from prefect_governor.blocks.sandboxes.folder import (
     Brought,
     bring_back,
+    does_not_fit,
+    taken_along,
     with_files,
-    workspace_bounds,
 )
 from prefect_governor.blocks.sandboxes.programs import check_program
 from prefect_governor.blocks.sandboxes.reasons import reason
 from prefect_governor.blocks.sandboxes.results import Bound, SandboxResult
-from prefect_governor.blocks.workspaces.packing import pack
 
 # How much later than its bound the end of a program is waited for, in seconds: its first process
 # has to come to it, on whatever cores the programs left it.
@@ -133,7 +133,7 @@ class DockerCell:
         if not any(self._folder.iterdir()):
             return
         try:
-            chunks = pack(self._folder, workspace_bounds(self._bounds))
+            chunks = taken_along(self._folder, self._bounds)
             report = container.channel.report(
                 UNPACK, chunks, seconds=PACKING_SECONDS, abandoned=abandoned
             )
@@ -142,10 +142,7 @@ class DockerCell:
                 f"a sandbox was lost while its workspace was filled: {error}"
             ) from None
         if report.get("status") != 0:
-            raise ConfigurationError(
-                f"{self._folder} does not fit the sandbox's workspace of"
-                f" {self._bounds.workspace_mib:,} MiB and {self._bounds.workspace_files:,} files"
-            )
+            raise does_not_fit(self._folder, self._bounds)
 
     def _run(self, order: Order, abandoned: Abandoned) -> SandboxResult:
         container = self._container or self._open(abandoned)
