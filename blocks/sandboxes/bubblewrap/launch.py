@@ -84,7 +84,7 @@ class Launched:
         self._status, self._held_back = status, gate
         self._first: int | None = None
         # Asked for an end by its number, a process is reaped behind the event loop's back.
-        self._own = os.pidfd_open(process.pid)
+        self._own = _opened(process.pid)
 
     @classmethod
     async def start(
@@ -139,8 +139,7 @@ class Launched:
         await self._status.first.wait()
         number = self._status.told.get("child-pid")
         if number is not None and self._first is None:
-            with suppress(OSError):
-                self._first = os.pidfd_open(number)
+            self._first = _opened(number)
         return number
 
     async def exit_code(self) -> int | None:
@@ -150,7 +149,7 @@ class Launched:
 
     def kill(self) -> None:
         """Kill its process here, whatever becomes of those that it started."""
-        if self._own >= 0:
+        if self._own is not None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._own, signal.SIGKILL)
 
@@ -171,11 +170,18 @@ class Launched:
             os.close(first)
         self.kill()
         await self.process.wait()
-        own, self._own = self._own, -1
-        if own >= 0:
+        own, self._own = self._own, None
+        if own is not None:
             os.close(own)
         if first is None:
             others()
+
+
+def _opened(number: int) -> int | None:
+    """A descriptor of a process; None for one that has ended, and is reaped, by now."""
+    with suppress(OSError):
+        return os.pidfd_open(number)
+    return None
 
 
 async def _ended(descriptor: int) -> None:

@@ -13,26 +13,26 @@ OWNER = "SANDBOX_OWNER"
 
 def owner(pid: int | None = None, proc: Path = PROC) -> str:
     """A process by its number, when it began, as no two that have the same number did, and the PID
-    namespace that the number is of: ours. Raises OSError: there is no such process."""
+    namespace that has numbered it: this one's. Raises OSError: there is no such process."""
     number = os.getpid() if pid is None else pid
     stat = (proc / str(number) / "stat").read_text()
     return f"{number}-{stat.rpartition(')')[2].split()[19]}-{_namespace()}"
 
 
-def _namespace() -> str:
-    return os.readlink("/proc/self/ns/pid").strip("pid:[]")
-
-
 def is_dead(name: str, proc: Path = PROC) -> bool:
-    """Whether the process that `owner` told has ended. Of another namespace, such as a container's,
-    nobody here can tell: it has not."""
-    pid = name.partition("-")[0]
-    if not pid.isdigit() or name.rpartition("-")[2] != _namespace():
+    """Whether the process that `owner` told has ended. Of one in another PID namespace, such as a
+    container's whose processes are seen from here, nothing is known."""
+    pid, _, rest = name.partition("-")
+    if not pid.isdigit() or rest.rpartition("-")[2] != _namespace():
         return False
     try:
         return owner(int(pid), proc) != name
     except OSError:
         return True
+
+
+def _namespace() -> str:
+    return str((PROC / "self" / "ns" / "pid").stat().st_ino)
 
 
 def marked() -> Mapping[str, str]:

@@ -1,14 +1,17 @@
 """The Sandbox block: which runtime it takes, what it counts under, what it refuses."""
 
 import asyncio
+import os
 import tempfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from prefect_governor import ConfigurationError, Governor, Limit, QueueTimeout, Sandbox
 from prefect_governor.blocks import sandbox as face
 from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
+from prefect_governor.blocks.sandboxes.bubblewrap.runtime import BubblewrapRuntime
 from prefect_governor.flows.cli.doctor.sandbox import sandbox as doctors
 from tests.integration.sandbox.runtimes import runtime_named
 
@@ -54,6 +57,26 @@ def test_without_any_runtime_code_is_refused_in_one_line_that_says_what_to_do(
     assert not (tmp_path / "ran").exists()
     (finding,) = doctors()
     assert finding.mark == "ok" and message in finding.text
+
+
+def test_a_bubblewrap_that_fails_at_once_is_quoted_however_soon_it_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may be reaped before anybody has asked for it by its number."""
+    with TemporaryDirectory() as folder:
+        failing = Path(folder, "bwrap")
+        failing.write_text("#!/bin/sh\necho 'bwrap: no namespaces for you' >&2\nexit 1\n")
+        for each in (failing, failing.parent):
+            each.chmod(0o755)
+        monkeypatch.setenv("PATH", folder, prepend=os.pathsep)
+        runtime = BubblewrapRuntime()
+
+        async def refusals() -> set[str | None]:
+            return {await runtime.refusal() for _ in range(12)}
+
+        (said,) = asyncio.run(refusals())
+    assert said is not None
+    assert said.startswith("bubblewrap cannot make a sandbox here: bwrap: no namespaces for you: ")
 
 
 def test_doctor_proves_the_runtime_by_what_it_holds_back(box: Sandbox) -> None:

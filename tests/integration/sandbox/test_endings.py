@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
+from prefect_governor.blocks.sandboxes.bubblewrap.orphans import owner
 from prefect_governor.blocks.sandboxes.runtime import SandboxRuntime
 from tests import ROOT
 from tests.integration.sandbox.left import everything, groups_of, processes_of
@@ -17,7 +18,6 @@ from tests.integration.sandbox.runtimes import runtime_named
 from tests.waiting import readable, until
 
 BUBBLEWRAP = ("bubblewrap", "bubblewrap without cgroups")
-NAMESPACE = os.readlink("/proc/self/ns/pid").strip("pid:[]")
 # Programs of its own that outlive it where anything does.
 FAMILY = "import os, time\nos.setsid() if os.fork() == 0 else None\nos.fork()\ntime.sleep(1000)"
 
@@ -93,19 +93,21 @@ def test_a_process_that_waits_for_ever_as_bubblewrap_was_killed_in_its_instant_i
     runtime = runtime_named("bubblewrap")
     dead = subprocess.Popen(["true"])
     dead.wait()
-    stuck = subprocess.Popen(
-        ["sleep", "1000"],
-        env={"SANDBOX_OWNER": f"{dead.pid}-1-{NAMESPACE}", "PATH": os.environ["PATH"]},
-    )
-    # In a container's numbers one of the living may be one of our dead.
-    elsewhere = {"SANDBOX_OWNER": f"{dead.pid}-1-1", "PATH": os.environ["PATH"]}
-    mine = subprocess.Popen(["sleep", "1000"], env=elsewhere)
+    here = owner().rpartition("-")[2]
+    stuck = _sleeping(SANDBOX_OWNER=f"{dead.pid}-1-{here}")
+    mine = _sleeping()
+    # Its owner, in a container whose processes are seen from here, has a number that nobody has.
+    of_a_container = _sleeping(SANDBOX_OWNER=f"{dead.pid}-1-{here}1")
     try:
         until(lambda: stuck.pid in processes_of(dead.pid))
         assert asyncio.run(runtime.sweep()) >= 1
         assert stuck.wait(timeout=10) == -9
-        assert mine.poll() is None
+        assert mine.poll() is None and of_a_container.poll() is None
     finally:
-        for each in (stuck, mine):
+        for each in (stuck, mine, of_a_container):
             each.kill()
             each.wait()
+
+
+def _sleeping(**environment: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(["sleep", "1000"], env={**environment, "PATH": os.environ["PATH"]})

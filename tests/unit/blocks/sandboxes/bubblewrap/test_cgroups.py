@@ -84,13 +84,14 @@ def test_a_bound_that_the_kernel_held_is_told_by_its_counters(tmp_path: Path, ve
 def test_groups_of_the_dead_are_orphans_and_those_of_the_living_are_not(tmp_path: Path) -> None:
     hierarchy = Hierarchy(2, tmp_path, tmp_path, None)
     mine, other = owner(), owner(os.getppid())
-    namespace = mine.rpartition("-")[2]
-    dead = {f"{os.getpid()}-1-{namespace}", f"999999999-5-{namespace}"}
-    # Nobody here knows who has which number in a container.
-    for name in (mine, other, *dead, "999999999-5-1", "999999999-5"):
+    here = mine.rpartition("-")[2]
+    reused, gone = f"{os.getpid()}-1-{here}", f"999999999-5-{here}"
+    # In a container's PID namespace nobody here knows who lives.
+    elsewhere = f"999999999-5-{here}1"
+    for name in (mine, other, reused, gone, elsewhere):
         (tmp_path / f"prefect-governor-{name}-abc").mkdir()
     (tmp_path / "prefect-governor-self").mkdir()
     (tmp_path / "somebody-else-1-2-abc").mkdir()
     found = {each.name for each in cgroups.orphaned(hierarchy)}
     # A number that is another process's by now is the dead one's.
-    assert found == {f"prefect-governor-{name}-abc" for name in dead}
+    assert found == {f"prefect-governor-{reused}-abc", f"prefect-governor-{gone}-abc"}
