@@ -9,6 +9,8 @@ replies (`blocks/wire/exchange.py`), answers of models and of tools (`flows/suba
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
+from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, TypeVar
 
 from prefect_governor.blocks.secrets import known
@@ -18,8 +20,9 @@ from prefect_governor.blocks.secrets.scrubber import REDACTED, Scrubber
 
 E = TypeVar("E", bound=BaseException)
 
-# An error's causes are followed so far.
-_DEEPEST = 20
+# So many are cleaned of an error, its causes, and those of its groups.
+_MOST_ERRORS = 10_000
+_FIELDS = (MemberDescriptorType, GetSetDescriptorType)
 # Whose requests and responses SDKs put on their errors.
 _HTTP = frozenset({"httpx", "httpx2"})
 
@@ -58,19 +61,15 @@ def scrubbed_error(error: E) -> E:
     as a whole."""
     clean = _at_work()
     left: list[BaseException | None] = [error] if clean else []
-    for _ in range(_DEEPEST):
-        if not left:
-            break
+    seen: set[int] = set()
+    while left and len(seen) < _MOST_ERRORS:
         current = left.pop()
-        if current is None:
+        if current is None or id(current) in seen:
             continue
+        seen.add(id(current))
         left += [current.__cause__, current.__context__]
         left += getattr(current, "exceptions", ())
-        # Those of a UnicodeError are what its text is made of.
-        if not isinstance(current, UnicodeError):
-            args = tuple(_looked_through(each, clean) for each in current.args)
-            if any(one is not other for one, other in zip(args, current.args, strict=True)):
-                current.args = args
+        _scrub_fields(current, clean)
         held = vars(current)
         for name, value in [*held.items()]:
             if type(value).__module__.partition(".")[0] in _HTTP:
@@ -95,6 +94,23 @@ def _looked_through(value: Any, clean: Scrubber) -> Any:
         return clean.out_of_value(value)
     except ValueError:
         return REDACTED
+
+
+def _scrub_fields(error: BaseException, clean: Scrubber) -> None:
+    """What an error has beside its `__dict__`: its arguments, and what Python's own are told by,
+    such as the file of an OSError. The text of an exception group cannot be changed."""
+    for kind in type(error).__mro__:
+        for name, field in [*vars(kind).items()]:
+            if name.startswith("__") or not isinstance(field, _FIELDS):
+                continue
+            value = getattr(error, name, None)
+            changed = _looked_through(value, clean)
+            if changed is REDACTED and name == "args":
+                # That one alone is left out.
+                changed = tuple(_looked_through(each, clean) for each in value)
+            if changed is not value:
+                with suppress(AttributeError):
+                    setattr(error, name, changed)
 
 
 def _scrub_message(message: Any, clean: Scrubber) -> None:

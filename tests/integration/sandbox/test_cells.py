@@ -136,5 +136,5 @@ def test_a_folder_that_does_not_fit_is_refused_before_anything_runs(
     async def work(cell: Cell) -> None:
         raise AssertionError("it was opened")
 
-    with pytest.raises(ConfigurationError, match="does not fit.* of 1 MiB"):
+    with pytest.raises(ConfigurationError, match=r"does not fit.* of 1 MiB"):
         in_cell(work, workspace_mib=1)

@@ -6,7 +6,8 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -106,6 +107,52 @@ def test_error_and_what_it_came_of_hold_no_key_anywhere() -> None:
     assert cause.response.text == f"bad {SAID}"
     for each in (error, vars(cause)):
         assert KEY.encode() not in pickle.dumps(each)
+
+
+def _syntax_error() -> SyntaxError:
+    return SyntaxError(f"bad {KEY}", (f"{KEY}.py", 1, 2, f"x = {KEY}"))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: FileNotFoundError(2, "No such file", f"/run/{KEY}", None, f"/to/{KEY}"),
+        lambda: OSError(5, f"quota of {KEY}"),
+        lambda: ImportError(f"no {KEY}", name=KEY, path=KEY),
+        lambda: SystemExit(f"bad {KEY}"),
+        lambda: StopIteration(KEY),
+        lambda: AttributeError("none", name="a", obj={"api_key": KEY}),
+        lambda: UnicodeDecodeError("utf-8", f"key={KEY}".encode() + b"\xff", 18, 19, "invalid"),
+        _syntax_error,
+    ],
+    ids=["file", "system", "import", "exit", "iteration", "attribute", "decoding", "syntax"],
+)
+def test_pythons_own_errors_hold_no_key_where_only_they_have_it(
+    make: Callable[[], BaseException],
+) -> None:
+    """Their text is made of what is not in their arguments."""
+    learn(KEY)
+    error = scrubbed_error(make())
+    told = [*traceback.format_exception(error), repr(error)]
+    assert KEY not in "".join(told)
+    assert KEY.encode() not in pickle.dumps(error)
+    assert SAID in "".join([*told, repr(getattr(error, "obj", None))])
+
+
+def test_errors_of_a_large_group_and_far_causes_hold_no_key() -> None:
+    learn(KEY)
+    many = [ValueError(f"{at} {KEY}") for at in range(200)]
+    far = ValueError("first")
+    for at in range(60):
+        following = ValueError(f"{at} {KEY}")
+        following.__cause__ = following.__context__ = far
+        far = following
+    # As ExceptionGroup has them, which Python 3.10 has not.
+    group = ValueError("several")
+    vars(group)["exceptions"] = tuple(many)
+    group.__cause__ = far
+    assert KEY not in "".join(traceback.format_exception(scrubbed_error(group)))
+    assert not [each for each in many if KEY in str(each)]
 
 
 def test_error_without_a_key_is_as_it_was() -> None:
