@@ -94,6 +94,7 @@ _UNCOUNTED: dict[str, tuple[int, int | None]] = {
     "shmget": (29, 194),
 }
 _CLONE, _CLONE3, _SOCKET, _IOCTL = (56, 220), (435, 435), (41, 198), (16, 29)
+_PRLIMIT64 = (302, 261)
 
 # <linux/sched.h>: mount, cgroup, UTS, IPC, user, PID and network namespaces. That of time shares
 # its bit with the signal of `clone`, and is to be had by `clone3` and `unshare` alone.
@@ -137,6 +138,15 @@ def filter_program(machine: str, *, counted: bool) -> bytes:
         _CLONE[place],
         _step(_LOAD, _ARGUMENTS),
         *_when(_ANY_BIT, _NEW_NAMESPACE, _step(_RETURN, _ERROR | _EPERM)),
+        _step(_RETURN, _ALLOW),
+    )
+    # Its own limits a process lowers as it likes. With those of another of its user, such as a
+    # container's first process, it would end that.
+    program += _when(
+        _EQUAL,
+        _PRLIMIT64[place],
+        _step(_LOAD, _ARGUMENTS),
+        *_unless(_EQUAL, 0, _step(_RETURN, _ERROR | _EPERM)),
         _step(_RETURN, _ALLOW),
     )
     families = [step for each in _FAMILIES for step in _when(_EQUAL, each, _step(_RETURN, _ALLOW))]

@@ -251,6 +251,8 @@ TABLE = (
         "denied('keyctl', 250, 219, 0, -3, 0)\ndenied('bpf', 321, 280, 0, 0, 0)\n"
         "denied('userfaultfd', 323, 282, 0)\ndenied('perf_event_open', 298, 241, 0, 0, -1, -1, 0)\n"
         "denied('io_uring_setup', 425, 425, 1, 0)\ndenied('kexec_load', 246, 104, 0, 0, 0, 0)\n"
+        # The limits of the first process, which is of the same user.
+        "denied('prlimit64', 302, 261, 1, 0, b'\\0' * 16, 0)\n"
         "denied('vsock', 41, 198, 40, 1, 0)\nprint('held')",
     ),
 )

@@ -78,6 +78,16 @@ def test_sockets_are_of_the_sandboxes_own_network_and_no_terminal_is_typed_into(
     assert outcome(program, ioctl, (0, 0x5413), architecture=of_this) == ALLOW
 
 
+@pytest.mark.parametrize("machine", sorted(ARCHITECTURES))
+def test_a_process_lowers_its_own_limits_and_not_those_of_who_watches_it(machine: str) -> None:
+    program = seccomp.filter_program(machine, counted=True)
+    of_this = ARCHITECTURES[machine]
+    prlimit = {"x86_64": 302, "aarch64": 261}[machine]
+    assert outcome(program, prlimit, (0, 7), architecture=of_this) == ALLOW
+    for other in (1, 2, 0xFFFFFFFF):
+        assert outcome(program, prlimit, (other, 7), architecture=of_this) == ERROR | 1
+
+
 def test_calls_of_another_architecture_or_another_abi_of_it_get_nowhere() -> None:
     program = seccomp.filter_program("x86_64", counted=True)
     i386 = 0x40000003
