@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ClassVar, Literal
 
 from prefect.blocks.core import Block
@@ -17,6 +16,7 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
 from prefect_governor.blocks.sandboxes.bubblewrap.runtime import BubblewrapRuntime
 from prefect_governor.blocks.sandboxes.docker.runtime import shared
+from prefect_governor.blocks.sandboxes.folder import workspace_bounds
 from prefect_governor.blocks.sandboxes.keyless import KeylessCell
 from prefect_governor.blocks.sandboxes.places import places
 from prefect_governor.blocks.sandboxes.results import SandboxResult
@@ -24,6 +24,7 @@ from prefect_governor.blocks.sandboxes.runtime import Cell, SandboxRuntime
 from prefect_governor.blocks.terms.document import DOCUMENTATION_URL, DocumentTerms
 from prefect_governor.blocks.terms.form import empty_is_none, plain
 from prefect_governor.blocks.work.runtime import Runtime
+from prefect_governor.blocks.workspaces.held import HeldWorkspace
 
 RuntimeName = Literal["auto", "docker", "bubblewrap"]
 
@@ -156,7 +157,12 @@ class Sandbox(SandboxBounds, DocumentTerms, Block):
             CallRefused: as `cell`.
         """
         if folder is None:
-            with TemporaryDirectory(prefix="prefect-governor-sandbox-") as made:
+            own = HeldWorkspace(
+                "program",
+                whose=lambda: ("sandboxes", None),
+                bounds=workspace_bounds(self.bounds),
+            )
+            async with own as made:
                 return await self.run(
                     argv, folder=made, stdin=stdin, environment=environment, seconds=seconds
                 )

@@ -105,7 +105,7 @@ def _scrub_fields(error: BaseException, clean: Scrubber) -> None:
                 continue
             value = getattr(error, name, None)
             changed = _looked_through(value, clean)
-            if changed is REDACTED and name == "args":
+            if changed is REDACTED and isinstance(value, tuple):
                 # That one alone is left out.
                 changed = tuple(_looked_through(each, clean) for each in value)
             if changed is not value:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from prefect_governor.blocks.sandboxes.bubblewrap.orphans import OWNER
+from prefect_governor.blocks.workspaces.places import workspaces_folder
 from tests.engine import containers
 
 
@@ -38,4 +39,5 @@ def everything() -> dict[str, object]:
         "mounts": sorted(line for line in mounts if "/held" in line or "/workspace" in line),
         "containers": containers(),
         "descriptors": len(os.listdir("/proc/self/fd")),
+        "folders": sorted(each.name for each in workspaces_folder().glob("sandboxes/*")),
     }

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +15,9 @@ from prefect_governor.blocks import sandbox as face
 from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
 from prefect_governor.blocks.sandboxes.bubblewrap.runtime import BubblewrapRuntime
 from prefect_governor.flows.cli.doctor.sandbox import sandbox as doctors
+from tests.integration.sandbox.left import everything
 from tests.integration.sandbox.runtimes import runtime_named
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -57,6 +61,25 @@ def test_without_any_runtime_code_is_refused_in_one_line_that_says_what_to_do(
     assert not (tmp_path / "ran").exists()
     (finding,) = doctors()
     assert finding.mark == "ok" and message in finding.text
+
+
+def test_of_a_killed_process_the_next_start_removes_the_folder_of_its_program(
+    box: Sandbox, home: Path
+) -> None:
+    program = (
+        "import asyncio; from prefect_governor import Sandbox;"
+        "asyncio.run(Sandbox(runtime='bubblewrap').run(['sleep', '1000']))"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", program])
+    try:
+        until(lambda: everything()["folders"] == ["program"], seconds=30)
+    finally:
+        killed.kill()
+        killed.wait()
+    assert everything()["folders"] == ["program"]
+    result = asyncio.run(box.python("open('made', 'w').write('x')"))
+    assert result.files == ("made",)
+    assert everything()["folders"] == []
 
 
 def test_a_bubblewrap_that_fails_at_once_is_quoted_however_soon_it_is_gone(
