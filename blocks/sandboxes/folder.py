@@ -21,18 +21,18 @@ _CHUNK = 256 * 1024
 @dataclass(frozen=True, slots=True)
 class Brought:
     """What came back: names of files that are new or changed, in order, and what was refused, as
-    "name: why". `whole`: whether all of the archive was read."""
+    "name: why". `full`: whether there was more than the host's folder may hold."""
 
     files: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
-    whole: bool = True
+    full: bool = False
 
 
 def with_files(result: SandboxResult, brought: Brought, bounds: SandboxBounds) -> SandboxResult:
     """A program's result with what it left. What did not all fit the host's folder is a workspace
     that was full: files with holes are longer than what they take. Pure."""
     result = replace(result, files=brought.files, refused=brought.refused)
-    if brought.whole or result.bound is not None:
+    if not brought.full or result.bound is not None:
         return result
     return replace(result, bound="workspace", reason=reason("workspace", bounds))
 
@@ -69,7 +69,7 @@ def bring_back(
     unpacked = unpack_into(folder, archive, workspace_bounds(bounds), exact=True)
     after = _digests(folder)
     changed = sorted(name for name, digest in after.items() if before.get(name) != digest)
-    return Brought(tuple(changed), tuple(map(str, unpacked.refused)), unpacked.whole)
+    return Brought(tuple(changed), tuple(map(str, unpacked.refused)), unpacked.too_long)
 
 
 def _digests(folder: Path) -> dict[str, bytes]:

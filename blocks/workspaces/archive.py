@@ -38,6 +38,10 @@ class ArchiveBroken(ValueError):
     """It is no tar archive, it ends before its end, or there is more of it than may be."""
 
 
+class ArchiveTooLong(ArchiveBroken):
+    """There is more of it than may be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """A member of an archive; its data follow in the source. `refused` is why it is none that a
@@ -65,7 +69,7 @@ class Source:
     def take(self, most: int) -> memoryview:
         """The next bytes, at least one, at most so many; none at the end.
 
-        Raises ArchiveBroken where more come than may.
+        Raises ArchiveTooLong where more come than may.
         """
         while not self._rest:
             chunk = next(self._chunks, None)
@@ -73,7 +77,7 @@ class Source:
                 return memoryview(b"")
             self._left -= len(chunk)
             if self._left < 0:
-                raise ArchiveBroken("it is longer than what the workspace may hold")
+                raise ArchiveTooLong("it is longer than what the workspace may hold")
             self._rest = memoryview(chunk)
         taken, self._rest = self._rest[:most], self._rest[most:]
         return taken

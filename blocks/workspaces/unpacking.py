@@ -9,6 +9,7 @@ from typing import IO
 from prefect_governor.blocks.workspaces.archive import (
     BLOCK,
     ArchiveBroken,
+    ArchiveTooLong,
     Member,
     Source,
     members,
@@ -34,11 +35,13 @@ class Unpacked:
         written: names of the files that were written, in the archive's order.
         refused: what was not, and why; the first 100, and how many more.
         whole: whether the archive was read to its end.
+        too_long: whether that was because there was more of it than the folder may hold.
     """
 
     written: tuple[str, ...]
     refused: tuple[Refused, ...] = ()
     whole: bool = True
+    too_long: bool = False
 
 
 def unpack_into(
@@ -82,14 +85,17 @@ def unpack_tree(
     source = Source(stream, most=most)
     unpacking = Unpacking(tree, bounds, exact=exact)
     broken: tuple[Refused, ...] = ()
+    too_long = False
     try:
         for member in members(source):
             unpacking.take(member, source)
     except ArchiveBroken as error:
         broken = (Refused("the archive", str(error)),)
+        too_long = isinstance(error, ArchiveTooLong)
     if exact and not broken:
         unpacking.remove_others()
-    return Unpacked(tuple(unpacking.written), (*unpacking.refused, *broken), not broken)
+    refused = (*unpacking.refused, *broken)
+    return Unpacked(tuple(unpacking.written), refused, not broken, too_long)
 
 
 class Unpacking:

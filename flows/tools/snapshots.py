@@ -30,8 +30,10 @@ class Snapshots:
 
     def restore(self, workspace: Workspace, number: int) -> None:
         """Make a workspace what it was. Raises OSError."""
-        with self._file(number).open("rb") as file:
-            workspace.unpack(file, exact=True)
+        kept = self._file(number)
+        with kept.open("rb") as file:
+            if not workspace.unpack(file, exact=True).whole:
+                raise OSError(f"{kept} is damaged: remove it, and the item is begun anew")
 
     def has(self, number: int) -> bool:
         return self._file(number).is_file()

@@ -223,7 +223,7 @@ class DockerCell:
         try:
             return bring_back(self._folder, archive(), self._bounds)
         except (ChannelClosed, ChannelSilent) as error:
-            return Brought(refused=(f"the workspace: {error}",), whole=False)
+            return Brought(refused=(f"the workspace: {error}",))
         finally:
             if not whole:
                 self._discard()
