@@ -126,12 +126,16 @@ async def run_agent(
             seconds=max(_LEAST_SECONDS, bounds.seconds - spent),
             elapsed=partial(_since, clock, began),
         )
-        results = await asyncio.gather(
-            *(
-                caller.result(name, call, spare=at < left)
-                for at, (name, call) in enumerate(zip(names, turn.calls, strict=True))
-            )
-        )
+        made = [
+            asyncio.ensure_future(caller.result(name, call, spare=at < left))
+            for at, (name, call) in enumerate(zip(names, turn.calls, strict=True))
+        ]
+        try:
+            results = await asyncio.gather(*made)
+        finally:
+            # An error of ours ends the agent: nothing beside it runs on, or is paid for.
+            for each in made:
+                each.cancel()
         for (call_id, _, _), result in zip(turn.calls, results, strict=True):
             said.append({"role": "tool", "tool_call_id": call_id, "content": result.told.text})
             if evidence is not None:

@@ -53,6 +53,29 @@ class Script:
         return self.turns.pop(0) if len(self.turns) > 1 else self.turns[0]
 
 
+async def test_what_ends_an_agent_ends_the_calls_beside_it() -> None:
+    at_work, ended = asyncio.Event(), asyncio.Event()
+
+    async def dear() -> str:
+        """Costs too much."""
+        await at_work.wait()
+        raise OverBudget("no money")
+
+    async def long() -> str:
+        """Works for ever."""
+        at_work.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return ""
+
+    script = Script(calls(("dear", {}), ("long", {})))
+    with pytest.raises(OverBudget):
+        await run_agent(QUESTION, tools_of([dear, long]), script)
+    await asyncio.wait_for(ended.wait(), 5)
+
+
 def double(number: int) -> int:
     """Twice a number."""
     return 2 * number
