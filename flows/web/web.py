@@ -19,6 +19,7 @@ from prefect_governor.flows.web.pages import page_of
 from prefect_governor.flows.web.providers import Found
 from prefect_governor.flows.web.searching import SearchFailed, search
 from prefect_governor.flows.web.settings import WebSettings
+from prefect_governor.flows.web.turns import Turns
 
 _PAGES, _SEARCHES = "pages", "searches"
 
@@ -43,6 +44,7 @@ class Web:
         self._fetcher = Fetcher(rules or settings.rules, resolve=resolve, bounds=bounds)
         self._robots = Robots(self._fetcher)
         self._kept = Kept(folder)
+        self._turns = Turns()
         self._latest: Source | None = None
 
     async def page(self, url: str) -> Source:
@@ -79,13 +81,14 @@ class Web:
         if provider is None:
             raise SearchFailed("this run has nobody who searches")
         asked = json.dumps([provider.name, query, most])
-        kept = await anyio.to_thread.run_sync(self._kept.get, _SEARCHES, asked)
-        if kept is None:
-            found = await search(
-                provider, query, most, usd=self.settings.search_usd, runtime=runtime
-            )
-            value = {"found": [asdict(each) for each in found]}
-            kept = await anyio.to_thread.run_sync(self._kept.put, _SEARCHES, asked, value)
+        async with self._turns.of(asked):
+            kept = await anyio.to_thread.run_sync(self._kept.get, _SEARCHES, asked)
+            if kept is None:
+                found = await search(
+                    provider, query, most, usd=self.settings.search_usd, runtime=runtime
+                )
+                value = {"found": [asdict(each) for each in found]}
+                kept = await anyio.to_thread.run_sync(self._kept.put, _SEARCHES, asked, value)
         return [Found(**each) for each in kept["found"]]
 
     def line(self, source: str, number: int) -> str:

@@ -1,8 +1,11 @@
 """A search is paid for as what it is: its money is there before its request leaves, what it was
 billed is what is settled, and nobody learns its key."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -143,6 +146,40 @@ async def test_a_search_is_paid_for_once_in_a_run_also_when_it_is_gone_on_with(
     for _ in range(3):
         found = await Web(settings, tmp_path).search("a", 5, runtime=lambda: governor.runtime)
         assert found[0].title == "One"
+    assert len(site.asked) == 1 and nano(governor) == BILLED
+
+
+def test_agents_that_search_for_the_same_at_once_pay_for_it_once(
+    site: Site, governor: Governor, tmp_path: Path
+) -> None:
+    answered = threading.Event()
+
+    async def slow(writer: asyncio.StreamWriter) -> None:
+        await asyncio.to_thread(answered.wait, 10)
+        writer.write(reply(json.dumps({"results": RESULTS})))
+        await writer.drain()
+
+    site.replies["/search"] = slow
+    web = Web(WebSettings(provider=of(SearXNG, site), search_usd=Decimal(PRICE)), tmp_path)
+
+    async def agents() -> list[str]:
+        """Some of them: others are on another loop."""
+        asked = [
+            asyncio.ensure_future(web.search("a", 5, runtime=lambda: governor.runtime))
+            for _ in range(3)
+        ]
+        # Whoever gives up lets no other past whom it waited for.
+        await asyncio.sleep(0)
+        asked[1].cancel()
+        while not site.asked:
+            await asyncio.sleep(0.01)
+        answered.set()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        return [each[0].title for each in found if isinstance(each, list)]
+
+    with ThreadPoolExecutor(2) as loops:
+        titles = list(loops.map(lambda _: asyncio.run(agents()), range(2)))
+    assert titles == [["One", "One"]] * 2
     assert len(site.asked) == 1 and nano(governor) == BILLED
 
 
