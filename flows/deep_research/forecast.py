@@ -12,14 +12,17 @@ from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask, criti
 from prefect_governor.flows.deep_research.request import Inquiry
 from prefect_governor.flows.deep_research.worth import CALLS, expected_multiple
 from prefect_governor.flows.estimate.asking import ASK_ABOVE_USD, confirm
-from prefect_governor.flows.estimate.loops import CALL_TOKENS, RESULT_TOKENS, SPREAD
+from prefect_governor.flows.estimate.loops import (
+    CALL_TOKENS,
+    RESULT_TOKENS,
+    SPREAD,
+    likely_searches,
+)
 
 # An agent's prompt with its tools, in tokens; measured on the repository's own docs.
 _PROMPT_TOKENS = 900
 # Without a plan, a question is taken to fall apart into so many tasks.
 _LIKELY_TASKS = 3
-# Of an agent's calls that call tools, the share that searches the web where it can.
-_SEARCHING = 0.5
 # How long one call takes where nothing says it, in seconds.
 _CALL_SECONDS = 3.0
 
@@ -69,7 +72,7 @@ def forecast(inquiry: Inquiry) -> ResearchForecast:
     searches = 0
     cost = cost_usd(price, UsageParts(inputs, outputs))
     if inquiry.web is not None and inquiry.web.provider is not None:
-        searches = sum(round((CALLS[task.effort] - 1) * _SEARCHING) for task in plan.tasks)
+        searches = sum(likely_searches(CALLS[task.effort]) for task in plan.tasks)
         cost += searches * inquiry.web.search_usd
     seconds = (
         critical_path(

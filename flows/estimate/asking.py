@@ -13,7 +13,12 @@ from prefect_governor.flows.estimate.covering import at_stake_usd
 from prefect_governor.flows.estimate.estimate import Forecast
 from prefect_governor.flows.estimate.planned import PlannedCall
 from prefect_governor.flows.estimate.standing import Standing
-from prefect_governor.flows.estimate.work import first_call, loops, most_of_a_loop
+from prefect_governor.flows.estimate.work import (
+    first_call,
+    loops,
+    most_of_a_loop,
+    most_searches_usd,
+)
 from prefect_governor.flows.items.parts import room_for_text
 from prefect_governor.flows.run.job import Request
 
@@ -55,6 +60,7 @@ def surely_at_most(request: Request, standing: Standing, usd: Decimal) -> bool:
         first = PlannedCall(prompt + size, prompt + size)
         for call in most_of_a_loop(request, first) if loops(request) else [first]:
             total += bound_cost(price, call.bound_tokens, request.model.max_output_tokens)
+        total += to_nano(most_searches_usd(request))
         if total > most:
             return False
     return True

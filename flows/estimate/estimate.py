@@ -18,7 +18,7 @@ from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.estimate.answers import AnswerLengths, answer_lengths
 from prefect_governor.flows.estimate.covering import at_stake_usd, items_over_budget
 from prefect_governor.flows.estimate.history import History, read_history, read_learned
-from prefect_governor.flows.estimate.loops import LIKELY_CALLS
+from prefect_governor.flows.estimate.loops import LIKELY_CALLS, likely_searches
 from prefect_governor.flows.estimate.pace import (
     SLOWER,
     Left,
@@ -39,7 +39,14 @@ from prefect_governor.flows.estimate.spread import (
     tokens_of,
 )
 from prefect_governor.flows.estimate.standing import Standing
-from prefect_governor.flows.estimate.work import Work, loops, plan_work, prompt_tokens
+from prefect_governor.flows.estimate.work import (
+    Work,
+    loops,
+    most_searches_usd,
+    plan_work,
+    prompt_tokens,
+    searches_usd,
+)
 from prefect_governor.flows.run.job import Request
 from prefect_governor.flows.subagent.working import BOUNDS
 
@@ -164,7 +171,7 @@ def forecast(request: Request, standing: Standing) -> Forecast:
         known_tokenizer=encoding_of(request.model.name) is not None,
     )
     if loops(request):
-        costs = _with_loops(costs, work, price, history)
+        costs = _with_searches(_with_loops(costs, work, price, history), request, work)
     bound = bound_of(work.most, price, output_tokens=limit)
     loads = [
         _load(request, work, level, history, bound, high=high)
@@ -187,7 +194,7 @@ def forecast(request: Request, standing: Standing) -> Forecast:
         p95_usd=costs.p95_usd,
         p50_seconds=round(p50, 2),
         p95_seconds=round(max(p50, p95), 2),
-        max_usd=max(to_usd(bound), costs.p95_usd),
+        max_usd=max(to_usd(bound) + len(work.items) * most_searches_usd(request), costs.p95_usd),
         ceiling_usd=request.ceiling_usd,
         left=standing.left,
         over_budget=items_over_budget(
@@ -209,7 +216,7 @@ def forecast(request: Request, standing: Standing) -> Forecast:
         wide=costs.wide,
         assumptions=(
             *_assumptions(costs, lengths, history, in_loops=loops(request)),
-            *(_of_loops(work) if loops(request) else ()),
+            *(_of_loops(request, work) if loops(request) else ()),
         ),
         unreadable=work.unreadable,
     )
@@ -279,12 +286,26 @@ def _with_loops(costs: Spread, work: Work, price: Price, history: History | None
     )
 
 
-def _of_loops(work: Work) -> Iterator[str]:
+def _with_searches(costs: Spread, request: Request, work: Work) -> Spread:
+    """With what searches of the web cost, where they cost anything."""
+    p50, p95 = (
+        sum((searches_usd(request, likely_searches(len(calls))) for calls in each), Decimal(0))
+        for each in ([i.calls for i in work.items], [i.high for i in work.items])
+    )
+    return replace(costs, p50_usd=costs.p50_usd + p50, p95_usd=costs.p95_usd + p95)
+
+
+def _of_loops(request: Request, work: Work) -> Iterator[str]:
     each = len(work.calls) / len(work.items) if work.items else 0
     yield (
         f"tools: about {each:,.0f} calls an item, at most {BOUNDS.turns + 1} a reading of it; what"
         " the tools take themselves is not in the time"
     )
+    if most_searches_usd(request):
+        yield (
+            f"searches of the web: about {likely_searches(round(each))} an item, at most"
+            f" {BOUNDS.tool_calls}, in the cost"
+        )
 
 
 def _assumptions(

@@ -10,6 +10,8 @@ LIKELY_CALLS = 4
 # research agents that read the repository's own docs.
 RESULT_TOKENS = 1_600
 CALL_TOKENS = 150
+# Of an agent's calls that call tools, the share that searches the web where it can.
+SEARCHING = 0.5
 _LARGEST = 3
 # p95 over p50: how much more agents may look than they mostly do.
 SPREAD = 2
@@ -22,6 +24,11 @@ def likely_calls(first: PlannedCall, calls: int) -> list[PlannedCall]:
         PlannedCall(first.input_tokens + at * added, first.bound_tokens + at * added)
         for at in range(calls)
     ]
+
+
+def likely_searches(calls: int) -> int:
+    """Searches of the web in a loop of so many calls, the last of which is its answer."""
+    return round((calls - 1) * SEARCHING)
 
 
 def most_calls(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.blocks.prices.tokens import count_tokens, encoding_of
@@ -100,6 +101,18 @@ def most_of_a_loop(request: Request, first: PlannedCall) -> list[PlannedCall]:
         output_tokens=request.model.max_output_tokens,
         context=None if price is None else price.context_tokens,
     )
+
+
+def searches_usd(request: Request, searches: int) -> Decimal:
+    """What an item's agent pays for so many searches of the web, or for as many as it may make."""
+    if request.kit is None or not loops(request):
+        return Decimal(0)
+    return request.kit.search_usd * min(searches, BOUNDS.tool_calls)
+
+
+def most_searches_usd(request: Request) -> Decimal:
+    """The most that an item's agent can pay for searches: all its calls of tools are ones."""
+    return searches_usd(request, BOUNDS.tool_calls)
 
 
 def _planned(

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,11 @@ class Kit:
     def searches(self) -> bool:
         """Whether the web is searched."""
         return self.web is not None and self.web.provider is not None
+
+    @property
+    def search_usd(self) -> Decimal:
+        """What one search of the web costs; 0 where none is made."""
+        return self.web.search_usd if self.web is not None and self.searches else Decimal(0)
 
     def on(self, bench: Bench) -> list[Tool]:
         """The tools of one item's files."""

@@ -17,7 +17,7 @@ from prefect_governor.flows.agent.loop import Bounds
 from prefect_governor.flows.estimate.asking import ask_person, check_multiple, surely_at_most
 from prefect_governor.flows.estimate.estimate import WIDE, Forecast, cost_multiple, prompt_tokens
 from prefect_governor.flows.estimate.estimate import forecast as forecast_in
-from prefect_governor.flows.estimate.loops import LIKELY_CALLS
+from prefect_governor.flows.estimate.loops import LIKELY_CALLS, likely_searches
 from prefect_governor.flows.estimate.pace import Left
 from prefect_governor.flows.estimate.shown import forecast_lines
 from prefect_governor.flows.estimate.standing import Standing, standing_of
@@ -26,7 +26,7 @@ from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.parts import parts_of
 from prefect_governor.flows.run.answers import Shape
 from prefect_governor.flows.run.job import Request, make_request
-from prefect_governor.flows.tools.kit import kit_of
+from prefect_governor.flows.tools.kit import kit_of, ready_kit
 from tests.unit.prices import flat
 
 PRICE = flat("1", "4").price()
@@ -249,6 +249,28 @@ def test_tools_are_a_loop_an_item_and_it_is_said(tmp_path: Path) -> None:
     assert not surely_at_most(one, left, Decimal("0.01"))
     assert surely_at_most(one, left, forecast(one).max_usd * 2)
     assert not surely_at_most(replace(run, items=(whole,)), left, Decimal(100))
+
+
+def test_searches_that_cost_are_foretold_and_asked_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TAVILY_API_KEY", "key")
+    left = Standing((), (), None)
+    free, dear = (
+        replace(
+            request("one", "two"),
+            kit=ready_kit(["web"], sandbox=None, search="tavily", search_usd=usd),
+        )
+        for usd in ("0", "1")
+    )
+    without, found = forecast(free), forecast(dear)
+    each = likely_searches(LIKELY_CALLS)
+    assert each >= 1 and found.p50_usd - without.p50_usd == 2 * each
+    assert 2 * Bounds().tool_calls >= found.p95_usd - without.p95_usd > 2 * each
+    assert found.max_usd - without.max_usd == 2 * Bounds().tool_calls
+    assert any(f"at most {Bounds().tool_calls}, in the cost" in line for line in found.assumptions)
+    assert surely_at_most(free, left, without.max_usd * 3)
+    assert not surely_at_most(dear, left, without.max_usd * 3)
 
 
 def test_offline_there_is_no_loop(tmp_path: Path) -> None:
