@@ -10,13 +10,19 @@ from collections.abc import Mapping
 from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.flows.items.extraction import document_of
 
+# Of one page's text: a small PDF may hold gigabytes of it, which whoever waits would have to hold.
+MOST_CHARACTERS = 2_000_000
 
-def _told(data: bytes, suffix: str) -> Mapping[str, object]:
+
+def told(data: bytes, suffix: str) -> Mapping[str, object]:
+    """What is said of a page: its text, or why there is none."""
     try:
         document = document_of("page", data, suffix=suffix)
     except ItemFailed as error:
         return {"error": str(error)}
-    return {"text": document.text, "kind": document.kind, "pages": document.pages}
+    # One more than is kept: whoever shows it says that it was cut.
+    text = document.text[: MOST_CHARACTERS + 1]
+    return {"text": text, "kind": document.kind, "pages": document.pages}
 
 
 def main() -> None:
@@ -24,7 +30,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     # Also where whoever waits is killed before it can end this.
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    json.dump(_told(sys.stdin.buffer.read(), suffix), sys.stdout)
+    json.dump(told(sys.stdin.buffer.read(), suffix), sys.stdout)
 
 
 if __name__ == "__main__":

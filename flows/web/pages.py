@@ -10,14 +10,14 @@ from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.blocks.offline.passages import lines_of
 from prefect_governor.flows.agent.corpus import Source
 from prefect_governor.flows.items.extraction import Document, document_of
+from prefect_governor.flows.web.extractor import MOST_CHARACTERS
 from prefect_governor.flows.web.network.fetching import Fetched
 from prefect_governor.flows.web.network.guard import NotFetched
 from prefect_governor.flows.web.reader import read_in_process
 
 # A line that is longer is cut at blanks: a whole page in one line could not be cited, nor read on.
 _LONGEST_LINE = 500
-# Of one page's text; the rest is left out, and the last line says so.
-_MOST_CHARACTERS = 2_000_000
+# The last line of a page that is too long.
 _CUT = "… the rest of the page was left out: it is too long"
 
 _SUFFIXES = {
@@ -65,11 +65,11 @@ def _plain(url: str, data: bytes) -> Document:
 
 
 def _source(name: str, text: str, pages: tuple[int, ...]) -> Source:
-    cut = len(text) > _MOST_CHARACTERS
+    cut = len(text) > MOST_CHARACTERS
     lines: list[str] = []
     # Where each line of the text begins among those that it is cut into.
     began: list[int] = []
-    for line in lines_of(_UNSEEN.sub("", text[:_MOST_CHARACTERS])):
+    for line in lines_of(_UNSEEN.sub("", text[:MOST_CHARACTERS])):
         began.append(len(lines) + 1)
         lines += _pieces(line)
     if cut:

@@ -173,6 +173,9 @@ def _charset(reply: httpx.Response) -> str | None:
     named = reply.charset_encoding
     try:
         found = codecs.lookup(named).name if named else None
+        if found is not None:
+            # Of some (base64, zlib) Python makes no text.
+            b" ".decode(found, "replace")
     except (LookupError, ValueError):
         return None
     return None if found is None or found.replace("-", "_") in _NO_CHARSETS else found

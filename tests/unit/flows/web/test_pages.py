@@ -11,7 +11,7 @@ import pytest
 from prefect_governor.flows.agent.citations import Citation
 from prefect_governor.flows.agent.evidence import Evidence, check_citations
 from prefect_governor.flows.agent.tools import Tool
-from prefect_governor.flows.web import reader
+from prefect_governor.flows.web import extractor, reader
 from prefect_governor.flows.web.kept import Kept
 from prefect_governor.flows.web.network.fetching import Fetched
 from prefect_governor.flows.web.network.guard import NotFetched
@@ -64,6 +64,20 @@ async def test_a_page_is_in_the_encoding_that_it_was_sent_in(
     data: bytes, charset: str | None, text: str
 ) -> None:
     assert await lines(data, charset=charset) == [text]
+
+
+@pytest.mark.parametrize("named", ["base64", "zlib", "undefined", "rot13"])
+async def test_a_charset_that_makes_no_text_is_as_one_that_nobody_knows(
+    named: str, site: Site, resolver: Resolver, tmp_path: Path
+) -> None:
+    site.replies["/page"] = reply("A has 12.", type=f"text/plain; charset={named}")
+    page = await web(site, resolver, tmp_path).page(f"{site.url}/page")
+    assert page.lines == ("A has 12.",)
+
+
+def test_a_small_file_with_an_endless_text_is_not_held_by_whoever_waits() -> None:
+    told = extractor.told(b"<p>" + b"a" * 3_000_000, ".html")
+    assert len(str(told["text"])) == extractor.MOST_CHARACTERS + 1
 
 
 async def test_a_page_in_one_line_can_be_read_on_and_cited() -> None:
