@@ -48,7 +48,8 @@ def tree_digest(folder: Path, bounds: WorkspaceBounds = BOUNDS) -> str:
     """Names all that is in a folder, with its names. Raises ItemFailed as `tree_text` does."""
     found = hashlib.sha256()
     try:
-        with Tree(folder, hard_links=True) as tree:
+        # A link that was named is where it leads, as it is for the workspace.
+        with Tree(folder.resolve(), hard_links=True) as tree:
             for entry in _files(folder, bounds):
                 found.update(f"{entry.name}\0{entry.size}\0{entry.executable}\0".encode())
                 with tree.reading(entry.parts) as (file, size):
@@ -62,7 +63,7 @@ def tree_digest(folder: Path, bounds: WorkspaceBounds = BOUNDS) -> str:
 def _files(folder: Path, bounds: WorkspaceBounds) -> Iterator[Entry]:
     allowance = Allowance(bounds)
     try:
-        with Tree(folder, hard_links=True) as tree:
+        with Tree(folder.resolve(), hard_links=True) as tree:
             for entry in tree.walk(bounds, skip=is_left_out):
                 if not isinstance(entry, Refused):
                     allowance.take(size=entry.size, files=1)

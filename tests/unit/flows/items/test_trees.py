@@ -54,6 +54,14 @@ def test_what_counts_is_what_is_copied(repos: Path, tmp_path: Path) -> None:
         assert workspace.names() == ["a.py", "src/b.py"]
 
 
+def test_a_link_to_a_folder_that_was_named_is_that_folder(repos: Path) -> None:
+    folder, link = repos / "repos" / "one", repos / "link"
+    link.symlink_to(folder)
+    [item] = resolve_sources(["link"], cwd=repos, whole_folders=True)
+    assert item.key == "link" and read_text(item).text == tree_text(folder)
+    assert tree_digest(link) == tree_digest(folder)
+
+
 def test_its_name_is_that_of_all_that_is_in_it(repos: Path) -> None:
     folder = repos / "repos" / "one"
     names = {tree_digest(folder), tree_digest(repos / "repos" / "two")}
