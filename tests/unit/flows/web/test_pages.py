@@ -5,7 +5,9 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import anyio
 import pytest
 
 from prefect_governor.flows.agent.citations import Citation
@@ -73,6 +75,25 @@ async def test_a_charset_that_makes_no_text_is_as_one_that_nobody_knows(
     site.replies["/page"] = reply("A has 12.", type=f"text/plain; charset={named}")
     page = await web(site, resolver, tmp_path).page(f"{site.url}/page")
     assert page.lines == ("A has 12.",)
+
+
+async def test_many_pages_at_once_are_read_by_few_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_work, most = 0, 0
+
+    async def run(*args: Any, **options: Any) -> SimpleNamespace:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        at_work -= 1
+        return SimpleNamespace(stdout=b'{"text": "a", "kind": "html", "pages": []}')
+
+    monkeypatch.setattr(anyio, "run_process", run)
+    assert await asyncio.gather(*(lines(HTML) for _ in range(60))) == [["a"]] * 60
+    assert 1 < most <= reader.AT_ONCE
 
 
 def test_a_small_file_with_an_endless_text_is_not_held_by_whoever_waits() -> None:
