@@ -69,7 +69,9 @@ def plan_work(request: Request, *, loop_calls: int = LIKELY_CALLS) -> Work:
     unreadable: list[tuple[str, str]] = []
     for item in request.items:
         try:
-            calls = tuple(_calls(request, item, read_text(item).text))
+            calls = tuple(
+                _calls(request, item, read_text(item, bounds=request.workspace_bounds).text)
+            )
         except ItemFailed as error:
             unreadable.append((item.key, str(error)))
         else:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from prefect_governor.blocks.errors import ItemFailed
+from prefect_governor.blocks.workspaces.bounds import BOUNDS, WorkspaceBounds
 from prefect_governor.flows.items.trees import tree_text
 
 if TYPE_CHECKING:
@@ -59,8 +60,11 @@ class Document:
         return bisect_right(self.pages, line) or None
 
 
-def read_text(item: "Item", *, max_bytes: int = MAX_FILE_BYTES) -> Document:
-    """The item's own text, else that of the file it names; of a folder the names in it.
+def read_text(
+    item: "Item", *, max_bytes: int = MAX_FILE_BYTES, bounds: WorkspaceBounds = BOUNDS
+) -> Document:
+    """The item's own text, else that of the file it names; of a folder, which may hold as much as
+    `bounds` say, the names in it.
 
     Raises ItemFailed where there is none: the file is gone, may not be read, is no regular file, is
     larger than `max_bytes`, is binary, needs a password, holds no text, or is empty.
@@ -70,7 +74,7 @@ def read_text(item: "Item", *, max_bytes: int = MAX_FILE_BYTES) -> Document:
             raise ItemFailed("the item's text is empty")
         return Document(item.key, item.text)
     if item.folder is not None:
-        return Document(item.key, tree_text(Path(item.folder)))
+        return Document(item.key, tree_text(Path(item.folder), bounds))
     if item.source is None:
         raise ItemFailed("the item has neither a text nor a file")
     path = Path(item.source)

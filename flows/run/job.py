@@ -18,6 +18,7 @@ from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.blocks.terms.limit import GovernedLimit, Limit
 from prefect_governor.blocks.work.runtime import Runtime
+from prefect_governor.blocks.workspaces.bounds import BOUNDS, WorkspaceBounds
 from prefect_governor.flows.items.intake import Intake
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.sources import items_from, resolve_sources
@@ -78,6 +79,11 @@ class Request(Terms):
     def whole_folders(self) -> bool:
         """Whether a folder is one item."""
         return self.kit is not None and self.kit.works_on_files
+
+    @property
+    def workspace_bounds(self) -> WorkspaceBounds:
+        """What a folder may hold that is one item."""
+        return BOUNDS if self.kit is None else self.kit.bounds
 
 
 def run_limit(
@@ -274,7 +280,7 @@ class Job:
         if request.kit is not None:
             asked.append(request.kit.answered_from)
         if item.folder is not None:
-            asked.append(tree_digest(Path(item.folder)))
+            asked.append(tree_digest(Path(item.folder), request.workspace_bounds))
         return name_of(hash_of(*asked), request.model)
 
 

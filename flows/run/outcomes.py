@@ -89,7 +89,8 @@ class Past:
             if item.key not in self._known:
                 continue
             try:
-                record = self._record(item.key, job.input_hash(item, read_text(item).text))
+                text = read_text(item, bounds=job.request.workspace_bounds).text
+                record = self._record(item.key, job.input_hash(item, text))
             except ItemFailed:
                 continue
             if record is not None:

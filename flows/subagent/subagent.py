@@ -70,7 +70,9 @@ async def _answer_and_keep(job: Job, position: int) -> Any:
     check_not_stopped()
     # A file is read, and perhaps parsed, beside the loop; a text is there.
     document = (
-        read_text(item) if item.text is not None else await asyncio.to_thread(read_text, item)
+        read_text(item)
+        if item.text is not None
+        else await asyncio.to_thread(read_text, item, bounds=job.request.workspace_bounds)
     )
     if left := job.fill.left():
         with suppress(asyncio.TimeoutError):

@@ -13,6 +13,7 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.models.choice import ModelChoice
 from prefect_governor.blocks.prices.prices import Price
 from prefect_governor.blocks.terms.price import PriceOverride
+from prefect_governor.blocks.workspaces.bounds import WorkspaceBounds
 from prefect_governor.flows.agent.loop import Bounds
 from prefect_governor.flows.estimate.asking import ask_person, check_multiple, surely_at_most
 from prefect_governor.flows.estimate.estimate import WIDE, Forecast, cost_multiple, prompt_tokens
@@ -24,6 +25,7 @@ from prefect_governor.flows.estimate.standing import Standing, standing_of
 from prefect_governor.flows.estimate.work import plan_work
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.parts import parts_of
+from prefect_governor.flows.items.trees import tree_digest
 from prefect_governor.flows.run.answers import Shape
 from prefect_governor.flows.run.job import Request, make_request
 from prefect_governor.flows.tools.kit import kit_of, ready_kit
@@ -271,6 +273,18 @@ def test_searches_that_cost_are_foretold_and_asked_about(
     assert any(f"at most {Bounds().tool_calls}, in the cost" in line for line in found.assumptions)
     assert surely_at_most(free, left, without.max_usd * 3)
     assert not surely_at_most(dear, left, without.max_usd * 3)
+
+
+def test_a_folder_may_hold_what_its_sandbox_may(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("A has 12.")
+    with (tmp_path / "data.bin").open("wb") as file:
+        file.truncate(65 * 2**20)
+    kit = kit_of(["read"])
+    assert kit is not None
+    run = replace(request(), items=(Item(key="repo", folder=str(tmp_path)),), kit=kit)
+    assert "too large" in forecast(run).unreadable[0][1]
+    wide = replace(run, kit=replace(kit, bounds=WorkspaceBounds(max_mib=128)))
+    assert not forecast(wide).unreadable and tree_digest(tmp_path, wide.workspace_bounds)
 
 
 def test_offline_there_is_no_loop(tmp_path: Path) -> None:
