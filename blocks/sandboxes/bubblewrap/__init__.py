@@ -1,5 +1,5 @@
 """Sandboxes by bubblewrap: namespaces, a system call filter, cgroups or what stands in for them.
 
-May import: errors, sandboxes, workspaces.
+May import: errors, sandboxes.
 Begin with: runtime.py.
 """
