@@ -114,6 +114,16 @@ class SearXNG(SearchProvider):
     variable: ClassVar[str] = "SEARXNG_API_BASE"
     usd: ClassVar[Decimal] = Decimal(0)
 
+    def __post_init__(self) -> None:
+        try:
+            scheme = httpx.URL(self.key).scheme
+        except httpx.InvalidURL:
+            scheme = ""
+        if scheme not in ("http", "https"):
+            raise ConfigurationError(
+                f"{self.variable} is no URL of a SearXNG: give it with http:// or https://"
+            )
+
     def request(self, query: str, most: int) -> httpx.Request:
         url = f"{self.key.rstrip('/').removesuffix('/search')}/search"
         return httpx.Request("GET", url, params={"q": query[:400], "format": "json"})
@@ -129,7 +139,7 @@ PROVIDERS: tuple[type[SearchProvider], ...] = (SearXNG, Brave, Tavily)
 def chosen(search: str, environment: Mapping[str, str]) -> SearchProvider | None:
     """The provider of a name; of "auto" the first that has a key, None without one, and for "off".
 
-    Raises ConfigurationError for an unknown name, and for one whose key is not set.
+    Raises ConfigurationError for an unknown name, and for one whose key is not set or of no use.
     """
     if search == OFF:
         return None

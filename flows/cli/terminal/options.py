@@ -19,6 +19,8 @@ _PARAMETERS = {
     "allow_host": "allow_hosts",
     "deny_host": "deny_hosts",
 }
+# What is said of the web, where a run has it, and what it is where nothing is said.
+_WEB_UNSAID = {"allow_host": (), "deny_host": (), "search": "auto", "search_usd": None}
 # What is said of the command and not of the run.
 _NOT_PARAMETERS = frozenset(
     {"as_json", "out", "yes", "resume", "retry_failed", "dry_run", "ask_above_usd"}
@@ -204,15 +206,30 @@ class Told:
             raise ConfigurationError(
                 "--retry-failed goes with --resume RUN: it asks anew what failed in that run"
             )
+        idle = _idle(options)
         return cls(
             parameters={
-                _PARAMETERS.get(name, name): value
+                _PARAMETERS.get(name, name): idle.get(name, value)
                 for name, value in options.items()
                 if name not in _NOT_PARAMETERS
             },
-            given=_given_parameters(),
+            given=_given_parameters() - {_PARAMETERS.get(name, name) for name in idle},
             **{name: options[name] for name in _NOT_PARAMETERS},
         )
+
+
+def _idle(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults of what the environment says of the web, where the running command is given
+    none: a variable is for all commands of a machine."""
+    if options.get("web") or "web" in options.get("tools", ()):
+        return {}
+    context = click.get_current_context()
+    environment = click.core.ParameterSource.ENVIRONMENT
+    return {
+        name: default
+        for name, default in _WEB_UNSAID.items()
+        if context.get_parameter_source(name) is environment
+    }
 
 
 def _given_parameters() -> frozenset[str]:

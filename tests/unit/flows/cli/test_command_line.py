@@ -163,6 +163,20 @@ def test_option_can_come_from_the_environment() -> None:
     assert "SOURCE" in refused(result)
 
 
+def test_variables_of_the_web_are_no_matter_of_a_command_without_it(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("words")
+    variables = {
+        "PREFECT_HOME": str(tmp_path / "home"),
+        "PREFECT_GOVERNOR_DENY_HOST": "intranet.example.org",
+        "PREFECT_GOVERNOR_SEARCH_USD": "0.01",
+    }
+    options = ["--ask", "What?", "--model", "offline/extract", "--dry-run"]
+    result = run("fan-out", str(tmp_path / "a.txt"), *options, **variables)
+    assert result.exit_code == 0, result.output
+    said = run("fan-out", str(tmp_path / "a.txt"), *options, "--deny-host", "a.org", **variables)
+    assert said.exit_code == 2 and "deny_hosts: say web too" in said.output
+
+
 def test_variable_that_cannot_be_parsed_is_named() -> None:
     line = refused(run("fan-out", "a.md", PREFECT_GOVERNOR_RPM="lots", PREFECT_GOVERNOR_ASK="x"))
     assert "PREFECT_GOVERNOR_RPM" in line

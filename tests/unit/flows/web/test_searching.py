@@ -202,6 +202,11 @@ def test_the_first_whose_variable_is_set_searches() -> None:
     assert chosen("auto", both) == Brave("b") and chosen("tavily", both) == Tavily("a")
 
 
+def test_an_address_of_a_searxng_that_is_no_url_is_refused_before_a_search() -> None:
+    with pytest.raises(ConfigurationError, match="SEARXNG_API_BASE is no URL"):
+        chosen("auto", {"SEARXNG_API_BASE": "localhost:8888"})
+
+
 @pytest.fixture
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("BRAVE_API_KEY", "TAVILY_API_KEY", "SEARXNG_API_BASE"):
