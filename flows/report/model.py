@@ -28,6 +28,7 @@ ITEM_STATES: tuple[ItemState, ...] = (
     "skipped",
 )
 EXIT_STATUS: dict[Outcome, int] = {"complete": 0, "partial": 3, "failed": 1}
+_NO_JSON = "[a result that JSON cannot hold]"
 
 
 def json_value(value: Any) -> Any:
@@ -39,7 +40,14 @@ def json_value(value: Any) -> Any:
         return scrubbed_value(_finite(plain))
     except ValueError:
         # It holds itself, or a model whose own serializer fails; the report stands all the same.
-        return "[a result that JSON cannot hold]"
+        return _NO_JSON
+
+
+def _without_secrets(value: Any) -> Any:
+    try:
+        return scrubbed_value(value)
+    except ValueError:
+        return _NO_JSON
 
 
 def _finite(value: Any) -> Any:
@@ -54,7 +62,7 @@ def _finite(value: Any) -> Any:
 
 Usd = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 Result = Annotated[
-    Any, BeforeValidator(scrubbed_value), PlainSerializer(json_value, when_used="json")
+    Any, BeforeValidator(_without_secrets), PlainSerializer(json_value, when_used="json")
 ]
 # A report goes to files, artifacts and states: what it says holds no secret.
 Words = Annotated[str, AfterValidator(scrubbed)]

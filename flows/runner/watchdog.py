@@ -117,7 +117,8 @@ class Watchdog:
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
+    # The thread runs on meanwhile, and CPython 3.11 may then give what is no frame.
+    while isinstance(frame, FrameType):
         yield frame
         frame = frame.f_back
 

@@ -139,8 +139,8 @@ def test_prefect_block_register_lists_the_blocks(wheel: Path, tmp_path: Path) ->
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
         DO_NOT_TRACK="1",
     )
-    assert "Successfully registered 3 blocks" in shown
-    assert all(name in shown for name in ("Governor", "Budget", "Model"))
+    assert "Successfully registered 4 blocks" in shown
+    assert all(name in shown for name in ("Governor", "Budget", "Model", "Sandbox"))
 
 
 def test_broken_releases_of_what_it_stands_on_are_never_installed(wheel: Path) -> None:

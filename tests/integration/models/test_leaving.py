@@ -171,4 +171,5 @@ def test_stream_that_is_left_at_its_last_word_is_settled_by_what_was_billed(
         0,
     )
     assert stats["billed_nano"] > 0
-    assert not [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+    # One that was called off ends in its own thread.
+    until(lambda: not [each for each in threading.enumerate() if isinstance(each, threading.Timer)])
