@@ -1,5 +1,6 @@
 """One real Prefect server for all tests of a folder, and what they need to run a fan-out."""
 
+import asyncio
 import json
 import os
 import random
@@ -18,6 +19,7 @@ from prefect.logging.configuration import setup_logging
 
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.flows.server.background import BackgroundServer, ServerInfo
+from tests.engine import skip_loudly
 from tests.postgres import PostgresServer, shared_server
 from tests.provider.process import ProviderProcess
 
@@ -124,6 +126,18 @@ def postgres_server() -> PostgresServer:
 def name(request: pytest.FixtureRequest) -> str:
     """A name for what one test alone saves."""
     return f"{request.path.stem.removeprefix('test_').replace('_', '-')}-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="session")
+def sandboxes() -> None:
+    """Programs can be run in sandboxes here; where they cannot, what needs them is skipped."""
+    from prefect_governor.blocks.errors import ConfigurationError
+    from prefect_governor.blocks.sandbox import Sandbox
+
+    try:
+        asyncio.run(Sandbox().chosen())
+    except ConfigurationError as refused:
+        skip_loudly(f"NOT TESTED, {refused}")
 
 
 @pytest.fixture

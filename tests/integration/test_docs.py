@@ -65,7 +65,11 @@ def test_python_examples_run(page: Path, answering: ProviderProcess) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_command_examples_run(
-    page: Path, answering: ProviderProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    answering: ProviderProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     commands = [
         line
@@ -76,6 +80,8 @@ def test_command_examples_run(
     _sample_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     for line in commands:
+        if "python" in line.partition("--tools")[2]:
+            request.getfixturevalue("sandboxes")
         result = CliRunner().invoke(main, shlex.split(line)[1:])
         # The doctor also sees what other tests left on the server, broken on purpose.
         fine = (0, 1) if line.endswith("doctor") else (0,)

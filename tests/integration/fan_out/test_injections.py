@@ -84,7 +84,10 @@ def key_of(injection: Injection, site: Site, folder: Path, pages: dict[str, str]
 
 @pytest.fixture(scope="module")
 def obeyed(
-    server: Any, provider_process: ProviderProcess, tmp_path_factory: pytest.TempPathFactory
+    server: Any,
+    sandboxes: None,
+    provider_process: ProviderProcess,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Obeyed]:
     folder = tmp_path_factory.mktemp("injections")
     outside = folder / "outside.txt"

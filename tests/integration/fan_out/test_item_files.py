@@ -31,7 +31,7 @@ ASK = " ".join(
     for each in ({"call": "python", "arguments": {"code": CODE}}, {"say": "done"})
 )
 
-pytestmark = pytest.mark.usefixtures("server")
+pytestmark = pytest.mark.usefixtures("server", "sandboxes")
 
 
 def run(folder: Path, control: Control | None = None) -> Report:

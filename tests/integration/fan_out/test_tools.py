@@ -26,6 +26,7 @@ from tests.provider.process import ProviderProcess
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("server")
+NEEDS_SANDBOXES = pytest.mark.usefixtures("sandboxes")
 
 
 def ask(folder: Path, sources: list[str], **options: Any) -> Report:
@@ -48,6 +49,7 @@ EXAMPLE = "Do its tests pass? " + " ".join(
 )
 
 
+@NEEDS_SANDBOXES
 def test_the_example_of_the_readme(upstream: ProviderProcess, tmp_path: Path) -> None:
     make_repository(tmp_path / "repos" / "good", PASSING)
     make_repository(tmp_path / "repos" / "bad", FAILING)
@@ -83,6 +85,7 @@ TICK = "import uuid\nopen('ticks.txt', 'a').write(f'{uuid.uuid4()}\\n')\nprint(u
 COUNT = "print('ticks:', len(open('ticks.txt').readlines()))"
 
 
+@NEEDS_SANDBOXES
 def test_a_run_that_is_killed_sends_the_same_next_request_and_runs_no_program_again(
     upstream: ProviderProcess,
     tmp_path: Path,
@@ -132,6 +135,7 @@ def test_a_run_that_is_killed_sends_the_same_next_request_and_runs_no_program_ag
     assert len(told) == 3 and "ticks: 2" in told[-1]
 
 
+@NEEDS_SANDBOXES
 def test_an_answer_that_was_given_and_not_kept_yet_is_not_worked_for_again(
     upstream: ProviderProcess, tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +160,7 @@ def test_an_answer_that_was_given_and_not_kept_yet_is_not_worked_for_again(
     assert not left.exists() or not any(left.iterdir())
 
 
+@NEEDS_SANDBOXES
 def test_a_stop_in_the_middle_leaves_no_process(upstream: ProviderProcess, tmp_path: Path) -> None:
     make_repository(tmp_path / "repo", PASSING)
     mark = f"{random.randrange(10**6, 10**7)}.5"
@@ -267,6 +272,7 @@ def test_where_nothing_can_run_programs_a_run_is_refused_before_it_starts(
     assert upstream.settled_stats()["requests"] == 0
 
 
+@NEEDS_SANDBOXES
 def test_the_offline_model_calls_no_tools_and_says_what_it_does_instead(tmp_path: Path) -> None:
     make_repository(tmp_path / "repos" / "good", PASSING)
     (tmp_path / "notes.md").write_text("Tests pass where they add numbers.\n")

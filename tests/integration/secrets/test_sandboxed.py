@@ -1,7 +1,6 @@
 """A program in a sandbox gets at no key of the process that runs it."""
 
 import json
-import shutil
 
 import pytest
 
@@ -14,13 +13,13 @@ print(json.dumps({{"environment": dict(os.environ), "words": sys.argv, "code": {
 """
 
 
-@pytest.mark.skipif(shutil.which("bwrap") is None, reason="no bubblewrap: apt-get install it")
+@pytest.mark.usefixtures("sandboxes")
 async def test_program_finds_no_key_in_environment_words_or_code(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ACME_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}-2")
-    sandbox = Sandbox(runtime="bubblewrap", seconds=20)
+    sandbox = Sandbox(seconds=20)
     result = await sandbox.run(
         ["python3", "-", f"--key={KEY}"],
         stdin=PROGRAM.encode(),
