@@ -20,7 +20,8 @@ from prefect_governor.flows.report.reasons import (
     redact,
 )
 
-KEY = "sk-proj-abcdEFGH1234567890abcdEFGH1234567890"
+# None that another test shows to a provider: what is known is taken out before it comes here.
+KEY = "sk-proj-ijklMNOP0987654321ijklMNOP0987654321"
 
 
 def openai_error(status: int, body: object, message: str = "Error code") -> openai.APIStatusError:
