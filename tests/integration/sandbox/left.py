@@ -25,8 +25,13 @@ def processes_of(owner_pid: int) -> list[int]:
 
 def groups_of(owner_pid: int) -> list[Path]:
     """The cgroups of an owner."""
-    name = f"prefect-governor-{owner_pid}-*"
-    return [each for each in Path("/sys/fs/cgroup").rglob(name) if each.is_dir()]
+    # Groups of others go meanwhile, which `os.walk` passes over.
+    return [
+        Path(place, each)
+        for place, folders, _ in os.walk("/sys/fs/cgroup")
+        for each in folders
+        if each.startswith(f"prefect-governor-{owner_pid}-")
+    ]
 
 
 def everything() -> dict[str, object]:
