@@ -132,6 +132,26 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
+# So many are looked at of one error.
+_MOST_ERRORS = 10_000
+
+
+def all_errors(error: BaseException) -> Iterator[BaseException]:
+    """`error`, what it and those it came of were raised from, the members of their groups, and the
+    errors that they hold as attributes: each once, in no order."""
+    left: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while left and len(seen) < _MOST_ERRORS:
+        current = left.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        left += [current.__cause__, current.__context__]
+        left += getattr(current, "exceptions", ())
+        left += [each for each in vars(current).values() if isinstance(each, BaseException)]
+        yield current
+
+
 # What a client is answered in place of a refusal: the header that marks such a reply, which is the
 # extension that holds the error as well; what its text begins with; and its statuses.
 REFUSAL = "x-prefect-governor-refusal"

@@ -13,15 +13,13 @@ import re
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.errors import ConfigurationError, all_errors
 
 E = TypeVar("E", bound=BaseException)
 
 _HALF = re.compile("[\ud800-\udfff]")
 # In the place of what cannot be held.
 _INSTEAD = "\ufffd"
-# An error's causes are followed so far.
-_DEEPEST = 20
 
 
 def encodable(text: str) -> str:
@@ -69,15 +67,7 @@ def storable_value(value: Any) -> Any:
 def storable_error(error: E) -> E:
     """`error`, and what it came of, with all texts in it `storable`: its message and traceback go
     to states, logs and events, and its type is what a retry looks at."""
-    left: list[BaseException | None] = [error]
-    for _ in range(_DEEPEST):
-        if not left:
-            break
-        current = left.pop()
-        if current is None:
-            continue
-        left += [current.__cause__, current.__context__]
-        left += getattr(current, "exceptions", ())
+    for current in all_errors(error):
         # Those of a UnicodeError are what its text is made of, which is escaped.
         if not isinstance(current, UnicodeError):
             current.args = tuple(

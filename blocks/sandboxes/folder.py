@@ -16,6 +16,8 @@ from prefect_governor.blocks.workspaces.packing import pack
 from prefect_governor.blocks.workspaces.unpacking import unpack_into
 
 _CHUNK = 256 * 1024
+# To fill a workspace, or to pack it: it is memory that is copied.
+PACKING_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

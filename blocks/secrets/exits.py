@@ -13,6 +13,7 @@ from contextlib import suppress
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, TypeVar
 
+from prefect_governor.blocks.errors import all_errors
 from prefect_governor.blocks.secrets import known
 from prefect_governor.blocks.secrets.logs import guard_logs
 from prefect_governor.blocks.secrets.names import secrets_in
@@ -20,8 +21,6 @@ from prefect_governor.blocks.secrets.scrubber import REDACTED, Scrubber
 
 E = TypeVar("E", bound=BaseException)
 
-# So many are cleaned of an error, its causes, and those of its groups.
-_MOST_ERRORS = 10_000
 _FIELDS = (MemberDescriptorType, GetSetDescriptorType)
 # Whose requests and responses SDKs put on their errors.
 _HTTP = frozenset({"httpx", "httpx2"})
@@ -60,22 +59,12 @@ def scrubbed_error(error: E) -> E:
     messages on it. Its message and traceback go to states, logs and events, and it may be pickled
     as a whole."""
     clean = _at_work()
-    left: list[BaseException | None] = [error] if clean else []
-    seen: set[int] = set()
-    while left and len(seen) < _MOST_ERRORS:
-        current = left.pop()
-        if current is None or id(current) in seen:
-            continue
-        seen.add(id(current))
-        left += [current.__cause__, current.__context__]
-        left += getattr(current, "exceptions", ())
+    for current in all_errors(error) if clean else ():
         _scrub_fields(current, clean)
         held = vars(current)
         for name, value in [*held.items()]:
             if type(value).__module__.partition(".")[0] in _HTTP:
                 _scrub_message(value, clean)
-            elif isinstance(value, BaseException):
-                left.append(value)
             elif (changed := _looked_through(value, clean)) is not value:
                 held[name] = changed
     return error

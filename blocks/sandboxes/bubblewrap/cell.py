@@ -22,6 +22,7 @@ from prefect_governor.blocks.sandboxes.bubblewrap.launch import (
 from prefect_governor.blocks.sandboxes.bubblewrap.program import Program
 from prefect_governor.blocks.sandboxes.ending import to_the_end
 from prefect_governor.blocks.sandboxes.folder import (
+    PACKING_SECONDS,
     Brought,
     bring_back,
     does_not_fit,
@@ -30,9 +31,6 @@ from prefect_governor.blocks.sandboxes.folder import (
 )
 from prefect_governor.blocks.sandboxes.programs import check_program
 from prefect_governor.blocks.sandboxes.results import SandboxResult
-
-# To pack a workspace, or to fill it: it is memory that is copied.
-PACKING_SECONDS = 60.0
 
 
 class BubblewrapCell:

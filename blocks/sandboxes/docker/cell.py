@@ -31,6 +31,7 @@ from prefect_governor.blocks.sandboxes.docker.threads import Abandoned, in_threa
 from prefect_governor.blocks.sandboxes.docker.verdict import verdict
 from prefect_governor.blocks.sandboxes.ending import to_the_end
 from prefect_governor.blocks.sandboxes.folder import (
+    PACKING_SECONDS,
     Brought,
     bring_back,
     does_not_fit,
@@ -44,8 +45,6 @@ from prefect_governor.blocks.sandboxes.results import Bound, SandboxResult
 # How much later than its bound the end of a program is waited for, in seconds: its first process
 # has to come to it, on whatever cores the programs left it.
 GRACE_SECONDS = 15.0
-# To fill a workspace, or to pack it: it is memory that is copied.
-PACKING_SECONDS = 60.0
 _KIB = 1024
 
 

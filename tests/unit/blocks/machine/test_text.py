@@ -56,6 +56,18 @@ def test_an_error_keeps_its_kind_and_its_causes_are_clean_too() -> None:
     assert error.args == (CLEAN, 1) and cause.args == (CLEAN, 400) and str(cause) == CLEAN
 
 
+def test_far_causes_and_each_error_of_a_large_group_are_reached() -> None:
+    error = outermost = ValueError("outermost")
+    causes = [ValueError(HOSTILE) for _ in range(40)]
+    for cause in causes:
+        error.__cause__ = cause
+        error = cause
+    members = [ValueError(HOSTILE) for _ in range(40)]
+    vars(error)["exceptions"] = tuple(members)
+    storable_error(outermost)
+    assert {each.args for each in [*causes, *members]} == {(CLEAN,)}
+
+
 def test_an_error_of_coding_shows_what_it_could_not() -> None:
     try:
         HOSTILE.encode()
