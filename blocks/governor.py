@@ -21,6 +21,7 @@ from typing_extensions import Self
 from prefect_governor.blocks.budget import Budget
 from prefect_governor.blocks.claims.callables import governed_callable
 from prefect_governor.blocks.claims.calls import Calls
+from prefect_governor.blocks.claims.clients import Clients
 from prefect_governor.blocks.claims.slots import Slot
 from prefect_governor.blocks.claims.spend import Spend
 from prefect_governor.blocks.context.scope import Entered, Scope, attribution, scope
@@ -44,7 +45,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Governor(GovernorTerms, Block, Calls, Entered):
+class Governor(GovernorTerms, Block, Calls, Clients, Entered):
     """Governs model calls: one hard budget, and limits on how many at once and how fast.
 
     Example:

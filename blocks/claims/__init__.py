@@ -3,5 +3,5 @@ budget.
 
 May import: context, documents, errors, ledger, ledger.decision, machine, models, money,
 records, secrets, terms, wire, work.
-Begin with: calls.py; slots.py.
+Begin with: calls.py; clients.py; slots.py.
 """
