@@ -44,6 +44,7 @@ ORDER = (
     "blocks.wire.dialects.openai",
     "blocks.wire.dialects.anthropic",
     "blocks.wire.dialects.gemini",
+    "blocks.wire.dialects.cohere",
     "blocks.wire.dialects.bedrock",
     "blocks.wire.dialects",
     "blocks.wire",

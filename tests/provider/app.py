@@ -20,6 +20,7 @@ from tests.provider.families.anthropic import MESSAGES
 from tests.provider.families.azure import azure_family, is_azures
 from tests.provider.families.bedrock import family_at, in_form, is_bedrock
 from tests.provider.families.chat import ApiError
+from tests.provider.families.cohere import COHERE_CHAT
 from tests.provider.families.embeddings import EMBEDDINGS
 from tests.provider.families.family import OPENAI_CHAT, Family
 from tests.provider.families.gemini import GEMINI
@@ -39,6 +40,7 @@ FAMILIES: dict[str, Family] = {
     "/v1/responses": RESPONSES,
     "/v1/embeddings": EMBEDDINGS,
     "/v1/messages": MESSAGES,
+    "/v2/chat": COHERE_CHAT,
     "/api/chat": OLLAMA_CHAT,
     "/api/generate": OLLAMA_GENERATE,
     ":generateContent": GEMINI,

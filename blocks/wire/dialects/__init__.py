@@ -1,8 +1,8 @@
 """The APIs that the wire speaks, a room a family: from a request what it may cost, from a reply
 what was billed. Pure.
 
-May import: errors, prices, wire.dialects.anthropic, wire.dialects.bedrock, wire.dialects.gemini,
-wire.dialects.openai, wire.replies, wire.requests.
+May import: errors, prices, wire.dialects.anthropic, wire.dialects.bedrock, wire.dialects.cohere,
+wire.dialects.gemini, wire.dialects.openai, wire.replies, wire.requests.
 Begin with: this file's list; openai/chat.py is the one to read first.
 """
 
@@ -10,6 +10,7 @@ from prefect_governor.blocks.errors import NotGoverned
 from prefect_governor.blocks.wire.dialects.anthropic.messages import AnthropicMessages
 from prefect_governor.blocks.wire.dialects.bedrock.converse import Converse
 from prefect_governor.blocks.wire.dialects.bedrock.invoke import InvokeAnthropic
+from prefect_governor.blocks.wire.dialects.cohere.chat import CohereChat
 from prefect_governor.blocks.wire.dialects.gemini.generate import Gemini
 from prefect_governor.blocks.wire.dialects.ollama import Ollama
 from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
@@ -25,6 +26,7 @@ DIALECTS: tuple[Dialect, ...] = (
     AnthropicMessages(),
     Gemini(),
     Ollama(),
+    CohereChat(),
     Converse(),
     InvokeAnthropic(),
 )

@@ -18,6 +18,8 @@ nothing, and `empty` where nothing was. The names are the providers' own, as the
 - Gemini, `candidates[].finishReason` and `promptFeedback.blockReason`:
   https://ai.google.dev/api/generate-content#FinishReason and #BlockReason.
 - Ollama, `done_reason`: https://github.com/ollama/ollama/blob/main/docs/api.md.
+- Cohere, `finish_reason`: https://docs.cohere.com/reference/chat and, of its first version,
+  https://docs.cohere.com/reference/chat-v1.
 - Bedrock's Converse, `stopReason`:
   https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html.
 """
@@ -30,7 +32,7 @@ from typing import Any, Literal
 # full; the provider's filter held it back; the model declined; there is nothing in it; the provider
 # gave it up half-way, or the model called a tool in a way that nobody can read.
 Kind = Literal["fine", "cut", "filtered", "refused", "empty", "broken"]
-Family = Literal["chat", "responses", "messages", "gemini", "ollama", "converse"]
+Family = Literal["chat", "responses", "messages", "gemini", "ollama", "cohere", "converse"]
 
 ENDINGS: Mapping[Family, Mapping[str, Kind]] = {
     "chat": {
@@ -92,6 +94,17 @@ ENDINGS: Mapping[Family, Mapping[str, Kind]] = {
         "load": "empty",
         "unload": "empty",
     },
+    "cohere": {
+        "COMPLETE": "fine",
+        "STOP_SEQUENCE": "fine",
+        "TOOL_CALL": "fine",
+        "MAX_TOKENS": "cut",
+        "ERROR_LIMIT": "cut",
+        "ERROR_TOXIC": "filtered",
+        "ERROR": "broken",
+        "TIMEOUT": "broken",
+        "USER_CANCEL": "broken",
+    },
     "converse": {
         "end_turn": "fine",
         "stop_sequence": "fine",
@@ -105,7 +118,7 @@ ENDINGS: Mapping[Family, Mapping[str, Kind]] = {
     },
 }
 # Cut, and no larger `max_tokens` would have helped: the context was full.
-CONTEXT_FULL = frozenset({"model_length", "model_context_window_exceeded"})
+CONTEXT_FULL = frozenset({"model_length", "model_context_window_exceeded", "ERROR_LIMIT"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ def url(case: Case) -> str:
         "messages": f"{case.base}/messages",
         "generate": f"{case.base}{row.place}/models/{row.model}:generateContent",
         "ollama": "/api/chat",
+        "cohere": f"{case.base}/chat",
         "converse": f"/model/{quote(row.model, safe='')}/converse",
         "invoke": f"/model/{quote(row.model, safe='')}/invoke",
         "rawPredict": f"{case.base}{row.place}/models/{row.model}:rawPredict",
@@ -50,7 +51,7 @@ def body(case: Case) -> dict[str, Any]:
         asked |= {"input": text, "max_output_tokens": LIMIT}
     elif row.api == "embeddings":
         asked |= {"input": text}
-    elif row.api == "messages":
+    elif row.api in ("messages", "cohere"):
         asked |= {"messages": [{"role": "user", "content": text}], "max_tokens": LIMIT}
     elif row.api == "generate":
         asked = {

@@ -31,6 +31,7 @@ APIS = {
     "messages": "messages",
     "generate": "generateContent",
     "ollama": "`/api/chat`",
+    "cohere": "Cohere's chat",
     "converse": "Converse",
     "invoke": "InvokeModel",
     "rawPredict": "rawPredict",

@@ -36,6 +36,8 @@ CASES = {case.key: case for case in cases()}
 USED = {"input": 1000, "output": 100}
 # Embeddings have no output.
 READ_ONLY = {"input": 1000}
+# The paths of a second version, which the strict provider has as they are.
+COHERES = "/v2/"
 # What a throttling asks to wait, where the provider's API has a word for it.
 SOON = {"retry-after-ms": "1"}
 # Several chunks of a stream.
@@ -52,7 +54,8 @@ class Detour(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         path = request.url.raw_path.decode()
-        if path.startswith(self.base + "/") and not is_bedrock(path):
+        own = is_bedrock(path) or path.startswith(COHERES)
+        if path.startswith(self.base + "/") and not own:
             path = "/v1" + path.removeprefix(self.base)
         sent = httpx.Request(
             request.method,

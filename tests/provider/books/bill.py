@@ -212,4 +212,5 @@ DEFAULT_PRICES: dict[str, Price] = {
     ),
     "gemini-2.5-flash-lite": _price("0.0000001", "0.00000001", "0.0000004"),
     "llama3.1": _price("0", None, "0"),
+    "command-r7b-12-2024": _price("0.0000000375", None, "0.00000015"),
 }

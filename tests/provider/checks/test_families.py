@@ -1,5 +1,5 @@
-"""Anthropic's, Gemini's and Ollama's APIs: as they are, over the one bill and the one set of
-faults."""
+"""Anthropic's, Gemini's, Ollama's and Cohere's APIs: as they are, over the one bill and the one
+set of faults."""
 
 import json
 from collections.abc import Iterator
@@ -52,6 +52,7 @@ def events(reply: httpx.Response) -> list[dict[str, Any]]:
     return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
 
 
+COMMAND = "command-r7b-12-2024"
 LITE = "/v1beta/models/gemini-2.5-flash-lite"
 
 
@@ -141,6 +142,19 @@ def test_ollama_streams_by_default_and_counts_in_its_last_line(
     assert provider.settled_stats()["billed_nano"] == 0
 
 
+def test_cohere_bills_less_than_its_model_saw_and_says_both(provider: ProviderProcess) -> None:
+    asked = {"model": COMMAND, "messages": HELLO, "max_tokens": 9}
+    whole = post(provider, "/v2/chat", asked).json()
+    usage, stats = whole["usage"], provider.settled_stats()
+    assert whole["finish_reason"] == "MAX_TOKENS"
+    assert usage["billed_units"] == {
+        "input_tokens": stats["input_tokens"],
+        "output_tokens": stats["output_tokens"],
+    }
+    assert usage["tokens"]["input_tokens"] > stats["input_tokens"]
+    assert post(provider, "/v2/chat", {**asked, "n": 2}).status_code == 400
+
+
 FAMILIES = [
     ("/v1/messages", message()),
     ("/v1/messages", message(stream=True)),
@@ -148,6 +162,8 @@ FAMILIES = [
     (f"{LITE}:streamGenerateContent?alt=sse", generate()),
     ("/api/chat", {"model": "llama3.1", "messages": HELLO, "stream": False}),
     ("/api/chat", {"model": "llama3.1", "messages": HELLO}),
+    ("/v2/chat", {"model": COMMAND, "messages": HELLO}),
+    ("/v2/chat", {"model": COMMAND, "messages": HELLO, "stream": True}),
 ]
 
 
@@ -172,7 +188,7 @@ def test_cut_reply_is_billed_and_not_whole(
         text = post(provider, path, body).text
     except httpx.RemoteProtocolError:
         text = ""
-    for word in ("message_stop", "finishReason", '"done":true'):
+    for word in ("message_stop", "finishReason", '"done":true', "finish_reason"):
         assert word not in text
     assert provider.settled_stats()["billed_calls"] == 1
 

@@ -23,6 +23,7 @@ PATHS = {
     "messages": "/v1/messages",
     "gemini": "/v1beta/models/gemini-2.5-flash:generateContent",
     "ollama": "/api/chat",
+    "cohere": "/v2/chat",
     "converse": "/model/us.anthropic.claude-haiku-4-5-20251001-v1:0/converse",
 }
 ROWS = [(family, reason) for family, reasons in ENDINGS.items() for reason in reasons]
@@ -66,6 +67,13 @@ def reply(family: str, reason: Any, text: str | None = "words", **more: Any) -> 
             "output": {"message": {"role": "assistant", "content": content}},
             "stopReason": reason,
             "usage": {"inputTokens": 9, "outputTokens": 3, "totalTokens": 12},
+        }
+    if family == "cohere":
+        content = [] if text is None else [{"type": "text", "text": text}]
+        return {
+            "message": {"role": "assistant", "content": content},
+            "finish_reason": reason,
+            "usage": {"billed_units": {"input_tokens": 9, "output_tokens": 3}},
         }
     return {
         "message": {"role": "assistant", "content": text or ""},
