@@ -1,0 +1,54 @@
+"""`python -m tests.frameworks [NAME…]`: measures frameworks, a line a program, and writes
+docs/frameworks.md of all that were measured last. The status is 1 where a line is not all that is
+promised."""
+
+import argparse
+import datetime
+import sys
+
+from tests.frameworks import page
+from tests.frameworks.environments import NotInstalled
+from tests.frameworks.framework import Framework, Program, frameworks
+from tests.frameworks.kept import keep, kept
+from tests.frameworks.measured import Failed, Measured, measure
+
+
+def main() -> None:
+    known = frameworks()
+    parser = argparse.ArgumentParser(prog="python -m tests.frameworks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(sorted(known))}")
+    parser.add_argument("--page", action="store_true", help="only write the page anew")
+    options = parser.parse_args()
+    if unknown := set(options.names) - known.keys():
+        parser.error(f"no such framework: {', '.join(sorted(unknown))}")
+    good = True
+    for name in [] if options.page else options.names or sorted(known):
+        lines = [_line(name, known[name], program) for program in known[name].programs]
+        keep(name, lines, on=datetime.datetime.now(datetime.timezone.utc).date().isoformat())
+        good = good and all(each.good for each in lines)
+    found = {name: last for name in sorted(known) if (last := kept(name)) is not None}
+    page.write(known, found)
+    if missing := sorted(known.keys() - found.keys()):
+        print(f"never measured: {', '.join(missing)}")
+    sys.exit(0 if good else 1)
+
+
+def _line(name: str, framework: Framework, program: Program) -> Measured:
+    try:
+        line = measure(name, framework, program)
+    except (Failed, NotInstalled) as error:
+        line = Measured.failed(program, str(error))
+        print(f"{name} | {program.name}: {error}", flush=True)
+    else:
+        print(
+            f"{name} | {program.name} {line.version}: {'good' if line.good else 'NOT GOOD'}"
+            f" | {line.calls} calls a run | {len(line.changes)} lines | used {line.used:.1%}"
+            f" | {line.tries} tries | visible {line.visible} | cancelled {line.cancelled}, left"
+            f" {line.reserved_nano}" + ("" if line.good else f"\n{line.text}"),
+            flush=True,
+        )
+    return line
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The programs, a file a framework: `clients` are SDKs, `agents` what stands on them."""

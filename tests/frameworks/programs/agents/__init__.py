@@ -1,0 +1,1 @@
+"""Frameworks of agents, chains and pipelines."""
