@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         embedding,
         governed,
         governor_error,
+        install,
         responses,
         retry_condition_fn,
     )
@@ -87,6 +88,7 @@ __all__ = [
     "fan_out",
     "governed",
     "governor_error",
+    "install",
     "publish_report",
     "research",
     "responses",

@@ -9,6 +9,7 @@ from prefect_governor.lazy import lazy_names
 
 if TYPE_CHECKING:
     from prefect_governor.blocks.budget import Budget
+    from prefect_governor.blocks.bypass.install import install
     from prefect_governor.blocks.claims.allocation import BudgetAllocation
     from prefect_governor.blocks.claims.spend import Spend
     from prefect_governor.blocks.errors import (
@@ -66,6 +67,7 @@ __all__ = [
     "embedding",
     "governed",
     "governor_error",
+    "install",
     "responses",
     "retry_condition_fn",
 ]
@@ -85,6 +87,7 @@ _MODULES = dict.fromkeys(__all__, "prefect_governor.blocks.errors") | {
     "completion": "prefect_governor.blocks.models.completion",
     "embedding": "prefect_governor.blocks.models.embedding",
     "governed": "prefect_governor.blocks.governor",
+    "install": "prefect_governor.blocks.bypass.install",
     "responses": "prefect_governor.blocks.models.responses",
     "retry_condition_fn": "prefect_governor.blocks.models.failures",
 }

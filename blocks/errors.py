@@ -181,13 +181,19 @@ def _answered(error: BaseException) -> GovernorError | None:
     """The refusal that a library's own error of a status tells of."""
     # No property is asked: some raise.
     held = getattr(error, "__dict__", {})
-    for name in ("response", "raw_response"):
-        extensions = getattr(held.get(name), "extensions", None)
+    replies = [held.get(name) for name in ("response", "raw_response")]
+    # Of requests, what it has read from.
+    for reply in (*replies, *(getattr(each, "raw", None) for each in replies)):
+        extensions = getattr(reply, "extensions", None)
         found = extensions.get(REFUSAL) if isinstance(extensions, Mapping) else None
         if isinstance(found, GovernorError):
             return found
     # Where it keeps no response, there is its text.
-    if held.get("status_code", held.get("code")) not in [status for _, status in REFUSAL_STATUSES]:
+    status = held.get("status_code", held.get("code", held.get("status")))
+    if status is None and isinstance(held.get("response"), Mapping):
+        # botocore's.
+        status = held["response"].get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if status not in [status for _, status in REFUSAL_STATUSES]:
         return None
     told = re.search(rf"{REFUSED}(\w+): (.*)", str(error), re.DOTALL)
     kind = _KINDS.get(told[1]) if told else None

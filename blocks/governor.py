@@ -33,7 +33,7 @@ from prefect_governor.blocks.prefect_internals.block_documents import saved_id, 
 from prefect_governor.blocks.prefect_internals.block_schemas import without_references
 from prefect_governor.blocks.terms.document import DOCUMENTATION_URL
 from prefect_governor.blocks.terms.form import section
-from prefect_governor.blocks.terms.governor import GovernorTerms, Mode, WhenSpent
+from prefect_governor.blocks.terms.governor import Bypass, GovernorTerms, Mode, WhenSpent
 from prefect_governor.blocks.terms.limit import Limit
 from prefect_governor.blocks.terms.price import PricesGiven, parse_prices
 from prefect_governor.blocks.work.registry import loaded, local_runtime, saved_runtime
@@ -113,6 +113,7 @@ class Governor(GovernorTerms, Block, Calls, Clients, Entered):
         when_spent: WhenSpent = "stop",
         pause_timeout_seconds: float = 3600.0,
         fallback_share: float = 0.8,
+        bypass: Bypass = "refuse",
         prices: PricesGiven | None = None,
         ledger_url: str | None = None,
     ) -> Self:
@@ -133,6 +134,9 @@ class Governor(GovernorTerms, Block, Calls, Clients, Entered):
             when_spent: what a call does that the budget cannot pay for.
             pause_timeout_seconds: how long a call waits for a raise where that is "pause".
             fallback_share: the spent share (0 to 1) from which on "fallback" asks cheaper models.
+            bypass: what becomes of a model call that is made under it by a client that is not the
+                governor's. It is governed; where it cannot be, "refuse" refuses it and "warn" lets
+                it go and says so. "allow" looks at none.
             prices: what models cost where LiteLLM's price map does not know it or is wrong, by name
                 or pattern: `{"openai/mine": {"input_usd_per_million_tokens": 0.2,
                 "output_usd_per_million_tokens": 0.8}}`. The word "free" in place of a price says
@@ -160,6 +164,7 @@ class Governor(GovernorTerms, Block, Calls, Clients, Entered):
             when_spent=when_spent,
             pause_timeout_seconds=pause_timeout_seconds,
             fallback_share=fallback_share,
+            bypass=bypass,
             prices=prices or {},  # type: ignore[arg-type]  # as its validator takes them
             ledger_url=None if ledger_url is None else SecretStr(ledger_url),
         )

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from prefect.futures import PrefectFuture
 
+from prefect_governor.blocks.bypass.passed import passed_notes
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures.figures import (
     LimitFigures,
@@ -277,6 +278,7 @@ def _run(job: Job, out: OutFile) -> Report:
                 *at_once_notes(limits),
                 *enforcement_notes(job.runtime, job.kept_as),
                 *retry_notes(job.kept_as),
+                *passed_notes(job.kept_as),
                 *learned_notes(job.runtime),
             ),
         ),

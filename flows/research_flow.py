@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from prefect_governor.blocks.bypass.passed import passed_notes
 from prefect_governor.blocks.figures.figures import (
     RunFigures,
     at_once_notes,
@@ -320,6 +321,7 @@ def _figures(study: Study) -> RunFigures:
             *at_once_notes(limits),
             *enforcement_notes(study.runtime, study.kept_as),
             *retry_notes(study.kept_as),
+            *passed_notes(study.kept_as),
             *learned_notes(study.runtime),
         ),
     )

@@ -50,6 +50,7 @@ ORDER = (
     "blocks.wire",
     "blocks.offline",
     "blocks.models",
+    "blocks.bypass",
     "blocks.leases",
     "blocks.documents",
     "blocks.work",

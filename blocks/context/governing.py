@@ -16,6 +16,7 @@ from prefect_governor.blocks.records.calls import (
     Usage,
 )
 from prefect_governor.blocks.records.limits import Signals
+from prefect_governor.blocks.terms.governor import Bypass
 
 
 class Desk(Protocol):
@@ -90,6 +91,10 @@ class Governing(Protocol):
     @property
     def observe(self) -> bool:
         """Calls are recorded and never held back."""
+
+    @property
+    def bypass(self) -> Bypass:
+        """What becomes of a model call that is made by a client that is not the governor's."""
 
     @property
     def fit(self) -> bool:

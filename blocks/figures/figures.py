@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from prefect_governor.blocks.bypass.passed import passed_notes
 from prefect_governor.blocks.context.purses import purse_run
 from prefect_governor.blocks.context.scope import attribution, current_scope
 from prefect_governor.blocks.figures.at_once import at_once
@@ -185,6 +186,7 @@ def current_figures() -> RunFigures | None:
             *at_once_notes(limits),
             *enforcement_notes(here.governor, run),
             *retry_notes(run),
+            *passed_notes(run),
             *learned_notes(here.governor),
         ),
     )

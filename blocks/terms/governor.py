@@ -12,6 +12,7 @@ from prefect_governor.blocks.terms.price import PricesByName
 
 Mode = Literal["enforce", "observe"]
 WhenSpent = Literal["stop", "pause", "fallback"]
+Bypass = Literal["refuse", "warn", "allow"]
 
 
 class GovernorTerms(DocumentTerms):
@@ -66,6 +67,15 @@ class GovernorTerms(DocumentTerms):
         le=1,
         title="Fallback share",
         description="The spent share (0 to 1) from which on 'fallback' asks cheaper models.",
+    )
+    bypass: Bypass = Field(
+        default="refuse",
+        title="Bypass",
+        description=(
+            "A model call made under it by a client that is not the governor's is governed. One"
+            " that cannot be: 'refuse' refuses it, 'warn' lets it go and says so. 'allow' looks at"
+            " no such call."
+        ),
     )
     prices: PricesByName = Field(
         default_factory=dict,

@@ -18,6 +18,7 @@ from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.wire.exchange import exchange
 from prefect_governor.blocks.wire.ports import Terms, run_blocking
 from prefect_governor.blocks.wire.refusals import answered
+from prefect_governor.blocks.wire.sending import sending
 from prefect_governor.blocks.wire.sockets import cut, tells, watched
 
 T = TypeVar("T")
@@ -99,7 +100,8 @@ class _AsyncIO:
         return await request.aread()
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        return await self.inner.handle_async_request(watched(request, asynchronous=True))
+        with sending():
+            return await self.inner.handle_async_request(watched(request, asynchronous=True))
 
     async def read(self, response: httpx.Response) -> bytes:
         return await response.aread()
@@ -139,7 +141,8 @@ class _BlockingIO:
         return request.read()
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        return self.inner.handle_request(watched(request, asynchronous=False))
+        with sending():
+            return self.inner.handle_request(watched(request, asynchronous=False))
 
     async def read(self, response: httpx.Response) -> bytes:
         return response.read()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from prefect.client.orchestration import get_client
 
+from prefect_governor.blocks.bypass.install import install
 from prefect_governor.blocks.context.enforcement import why_off
 from prefect_governor.blocks.documents.documents import Definition, define, find, find_by_id
 from prefect_governor.blocks.documents.identity import Place, claim
@@ -42,6 +43,9 @@ def set_policy(runtime: Runtime, governor: GovernorTerms) -> None:
     runtime.pause_seconds = governor.pause_timeout_seconds if pause else 0.0
     falls_back = governor.when_spent == "fallback"
     runtime.fallback_share = governor.fallback_share if falls_back else None
+    runtime.bypass = governor.bypass
+    if governor.bypass != "allow":
+        install()
 
 
 @dataclass

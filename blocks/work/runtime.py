@@ -23,6 +23,7 @@ from prefect_governor.blocks.prices.prices import Price, price_at
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Attribution
 from prefect_governor.blocks.records.limits import LimitRecord
+from prefect_governor.blocks.terms.governor import Bypass
 from prefect_governor.blocks.terms.limit import GovernedLimit
 from prefect_governor.blocks.wire.sockets import cut_all
 
@@ -32,7 +33,7 @@ V = TypeVar("V")
 # What a governor says beside its budgets and limits, and holds for the runs under it too.
 _FOLLOWED = (
     "queue_timeout_seconds", "observe", "pause_seconds", "fallback_share", "off", "closed",
-    "saved_prices",
+    "saved_prices", "bypass",
 )  # fmt: skip
 # No limit of a governor has a key that begins so.
 _UPSTREAM = "upstream/"
@@ -93,6 +94,7 @@ class Runtime:
     fallback_share: float | None = None
     output_floor_tokens: int = 64
     fit: bool = True
+    bypass: Bypass = "refuse"
     off: str | None = None
     closed: str | None = None
     now: Callable[[], Instant] = machine_now

@@ -23,6 +23,7 @@ from prefect_governor.blocks.records.calls import (
     Usage,
 )
 from prefect_governor.blocks.records.limits import Signals
+from prefect_governor.blocks.terms.governor import Bypass
 
 
 @dataclass
@@ -184,6 +185,7 @@ class FakeGoverning:
     fit: bool = True
     output_floor_tokens: int = 64
     fallback_share: float | None = None
+    bypass: Bypass = "refuse"
     share: float = 0.0
     taught: Learned | None = None
     unseen: bool = False

@@ -65,7 +65,8 @@ def dialect_of(method: str, path: str) -> Dialect:
     known = ", ".join(dialect.name for dialect in DIALECTS)
     fix = next(
         (fix for end, fix in INSTEAD.items() if path.rstrip("/").endswith(end)),
-        "Use one of those, or make the call outside the governor's client",
+        'Use one of those, or a client of your own under a governor with bypass="warn", which lets'
+        " it go uncounted; governor.reserve(max_usd=…) counts what it costs",
     )
     raise NotGoverned(
         f"{method} {path} is on no path whose cost is known (known: {known}), so it was not sent. "

@@ -138,6 +138,7 @@ def test_governor_narrowed_to_a_run_keeps_every_policy() -> None:
         "observe": True,
         "pause_seconds": 60.0,
         "fallback_share": 0.8,
+        "bypass": "warn",
         "output_floor_tokens": 200,
         "fit": False,
         "off": "enforcement is off",
