@@ -1,10 +1,9 @@
 """The Governor block: one budget and a list of limits, for all code that runs under it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, ClassVar, ParamSpec, TypeVar
-from uuid import uuid4
 
 from prefect.blocks.core import Block
 from pydantic import (
@@ -22,15 +21,16 @@ from prefect_governor.blocks.budget import Budget
 from prefect_governor.blocks.claims.callables import governed_callable
 from prefect_governor.blocks.claims.calls import Calls
 from prefect_governor.blocks.claims.clients import Clients
-from prefect_governor.blocks.claims.slots import Slot
-from prefect_governor.blocks.claims.spend import Spend
-from prefect_governor.blocks.context.scope import Entered, Scope, attribution, scope
+from prefect_governor.blocks.claims.holds import Holds
+from prefect_governor.blocks.context.scope import Entered, Scope, scope
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.text import label
 from prefect_governor.blocks.money.usd import Money, parse_usd
 from prefect_governor.blocks.money.windows import Window
 from prefect_governor.blocks.prefect_internals.block_documents import saved_id, saved_name
 from prefect_governor.blocks.prefect_internals.block_schemas import without_references
+from prefect_governor.blocks.records.accepted import Unseen, accepted
+from prefect_governor.blocks.records.output import output_terms
 from prefect_governor.blocks.terms.document import DOCUMENTATION_URL
 from prefect_governor.blocks.terms.form import section
 from prefect_governor.blocks.terms.governor import Bypass, GovernorTerms, Mode, WhenSpent
@@ -38,14 +38,12 @@ from prefect_governor.blocks.terms.limit import Limit
 from prefect_governor.blocks.terms.price import PricesGiven, parse_prices
 from prefect_governor.blocks.work.registry import loaded, local_runtime, saved_runtime
 from prefect_governor.blocks.work.runtime import Runtime
-from prefect_governor.blocks.workspaces.bounds import BOUNDS, checked_bounds
-from prefect_governor.blocks.workspaces.held import HeldWorkspace
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Governor(GovernorTerms, Block, Calls, Clients, Entered):
+class Governor(GovernorTerms, Block, Calls, Clients, Holds, Entered):
     """Governs model calls: one hard budget, and limits on how many at once and how fast.
 
     Example:
@@ -115,6 +113,10 @@ class Governor(GovernorTerms, Block, Calls, Clients, Entered):
         fallback_share: float = 0.8,
         bypass: Bypass = "refuse",
         prices: PricesGiven | None = None,
+        max_output_tokens: int | None = None,
+        output_ceiling: bool = False,
+        allow_fields: Sequence[str] = (),
+        unseen: Unseen = "refuse",
         ledger_url: str | None = None,
     ) -> Self:
         """A governor for a script: neither a block nor a server, the ledger of this machine alone
@@ -142,6 +144,10 @@ class Governor(GovernorTerms, Block, Calls, Clients, Entered):
                 "output_usd_per_million_tokens": 0.8}}`. The word "free" in place of a price says
                 that it costs nothing; in place of all of them, that whatever this machine and its
                 network serve does.
+            max_output_tokens: how long an answer may be, for requests that set no limit. Default:
+                the model's own limit.
+            output_ceiling: hold requests that ask for more to it as well.
+            allow_fields, unseen: what is accepted of all calls; as `http_client` has them.
             ledger_url: a PostgreSQL that all machines reach. Default: this machine's ledger.
 
         Raises:
@@ -151,6 +157,7 @@ class Governor(GovernorTerms, Block, Calls, Clients, Entered):
         if max_usd is None and max_total_tokens is None:
             raise ConfigurationError("a governor needs a ceiling: give max_usd or max_total_tokens")
         parse_prices(prices)
+        output_terms(max_output_tokens, output_ceiling)
         budget = Budget(
             max_usd=None if max_usd is None else parse_usd(max_usd, name="max_usd"),
             max_total_tokens=max_total_tokens,
@@ -166,6 +173,10 @@ class Governor(GovernorTerms, Block, Calls, Clients, Entered):
             fallback_share=fallback_share,
             bypass=bypass,
             prices=prices or {},  # type: ignore[arg-type]  # as its validator takes them
+            max_output_tokens=max_output_tokens,
+            output_ceiling=output_ceiling,
+            allow_fields=sorted(accepted(allow_fields, unseen).fields),
+            unseen=unseen,
             ledger_url=None if ledger_url is None else SecretStr(ledger_url),
         )
         governor._local_name = name
@@ -218,126 +229,8 @@ class Governor(GovernorTerms, Block, Calls, Clients, Entered):
         with scope(here) as entered:
             yield entered
 
-    def reserve(
-        self,
-        max_usd: Money,
-        *,
-        label: str | None = None,
-        tags: tuple[str, ...] = (),
-    ) -> Spend:
-        """Money for anything that costs and is no model call: a search, a job elsewhere.
-
-        `with governor.reserve(max_usd="0.004", label="search") as spend:` (or `async with`) takes
-        up to `max_usd` from the budgets before the code inside begins, or waits for it as a call
-        does; `spend.settle("0.003")` says what it came to. Left unsettled, the whole of it stays
-        charged as unconfirmed. Limits are for model calls: `max_concurrent` and rates do not hold
-        it. It draws on the allocation of the context, if it is in one.
-
-        Raises:
-            ConfigurationError: `max_usd` is no amount in whole nano-dollars. Nothing is reserved.
-            OverBudget: when it is entered: the ceiling cannot cover it.
-            QueueTimeout: when it is entered: it waited longer than the governor lets calls wait.
-            LedgerUnavailable: when it is entered: the ledger cannot be read or written.
-        """
-        return Spend(lambda: self.runtime, max_usd, label=label, tags=tags)
-
-    def slot(
-        self,
-        name: str,
-        *,
-        tags: tuple[str, ...] = (),
-        queue_timeout_seconds: float | None = None,
-    ) -> Slot:
-        """A place under the limit called `name` (its tag), for a tool, a downstream system or
-        CPU-bound work: `with governor.slot("warehouse"):` or `async with`.
-
-        It costs no money. It counts in the same admission as calls, over all processes, waits in
-        the same queue, up to `queue_timeout_seconds` (the governor's own where it is not given),
-        and counts as one request under the limit's rates. It is given back when the block is left,
-        and when the process dies.
-
-        Raises:
-            ConfigurationError: when it is entered: there is no such limit, or the code inside holds
-                all of its slots already and would wait for itself.
-            QueueTimeout: when it is entered: it waited longer than `queue_timeout_seconds`.
-            LedgerUnavailable: when it is entered: the ledger cannot be read or written.
-            CallRefused: when it is entered: the governor admits nothing more.
-        """
-        return Slot.of_limit(
-            lambda: self.runtime, name, tags=tags, queue_timeout_seconds=queue_timeout_seconds
-        )
-
-    def exclusive(
-        self,
-        key: str,
-        *more: str,
-        tags: tuple[str, ...] = (),
-        queue_timeout_seconds: float | None = None,
-    ) -> Slot:
-        """One holder of `key` at a time, over all processes that share the ledger: `with
-        governor.exclusive("report.md"):` or `async with`. Of several keys, all at once or none.
-        In the order of asking; also in observe mode. A process that dies leaves it; one that is
-        merely frozen keeps it.
-
-        Raises:
-            ConfigurationError: when it is entered: the code inside a block that holds the key asks
-                for it again, and would wait for itself.
-            QueueTimeout: when it is entered: it waited longer than `queue_timeout_seconds`.
-            LedgerUnavailable: when it is entered: the ledger cannot be read or written.
-            CallRefused: when it is entered: the governor admits nothing more.
-        """
-        return Slot.of_keys(
-            lambda: self.runtime,
-            (key, *more),
-            tags=tags,
-            queue_timeout_seconds=queue_timeout_seconds,
-        )
-
-    def workspace(
-        self,
-        key: str,
-        *,
-        keep: bool = False,
-        max_mib: int = BOUNDS.max_mib,
-        max_files: int = BOUNDS.max_files,
-        max_depth: int = BOUNDS.max_depth,
-    ) -> HeldWorkspace:
-        """A folder for one item, empty, that nobody else has: `with governor.workspace(item) as
-        folder:` or `async with`, in any task, in any flow and outside of one. `folder` is its
-        path.
-
-        It is in `workspaces/RUN/ITEM` of the governor's state, of the mode 0700, and is removed
-        when the block is left, or by the next process that makes one where this one dies. `key`
-        names it; under the same name two tasks have two. It costs nothing and holds no slot.
-        `environment()` of what this returns is what to give a program that runs in it.
-
-        Args:
-            keep: the folder stays where it is.
-            max_mib: the size of all its files, in MiB, with those of its home and its temporary
-                folder.
-            max_files: files and folders.
-            max_depth: folders in one another, and the file in them.
-
-        Raises:
-            ConfigurationError: `key` is no text, or empty, or a bound is none.
-            ItemFailed: when it is left, without another error: it holds more than its bounds.
-            OSError: when it is entered: it cannot be made.
-        """
-        bounds = checked_bounds(max_mib=max_mib, max_files=max_files, max_depth=max_depth)
-        return HeldWorkspace(key, whose=_whose, keep=keep, bounds=bounds)
-
     def _scope(self) -> Scope:
         return Scope(self.runtime)
-
-
-# The run of what is part of none.
-_NO_RUN = f"process-{uuid4()}"
-
-
-def _whose() -> tuple[str, str | None]:
-    """The run and the item that the running code is part of."""
-    who = attribution(model="")
-    return who.run_id or who.flow_run_id or _NO_RUN, who.item
 
 
 def load_governor(name: str) -> Governor:

@@ -2,6 +2,6 @@
 budget.
 
 May import: context, documents, errors, ledger, ledger.decision, machine, models, money,
-records, secrets, terms, wire, work.
-Begin with: calls.py; clients.py; slots.py.
+records, secrets, terms, wire, work, workspaces.
+Begin with: calls.py; clients.py; holds.py.
 """

@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.models.clients import async_pool, blocking_pool
 from prefect_governor.blocks.records.accepted import Unseen, accepted
+from prefect_governor.blocks.records.output import output_terms
 from prefect_governor.blocks.terms.price import PricesGiven, parse_prices
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 from prefect_governor.blocks.work.runtime import Runtime
@@ -28,6 +29,8 @@ class ClientTerms(TypedDict, total=False):
     raise_refusals: bool
     prices: PricesGiven | None
     provider: str | None
+    max_output_tokens: int | None
+    output_ceiling: bool
 
 
 class Clients(ABC):
@@ -75,10 +78,14 @@ class Clients(ABC):
                 the form of `Governor.local`. "free": whatever this machine and its network serve.
             provider: whose models they are, by LiteLLM's name ("openrouter", "hosted_vllm"), where
                 the host does not say it. Default: the host's, else the models' own names.
+            max_output_tokens: how long an answer may be, for requests that set no limit. Default:
+                what the governor says, else the model's own limit.
+            output_ceiling: hold requests that ask for more to it as well: it is lowered in what is
+                sent. A ceiling of the governor's holds beside.
 
         Raises:
-            ConfigurationError: a price is not valid, httpx2 is asked for and missing, or as
-                `runtime` does.
+            ConfigurationError: a price or a limit is not valid, httpx2 is asked for and missing, or
+                as `runtime` does.
             LedgerUnavailable: the ledger cannot be used.
         """
         client: Any = httpx.Client if library == "httpx" else _httpx2(library)[0].Client
@@ -152,6 +159,8 @@ class Clients(ABC):
         raise_refusals: bool = False,
         prices: PricesGiven | None = None,
         provider: str | None = None,
+        max_output_tokens: int | None = None,
+        output_ceiling: bool = False,
     ) -> dict[str, Any]:
         """The arguments of a governed transport."""
         given = parse_prices(prices)
@@ -161,6 +170,7 @@ class Clients(ABC):
             "tags": tags,
             "accepted": accepted(allow_fields, unseen),
             "answers": not raise_refusals,
+            "output": output_terms(max_output_tokens, output_ceiling),
         }
 
 

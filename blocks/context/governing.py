@@ -6,6 +6,7 @@ from typing import Protocol
 from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.machine.strands import Strand
 from prefect_governor.blocks.prices.prices import Price
+from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.calls import (
     Admission,
     Attribution,
@@ -16,6 +17,7 @@ from prefect_governor.blocks.records.calls import (
     Usage,
 )
 from prefect_governor.blocks.records.limits import Signals
+from prefect_governor.blocks.records.output import OutputTerms
 from prefect_governor.blocks.terms.governor import Bypass
 
 
@@ -103,6 +105,14 @@ class Governing(Protocol):
     @property
     def output_floor_tokens(self) -> int:
         """What no answer's `max_tokens` is fitted below."""
+
+    @property
+    def accepted(self) -> Accepted:
+        """What is accepted of all its calls."""
+
+    @property
+    def output(self) -> OutputTerms:
+        """What an answer may hold, where the request names nothing or too much."""
 
     @property
     def fallback_share(self) -> float | None:

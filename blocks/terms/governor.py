@@ -2,11 +2,14 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import ConfigDict, Field, SecretStr, field_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from typing_extensions import Self
 
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.records.output import output_terms
 from prefect_governor.blocks.terms.budget import BudgetTerms
 from prefect_governor.blocks.terms.document import DocumentTerms
-from prefect_governor.blocks.terms.form import empty_is_none, plain
+from prefect_governor.blocks.terms.form import UnseenParts, empty_is_none, plain
 from prefect_governor.blocks.terms.limit import Limit
 from prefect_governor.blocks.terms.price import PricesByName
 
@@ -86,6 +89,30 @@ class GovernorTerms(DocumentTerms):
             " as well; these come first."
         ),
     )
+    max_output_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        title="Max output tokens",
+        description=(
+            "How long an answer may be where the request sets no limit. Empty: as long as the model"
+            " writes at the most."
+        ),
+        json_schema_extra=plain,
+    )
+    output_ceiling: bool = Field(
+        default=False,
+        title="Output ceiling",
+        description="Max output tokens holds too where the request asks for more.",
+    )
+    allow_fields: list[str] = Field(
+        default_factory=list,
+        title="Allow fields",
+        description=(
+            "Request fields that nobody here knows and that cost nothing beside the tokens: they"
+            " pass. Any other such field is refused by its name."
+        ),
+    )
+    unseen: UnseenParts = "refuse"
     ledger_url: SecretStr | None = Field(
         default=None,
         title="Ledger URL",
@@ -97,6 +124,15 @@ class GovernorTerms(DocumentTerms):
     )
 
     _empty = field_validator("ledger_url", mode="before")(empty_is_none)
+
+    @model_validator(mode="after")
+    def _ceiling_of_something(self) -> Self:
+        # What pydantic shows is text.
+        try:
+            output_terms(self.max_output_tokens, self.output_ceiling)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+        return self
 
     @field_validator("ledger_url")
     @classmethod

@@ -17,12 +17,14 @@ from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import encoding_of
 from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.calls import Demand
+from prefect_governor.blocks.records.output import AS_ASKED
 from prefect_governor.blocks.wire.dialects.bedrock.requests import check_headers
 from prefect_governor.blocks.wire.messages import REQUEST_ID_HEADER, request_hash
 from prefect_governor.blocks.wire.ports import Terms
 from prefect_governor.blocks.wire.requests.bodies import deployment_of
 from prefect_governor.blocks.wire.requests.fitting import fitted_bound, least_output
 from prefect_governor.blocks.wire.requests.lanes import in_its_lane
+from prefect_governor.blocks.wire.requests.output_limits import limited
 from prefect_governor.blocks.wire.requests.plans import CallPlan, CallRequest, Dialect
 from prefect_governor.blocks.wire.requests.routing import PROVIDER as ROUTER
 from prefect_governor.blocks.wire.requests.routing import routed
@@ -66,7 +68,9 @@ def planned(
     model = storable(asked.model if provider is None else f"{provider}/{asked.model}")
     asked, price = _priced(governing, dialect, asked, model, terms.base_model, host=place)
     who = attribution(model=model, tags=terms.tags)
-    accepted = terms.accepted if here is None else terms.accepted.also(here.accepted)
+    accepted = terms.accepted.also(governing.accepted)
+    if here is not None:
+        accepted = accepted.also(here.accepted)
     also = _also(model, price) if provider == AZURE else ()
     unseen = governing.accepts_unseen(tags=who.tags, model=model, also=also)
     asked = replace(asked, provider=provider, accepted=accepted.also(Accepted(unseen=unseen)))
@@ -77,9 +81,14 @@ def planned(
     if provider == AZURE:
         asked = replace(asked, api_version=_dated(request.url.params.get("api-version")))
     price = widened_by(request.headers, price)
+    # What is only observed is sent as it was asked for.
+    output = AS_ASKED if governing.observe else terms.output.within(governing.output)
+    asked, most, given = limited(dialect, asked, price, output)
     plan = dialect.plan(
-        asked, price=price, encoding=None if several else encoding_of(asked.model, provider)
+        asked, price=most, encoding=None if several else encoding_of(asked.model, provider)
     )
+    if given:
+        plan = replace(plan, own_limit=False)
     plan = in_its_lane(plan, request.headers, price, model)
     if plan.output_tokens and price.mode == "embedding":
         raise NotPriced(

@@ -11,6 +11,7 @@ import httpx
 
 from prefect_governor.blocks.context.governing import Governing
 from prefect_governor.blocks.records.accepted import Accepted
+from prefect_governor.blocks.records.output import AS_ASKED, OutputTerms
 
 T = TypeVar("T")
 
@@ -46,13 +47,14 @@ class IO(Protocol):
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a transport was told of its calls. `governing` None: the governor of the context.
-    `base_model` is the model behind a deployment's name."""
+    `base_model` is the model behind a deployment's name, `output` what an answer may hold."""
 
     governing: Governing | None = None
     provider: str | None = None
     tags: tuple[str, ...] = ()
     accepted: Accepted = field(default_factory=Accepted)
     base_model: str | None = None
+    output: OutputTerms = AS_ASKED
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
 

@@ -15,6 +15,7 @@ from prefect_governor.blocks.context.waits import wait_async, wait_blocking
 from prefect_governor.blocks.machine.stops import current_stop
 from prefect_governor.blocks.machine.text import labels
 from prefect_governor.blocks.records.accepted import Accepted
+from prefect_governor.blocks.records.output import AS_ASKED, OutputTerms
 from prefect_governor.blocks.wire.exchange import exchange
 from prefect_governor.blocks.wire.ports import Terms, run_blocking
 from prefect_governor.blocks.wire.refusals import answered
@@ -36,7 +37,8 @@ class GovernedAsyncTransport(httpx.AsyncBaseTransport):
     the host. `tags` are added to those of the context, `accepted` to what is accepted there. Time
     in the queue does not count against httpx's timeouts, which are `inner`'s. `answers` True: a
     refusal is no exception, but a reply that says it (see `refusals`). `base_model` is LiteLLM's
-    name of the model behind the deployment that is called.
+    name of the model behind the deployment that is called, `output` what an answer may hold, within
+    what the governor says of it.
     """
 
     def __init__(
@@ -49,9 +51,10 @@ class GovernedAsyncTransport(httpx.AsyncBaseTransport):
         accepted: Accepted | None = None,
         answers: bool = False,
         base_model: str | None = None,
+        output: OutputTerms = AS_ASKED,
     ) -> None:
         self._terms = Terms(
-            governing, provider, labels(tags, "tags"), accepted or Accepted(), base_model
+            governing, provider, labels(tags, "tags"), accepted or Accepted(), base_model, output
         )
         self._exchange = answered if answers else exchange
         self._io = _AsyncIO(inner)
@@ -77,9 +80,10 @@ class GovernedTransport(httpx.BaseTransport):
         accepted: Accepted | None = None,
         answers: bool = False,
         base_model: str | None = None,
+        output: OutputTerms = AS_ASKED,
     ) -> None:
         self._terms = Terms(
-            governing, provider, labels(tags, "tags"), accepted or Accepted(), base_model
+            governing, provider, labels(tags, "tags"), accepted or Accepted(), base_model, output
         )
         self._exchange = answered if answers else exchange
         self._io = _BlockingIO(inner)

@@ -13,6 +13,8 @@ from prefect_governor.blocks.documents.identity import Place, claim
 from prefect_governor.blocks.documents.notices import DOCUMENT_INVALID, ENFORCEMENT_OFF, alarm, send
 from prefect_governor.blocks.documents.saved_models import saved_prices
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.records.accepted import accepted
+from prefect_governor.blocks.records.output import output_terms
 from prefect_governor.blocks.terms.governor import GovernorTerms
 from prefect_governor.blocks.terms.price import given_prices
 from prefect_governor.blocks.work.runtime import Runtime
@@ -41,6 +43,8 @@ def set_policy(runtime: Runtime, governor: GovernorTerms) -> None:
     runtime.observe = runtime.off is not None
     pause = governor.when_spent == "pause"
     runtime.pause_seconds = governor.pause_timeout_seconds if pause else 0.0
+    runtime.accepted = accepted(governor.allow_fields, governor.unseen)
+    runtime.output = output_terms(governor.max_output_tokens, governor.output_ceiling)
     falls_back = governor.when_spent == "fallback"
     runtime.fallback_share = governor.fallback_share if falls_back else None
     runtime.bypass = governor.bypass
@@ -104,7 +108,7 @@ class Follower:
             self.runtime.changed()
 
     def _apply(self, found: Definition) -> None:
-        if _same(found, self.definition) and self.runtime.closed is None:
+        if is_same(found, self.definition) and self.runtime.closed is None:
             return
         anew = found.document_id != self.definition.document_id
         self.definition = found
@@ -166,7 +170,7 @@ class Follower:
         self._enforced = False
 
 
-def _same(one: Definition, other: Definition) -> bool:
+def is_same(one: Definition, other: Definition) -> bool:
     """Whether nothing that a runtime has differs."""
 
     def parts(definition: Definition) -> tuple[object, ...]:
@@ -181,6 +185,10 @@ def _same(one: Definition, other: Definition) -> bool:
             governor.pause_timeout_seconds,
             governor.fallback_share,
             governor.prices,
+            governor.max_output_tokens,
+            governor.output_ceiling,
+            governor.allow_fields,
+            governor.unseen,
         )
 
     return parts(one) == parts(other)

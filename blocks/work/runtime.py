@@ -20,9 +20,11 @@ from prefect_governor.blocks.prices.deployments import at_host
 from prefect_governor.blocks.prices.given import Given, price_by
 from prefect_governor.blocks.prices.own import Prices, SavedPrices, free_elsewhere, own_price
 from prefect_governor.blocks.prices.prices import Price, price_at
+from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Attribution
 from prefect_governor.blocks.records.limits import LimitRecord
+from prefect_governor.blocks.records.output import AS_ASKED, OutputTerms
 from prefect_governor.blocks.terms.governor import Bypass
 from prefect_governor.blocks.terms.limit import GovernedLimit
 from prefect_governor.blocks.wire.sockets import cut_all
@@ -33,7 +35,7 @@ V = TypeVar("V")
 # What a governor says beside its budgets and limits, and holds for the runs under it too.
 _FOLLOWED = (
     "queue_timeout_seconds", "observe", "pause_seconds", "fallback_share", "off", "closed",
-    "saved_prices", "bypass",
+    "saved_prices", "bypass", "accepted", "output",
 )  # fmt: skip
 # No limit of a governor has a key that begins so.
 _UPSTREAM = "upstream/"
@@ -95,6 +97,8 @@ class Runtime:
     output_floor_tokens: int = 64
     fit: bool = True
     bypass: Bypass = "refuse"
+    accepted: Accepted = field(default_factory=Accepted)
+    output: OutputTerms = AS_ASKED
     off: str | None = None
     closed: str | None = None
     now: Callable[[], Instant] = machine_now

@@ -13,6 +13,7 @@ from prefect_governor.blocks.errors import OverBudget
 from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.machine.strands import Strand
 from prefect_governor.blocks.prices.prices import Price, load_price
+from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.calls import (
     Admission,
     Attribution,
@@ -23,6 +24,7 @@ from prefect_governor.blocks.records.calls import (
     Usage,
 )
 from prefect_governor.blocks.records.limits import Signals
+from prefect_governor.blocks.records.output import AS_ASKED, OutputTerms
 from prefect_governor.blocks.terms.governor import Bypass
 
 
@@ -189,6 +191,8 @@ class FakeGoverning:
     share: float = 0.0
     taught: Learned | None = None
     unseen: bool = False
+    accepted: Accepted = field(default_factory=Accepted)
+    output: OutputTerms = AS_ASKED
     asked: list[str] = field(default_factory=list)
 
     def accepts_unseen(

@@ -58,6 +58,7 @@ class Ollama(Dialect):
 
     name = "Ollama"
     provider = "ollama"
+    output_fields = (("options", "num_predict"),)
 
     def matches(self, method: str, path: str) -> bool:
         return method == "POST" and path.rstrip("/").endswith(PATHS)

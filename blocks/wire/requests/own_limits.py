@@ -22,8 +22,8 @@ def own_limit(price: Price, model: str, field: str, *, input_tokens: int) -> int
     if limit is None:
         raise NotBounded(
             f"the output has no bound: the request sets no {field}, and how much {model!r} writes "
-            f"at the most is not known here. Set {field} in the request (max_tokens), or the Model "
-            "block's `max_output_tokens`"
+            f"at the most is not known here. Set {field} in the request (max_tokens), or "
+            "max_output_tokens of the Governor, of http_client or of a Model block"
         )
     room = limit if price.context_tokens is None else price.context_tokens - input_tokens
     # What is longer than the context is for the provider to say.

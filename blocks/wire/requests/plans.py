@@ -152,6 +152,10 @@ class Dialect(Protocol):
     provider: str | None = None
     # Whether OpenRouter takes `provider` and `models` on its path.
     routes: bool = False
+    # Where in a request the limit of an answer's output stands, by any of the names that the
+    # provider takes, and where a budget of thoughts that count under it.
+    output_fields: tuple[tuple[str, ...], ...] = ()
+    thought_fields: tuple[tuple[str, ...], ...] = ()
 
     @property
     def name(self) -> str: ...

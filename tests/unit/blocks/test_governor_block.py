@@ -3,14 +3,18 @@
 import copy
 import pickle
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
 from prefect_governor.blocks.budget import Budget
 from prefect_governor.blocks.context.enforcement import BREAK_GLASS, break_glass, why_off
+from prefect_governor.blocks.documents.documents import Definition
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.governor import Governor
+from prefect_governor.blocks.terms.governor import GovernorTerms
+from prefect_governor.blocks.work.following import is_same
 
 
 def made(**fields: Any) -> Governor:
@@ -70,6 +74,28 @@ def test_local_governor_takes_the_same_policies() -> None:
     assert (governor.mode, governor.when_spent) == ("observe", "pause")
     assert governor.pause_timeout_seconds == 5
     assert Governor.local("x", max_usd=1, when_spent="fallback", fallback_share=0.5).fallback_share
+
+
+# What is told by the budgets and the limits that a document comes to, or only when it is loaded.
+TOLD_OTHERWISE = {"budget", "limits", "ledger_url"}
+OTHER: dict[str, Any] = {
+    "queue_timeout_seconds": 5.0, "mode": "observe", "when_spent": "pause",
+    "pause_timeout_seconds": 5.0, "fallback_share": 0.5, "prices": {"a": "free"},
+    "max_output_tokens": 5, "output_ceiling": True, "allow_fields": ["a"], "unseen": "context",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", sorted(GovernorTerms.model_fields.keys() - TOLD_OTHERWISE))
+def test_edit_of_any_field_of_a_saved_governor_is_applied(field: str) -> None:
+    before: dict[str, Any] = {"budget": {"max_usd": 1}}
+    if field == "output_ceiling":
+        before["max_output_tokens"] = 5
+    old, new = (
+        Definition(UUID(int=1), "team", GovernorTerms.model_validate(each), (), ())
+        for each in (before, {**before, field: OTHER[field]})
+    )
+    assert not is_same(old, new)
+    assert is_same(old, old)
 
 
 def test_budget_of_a_governor_survives_copies_and_comparisons() -> None:

@@ -51,6 +51,8 @@ class AnthropicMessages(Dialect):
     `:streamRawPredict`."""
 
     name = "Anthropic messages"
+    output_fields = ((rules.MAX_TOKENS_FIELD,),)
+    thought_fields = (("thinking", "budget_tokens"),)
 
     def matches(self, method: str, path: str) -> bool:
         if method != "POST":

@@ -47,6 +47,11 @@ class Converse(Dialect):
 
     name = "Bedrock Converse"
     provider = "bedrock"
+    output_fields = (("inferenceConfig", rules.LIMIT),)
+    thought_fields = tuple(
+        ("additionalModelRequestFields", name, "budget_tokens")
+        for name in ("thinking", "reasoning_config")
+    )
 
     def matches(self, method: str, path: str) -> bool:
         return verb_of(method, path) in ("converse", "converse-stream")

@@ -37,6 +37,16 @@ class Gemini(Dialect):
 
     name = "Gemini generateContent"
     provider = "gemini"
+    output_fields = tuple(
+        ("generationConfig", name) for name in ("maxOutputTokens", "max_output_tokens")
+    )
+    thought_fields = tuple(
+        ("generationConfig", *names)
+        for names in (
+            ("thinkingConfig", "thinkingBudget"), ("thinking_config", "thinking_budget"),
+            ("thinkingConfig", "thinking_budget"), ("thinking_config", "thinkingBudget"),
+        )
+    )  # fmt: skip
 
     def matches(self, method: str, path: str) -> bool:
         return method == "POST" and _PATH.search(path) is not None

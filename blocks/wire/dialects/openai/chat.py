@@ -29,6 +29,7 @@ from prefect_governor.blocks.wire.dialects.openai.chat_rules import (
     REFUSED_FIELDS,
     REFUSED_PARTS,
     TEXT_PARTS,
+    THOUGHT_FIELDS,
     UNSEEN_FIELDS,
     UNSEEN_PARTS,
     USAGE_UNASKED,
@@ -63,6 +64,8 @@ class OpenAIChat(Dialect):
 
     name = "OpenAI chat completions"
     routes = True
+    output_fields = tuple((name,) for name in MAX_TOKENS_FIELDS)
+    thought_fields = THOUGHT_FIELDS
 
     def matches(self, method: str, path: str) -> bool:
         return method == "POST" and path.rstrip("/").endswith("/chat/completions")

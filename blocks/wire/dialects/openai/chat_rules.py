@@ -92,6 +92,12 @@ PLAIN_FIELDS = frozenset(
 GOOGLE_FIELDS = frozenset(
     {"thinking_config", "thought_tag_marker", "safety_settings", "cached_content"}
 )
+# Where a budget of thoughts stands that count under the limit: Anthropic's, OpenRouter's, Gemini's.
+THOUGHT_FIELDS = (
+    ("thinking", "budget_tokens"),
+    ("reasoning", "max_tokens"),
+    ("extra_body", "google", "thinking_config", "thinking_budget"),
+)
 # Fields that are read by themselves.
 READ_FIELDS = frozenset({"modalities", "prediction", "chat_template", "extra_body"})
 _SEARCH = "a hosted search is billed beside the tokens and reads pages of any length"

@@ -70,6 +70,7 @@ class OpenAIResponses(Dialect):
     name = "OpenAI responses"
 
     routes = True
+    output_fields = ((MAX_TOKENS_FIELD,),)
 
     def matches(self, method: str, path: str) -> bool:
         return method == "POST" and path.rstrip("/").endswith("/responses")
