@@ -106,6 +106,7 @@ class Service:
         try:
             drawn = self._plan.draw(record.body_hash)
             answer = self._writer.answer(request, ready.limit)
+            answer.thoughts = request.thinks
             # Embeddings read from no cache.
             fraction = 0 if request.counted is not None else self.config.cached_fraction
             cached = int(ready.input * fraction)

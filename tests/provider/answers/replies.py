@@ -50,10 +50,12 @@ class Choice:
 
 @dataclass(slots=True)
 class Answer:
-    """A whole reply. With `script`, what the script says beside the text."""
+    """A whole reply. With `script`, what the script says beside the text; `thoughts` are as the
+    request's `thinks`."""
 
     choices: list[Choice]
     script: Reply | None = None
+    thoughts: str | None = None
 
     @property
     def output_tokens(self) -> int:

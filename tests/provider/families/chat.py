@@ -59,6 +59,9 @@ class ChatRequest:
     elsewhere: ApiError | None = None
     # What is billed where that is not by the model's name.
     price: Price | None = None
+    # What becomes of what is thought before the answer: "kept" here under a name, or given away
+    # "sealed"; None where nothing is thought.
+    thinks: str | None = None
     # Whether the answer may hold images.
     draws: bool = False
 

@@ -20,6 +20,10 @@ BY_ID = ("previous_response_id", "conversation", "prompt")
 # What a router reads, see `rules.routes`.
 ROUTING = ("model", "models", "provider")
 _ROLES = {"developer": "system"}
+# Who thinks before it answers, and gives what it thought sealed where it is asked to; of all others
+# to ask for it is an error.
+_THINKS = re.compile(r"^(o[1-9]|gpt-5)(?!.*-chat)")
+SEALED = "reasoning.encrypted_content"
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 STATUSES = {"failed": "failed", "cancelled": "cancelled"}
 
@@ -109,6 +113,8 @@ def _elsewhere(body: dict[str, Any]) -> ApiError | None:
     for item in given if isinstance(given, list) else ():
         if _message(item) is None:
             return ApiError(400, f"Invalid value: {item.get('type')!r}.", param="input")
+        if item.get("type") == "reasoning" and not item.get("encrypted_content"):
+            return ApiError(404, f"Item with id '{item.get('id')}' not found.", param="input")
     return None
 
 
@@ -137,6 +143,11 @@ class Responses:
         model = body.get("model")
         if not isinstance(model, str) or not model:
             raise ApiError(400, "Missing required parameter: 'model'.", param="model")
+        thinks = _THINKS.search(model.rpartition("/")[2]) is not None
+        sealed = SEALED in (body.get("include") or ())
+        if sealed and not thinks:
+            why = "Encrypted content is not supported with this model."
+            raise ApiError(400, why, param="include")
         messages, tools = _messages(body), _tools(body)
         asked: dict[str, Any] = {"messages": messages, "tools": tools}
         asked |= {name: body[name] for name in ROUTING if name in body}
@@ -160,6 +171,7 @@ class Responses:
             service_tier=str(body.get("service_tier") or "auto"),
             tools=tools,
             elsewhere=_elsewhere(body),
+            thinks=("sealed" if sealed else "kept") if thinks else None,
         )
 
     def written(self, request: ChatRequest, fresh: int, config: Config) -> tuple[int, int]:
@@ -185,6 +197,7 @@ class Responses:
             "incomplete_details": {"reason": why} if why else None,
             "output": [
                 *_searches(reply_id, 0 if usage is None else usage.searches),
+                *_thoughts(reply_id, answer.thoughts),
                 *_items(reply_id, choice, "incomplete" if why else "completed"),
             ],
             "usage": None if usage is None else usage_json(usage),
@@ -243,6 +256,15 @@ def _frame(reply_id: str, created: int, model: str, tier: str) -> dict[str, Any]
     }
 
 
+def _thoughts(reply_id: str, how: str | None) -> Iterator[dict[str, Any]]:
+    """What was thought: kept here under its name, or given away sealed."""
+    if how is not None:
+        name = f"rs_{reply_id.rpartition('-')[2]}"
+        item = {"id": name, "type": "reasoning", "summary": []}
+        seal = "gAAAAAB" + f"{name}-" * 40
+        yield {**item, "encrypted_content": seal} if how == "sealed" else item
+
+
 def _searches(reply_id: str, count: int) -> Iterator[dict[str, Any]]:
     for at in range(count):
         yield {
@@ -281,6 +303,11 @@ def _told(index: int, item: dict[str, Any], chunk_tokens: int) -> list[tuple[str
     """The events that tell of one item."""
     place: dict[str, Any] = {"item_id": item["id"], "output_index": index}
     begun = {**item, "status": "in_progress"}
+    if item["type"] == "reasoning":
+        return [
+            ("response.output_item.added", {"output_index": index, "item": item}),
+            ("response.output_item.done", {"output_index": index, "item": item}),
+        ]
     if item["type"] == "web_search_call":
         return [
             ("response.output_item.added", {"output_index": index, "item": begun}),

@@ -24,12 +24,16 @@ from prefect_governor.blocks.wire.dialects.openai.responses_rules import (
     COUNTED_FIELDS,
     FIXED_SEARCHES,
     IMAGE_PART,
+    INCLUDE,
     LOCAL_TOOLS,
     MAX_TOKENS_FIELD,
     PART_ITEMS,
     PLAIN_FIELDS,
     REFUSED_FIELDS,
     REFUSED_ITEMS,
+    SEALED_REASONING,
+    SEALS,
+    SEALS_AT,
     SEARCH_TOOLS,
     TEXT_ITEMS,
     TEXT_PARTS,
@@ -80,7 +84,8 @@ class OpenAIResponses(Dialect):
         return read_request(body, path=path)
 
     def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
-        """The bound, and the body to send, with its service tier made plain (`service_tier`).
+        """The bound, and the body to send, with its service tier made plain (`service_tier`) and
+        its thoughts asked for, so that they are bounded where they are sent back.
 
         Raises NotBounded, naming the field, item, part or tool.
         """
@@ -109,6 +114,8 @@ class OpenAIResponses(Dialect):
             )
         output = whole_number(fields[MAX_TOKENS_FIELD], MAX_TOKENS_FIELD)
         whose = request.provider or price.provider
+        if whose in SEALS_AT and SEALS.search(request.model):
+            fields[INCLUDE] = _with_thoughts(fields.get(INCLUDE))
         beyond = beyond_tokens(fields, price, request.model, provider=whose)
         body = write(fields)
         tokens = len(body) - image_bytes
@@ -158,6 +165,13 @@ def _check(fields: Mapping[str, Any], accepted: Accepted, unseen: Unseen) -> Non
     for name, (why, instead) in UNSEEN_FIELDS.items():
         if fields.get(name) is not None:
             unseen.met(f"`{name}`", why, instead)
+
+
+def _with_thoughts(include: Any) -> list[Any]:
+    if not isinstance(include, list | None):
+        raise NotBounded(f"`{INCLUDE}` is not a list, so the call has no bound")
+    asked = include or []
+    return asked if SEALED_REASONING in asked else [*asked, SEALED_REASONING]
 
 
 def _items(fields: Mapping[str, Any], unseen: Unseen) -> list[Item]:

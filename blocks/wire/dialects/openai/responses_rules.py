@@ -25,6 +25,15 @@ REFUSED_FIELDS: Mapping[str, str] = {
     "web_search_options": "a hosted search is billed by the query and reads pages of any length",
     "background": "what it costs is in no reply to this request; wait for the answer, or stream it",
 }
+# What a model thought stands at the provider under a name, whose length nobody sees, unless it is
+# asked for: sealed, it is bounded by its bytes where it is sent back, and asking costs nothing
+# (developers.openai.com/api/docs/guides/reasoning, encrypted reasoning items;
+# learn.microsoft.com/azure/ai-foundry/openai/how-to/responses). Of models that do not think it is
+# an error: "Encrypted content is not supported with this model."
+INCLUDE = "include"
+SEALED_REASONING = "reasoning.encrypted_content"
+SEALS_AT = frozenset({"openai", "azure"})
+SEALS = re.compile(r"^(o[1-9]|gpt-([5-9]|[1-9]\d)|codex)(?!.*-(chat|search|audio|realtime))")
 # Fields that stand for text of a length that nobody sees, and what to send instead.
 UNSEEN_FIELDS: Mapping[str, tuple[str, str]] = {
     "previous_response_id": (

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -93,6 +94,28 @@ def test_thoughts_that_only_the_provider_can_read_count_a_token_a_byte() -> None
     assert made.input_tokens >= 4000
     # ... and teach nothing of how the provider counts.
     assert made.local_input_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("model", "thinks"),
+    [("gpt-5", True), ("gpt-5.6-luna", True), ("o3-mini", True), ("gpt-5-codex", True),
+     ("gpt-4o-mini", False), ("gpt-5-chat-latest", False)],
+)  # fmt: skip
+def test_thoughts_are_asked_for_so_that_a_second_turn_is_bounded(model: str, thinks: bool) -> None:
+    others = ["file_search_call.results"]
+    sealed = ["reasoning.encrypted_content"]
+    for include in (None, [], others):
+        fields: dict[str, Any] = {} if include is None else {"include": include}
+        asked = json.loads(plan(model=model, **fields).body).get("include")
+        assert asked == ([*(include or []), *sealed] if thinks else include)
+    assert json.loads(plan(model=model, include=sealed).body)["include"] == sealed
+
+
+def test_thoughts_are_not_asked_for_of_those_who_only_speak_like_openai() -> None:
+    body = {"model": "gpt-5", "input": "What is it?", "max_output_tokens": 20}
+    asked = replace(DIALECT.open(json.dumps(body).encode()), provider="openrouter")
+    made = DIALECT.plan(asked, price=priced("gpt-5"), encoding=None)
+    assert "include" not in json.loads(made.body)
 
 
 @whatever_is_asked
