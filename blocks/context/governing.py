@@ -133,6 +133,9 @@ class Governing(Protocol):
     def by_run(self) -> bool:
         """Whether any of its accounts is counted by the run."""
 
+    def counts_tokens_alone(self, accounts: tuple[str, ...]) -> bool:
+        """Whether these accounts have ceilings, and none of them in money."""
+
     def accounts(self, who: Attribution) -> tuple[str, ...]:
         """Keys of the accounts that a call draws on, leaf first."""
 

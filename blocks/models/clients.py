@@ -16,6 +16,7 @@ from urllib.request import getproxies
 
 import httpx
 
+from prefect_governor.blocks.errors import NotGoverned
 from prefect_governor.blocks.models.openai_clients import Wanted, openai_client
 from prefect_governor.blocks.wire.dialects import dialect_of
 from prefect_governor.blocks.wire.messages import REPLAYED_HEADER
@@ -218,7 +219,11 @@ def _hear(request: httpx.Request, response: httpx.Response) -> httpx.Response:
     heard = answers_heard.get()
     # What is streamed is not there yet.
     if heard is not None and response.is_success and response.is_closed:
-        ending = dialect_of(request.method, request.url.path).ending(response.content)
+        try:
+            ending = dialect_of(request.method, request.url.path).ending(response.content)
+        except NotGoverned:
+            # It was only observed.
+            return response
         if ending is not None:
             heard.append(Heard(ending, REPLAYED_HEADER in response.headers))
     return response

@@ -80,6 +80,8 @@ class Demand:
     Attributes:
         fitted: a smaller bound that will do while money is low; the admission says which it was.
         observe: recorded, never held back; the admission says what would have become of it.
+        unmeasured: of one that is observed, why nothing bounds or prices it: its method and path, a
+            colon, the reason.
         request_id: what the provider's own records name the call by, where it is known.
         priority: of those that wait, a higher one goes first.
         yields: where it is over budget it is asked for again with less, so nobody is told of it.
@@ -97,6 +99,7 @@ class Demand:
     priority: int = 0
     yields: bool = False
     purse_run: str | None = None
+    unmeasured: str | None = None
 
     @property
     def run(self) -> str | None:

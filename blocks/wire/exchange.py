@@ -18,9 +18,9 @@ from prefect_governor.blocks.errors import GovernorError, OverBudget
 from prefect_governor.blocks.machine.stops import check_not_stopped
 from prefect_governor.blocks.records.calls import Reply
 from prefect_governor.blocks.secrets.exits import learn
-from prefect_governor.blocks.wire.dialects import dialect_of, is_free
+from prefect_governor.blocks.wire.dialects import is_free
 from prefect_governor.blocks.wire.messages import handed_out, outgoing, replayed
-from prefect_governor.blocks.wire.planning import OUTSIDE, planned
+from prefect_governor.blocks.wire.planning import OUTSIDE, dialect_for, planned
 from prefect_governor.blocks.wire.ports import IO, Terms
 from prefect_governor.blocks.wire.replies.event_stream import MEDIA_TYPE
 from prefect_governor.blocks.wire.replies.secrets import Secrets
@@ -67,13 +67,15 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
     A call that was admitted at its fitted bound is sent with the smaller `max_tokens`. An answer
     that this cuts is paid for and not handed out: the call goes again for the whole of its bound,
     and where the money is not there OverBudget is raised, which names the cut.
+
+    Where calls are only observed nothing is refused for want of a price, a bound or a known path.
     """
     secrets = Secrets(request)
     learn(*secrets.lasting)
     if is_free(request.method, request.url.path):
         return await _passed(io, request, secrets)
     notice_retry(request.headers)
-    dialect = dialect_of(request.method, request.url.path)
+    dialect = dialect_for(terms, request)
     body = await io.body(request)
     call = planned(terms, dialect, request, body, credential=secrets.fingerprint)
     if (kept := _kept(call)) is not None:

@@ -13,13 +13,14 @@ from prefect_governor.blocks.wire.replies.secrets import Secrets
 REPLAYED_HEADER = "x-prefect-governor"
 # What a provider's own records name a call by: OpenAI and many gateways keep it with the call.
 REQUEST_ID_HEADER = "x-client-request-id"
+_LENGTHS = frozenset({"content-length", "transfer-encoding"})
 # What describes bytes that were decoded on their way through.
-_OF_THE_BYTES = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+_OF_THE_BYTES = _LENGTHS | {"content-encoding"}
 
 
 def outgoing(request: httpx.Request, body: bytes, *, request_id: str) -> httpx.Request:
     """The request with the body that was measured and the id that it is kept under."""
-    headers = [(k, v) for k, v in request.headers.multi_items() if k not in _OF_THE_BYTES]
+    headers = [(k, v) for k, v in request.headers.multi_items() if k not in _LENGTHS]
     if REQUEST_ID_HEADER not in request.headers:
         headers.append((REQUEST_ID_HEADER, request_id))
     return httpx.Request(

@@ -7,17 +7,24 @@ import httpx
 from prefect_governor.blocks.context.governing import Governing
 from prefect_governor.blocks.context.purses import purse_run
 from prefect_governor.blocks.context.scope import Scope, attribution, current_scope
-from prefect_governor.blocks.errors import NotBounded, NotGoverned, NotPriced
+from prefect_governor.blocks.errors import (
+    ConfigurationError,
+    NotBounded,
+    NotGoverned,
+    NotPriced,
+)
 from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.prices.deployments import PROVIDER as AZURE
 from prefect_governor.blocks.prices.deployments import bare, is_pattern
+from prefect_governor.blocks.prices.given import Given, price_by
 from prefect_governor.blocks.prices.places import billed_at, provider_at
 from prefect_governor.blocks.prices.prices import upstream_price, why_unpriced
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import encoding_of
 from prefect_governor.blocks.records.accepted import Accepted
-from prefect_governor.blocks.records.calls import Demand
-from prefect_governor.blocks.records.output import AS_ASKED
+from prefect_governor.blocks.records.calls import Bound, Demand
+from prefect_governor.blocks.records.output import AS_ASKED, OutputTerms
+from prefect_governor.blocks.wire.dialects import dialect_of
 from prefect_governor.blocks.wire.dialects.bedrock.requests import check_headers
 from prefect_governor.blocks.wire.messages import REQUEST_ID_HEADER, request_hash
 from prefect_governor.blocks.wire.ports import Terms
@@ -28,6 +35,7 @@ from prefect_governor.blocks.wire.requests.output_limits import limited
 from prefect_governor.blocks.wire.requests.plans import CallPlan, CallRequest, Dialect
 from prefect_governor.blocks.wire.requests.routing import PROVIDER as ROUTER
 from prefect_governor.blocks.wire.requests.routing import routed
+from prefect_governor.blocks.wire.requests.unmeasured import Unknown, as_it_came, named_in, what
 from prefect_governor.blocks.wire.requests.unseen import widened_by
 from prefect_governor.blocks.wire.reservation import Call
 from prefect_governor.blocks.wire.signing import credentials_of, is_signed, sealed
@@ -38,10 +46,30 @@ OUTSIDE = (
 )
 # Whose models Azure's are, for limits on models.
 OPENAI = "openai"
+FREE = Given(free=True)
+NOTHING = Bound(0, 0, 0)
 ROUTED = (
     "Or name the most that it may cost in the request, which OpenRouter holds: provider="
     '{"max_price": {"prompt": …, "completion": …}}'
 )
+
+
+def governing_of(terms: Terms) -> Governing | None:
+    """The governor of a transport's calls: its own, else that of the context."""
+    here = current_scope.get()
+    return terms.governing or (here.governor if here is not None else None)
+
+
+def dialect_for(terms: Terms, request: httpx.Request) -> Dialect:
+    """The dialect of a request. Raises NotGoverned where none knows its path, and its calls are not
+    only observed."""
+    try:
+        return dialect_of(request.method, request.url.path)
+    except NotGoverned as error:
+        governing = governing_of(terms)
+        if governing is None or not governing.observe:
+            raise
+        return Unknown(str(error))
 
 
 def planned(
@@ -49,43 +77,132 @@ def planned(
 ) -> Call:
     """A request as a call that may be asked for: its bound, its accounts and limits, its place.
 
-    `credential` tells its API key apart from others, without being it.
+    `credential` tells its API key apart from others, without being it. One that is only observed is
+    sent as it came where it has no bound, and costs nothing where it has no price, which the ledger
+    is told with the reason.
 
     Raises NotGoverned, NotBounded, NotPriced.
     """
     here = current_scope.get()
-    governing = terms.governing or (here.governor if here is not None else None)
+    governing = governing_of(terms)
     if governing is None:
         raise NotGoverned(OUTSIDE)
-    if "content-encoding" in request.headers:
-        raise NotBounded("a compressed request cannot be read, so it has no bound; send it plain")
-    check_headers(request.headers)
-    asked = dialect.open(body, path=request.url.path)
+    asked, unread = _opened(governing, dialect, request, body)
     host = request.url.host
     served_by = provider_at(host)
     place = billed_at(host, request.url.path)
     provider = _provider(terms.provider, provider_at(place), request.url) or dialect.provider
     model = storable(asked.model if provider is None else f"{provider}/{asked.model}")
-    asked, price = _priced(governing, dialect, asked, model, terms.base_model, host=place)
     who = attribution(model=model, tags=terms.tags)
+    accounts = governing.accounts(who)
+    if here is not None and here.allocation is not None:
+        accounts = (here.allocation, *accounts)
+    why = unread
+    try:
+        asked, price = _priced(governing, dialect, asked, model, terms.base_model, host=place)
+    except NotPriced as error:
+        if not governing.counts_tokens_alone(accounts):
+            if not governing.observe:
+                raise
+            why = why or str(error)
+        price = price_by(FREE, model)
     accepted = terms.accepted.also(governing.accepted)
     if here is not None:
         accepted = accepted.also(here.accepted)
     also = _also(model, price) if provider == AZURE else ()
     unseen = governing.accepts_unseen(tags=who.tags, model=model, also=also)
     asked = replace(asked, provider=provider, accepted=accepted.also(Accepted(unseen=unseen)))
+    # What is only observed is sent as it was asked for.
+    output = AS_ASKED if governing.observe else terms.output.within(governing.output)
+    plan = None
+    if unread is None:
+        try:
+            asked, price, plan = _bounded(dialect, asked, price, request, body, model, output)
+        except (NotBounded, NotPriced, ConfigurationError) as error:
+            if not governing.observe:
+                raise
+            why = why or str(error)
+    sent = plan or as_it_came(body)
+    fits = _fits(governing, here, sent)
+    learned = governing.learned(model) if fits else None
+    floor = governing.output_floor_tokens
+    demand = Demand(
+        call_id="",
+        accounts=accounts,
+        limits=governing.limits(
+            tags=who.tags, model=model, host=host, credential=credential, also=also
+        ),
+        bound=sent.bound(price) if why is None else NOTHING,
+        attribution=who,
+        fitted=fitted_bound(sent, price, learned, floor_tokens=floor) if fits else None,
+        observe=governing.observe,
+        request_id=request.headers.get(REQUEST_ID_HEADER),
+        priority=0 if here is None else here.priority,
+        yields=fits and sent.own_limit,
+        purse_run=purse_run(who.run_id or who.flow_run_id) if governing.by_run else None,
+        unmeasured=None if why is None else what(request.method, request.url.raw_path, why),
+    )
+    key = None
+    if plan is not None and here is not None and here.item is not None:
+        # What a route may cost at most is no part of what is asked, and changes with the prices.
+        asks = body if asked.routed else plan.body
+        key = here.next_reply_key(request_hash(request, asks))
+    return Call(
+        desk=governing.desk,
+        dialect=dialect,
+        plan=sent,
+        price=price,
+        demand=demand,
+        throttle_keys=governing.throttle_keys(demand.limits, model=model),
+        queue_timeout_seconds=governing.queue_timeout_seconds,
+        pause_seconds=governing.pause_seconds,
+        scope=here,
+        key=key,
+        served_by=served_by,
+        least_output_tokens=least_output(sent, learned, floor_tokens=floor),
+        provider=provider,
+        credentials=credentials_of(request),
+    )
+
+
+def _opened(
+    governing: Governing, dialect: Dialect, request: httpx.Request, body: bytes
+) -> tuple[CallRequest, str | None]:
+    """A request, read; why it cannot be, where it is only observed. Raises NotBounded."""
+    try:
+        if "content-encoding" in request.headers:
+            raise NotBounded(
+                "a compressed request cannot be read, so it has no bound; send it plain"
+            )
+        check_headers(request.headers)
+        return dialect.open(body, path=request.url.path), None
+    except NotBounded as error:
+        if not governing.observe:
+            raise
+        return named_in(body), str(error)
+
+
+def _bounded(
+    dialect: Dialect,
+    asked: CallRequest,
+    price: Price,
+    request: httpx.Request,
+    body: bytes,
+    model: str,
+    output: OutputTerms,
+) -> tuple[CallRequest, Price, CallPlan]:
+    """What a request may cost at most, at which price. Raises NotBounded, NotPriced, and what
+    `Dialect.plan` does."""
     several = asked.routed and asked.fields.get("models") is not None
     if price.base_model is not None:
         several = is_pattern(price.base_model)
         asked = replace(asked, model=bare(price.base_model))
-    if provider == AZURE:
+    if asked.provider == AZURE:
         asked = replace(asked, api_version=_dated(request.url.params.get("api-version")))
     price = widened_by(request.headers, price)
-    # What is only observed is sent as it was asked for.
-    output = AS_ASKED if governing.observe else terms.output.within(governing.output)
     asked, most, given = limited(dialect, asked, price, output)
     plan = dialect.plan(
-        asked, price=most, encoding=None if several else encoding_of(asked.model, provider)
+        asked, price=most, encoding=None if several else encoding_of(asked.model, asked.provider)
     )
     if given:
         plan = replace(plan, own_limit=False)
@@ -95,51 +212,9 @@ def planned(
             f"the price of {model!r} names none of its output, so it was not called."
             " Give output_usd_per_million_tokens too"
         )
-    credentials = credentials_of(request)
-    if credentials is None and is_signed(request):
+    if credentials_of(request) is None and is_signed(request):
         plan = sealed(plan, body)
-    accounts = governing.accounts(who)
-    if here is not None and here.allocation is not None:
-        accounts = (here.allocation, *accounts)
-    fits = _fits(governing, here, plan)
-    learned = governing.learned(model) if fits else None
-    floor = governing.output_floor_tokens
-    demand = Demand(
-        call_id="",
-        accounts=accounts,
-        limits=governing.limits(
-            tags=who.tags, model=model, host=host, credential=credential, also=also
-        ),
-        bound=plan.bound(price),
-        attribution=who,
-        fitted=fitted_bound(plan, price, learned, floor_tokens=floor) if fits else None,
-        observe=governing.observe,
-        request_id=request.headers.get(REQUEST_ID_HEADER),
-        priority=0 if here is None else here.priority,
-        yields=fits and plan.own_limit,
-        purse_run=purse_run(who.run_id or who.flow_run_id) if governing.by_run else None,
-    )
-    key = None
-    if here is not None and here.item is not None:
-        # What a route may cost at most is no part of what is asked, and changes with the prices.
-        asks = body if asked.routed else plan.body
-        key = here.next_reply_key(request_hash(request, asks))
-    return Call(
-        desk=governing.desk,
-        dialect=dialect,
-        plan=plan,
-        price=price,
-        demand=demand,
-        throttle_keys=governing.throttle_keys(demand.limits, model=model),
-        queue_timeout_seconds=governing.queue_timeout_seconds,
-        pause_seconds=governing.pause_seconds,
-        scope=here,
-        key=key,
-        served_by=served_by,
-        least_output_tokens=least_output(plan, learned, floor_tokens=floor),
-        provider=provider,
-        credentials=credentials,
-    )
+    return asked, price, plan
 
 
 def _provider(told: str | None, served_by: str | None, url: httpx.URL) -> str | None:

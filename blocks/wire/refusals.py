@@ -9,7 +9,6 @@ import math
 
 import httpx
 
-from prefect_governor.blocks.context.scope import current_scope
 from prefect_governor.blocks.errors import (
     REFUSAL,
     REFUSAL_STATUSES,
@@ -20,6 +19,7 @@ from prefect_governor.blocks.errors import (
 )
 from prefect_governor.blocks.wire.dialects import dialect_of
 from prefect_governor.blocks.wire.exchange import exchange
+from prefect_governor.blocks.wire.planning import governing_of
 from prefect_governor.blocks.wire.ports import IO, Terms
 from prefect_governor.blocks.wire.requests.plans import openai_error
 
@@ -63,8 +63,7 @@ def refusal(
 def _retry_after(terms: Terms, error: GovernorError) -> int | None:
     """In how many seconds a call that waited too long may be worth another try: what did not come
     free in the time that it waited does not come free sooner."""
-    here = current_scope.get()
-    governing = terms.governing or (here.governor if here is not None else None)
+    governing = governing_of(terms)
     if not isinstance(error, QueueTimeout) or governing is None:
         return None
     waited = math.ceil(governing.queue_timeout_seconds or 1)

@@ -220,6 +220,15 @@ class Runtime:
                     shares.append(gone / ceiling if ceiling else 1.0)
         return max(shares)
 
+    def counts_tokens_alone(self, accounts: tuple[str, ...]) -> bool:
+        """By what the ledger has now: another process may have told it a ceiling in money. Raises
+        LedgerUnavailable."""
+        known = [self.desk.store.read_purse(key) for key in accounts]
+        ceilings = [each[0] for each in known if each is not None]
+        return any(each.ceiling_tokens is not None for each in ceilings) and all(
+            each.ceiling_nano is None for each in (*ceilings, *self.accounts_)
+        )
+
     @property
     def by_run(self) -> bool:
         return any(account.window == "run" for account in self.accounts_)

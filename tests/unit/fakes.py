@@ -193,6 +193,7 @@ class FakeGoverning:
     unseen: bool = False
     accepted: Accepted = field(default_factory=Accepted)
     output: OutputTerms = AS_ASKED
+    tokens_alone: bool = False
     asked: list[str] = field(default_factory=list)
 
     def accepts_unseen(
@@ -209,6 +210,9 @@ class FakeGoverning:
 
     def learned(self, model: str) -> Learned | None:
         return self.taught
+
+    def counts_tokens_alone(self, accounts: tuple[str, ...]) -> bool:
+        return self.tokens_alone
 
     def accounts(self, who: Attribution) -> tuple[str, ...]:
         return ("account",)

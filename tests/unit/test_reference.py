@@ -17,6 +17,7 @@ from markdown_it.token import Token
 
 import prefect_governor
 from prefect_governor.blocks.documents import notices
+from prefect_governor.blocks.figures.observing import NotMeasured
 from prefect_governor.blocks.figures.reconcile import Left, Matching, Settle, Void
 from prefect_governor.blocks.ledger.decision.admission import Purse
 from prefect_governor.blocks.ledger.decision.store import Spend
@@ -170,6 +171,7 @@ VIEW = View(
     spends=(("model", Spend(1, 1, 1, 1, 1, 1)),),
     waiting=(Waiting("limit", 1.0),),
     holders=(Holder(("limit",), CALL),),
+    not_measured=(NotMeasured("model", "POST /path", 1, "why"),),
     audit=(Audit("raised", "key", "by", "why", None, "1", "2", 0),),
 )
 SETTLED = Settle(CALL, Usage(1, 1, 1), "usage.csv line 17")

@@ -41,6 +41,8 @@ __all__ = [
 # What an observed call's reservation says of it, before the reason.
 WOULD_WAIT = "would have waited: "
 WOULD_BE_OVER = "would have been over budget: "
+# Of one that enforcement would refuse before it asks for anything; then method, path, the reason.
+NOT_MEASURED = "not measured: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,8 @@ class Book:
         observed = None
         if demand.observe:
             observed = _observed(decision)
+            if demand.unmeasured is not None:
+                observed = NOT_MEASURED + demand.unmeasured
         elif not isinstance(decision, Admitted):
             return decision
         if elastic is not None and isinstance(decision, Admitted):
@@ -230,7 +234,7 @@ class Book:
         if (
             reservation.observed is None
             or reservation.state != "reserved"
-            or reservation.observed.startswith(WOULD_BE_OVER)
+            or reservation.observed.startswith((WOULD_BE_OVER, NOT_MEASURED))
         ):
             return
         for key in reservation.purses:

@@ -216,11 +216,12 @@ class Store(Protocol):
         label: str | None = None,
         since_wall: int | None = None,
         flow: str | None = None,
+        observed: str | None = None,
         most: int | None = None,
     ) -> list[CallRecord]:
         """Calls in any of these states, oldest first: that drew on `account`, in its window
-        `label`, admitted since an instant of the wall's clock, of a flow, where these are given;
-        the last `most` of them."""
+        `label`, admitted since an instant of the wall's clock, of a flow, of whose observation it
+        is said what begins with `observed`, where these are given; the last `most` of them."""
 
     def read_allocations(self, account: str) -> list[tuple[Allocation, Account, Purse]]:
         """Open allocations set aside in an account, each with its own account and purse."""

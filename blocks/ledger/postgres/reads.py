@@ -87,12 +87,16 @@ class Reads(ABC):
         label: str | None = None,
         since_wall: int | None = None,
         flow: str | None = None,
+        observed: str | None = None,
         most: int | None = None,
     ) -> list[CallRecord]:
         conditions, values = _conditions(account, label, since_wall)
         if flow is not None:
             conditions.append("flow = %s")
             values.append(flow)
+        if observed is not None:
+            conditions.append("left(observed, %s) = %s")
+            values += [len(observed), observed]
         rows = self._all(
             "SELECT reservations.*, owners.pid FROM reservations LEFT JOIN owners USING (owner)"
             " WHERE state = ANY(%s::text[])"

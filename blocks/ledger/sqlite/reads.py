@@ -157,6 +157,7 @@ class Reads(ABC):
         label: str | None = None,
         since_wall: int | None = None,
         flow: str | None = None,
+        observed: str | None = None,
         most: int | None = None,
     ) -> list[CallRecord]:
         wanted = list(dict.fromkeys(states))
@@ -172,6 +173,9 @@ class Reads(ABC):
         if flow is not None:
             conditions.append("flow = ?")
             values.append(flow)
+        if observed is not None:
+            conditions.append("substr(observed, 1, ?) = ?")
+            values += [len(observed), observed]
         rows = self._all(
             "SELECT reservations.*, owners.pid FROM reservations LEFT JOIN owners USING (owner)"
             f" WHERE {' AND '.join(conditions)}"

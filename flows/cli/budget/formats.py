@@ -32,6 +32,10 @@ def as_object(view: View) -> dict[str, Any]:
             for each in view.waiting
         ],
         "slots": [{"of": list(each.what)} | call_object(each.call) for each in view.holders],
+        "not_measured": [
+            {"model": each.model or None, "path": each.path, "calls": each.calls, "why": each.why}
+            for each in view.not_measured
+        ],
     }
     if view.by is not None:
         found["since"] = None if view.since is None else view.since.isoformat()

@@ -37,6 +37,14 @@ def show_view(view: View) -> str:
         lines += [f"  {name:<12} {value}" for name, value in figures(budget.state)]
     lines += _held(view.chain[0], view.at)
     lines += _holders(view.holders, view.at)
+    if view.not_measured:
+        lines.append("not measured, as they have no price, no bound or no known path:")
+        rows = [("calls", "model", "path", "why")]
+        rows += [
+            (f"{each.calls:,}", each.model or "(none)", each.path, each.why)
+            for each in view.not_measured
+        ]
+        lines += table(rows, numbers=frozenset({0}))
     for each in view.waiting:
         more = f", at least {each.calls} in line" if each.calls > 1 else ""
         lines.append(f"waiting for {each.what}: the first call since {age(each.seconds)}{more}")

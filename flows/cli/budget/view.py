@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.ledger.decision.admission import Purse
+from prefect_governor.blocks.figures.observing import NotMeasured, not_measured
+from prefect_governor.blocks.ledger.decision.admission import NOT_MEASURED, Purse
 from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.decision.queue import EXCLUSIVE_PREFIX
 from prefect_governor.blocks.ledger.decision.store import Spend
@@ -73,6 +74,8 @@ class View:
         spends: its spend by `by`, dearest first, in its current window, or since an instant.
         waiting: the longest wait for each budget of the chain, and for each limit of a governor.
         holders: work that holds slots of a governor, in the order of its admission.
+        not_measured: of the first budget's window, calls that were only observed and that
+            enforcement would refuse: they have no price, no bound or no known path.
         audit: what people changed, oldest first; None where it was not asked for.
     """
 
@@ -85,6 +88,7 @@ class View:
     spends: tuple[tuple[str, Spend], ...] = ()
     waiting: tuple[Waiting, ...] = ()
     holders: tuple[Holder, ...] = ()
+    not_measured: tuple[NotMeasured, ...] = ()
     audit: tuple[Audit, ...] | None = None
 
 
@@ -150,6 +154,7 @@ def read_view(
         spends,
         _waiting(source),
         _holders(source) if source.root else (),
+        _not_measured(source, chain[0].state.window),
         _audit(source) if audit else None,
     )
 
@@ -280,6 +285,14 @@ def _holders(source: Source) -> tuple[Holder, ...]:
         if names:
             found.append(Holder(names, call))
     return tuple(found)
+
+
+def _not_measured(source: Source, window: str) -> tuple[NotMeasured, ...]:
+    key = source.accounts[0].key
+    calls = source.desk.store.read_calls(
+        ("reserved", "spent", "unconfirmed"), account=key, label=window, observed=NOT_MEASURED
+    )
+    return not_measured(calls)
 
 
 def _audit(source: Source) -> tuple[Audit, ...]:

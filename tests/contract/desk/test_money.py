@@ -153,6 +153,21 @@ def test_an_observed_call_waits_behind_nobody_and_says_why_it_would_have(
     assert str(records["o0"].observed).startswith("would have been over budget: ")
 
 
+def test_an_observed_call_that_nothing_measures_says_so_to_the_end(desk: LedgerDesk) -> None:
+    free = replace(demand("o"), bound=Bound(0, 0, 0), observe=True, unmeasured="POST /x: why")
+    seen = [desk.admit(free), desk.admit(replace(call("over", 5000), observe=True))]
+    desk.run_once()
+    assert seen[0].result(0).observed == "not measured: POST /x: why"
+    desk.settle("over", Usage(5000, 1, 1))
+    desk.settle("o", Usage(5000, 1, 1))
+    desk.run_once()
+    found = desk.store.read_calls(["spent"], observed="not measured: ")
+    assert [(each.call_id, each.observed) for each in found] == [
+        ("o", "not measured: POST /x: why")
+    ]
+    assert not desk.store.read_calls(["spent"], observed="not % ")
+
+
 def test_the_admission_says_that_it_was_fitted(desk: LedgerDesk) -> None:
     fitted = Bound(10, 1, 1)
     low = desk.admit(replace(call("low", 21), fitted=fitted))
