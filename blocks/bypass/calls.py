@@ -54,9 +54,10 @@ def is_call(place: Place, path: str, headers: Mapping[str, str], body: bytes | N
 
 @lru_cache(maxsize=4096)
 def _place(host: str, path: str) -> Place | None:
-    if is_free("POST", path):
+    provider = provider_at(host.lower())
+    if is_free("POST", path, provider):
         return None
-    if provider_at(host.lower()) is not None:
+    if provider is not None:
         return "host"
     try:
         dialect_of("POST", path)

@@ -91,7 +91,7 @@ def planned(
     host = request.url.host
     served_by = provider_at(host)
     place = billed_at(host, request.url.path)
-    provider = _provider(terms.provider, provider_at(place), request.url) or dialect.provider
+    provider = whose(terms.provider, request.url) or dialect.provider
     model = storable(asked.model if provider is None else f"{provider}/{asked.model}")
     who = attribution(model=model, tags=terms.tags)
     accounts = governing.accounts(who)
@@ -217,9 +217,10 @@ def _bounded(
     return asked, price, plan
 
 
-def _provider(told: str | None, served_by: str | None, url: httpx.URL) -> str | None:
+def whose(told: str | None, url: httpx.URL) -> str | None:
     """Whose models are asked for: what the transport was told, or whose host it is, or Azure, whose
     paths a gateway before it keeps. At Azure's own hosts OpenAI's models are Azure's."""
+    served_by = provider_at(billed_at(url.host, url.path))
     if served_by == AZURE and told in (None, OPENAI):
         return AZURE
     dated = "/openai/" in url.path and "api-version" in url.params

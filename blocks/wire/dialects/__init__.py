@@ -11,12 +11,15 @@ from prefect_governor.blocks.wire.dialects.anthropic.messages import AnthropicMe
 from prefect_governor.blocks.wire.dialects.bedrock.converse import Converse
 from prefect_governor.blocks.wire.dialects.bedrock.invoke import InvokeAnthropic
 from prefect_governor.blocks.wire.dialects.cohere.chat import CohereChat
+from prefect_governor.blocks.wire.dialects.free import is_free
 from prefect_governor.blocks.wire.dialects.gemini.generate import Gemini
 from prefect_governor.blocks.wire.dialects.ollama import Ollama
 from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
 from prefect_governor.blocks.wire.dialects.openai.embeddings import OpenAIEmbeddings
 from prefect_governor.blocks.wire.dialects.openai.responses import OpenAIResponses
 from prefect_governor.blocks.wire.requests.plans import Dialect
+
+__all__ = ["DIALECTS", "dialect_of", "is_free"]
 
 # In this order: the first that knows a path has it.
 DIALECTS: tuple[Dialect, ...] = (
@@ -31,30 +34,20 @@ DIALECTS: tuple[Dialect, ...] = (
     InvokeAnthropic(),
 )
 
+_AT_OPENAI = 'it is free at OpenAI: where it is theirs, say so, provider="openai" to the client'
 # What to do instead on paths that bill and that no dialect knows.
 INSTEAD = {
     "/completions": "use the chat completions (…/chat/completions) or the responses API",
     "/cachedContents": "leave out the cache, which LiteLLM's `cache_control` makes with Gemini: it "
     "is billed by the hour that it is kept, beside the tokens, and Gemini caches by itself what "
     "it has seen",
+    "/moderations": _AT_OPENAI,
+    "/files": _AT_OPENAI,
+    "/responses/input_tokens": _AT_OPENAI,
+    "/conversations": "at Mistral it runs a model, bounded by nothing in the request: use chat "
+    f"completions there. {_AT_OPENAI[0].upper()}{_AT_OPENAI[1:]}",
     "/batches": "call the models one by one: what a batch costs is in no reply to its request",
 }
-
-PASSING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-# POSTs that ask about a text or a model and are billed to nobody.
-# docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html
-FREE_POSTS = (
-    "/v1/messages/count_tokens",
-    ":countTokens",
-    "/models/count-tokens:rawPredict",
-    "/count-tokens",
-    "/api/show",
-)
-
-
-def is_free(method: str, path: str) -> bool:
-    """Whether a request costs nothing whatever it holds, so that it passes as it is."""
-    return method in PASSING_METHODS or (method == "POST" and path.rstrip("/").endswith(FREE_POSTS))
 
 
 def dialect_of(method: str, path: str) -> Dialect:
