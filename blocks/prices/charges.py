@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from prefect_governor.blocks.prices.tariffs import RERANK
+
 # Names of service tiers in the price file's keys. Batches are another path, which no dialect takes.
 SERVICES = ("flex", "priority", "balanced", "ultrafast", "decisions")
 # The keys of rates a token, and the part of `Rates` that each is.
@@ -25,6 +27,8 @@ PARTS = {
 }
 RATE = re.compile(rf"^({'|'.join(PARTS)})(?:_above_(\d+)k_tokens)?(?:_({'|'.join(SERVICES)}))?$")
 REQUEST_FEE = "input_cost_per_request"
+# What ranks documents is charged by the search so, or by the token.
+RANKING_FEE = "input_cost_per_query"
 
 # What a key that charges for something has in its name.
 _CHARGES = re.compile(r"(^|_)(cost|price|pricing|fee|uplift|multiplier|surcharge|per)(_|$)")
@@ -103,6 +107,8 @@ def _is_harmless(key: str, entry: Mapping[str, Any]) -> bool:
     write in a governed call."""
     if _READ.match(key) or _NEVER.search(key):
         return True
+    if key == RANKING_FEE:
+        return entry.get("mode") == RERANK
     if image_output(entry) is not None:
         if key in ("output_cost_per_image", "output_cost_per_image_token"):
             return True
@@ -142,7 +148,9 @@ def unbelievable(entry: Mapping[str, Any]) -> str | None:
     free = [
         key for key in ("input_cost_per_token", "output_cost_per_token") if _is_zero(entry, key)
     ]
-    if entry.get("mode") == "embedding":
+    if entry.get("mode") == RERANK and amount(entry.get(RANKING_FEE)):
+        return None
+    if entry.get("mode") in ("embedding", RERANK):
         free = [key for key in free if key.startswith("input")]
     return free[0] if free else None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect_governor.blocks.prices.charges import (
     PARTS,
+    RANKING_FEE,
     RATE,
     REQUEST_FEE,
     amount,
@@ -16,7 +17,7 @@ from prefect_governor.blocks.prices.charges import (
     uncounted,
 )
 from prefect_governor.blocks.prices.places import places_of
-from prefect_governor.blocks.prices.tariffs import Price, Rates, Tariff
+from prefect_governor.blocks.prices.tariffs import RERANK, Price, Rates, Tariff
 
 # Anthropic's name of the region whose calls cost more.
 US = "us"
@@ -81,7 +82,9 @@ def parse(name: str, entry: Mapping[str, Any], *, local: bool = False) -> Price 
         provider=provider,
         context_tokens=_count(entry.get("max_input_tokens") or entry.get("max_tokens")),
         max_output_tokens=(
-            None if embeds else _count(entry.get("max_output_tokens") or entry.get("max_tokens"))
+            None
+            if embeds or entry.get("mode") == RERANK
+            else _count(entry.get("max_output_tokens") or entry.get("max_tokens"))
         ),
         # Who writes images by the token does so in an answer like any other.
         mode=entry.get("mode") if images is None else "chat",
@@ -94,7 +97,9 @@ def parse(name: str, entry: Mapping[str, Any], *, local: bool = False) -> Price 
 
 
 def _search_fee(entry: Mapping[str, Any]) -> Decimal | None:
-    """What one hosted search costs, at the dearest of its sizes."""
+    """What one hosted search costs, at the dearest of its sizes; of what ranks, a ranking."""
+    if entry.get("mode") == RERANK:
+        return amount(entry.get(RANKING_FEE))
     sizes = entry.get("search_context_cost_per_query")
     fees = [amount(fee) for fee in sizes.values()] if isinstance(sizes, dict) else []
     known = [fee for fee in fees if fee is not None]

@@ -40,7 +40,7 @@ _ADDED = {
 _OWN_NAMES = (".local", ".localhost", ".internal")
 
 # Whose prices a host bills, where nothing else says it: its models are named without a provider.
-# As LiteLLM knows them, see the test.
+# As LiteLLM knows them, see the test, and of those who embed and rank alone.
 _PROVIDERS = {
     "ai-gateway.helicone.ai": "helicone",
     "ai-gateway.vercel.sh": "vercel_ai_gateway",
@@ -68,6 +68,7 @@ _PROVIDERS = {
     "api.inference.crusoecloud.com": "crusoe",
     "api.inference.wandb.ai": "wandb",
     "api.lambda.ai": "lambda_ai",
+    "api.jina.ai": "jina_ai",
     "api.libertai.io": "libertai",
     "api.llamagate.dev": "llamagate",
     "api.meta.ai": "meta",
@@ -92,6 +93,7 @@ _PROVIDERS = {
     "api.together.ai": "together_ai",
     "api.together.xyz": "together_ai",
     "api.v0.dev": "v0",
+    "api.voyageai.com": "voyage",
     "api.x.ai": "xai",
     "api.xiaomimimo.com": "xiaomi_mimo",
     "api.z.ai": "zai",

@@ -50,6 +50,8 @@ __all__ = [
 MILLION = Decimal(10**6)
 # Providers that are programs on one's own machine.
 LOCAL = frozenset({"ollama", "ollama_chat"})
+# The list's two names of one provider: of its chat, and of all else.
+_ALSO = {"cohere_chat": "cohere", "cohere": "cohere_chat"}
 _FREE = Tariff(Rates(input=Decimal(0), output=Decimal(0)))
 PRICE_FILE = "model_prices_and_context_window_backup.json"
 
@@ -202,6 +204,9 @@ def _names(model: str) -> Iterable[tuple[str, str | None]]:
     provider, slash, bare = model.partition("/")
     if slash:
         yield bare, provider
+    if provider in _ALSO:
+        yield f"{_ALSO[provider]}/{bare}", None
+        yield bare, _ALSO[provider]
     if bare.startswith("ft:") or model.startswith("ft:"):
         # ft:<base>:<organisation>:<name>:<id> is priced as ft:<base>.
         tuned = bare if slash else model

@@ -10,6 +10,8 @@ from prefect_governor.blocks.money.usd import EXACT, round_up
 T = TypeVar("T")
 
 ZERO = Decimal(0)
+# The mode of what ranks documents, by the list's names.
+RERANK = "rerank"
 
 # Service tiers that cost what the standard one costs, as OpenAI and Groq name them in a reply.
 STANDARD_TIERS = frozenset({"default", "standard", "scale", "on_demand"})
@@ -118,7 +120,8 @@ class Price:
     max_output_tokens: int | None = None
     mode: str | None = None
     places: Mapping[str, Decimal] = field(default_factory=dict)
-    # USD for one search that the provider makes, the dearest of its sizes; None where nobody knows.
+    # USD for one search that the provider makes, the dearest of its sizes, or for one ranking; None
+    # where nobody knows.
     search_fee: Decimal | None = None
     # USD for a token of audio or video as input where it has a price of its own: at the standard
     # tier, and the dearest of all tiers. `audio_key` is what of it tokens do not bound.

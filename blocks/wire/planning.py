@@ -19,7 +19,7 @@ from prefect_governor.blocks.prices.deployments import bare, is_pattern
 from prefect_governor.blocks.prices.given import Given, price_by
 from prefect_governor.blocks.prices.places import billed_at, provider_at
 from prefect_governor.blocks.prices.prices import upstream_price, why_unpriced
-from prefect_governor.blocks.prices.tariffs import Price
+from prefect_governor.blocks.prices.tariffs import RERANK, Price
 from prefect_governor.blocks.prices.tokens import encoding_of
 from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.calls import Bound, Demand
@@ -211,6 +211,11 @@ def _bounded(
         raise NotPriced(
             f"the price of {model!r} names none of its output, so it was not called."
             " Give output_usd_per_million_tokens too"
+        )
+    if price.mode == RERANK and not dialect.ranks:
+        raise NotPriced(
+            f"the price of {model!r} is that of a ranking (POST …/rerank), so it was not called."
+            f" {how_to_price(model)}"
         )
     if credentials_of(request) is None and is_signed(request):
         plan = sealed(plan, body)

@@ -25,6 +25,7 @@ from tests.provider.families.embeddings import EMBEDDINGS
 from tests.provider.families.family import OPENAI_CHAT, Family
 from tests.provider.families.gemini import GEMINI
 from tests.provider.families.ollama import OLLAMA_CHAT, OLLAMA_GENERATE
+from tests.provider.families.rankings import COHERE_EMBED, RERANK
 from tests.provider.families.responses import RESPONSES
 from tests.provider.families.vertex import (
     VERTEX_CONTENT,
@@ -41,6 +42,10 @@ FAMILIES: dict[str, Family] = {
     "/v1/embeddings": EMBEDDINGS,
     "/v1/messages": MESSAGES,
     "/v2/chat": COHERE_CHAT,
+    "/v1/embed": COHERE_EMBED,
+    "/v2/embed": COHERE_EMBED,
+    "/v1/rerank": RERANK,
+    "/v2/rerank": RERANK,
     "/api/chat": OLLAMA_CHAT,
     "/api/generate": OLLAMA_GENERATE,
     ":generateContent": GEMINI,

@@ -112,6 +112,7 @@ class Service:
             cached = int(ready.input * fraction)
             written = family.written(request, ready.input - cached, self.config)
             usage = Usage(ready.input, cached, answer.output_tokens, *written)
+            usage = usage._replace(searches=request.searches)
             if request.draws and ready.price.image is not None:
                 # What is begun within the limit is drawn to its end.
                 begun = -(-max(0, ready.limit - usage.output) // IMAGE_TOKENS)

@@ -11,12 +11,14 @@ from prefect_governor.blocks.wire.dialects.anthropic.messages import AnthropicMe
 from prefect_governor.blocks.wire.dialects.bedrock.converse import Converse
 from prefect_governor.blocks.wire.dialects.bedrock.invoke import InvokeAnthropic
 from prefect_governor.blocks.wire.dialects.cohere.chat import CohereChat
+from prefect_governor.blocks.wire.dialects.cohere.embed import CohereEmbed
 from prefect_governor.blocks.wire.dialects.free import is_free
 from prefect_governor.blocks.wire.dialects.gemini.generate import Gemini
 from prefect_governor.blocks.wire.dialects.ollama import Ollama
 from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
 from prefect_governor.blocks.wire.dialects.openai.embeddings import OpenAIEmbeddings
 from prefect_governor.blocks.wire.dialects.openai.responses import OpenAIResponses
+from prefect_governor.blocks.wire.dialects.rerank import Rerank
 from prefect_governor.blocks.wire.requests.plans import Dialect
 
 __all__ = ["DIALECTS", "dialect_of", "is_free"]
@@ -30,6 +32,8 @@ DIALECTS: tuple[Dialect, ...] = (
     Gemini(),
     Ollama(),
     CohereChat(),
+    CohereEmbed(),
+    Rerank(),
     Converse(),
     InvokeAnthropic(),
 )

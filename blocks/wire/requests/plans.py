@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from prefect_governor.blocks.money.usd import round_up
-from prefect_governor.blocks.prices.tariffs import Price, UsageParts, bound_cost, cost
+from prefect_governor.blocks.prices.tariffs import RERANK, Price, UsageParts, bound_cost, cost
 from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.calls import Bound, Usage
 from prefect_governor.blocks.wire.replies.endings import Ending
@@ -97,7 +97,10 @@ class Billed:
     model: str | None = field(default=None, compare=False)
 
     def is_priced(self, price: Price) -> bool:
-        """Whether the price says what all of it costs."""
+        """Whether the price says what all of it costs: what is charged by the search alone says
+        nothing of tokens."""
+        if price.mode == RERANK and price.search_fee is not None:
+            return self.parts.searches > 0
         return not self.parts.searches or price.search_fee is not None
 
     def usage(self, price: Price, plan: CallPlan, *, provider: str | None = None) -> Usage:
@@ -156,6 +159,8 @@ class Dialect(Protocol):
     # provider takes, and where a budget of thoughts that count under it.
     output_fields: tuple[tuple[str, ...], ...] = ()
     thought_fields: tuple[tuple[str, ...], ...] = ()
+    # Whether it asks for a ranking, whose prices hold for nothing else.
+    ranks: bool = False
 
     @property
     def name(self) -> str: ...

@@ -30,6 +30,8 @@ def url(case: Case) -> str:
         "generate": f"{case.base}{row.place}/models/{row.model}:generateContent",
         "ollama": "/api/chat",
         "cohere": f"{case.base}/chat",
+        "embed": f"{case.base}/embed",
+        "rerank": f"{case.base}/rerank",
         "converse": f"/model/{quote(row.model, safe='')}/converse",
         "invoke": f"/model/{quote(row.model, safe='')}/invoke",
         "rawPredict": f"{case.base}{row.place}/models/{row.model}:rawPredict",
@@ -49,6 +51,10 @@ def body(case: Case) -> dict[str, Any]:
         asked |= {"messages": [{"role": "user", "content": text}], "max_tokens": LIMIT}
     elif row.api == "responses":
         asked |= {"input": text, "max_output_tokens": LIMIT}
+    elif row.api == "embed":
+        asked |= {"texts": [text], "input_type": "search_query"}
+    elif row.api == "rerank":
+        asked |= {"query": "Who pays?", "documents": [text]}
     elif row.api == "embeddings":
         asked |= {"input": text}
     elif row.api in ("messages", "cohere"):

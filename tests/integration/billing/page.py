@@ -32,6 +32,8 @@ APIS = {
     "generate": "generateContent",
     "ollama": "`/api/chat`",
     "cohere": "Cohere's chat",
+    "embed": "Cohere's embed",
+    "rerank": "rerank",
     "converse": "Converse",
     "invoke": "InvokeModel",
     "rawPredict": "rawPredict",

@@ -23,7 +23,7 @@ from tests.provider.books.bill import Price
 Outcome = Literal["settled", "above", "unconfirmed", "released", "again", "refused", "free"]
 Api = Literal[
     "chat", "responses", "embeddings", "messages", "generate", "ollama",
-    "converse", "invoke", "rawPredict", "cohere",
+    "converse", "invoke", "rawPredict", "cohere", "embed", "rerank",
 ]  # fmt: skip
 
 NONE: Mapping[str, Any] = {}

@@ -34,7 +34,8 @@ from tests.waiting import until
 CASES = {case.key: case for case in cases()}
 # What a reply is billed for where a row says nothing else.
 USED = {"input": 1000, "output": 100}
-# Embeddings have no output.
+# Embeddings and rankings have no output.
+UNWRITTEN = frozenset({"embeddings", "embed", "rerank"})
 READ_ONLY = {"input": 1000}
 # The paths of a second version, which the strict provider has as they are.
 COHERES = "/v2/"
@@ -132,7 +133,7 @@ class Bench:
 
 def replies_of(case: Case) -> list[dict[str, Any]]:
     row = case.row
-    usual = READ_ONLY if row.api == "embeddings" else USED
+    usual = READ_ONLY if row.api in UNWRITTEN else USED
     answer: dict[str, Any] = {"used": {**usual, **row.used}, "text": SAID}
     found = {**answer, **row.reply}
     return [{**found, "headers": SOON}, answer] if row.outcome == "again" else [found]

@@ -212,5 +212,7 @@ DEFAULT_PRICES: dict[str, Price] = {
     ),
     "gemini-2.5-flash-lite": _price("0.0000001", "0.00000001", "0.0000004"),
     "llama3.1": _price("0", None, "0"),
+    "embed-english-v3.0": _price("0.0000001", None, "0"),
+    "rerank-v3.5": Price(input=Decimal(0), output=Decimal(0), search=Decimal("0.002")),
     "command-r7b-12-2024": _price("0.0000000375", None, "0.00000015"),
 }

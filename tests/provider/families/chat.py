@@ -55,6 +55,8 @@ class ChatRequest:
     tools: list[dict[str, Any]] = field(default_factory=list)
     # Input tokens where they are counted otherwise than a chat's.
     counted: int | None = None
+    # How many searches are billed where a ranking is billed so.
+    searches: int = 0
     # What is answered where a request asks for what is stored or run elsewhere.
     elsewhere: ApiError | None = None
     # What is billed where that is not by the model's name.

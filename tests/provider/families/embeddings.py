@@ -67,7 +67,7 @@ class Embeddings:
             "object": "list",
             "model": model,
             "data": [
-                {"object": "embedding", "index": at, "embedding": _vector(f"{at} {choice.text}")}
+                {"object": "embedding", "index": at, "embedding": vector(f"{at} {choice.text}")}
                 for at, choice in enumerate(answer.choices)
             ],
         }
@@ -82,7 +82,8 @@ class Embeddings:
         raise NotImplementedError("embeddings are never streamed")
 
 
-def _vector(text: str) -> list[float]:
+def vector(text: str) -> list[float]:
+    """The same for the same text."""
     digest = blake2b(text.encode(), digest_size=DIMENSIONS).digest()
     return [byte / 256 for byte in digest]
 

@@ -10,9 +10,13 @@ PRICING = "cohere.com/pricing"
 BILLED = "docs.cohere.com/docs/how-does-cohere-pricing-work"
 CHAT = "docs.cohere.com/reference/chat"
 REASONING = "docs.cohere.com/docs/reasoning"
+EMBED = "docs.cohere.com/reference/embed"
+RANK = "docs.cohere.com/reference/rerank"
 IMAGES = "docs.cohere.com/docs/image-inputs"
 
 Row = partial(AnyRow, api="cohere")
+Embedding = partial(AnyRow, api="embed")
+Ranking = partial(AnyRow, api="rerank")
 
 R, R7, A = "command-r-08-2024", "command-r7b-12-2024", "command-a-03-2025"
 THINKS = "command-a-reasoning-08-2025"
@@ -21,6 +25,11 @@ PRICES = {
     R7: price("0.0375", "0.15"),
     A: price("2.5", "10"),
     THINKS: price("2.5", "10"),
+    "embed-v4.0": price("0.12", "0"),
+    "embed-english-v3.0": price("0.1", "0"),
+    "rerank-v3.5": price("0", "0", search="0.002"),
+    "rerank-v4.0-pro": price("0", "0", search="0.0025"),
+    "rerank-v5.0-pro": price("0.05", "0"),
 }
 GIVEN = {
     f"cohere_chat/{THINKS}": {
@@ -30,6 +39,8 @@ GIVEN = {
 }
 PICTURE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 DOCUMENTS = ["A law of 1848.", {"id": "b", "data": {"title": "Another", "text": "Of 1849."}}]
+TEXTS = [{"type": "text", "text": "word " * 1000}]
+LAWS = [f"A law of {year}." for year in range(1600, 1850)]
 
 ROWS = (
     Row("input and output", R, PRICING, "each billed token", usd="0.00021"),
@@ -50,6 +61,36 @@ ROWS = (
     Row("thoughts", THINKS, REASONING, "as output, within the limit", given=GIVEN,
         asks={"thinking": {"type": "enabled", "token_budget": 100}}, used={"output": 180},
         usd="0.0043"),
+    Embedding("embeddings", "embed-v4.0", PRICING, "each token of text", usd="0.00012"),
+    Embedding("embeddings of the third family", "embed-english-v3.0", PRICING, "each token",
+              base="/v1", usd="0.0001"),
+    Embedding("embeddings of parts", "embed-v4.0", EMBED, "each token of text",
+              asks={"texts": None, "inputs": [{"content": TEXTS}]}, usd="0.00012012"),
+    Embedding("an image to embed", "embed-v4.0", PRICING, "each of its tokens, four times as dear",
+              "refused", says="`images`", asks={"images": ["data:image/png;base64,iVBORw0KGgo="]}),
+    Embedding("an image among parts", "embed-v4.0", PRICING, "each of its tokens", "refused",
+              says="'image_url'", asks={"texts": None, "inputs": [{"content": [PICTURE]}]}),
+    Embedding("image tokens in a reply", "embed-v4.0", PRICING, "each of them", "unconfirmed",
+              used={"also": {"image_tokens": 300}}, usd="0.00012"),
+    Embedding("embeddings without their usage", "embed-v4.0", EMBED, "each token", "unconfirmed",
+              reply={"fault": "no_usage"}, usd="0.00012"),
+    Ranking("a ranking", "rerank-v3.5", PRICING, "each search of up to 100 documents",
+            used={"searches": 1}, usd="0.002"),
+    Ranking("a ranking of its first version", "rerank-v4.0-pro", PRICING, "each search",
+            base="/v1", used={"searches": 1}, usd="0.0025"),
+    Ranking("a ranking of more than 100 documents", "rerank-v3.5", PRICING, "each search",
+            asks={"documents": LAWS}, used={"input": 500, "searches": 3}, usd="0.006"),
+    Ranking("a long document", "rerank-v3.5", PRICING, "each chunk of 500 tokens as a document",
+            words=60_000, used={"searches": 2}, usd="0.004"),
+    Ranking("a ranking by the token", "rerank-v5.0-pro", PRICING, "each token", usd="0.00005"),
+    Ranking("a ranking without its usage", "rerank-v3.5", RANK, "each search", "unconfirmed",
+            used={"searches": 1}, reply={"fault": "no_usage"}, usd="0.002"),
+    Ranking("a ranking that names tokens alone", "rerank-v3.5", RANK, "each search", "unconfirmed",
+            used={"searches": 1, "also": {"search_units": None, "total_tokens": 9}}, usd="0.002"),
+    Ranking("a document that is no text", "rerank-v3.5", RANK, outcome="refused",
+            says="`documents`", asks={"documents": [{"image": ["x"]}]}),
+    Row("a chat with a model that ranks", "rerank-v3.5", PRICING, outcome="refused",
+        says="that of a ranking"),
     Row("a model of one's own key", "command-unheard-of", PRICING, outcome="refused",
         says="'cohere_chat/command-unheard-of'"),
     Row("a model that the list has at 0", "command-a-plus-05-2026", PRICING,

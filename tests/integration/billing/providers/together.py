@@ -14,6 +14,7 @@ PRICES = {
     OSS: price("0.15", "0.6"),
     "meta-llama/Llama-3.3-70B-Instruct-Turbo": price("1.04", "1.04"),
     "meta-llama/Llama-Guard-4-12B": price("0.2", "0.2"),
+    "Salesforce/Llama-Rank-V1": price("0.1", "0"),
 }
 PICTURE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 FILM = {"type": "video_url", "video_url": {"url": "https://example.com/a.mp4"}}
@@ -38,8 +39,8 @@ ROWS = (
         says="'video_url'", asks={"parts": [FILM]}),
     Row("images", "black-forest-labs/FLUX.1-schnell", PRICING, "each megapixel", "refused",
         says="/v1/images/generations", path="/v1/images/generations"),
-    Row("a rerank", MIXTRAL, PRICING, "each token", "refused", says="/v1/rerank",
-        path="/v1/rerank"),
+    Row("a ranking", "Salesforce/Llama-Rank-V1", PRICING, "each token", api="rerank",
+        usd="0.0001"),
     Row("a reply without its usage", MIXTRAL, REFERENCE, "its tokens", "unconfirmed",
         reply={"fault": "no_usage"}, usd="0.00066"),
     Row("a 422", MIXTRAL, ERRORS, "nothing", "released", reply={"status": 422, "text": "No."}),
