@@ -23,13 +23,15 @@ class Program:
 
     name: what tells it from the framework's others ("chat, async").
     page: where its documentation has it.
-    packages: what is installed, newest first where nothing else is said.
+    packages: what is installed, the newest where nothing else is said.
     hosts: those that it speaks to; everything else is no host that it can reach.
     prices: what the provider bills, USD a token, by model.
     environment: variables, besides the keys that `worker` sets.
     provider: more of the provider's config (`tests/provider/__init__.py`).
     varies: a text in it after which the number of the run is written, where the framework answers
         what it was asked before by itself.
+    at_once: how many of it may run in the threads of one process.
+    package: whose version is shown, where it is not the framework's.
     notes: what a reader of the page should know, a sentence.
     """
 
@@ -43,6 +45,8 @@ class Program:
     provider: Mapping[str, Any] = field(default_factory=dict)
     governor: Mapping[str, Any] = field(default_factory=dict)
     varies: str | None = None
+    at_once: int = 8
+    package: str = ""
     notes: str = ""
 
     def form(self, *, governed: bool) -> str:

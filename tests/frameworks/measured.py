@@ -23,7 +23,7 @@ from tests.frameworks.worker import Order, Outcome
 from tests.provider.process import ProviderProcess
 from tests.waiting import readable, until
 
-CALLS, PAID_FOR, AT_ONCE = 200, 100, 8
+CALLS, PAID_FOR = 200, 100
 RICH, POOR = "20", "0.000001"
 # A cancelled call would take so long.
 LONG_SECONDS = 60.0
@@ -96,7 +96,7 @@ class Measured:
 def measure(key: str, framework: Framework, program: Program) -> Measured:
     """Raises Failed, NotInstalled."""
     python = python_of(program.packages)
-    version = version_of(python, framework.package)
+    version = version_of(python, program.package or framework.package)
     with (
         tempfile.TemporaryDirectory(prefix="frameworks-") as name,
         ProviderProcess(prices=program.prices, **program.provider) as provider,
@@ -128,7 +128,7 @@ def _measured(
     calls = one["billed_calls"]
     ceiling = one["billed_nano"] * PAID_FOR // calls
     runs = math.ceil(CALLS / calls)
-    worker.obey(Order("many", _usd(ceiling), times=runs, at_once=AT_ONCE))
+    worker.obey(Order("many", _usd(ceiling), times=runs, at_once=program.at_once))
     bill = _bill(provider)
     refused = worker.obey(Order("frameworks-team", POOR))
     if _bill(provider)["billed_calls"]:

@@ -14,6 +14,7 @@ import io
 import itertools
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -70,6 +71,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     redirect(frozenset(program.hosts), int(port))
+    # A shell has what it runs in the background ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     runner = _Runner(program)
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:
@@ -94,8 +97,8 @@ class _Runner:
         code = self._program.form(governed=order.governed)
         before = len(self._asked)
         with _caught() as said:
-            if order.times == 1:
-                errors = [self._run(code, governor)]
+            if order.at_once == 1:
+                errors = [self._run(code, governor) for _ in range(order.times)]
             else:
                 with ThreadPoolExecutor(order.at_once) as pool:
                     futures = [pool.submit(self._run, code, governor) for _ in range(order.times)]

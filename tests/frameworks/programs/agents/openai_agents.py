@@ -1,0 +1,28 @@
+"""OpenAI's Agents SDK, with its default model over Responses."""
+
+from tests.frameworks.framework import Framework, Program
+
+HELLO = """
+from agents import Agent, Runner
+
+agent = Agent(name="Assistant", instructions="You are a helpful assistant")
+
+with governor:  # governed
+result = Runner.run_sync(agent, "Write a haiku about recursion in programming.")
+# end
+print(result.final_output)
+"""
+
+FRAMEWORK = Framework(
+    "OpenAI Agents SDK",
+    "openai-agents",
+    (
+        Program(
+            "hello world",
+            "https://github.com/openai/openai-agents-python#run-your-first-agent",
+            ("openai-agents",),
+            ("api.openai.com",),
+            HELLO,
+        ),
+    ),
+)
