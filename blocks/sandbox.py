@@ -1,10 +1,11 @@
 """The Sandbox block: runs programs that nobody has read, such as a model's, apart from the host."""
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from prefect.blocks.core import Block
@@ -26,6 +27,8 @@ from prefect_governor.blocks.terms.form import empty_is_none, plain
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.blocks.workspaces.held import HeldWorkspace
 
+# Opens a cell on a folder; see `Sandbox.together`.
+OpenCell = Callable[..., AbstractAsyncContextManager[Cell]]
 RuntimeName = Literal["auto", "docker", "bubblewrap"]
 
 # What deployments/sandbox builds.
@@ -127,9 +130,35 @@ class Sandbox(SandboxBounds, DocumentTerms, Block):
             QueueTimeout: it waited too long for a slot of the governor's limit.
             CallRefused: the governor admits nothing more.
         """
+        async with self.together(1) as opened, opened(Path(folder)) as cell:
+            yield cell
+
+    @asynccontextmanager
+    async def together(self, sandboxes: int) -> AsyncIterator[OpenCell]:
+        """Room for so many sandboxes that are there at once, for one item: taken as one, so that
+        nobody holds some of what it needs and waits for the rest. Under a governor's limit it is
+        one slot. What it is entered as opens a cell: `async with opened(folder, named, bounds) as
+        cell`, where `named` are variables that its programs get beside theirs, as they are, and
+        `bounds` other bounds than the Block's.
+
+        Raises:
+            ConfigurationError: as `cell`.
+            QueueTimeout: as `cell`.
+            CallRefused: as `cell`.
+        """
         runtime = await self.chosen()
-        async with self._slot(), runtime.cell(Path(folder), self.bounds) as cell:
-            yield KeylessCell(cell)
+        async with self._slot(sandboxes):
+
+            @asynccontextmanager
+            async def opened(
+                folder: Path,
+                named: Mapping[str, str] = MappingProxyType({}),
+                bounds: SandboxBounds | None = None,
+            ) -> AsyncIterator[Cell]:
+                async with runtime.cell(folder, bounds or self.bounds) as cell:
+                    yield KeylessCell(cell, named)
+
+            yield opened
 
     async def run(
         self,
@@ -186,12 +215,12 @@ class Sandbox(SandboxBounds, DocumentTerms, Block):
             seconds=seconds,
         )
 
-    def _slot(self) -> AbstractAsyncContextManager[object]:
+    def _slot(self, sandboxes: int) -> AbstractAsyncContextManager[object]:
         here = current_scope.get()
         governor = None if here is None else here.governor
         if isinstance(governor, Runtime) and governor.task_limits((self.limit,)):
             return Slot.of_limit(lambda: governor, self.limit)
-        return places().place(self.bounds)
+        return places().place(self.bounds, sandboxes)
 
 
 @dataclass(frozen=True)

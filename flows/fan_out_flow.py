@@ -8,6 +8,7 @@ from typing import Any, cast
 from prefect.futures import PrefectFuture
 
 from prefect_governor.blocks.bypass.passed import passed_notes
+from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures.figures import (
     LimitFigures,
@@ -29,6 +30,7 @@ from prefect_governor.flows.estimate.estimate import cost_multiple, prompt_token
 from prefect_governor.flows.estimate.history import question_key
 from prefect_governor.flows.items.intake import Intake
 from prefect_governor.flows.items.sources import items_from
+from prefect_governor.flows.mcp.serving import Serving
 from prefect_governor.flows.report.model import ItemReport, Report
 from prefect_governor.flows.report.publish import finish, make_report
 from prefect_governor.flows.run.advice import advised
@@ -90,6 +92,7 @@ def fan_out(
     deny_hosts: Sequence[str] = (),
     search: str = "auto",
     search_usd: Money | None = None,
+    mcp: Any = None,
 ) -> Report:
     """Ask a sub-agent the same question about each item, under one budget and its limits.
 
@@ -126,9 +129,11 @@ def fan_out(
             searches); in Python also functions with type hints and a docstring (or
             "package.module:name"). With those on files each item has a workspace, and a folder is
             one item, with its files in it.
-        sandbox: name of a saved Sandbox block for "python" and "shell". Without one the default
-            bounds.
+        sandbox: name of a saved Sandbox block for "python" and "shell", and for servers of `mcp`
+            that are programs. Without one the default bounds.
         allow_hosts, deny_hosts, search, search_usd: of "web", as `research` has them.
+        mcp: MCP servers whose tools each sub-agent may call, as `research` has them. Each item has
+            sessions of its own with them: of a server that is a program, a program of its own.
 
     Returns:
         Called, the `Report` of the run, complete or partial.
@@ -162,6 +167,7 @@ def fan_out(
         deny_hosts=deny_hosts,
         search=search,
         search_usd=search_usd,
+        mcp=mcp,
     )
     if request.more is not None and (most_multiple is not None or ask_above is not None):
         request = replace(
@@ -177,6 +183,10 @@ def fan_out(
         if tool.limit is not None:
             # Refused here by name, before anything is spent, where there is none.
             runtime.limit_named(tool.limit)
+    serving = Serving() if kit is None else kit.mcp
+    # Servers that cannot be had are told of before anything is spent.
+    with scope(Scope(governor=runtime, tags=(TAG,), run_id=here.kept_as)):
+        _ = serving.offers
     refused = turned_down(
         request,
         runtime,
@@ -203,7 +213,7 @@ def fan_out(
     here.started()
     token = current_job.set(job)
     try:
-        with OutFile(results) as out:
+        with OutFile(results) as out, serving.open():
             report = here.control.report = advised(
                 _run(job, out),
                 command="fan-out",

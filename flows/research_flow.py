@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from prefect_governor.blocks.bypass.passed import passed_notes
+from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.figures.figures import (
     RunFigures,
     at_once_notes,
@@ -46,8 +47,6 @@ from prefect_governor.flows.deep_research.request import (
 from prefect_governor.flows.deep_research.setting_aside import set_aside
 from prefect_governor.flows.deep_research.study import PLAN, Study, current_study
 from prefect_governor.flows.deep_research.worth import check_worth, cost_multiple
-from prefect_governor.flows.mcp.connections import mcp_tools
-from prefect_governor.flows.mcp.transports import transport_of
 from prefect_governor.flows.report.publish import finish, make_report
 from prefect_governor.flows.run.advice import advised
 from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
@@ -81,6 +80,7 @@ def research(
     search: str = "auto",
     search_usd: Money | None = None,
     mcp: Any = None,
+    sandbox: str | None = None,
     governor: str | None = None,
     model: str = "auto",
     max_usd: Money | None = None,
@@ -118,9 +118,13 @@ def research(
             set, "off".
         search_usd: what one search costs, reserved before it is made. Defaults to the provider's
             list price: brave $0.005, tavily $0.008, searxng nothing.
-        mcp: MCP servers whose tools the agents may call, over HTTP: `{"mcpServers": {"NAME":
-            {"url": "https://…", "headers": {…}}}}`, or the path of a JSON file that holds it.
-            `${NAME}` in it stands for a variable of the environment, which is where keys belong.
+        mcp: MCP servers whose tools the agents may call, over HTTP or as programs in a sandbox:
+            `{"mcpServers": {"NAME": {"url": "https://…", "headers": {…}}, "OTHER": {"command":
+            "python3", "args": ["server.py"], "cwd": "FOLDER", "env": {…}}}}`, or the path of a JSON
+            file that holds it. `${NAME}` in it stands for a variable of the environment, which is
+            where keys belong. Each agent has sessions of its own.
+        sandbox: name of a saved Sandbox block for servers that are programs. Without one the
+            default bounds.
         governor: name of a saved Governor block. Without one the run has a ceiling of its own.
         model: LiteLLM's name, "block:NAME" for a Model block, or "auto".
         max_usd: ceiling of this run, under the governor's; $1.00 where there is no governor.
@@ -159,6 +163,7 @@ def research(
         search=search,
         search_usd=search_usd,
         mcp=mcp,
+        sandbox=sandbox,
         governor=governor,
         model=model,
         max_usd=max_usd,
@@ -183,7 +188,10 @@ def research(
             # Refused here by name, before anything is spent, where there is none.
             runtime.limit_named(tool.limit)
     files = state_folder() / "runs" / here.id
-    with mcp_tools(inquiry.mcp, transport_of) as served:
+    with inquiry.mcp.open():
+        # Servers that cannot be had are told of before anything is spent.
+        with scope(Scope(governor=runtime, tags=(TAG,), run_id=here.kept_as)):
+            inquiry.mcp.check_beside(inquiry.tools)
         study = Study(
             inquiry,
             here.id,
@@ -194,7 +202,6 @@ def research(
             files / "findings",
             # A run that is gone on with has what it retrieved before.
             web=_web(inquiry.web, here.kept_as),
-            served=tuple(served),
             records=runtime.desk.store.read_items(here.kept_as),
         )
         here.started()

@@ -38,14 +38,15 @@ class Places:
         self._lock = threading.Lock()
         self._taken: dict[object, Fraction] = {}
         self._shares: dict[SandboxBounds, Fraction] = {}
-        self._waiting: deque[tuple[object, SandboxBounds, Future[None]]] = deque()
+        self._waiting: deque[tuple[object, SandboxBounds, int, Future[None]]] = deque()
 
     @asynccontextmanager
-    async def place(self, bounds: SandboxBounds) -> AsyncIterator[None]:
-        """One of them, while the code inside runs."""
+    async def place(self, bounds: SandboxBounds, sandboxes: int = 1) -> AsyncIterator[None]:
+        """Room for so many of them at once or for none, while the code inside runs; more than there
+        are places begin when nothing else is there."""
         mine, turn = object(), Future[None]()
         with self._lock:
-            self._waiting.append((mine, bounds, turn))
+            self._waiting.append((mine, bounds, sandboxes, turn))
         self._go_on()
         try:
             await asyncio.wrap_future(turn)
@@ -60,8 +61,8 @@ class Places:
         begin = []
         with self._lock:
             while self._waiting:
-                mine, bounds, turn = self._waiting[0]
-                share = self._share(bounds)
+                mine, bounds, sandboxes, turn = self._waiting[0]
+                share = self._share(bounds) * sandboxes
                 if self._taken and sum(self._taken.values()) + share > 1:
                     break
                 self._waiting.popleft()

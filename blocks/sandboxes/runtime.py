@@ -1,6 +1,6 @@
 """What runs sandboxes on a machine: a container engine, bubblewrap."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,10 @@ from prefect_governor.blocks.sandboxes.results import SandboxResult
 
 # Where the workspace is in a sandbox; programs start there.
 WORKSPACE = "/workspace"
+# What a program reads: all of it, or piece by piece as it comes.
+Input = bytes | AsyncIterable[bytes]
+# Told of what a program prints, as it does, on the event loop that its run is awaited on.
+Heard = Callable[[bytes], object]
 
 
 class Cell(Protocol):
@@ -20,7 +24,8 @@ class Cell(Protocol):
         self,
         argv: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: Input = b"",
+        heard: Heard | None = None,
         environment: Mapping[str, str] | None = None,
         seconds: float | None = None,
     ) -> SandboxResult:
@@ -28,6 +33,10 @@ class Cell(Protocol):
 
         `seconds` is less than the bound's; `environment` is all that it gets beside `PATH`, `HOME`
         and `TMPDIR`. Nothing of it runs on when this returns or is cancelled.
+
+        A program that is spoken to while it runs is given pieces as `stdin`, and what it prints on
+        its standard output goes to `heard` in place of the result: up to the bound on output, in
+        pieces that end anywhere.
 
         Raises ConfigurationError for a program that cannot be started at all.
         """

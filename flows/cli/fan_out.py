@@ -40,6 +40,8 @@ def run_fan_out(sources: list[str], told: "Told") -> int:
     # What is checked here, once, is no matter of the run's.
     most = parameters.pop("max_cost_multiple")
     check_most_multiple(most, name="--max-cost-multiple")
+    if parameters["mcp"] is not None:
+        parameters["mcp"] = str(parameters["mcp"])
     if parameters["schema"] is not None:
         parameters["schema"] = read_schema(parameters["schema"])
     above = _ask_above(told.ask_above_usd)

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +92,16 @@ async def _by_agent(
     place, name = place_of(study.kept_as, task.id), study.input_hash(task, inputs)
     records = await read_records(study.runtime, place, name)
     turns = Turns(study.inquiry.model, accept=study.inquiry.accept)
-    answer = await run_agent(
-        agent_messages(study.inquiry.question, task, inputs, study.means),
-        tools_of([*_our_tools(study, task, inputs), *_their_tools(study)]),
-        turns,
-        bounds=BOUNDS[task.effort],
-        evidence=evidence,
-        trace=trace,
-        keeping=KeptInLedger(study.runtime, place, name, records),
-    )
+    async with study.inquiry.mcp.agent() as served:
+        answer = await run_agent(
+            agent_messages(study.inquiry.question, task, inputs, study.means),
+            tools_of([*_our_tools(study, task, inputs), *_their_tools(study, served)]),
+            turns,
+            bounds=BOUNDS[task.effort],
+            evidence=evidence,
+            trace=trace,
+            keeping=KeptInLedger(study.runtime, place, name, records),
+        )
     taken += turns.taken
     if trace.stopped_by is not None:
         notes.append(f"it had to answer at the bound of its {trace.stopped_by}")
@@ -122,8 +123,8 @@ def _our_tools(study: Study, task: PlanTask, inputs: Mapping[str, Finding]) -> l
     return tools
 
 
-def _their_tools(study: Study) -> list[Tool]:
-    return [tool.under(study.slot) for tool in (*study.inquiry.tools, *study.served)]
+def _their_tools(study: Study, served: Sequence[Tool]) -> list[Tool]:
+    return [tool.under(study.slot) for tool in (*study.inquiry.tools, *served)]
 
 
 async def _by_rule(
@@ -161,17 +162,18 @@ async def _by_own_agent(
     def note(told: Told) -> None:
         evidence.update(told.lines)
 
-    ours, theirs = _our_tools(study, task, inputs), _their_tools(study)
-    tools_of([*ours, *theirs])
-    governor = TaskGovernor(
-        [*(noting(tool, note) for tool in ours), *(tool.function for tool in theirs)]
-    )
-    if inspect.iscoroutinefunction(agent):
-        result = await agent(task, answers, governor)
-    else:
-        result = await asyncio.to_thread(agent, task, answers, governor)
-        if inspect.isawaitable(result):
-            result = await result
+    async with study.inquiry.mcp.agent() as served:
+        ours, theirs = _our_tools(study, task, inputs), _their_tools(study, served)
+        tools_of([*ours, *theirs])
+        governor = TaskGovernor(
+            [*(noting(tool, note) for tool in ours), *(tool.function for tool in theirs)]
+        )
+        if inspect.iscoroutinefunction(agent):
+            result = await agent(task, answers, governor)
+        else:
+            result = await asyncio.to_thread(agent, task, answers, governor)
+            if inspect.isawaitable(result):
+                result = await result
     if isinstance(result, Mapping) and "answer" in result:
         evidence.update(Evidence.of_json(result.get("evidence") or {}))
         result = result["answer"]

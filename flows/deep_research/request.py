@@ -1,7 +1,7 @@
 """What a research run was asked for, checked: nothing is started or spent yet."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from prefect_governor.flows.deep_research.plan.plan import (
 )
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.sources import resolve_sources
-from prefect_governor.flows.mcp.servers import McpServer, servers_of
+from prefect_governor.flows.mcp.serving import Serving, ready_serving
 from prefect_governor.flows.report.model import check_min_success
 from prefect_governor.flows.run.job import (
     Terms,
@@ -62,7 +62,7 @@ class Inquiry(Terms):
     tools: tuple[Tool, ...] = ()
     agent: Agent | None = None
     web: WebSettings | None = None
-    mcp: tuple[McpServer, ...] = ()
+    mcp: Serving = field(default_factory=Serving)
     max_tasks: int = DEFAULT_MAX_TASKS
     max_rounds: int = DEFAULT_MAX_ROUNDS
     max_cost_multiple: float | None = None
@@ -82,6 +82,7 @@ def make_inquiry(
     search: str = "auto",
     search_usd: Money | None = None,
     mcp: Any = None,
+    sandbox: str | None = None,
     governor: str | None = None,
     model: str = "auto",
     max_usd: Money | None = None,
@@ -152,7 +153,7 @@ def make_inquiry(
             search=search,
             search_usd=search_usd,
         ),
-        mcp=servers_of(mcp, folder=base),
+        mcp=_serving(mcp, base, sandbox),
         max_tasks=max_tasks,
         # The offline model is no lead.
         max_rounds=0 if is_offline(chosen.name) else max_rounds,
@@ -169,6 +170,15 @@ def check_tools_are_called(inquiry: Inquiry) -> None:
             f"{inquiry.model.name} calls no tools, of the web or of servers: name a model, or set"
             " the key of one (OPENAI_API_KEY, ANTHROPIC_API_KEY, …)"
         )
+
+
+def _serving(mcp: Any, folder: Path, sandbox: str | None) -> Serving:
+    serving = ready_serving(mcp, folder=folder, sandbox=sandbox)
+    if sandbox is not None and not serving.programs:
+        raise ConfigurationError(
+            f"sandbox {sandbox!r} is for MCP servers that are programs: name one, or leave it out"
+        )
+    return serving
 
 
 def _plan(plan: Any, folder: str | None) -> Plan | None:

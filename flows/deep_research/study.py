@@ -51,8 +51,6 @@ class Study:
     corpus: Corpus
     folder: Path
     web: Web | None = None
-    # The tools of MCP servers.
-    served: tuple[Tool, ...] = ()
     tasks: dict[str, PlanTask] = field(default_factory=dict)
     allocations: dict[str, str] = field(default_factory=dict)
     records: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -109,10 +107,10 @@ class Study:
         """What the agents may look into."""
         web = self.inquiry.web
         return Means(
-            corpus=len(self.corpus) > 0 or not (web or self.served),
+            corpus=len(self.corpus) > 0 or not (web or self.inquiry.mcp),
             web=web is not None,
             search=web is not None and web.provider is not None,
-            others=tuple(tool.name for tool in self.served),
+            others=tuple(each.name for each in self.inquiry.mcp.offers),
         )
 
     @property
@@ -183,7 +181,7 @@ class Study:
             None if inquiry.agent is None else source_of(inquiry.agent),
             self.corpus.digest,
             *([] if inquiry.web is None else [inquiry.web.name]),
-            *([[tool.schema for tool in self.served]] if self.served else []),
+            *([[tool.schema for tool in inquiry.mcp.tools]] if inquiry.mcp else []),
         )
 
     def input_hash(self, task: PlanTask, inputs: Mapping[str, Finding]) -> str:

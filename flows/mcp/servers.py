@@ -24,7 +24,8 @@ class McpServer:
         name: stands before the names of its tools.
         headers: of each request; keys are here.
         private: its host may have a private address.
-        environment: all that the program gets beside PATH and HOME.
+        environment: all that the program gets beside PATH, HOME and TMPDIR.
+        folder: what the program's workspace begins as a copy of; None for an empty one.
     """
 
     name: str
@@ -33,6 +34,7 @@ class McpServer:
     private: bool = False
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    folder: Path | None = None
 
     @property
     def target(self) -> Target:
@@ -53,22 +55,24 @@ class McpServer:
 
 
 def servers_of(given: Any, *, folder: Path) -> tuple[McpServer, ...]:
-    """The servers of a configuration: the object, or the path of a JSON file that holds it,
-    relative to `folder`. `${NAME}` stands for a variable of the environment.
+    """The servers of a configuration: the object, or the path of a JSON file that holds it. Its
+    path, and the folders that an object names, are relative to `folder`; those that a file names to
+    the file. `${NAME}` stands for a variable of the environment.
 
     Raises ConfigurationError; no text of it shows a header or a variable's value.
     """
     if given is None:
         return ()
     if isinstance(given, (str, Path)):
-        given = _read(folder / given)
+        file = folder / given
+        given, folder = _read(file), file.parent
     servers = given.get("mcpServers") if isinstance(given, Mapping) else None
     if not isinstance(servers, Mapping):
         raise ConfigurationError(
             'MCP servers are told of as {"mcpServers": {"NAME": {"url": "https://…"}}}'
         )
     return tuple(
-        _server(str(name), each)
+        _server(str(name), each, folder)
         for name, each in servers.items()
         if not (isinstance(each, Mapping) and each.get("disabled") is True)
     )
@@ -83,7 +87,7 @@ def _read(path: Path) -> Any:
         raise ConfigurationError(f"{path} is no JSON") from None
 
 
-def _server(name: str, given: Any) -> McpServer:
+def _server(name: str, given: Any, folder: Path) -> McpServer:
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
             f"MCP server {name!r}: a name is up to 32 letters, digits, '_' and '-'"
@@ -92,13 +96,19 @@ def _server(name: str, given: Any) -> McpServer:
         raise ConfigurationError(f"MCP server {name!r} has either a url or a command")
     if "url" in given:
         return _over_http(name, given)
-    command = [given["command"], *(given.get("args") or ())]
-    if not all(isinstance(each, str) and each for each in command[:1]):
+    command, arguments = given["command"], given.get("args") or []
+    if not isinstance(command, str) or not command:
         raise ConfigurationError(f"MCP server {name!r}: its command is the name of a program")
+    if not isinstance(arguments, list | tuple):
+        raise ConfigurationError(f"MCP server {name!r}: args is a list of texts")
+    cwd = given.get("cwd")
+    if cwd is not None and not (folder / str(cwd)).is_dir():
+        raise ConfigurationError(f"MCP server {name!r}: its cwd {str(cwd)!r} is no folder")
     return McpServer(
         name=name,
-        command=tuple(_expanded(str(each), name) for each in command),
+        command=tuple(_expanded(str(each), name) for each in (command, *arguments)),
         environment=_texts(name, "env", given.get("env")),
+        folder=None if cwd is None else folder / str(cwd),
     )
 
 

@@ -1,17 +1,19 @@
 """How an MCP server is reached: over HTTP through the guard, or as a program in a sandbox."""
 
-import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 
-from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.mcp.connections import Confine
+from prefect_governor.blocks.sandboxes.runtime import Cell
+from prefect_governor.flows.mcp.lines import OnStdio
 from prefect_governor.flows.mcp.servers import McpServer
 from prefect_governor.flows.web.network.connecting import GuardedBackend, GuardedTransport, Resolve
 from prefect_governor.flows.web.network.guard import NotFetched
+
+# How a server is spoken to, in a cell where it is a program: what `mcp.Client` takes.
+Speak = Callable[[McpServer, Cell | None], Any]
 
 # Of one answer, in bytes; one that is a stream counts as a whole.
 _MOST_BYTES = 32 * 2**20
@@ -21,20 +23,13 @@ _MOST_CONNECTIONS = 32
 
 
 def transport_of(
-    server: McpServer, *, confine: Confine | None = None, resolve: Resolve | None = None
+    server: McpServer, cell: Cell | None = None, *, resolve: Resolve | None = None
 ) -> Any:
-    """What `mcp.Client` speaks to a server through. `confine` is what a program runs in.
-
-    Raises ConfigurationError for a program where there is nothing to run it in.
-    """
+    """What `mcp.Client` speaks to a server through. `cell` is what a program runs in."""
     if server.url is not None:
         return _over_http(server, resolve)
-    if confine is None:
-        raise ConfigurationError(
-            f"MCP server {server.name!r} is a program, which runs in a sandbox only, and none here"
-            " can hold one that speaks on its stdio: give the url of a server over HTTP"
-        )
-    return _on_stdio(server, confine)
+    assert cell is not None, "a program runs in a sandbox only"
+    return OnStdio(server, cell)
 
 
 @asynccontextmanager
@@ -60,20 +55,6 @@ async def _over_http(server: McpServer, resolve: Resolve | None) -> AsyncIterato
         streamable_http_client(target.url, http_client=client) as streams,
     ):
         yield streams
-
-
-@asynccontextmanager
-async def _on_stdio(server: McpServer, confine: Confine) -> AsyncIterator[Any]:
-    from mcp import StdioServerParameters, stdio_client
-
-    program, *arguments = confine(server.command)
-    parameters = StdioServerParameters(
-        command=program, args=arguments, env=dict(server.environment), cwd="/"
-    )
-    # What it says beside the protocol is nobody's.
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        async with stdio_client(parameters, errlog=nowhere) as streams:
-            yield streams
 
 
 class _Bounded(httpx.AsyncBaseTransport):

@@ -155,6 +155,7 @@ def make_request(
     deny_hosts: Sequence[str] = (),
     search: str = "auto",
     search_usd: Money | None = None,
+    mcp: Any = None,
 ) -> Request:
     """Check everything that can be checked before anything starts. See `fan_out`.
 
@@ -170,9 +171,12 @@ def make_request(
         tokens_per_minute=tokens_per_minute,
         timeout_seconds=timeout_seconds,
     )
+    base = Path(folder) if folder else Path.cwd()
     kit = ready_kit(
         tools,
         sandbox=sandbox,
+        mcp=mcp,
+        folder=base,
         allow_hosts=allow_hosts,
         deny_hosts=deny_hosts,
         search=search,
@@ -184,7 +188,6 @@ def make_request(
     if items is not None and more is None:
         given = items_from(items, whole_folders=whole)
     if sources:
-        base = Path(folder) if folder else Path.cwd()
         given += resolve_sources(sources, stdin=None, cwd=base, whole_folders=whole)
     if not given and more is None:
         raise ConfigurationError(NO_ITEMS)

@@ -16,6 +16,7 @@ from prefect_governor.flows.agent.offline import MOST_PASSAGES, excerpt_messages
 from prefect_governor.flows.agent.tools import Tool, tools_of
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.parts import parts_of
+from prefect_governor.flows.mcp.quarters import Quarters
 from prefect_governor.flows.run.job import TAG, Job
 from prefect_governor.flows.run.naming import hash_of
 from prefect_governor.flows.subagent.asking import ModelAnswer, read_or_repair, unreadable_by
@@ -51,6 +52,21 @@ async def answer_with_tools(job: Job, item: Item, text: str, answered_from: str)
     assert kit is not None, "an item without tools is asked about once"
     slot = _slot(job)
     beside = [tool.under(slot) for tool in kit.beside(job.web, lambda: job.runtime)]
+    quarters = kit.mcp.quarters(programs=kit.runs_programs)
+    async with kit.mcp.agent(quarters) as served:
+        return await _answered(job, item, text, answered_from, [*beside, *served], quarters)
+
+
+async def _answered(
+    job: Job,
+    item: Item,
+    text: str,
+    answered_from: str,
+    beside: Sequence[Tool],
+    quarters: Quarters | None,
+) -> Any:
+    kit = job.request.kit
+    assert kit is not None
     place = place_of(job.kept_as, item.key)
     told_from = hash_of(answered_from, kit.ran_in)
     records = await read_records(job.runtime, place, told_from)
@@ -59,7 +75,7 @@ async def answer_with_tools(job: Job, item: Item, text: str, answered_from: str)
         value = await agent.answer(text)
         _note(job, item, agent.notes)
         return value
-    async with at_bench(job, item) as (bench, snapshots):
+    async with at_bench(job, item, quarters) as (bench, snapshots):
         ours = kit.on(bench)
         keeping = KeptOnBench(
             job.runtime, place, told_from, records,

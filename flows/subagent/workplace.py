@@ -12,6 +12,7 @@ from prefect_governor.blocks.workspaces.names import folder_name
 from prefect_governor.blocks.workspaces.workspace import Workspace
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.trees import is_left_out
+from prefect_governor.flows.mcp.quarters import Quarters
 from prefect_governor.flows.run.job import Job
 from prefect_governor.flows.tools.bench import Bench
 from prefect_governor.flows.tools.snapshots import Snapshots
@@ -23,9 +24,12 @@ def snapshots_of(job: Job, item: Item) -> Snapshots:
 
 
 @asynccontextmanager
-async def at_bench(job: Job, item: Item) -> AsyncIterator[tuple[Bench, Snapshots]]:
+async def at_bench(
+    job: Job, item: Item, quarters: Quarters | None = None
+) -> AsyncIterator[tuple[Bench, Snapshots]]:
     """The item's bench, with its files: of a folder all of them, of a file that file, of a text
-    none. Left, the workspace is gone and nothing of its programs runs on.
+    none. Left, the workspace is gone and nothing of its programs runs on. Programs run in the
+    item's `quarters`, where it has some.
 
     Raises ItemFailed where they do not fit.
     """
@@ -35,7 +39,10 @@ async def at_bench(job: Job, item: Item) -> AsyncIterator[tuple[Bench, Snapshots
     held = HeldWorkspace(item.key, whose=lambda: (job.kept_as, None), bounds=kit.bounds)
     async with held:
         await asyncio.to_thread(_put, held.workspace, item)
-        async with Bench(held.workspace, kit.make_cell) as bench:
+        make_cell = kit.make_cell
+        if make_cell is not None and quarters is not None:
+            make_cell = quarters.program
+        async with Bench(held.workspace, make_cell) as bench:
             yield bench, snapshots
 
 

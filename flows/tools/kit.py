@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.blocks.workspaces.bounds import BOUNDS, WorkspaceBounds
 from prefect_governor.flows.agent.callables import imported, source_of
 from prefect_governor.flows.agent.tools import Tool, tools_of
+from prefect_governor.flows.mcp.serving import Serving, ready_serving
 from prefect_governor.flows.tools.bench import Bench, MakeCell
 from prefect_governor.flows.tools.code import python_tool, shell_tool
 from prefect_governor.flows.tools.files import read_tool, search_tool
@@ -48,6 +49,7 @@ class Kit:
             in; what programs said in another one does not.
         bounds: what an item's workspace may hold.
         web: what may be done on the web, None for nothing.
+        mcp: servers of more tools.
     """
 
     names: tuple[str, ...]
@@ -56,6 +58,7 @@ class Kit:
     ran_in: Any = None
     bounds: WorkspaceBounds = BOUNDS
     web: WebSettings | None = None
+    mcp: Serving = field(default_factory=Serving)
 
     @property
     def works_on_files(self) -> bool:
@@ -87,10 +90,13 @@ class Kit:
 
     @cached_property
     def schemas(self) -> list[dict[str, Any]]:
-        """All of them, as a model is told of them."""
+        """All of them, as a model is told of them. MCP servers are asked for theirs, once; raises
+        ConfigurationError where one cannot be."""
         nowhere: Any = None
         web = None if self.web is None else Web(self.web, Path(os.devnull))
-        return [tool.schema for tool in (*self.on(nowhere), *self.beside(web, nowhere))]
+        ours = [*self.on(nowhere), *self.beside(web, nowhere)]
+        self.mcp.check_beside(ours)
+        return [tool.schema for tool in (*ours, *self.mcp.tools)]
 
     @cached_property
     def answered_from(self) -> list[Any]:
@@ -122,9 +128,16 @@ def kit_of(tools: Sequence[Any] | None) -> Kit | None:
     return Kit(tuple(name for name in NAMES if name in named), tuple(own.values()))
 
 
-def ready_kit(tools: Sequence[Any] | None, *, sandbox: str | None, **web: Any) -> Kit | None:
+def ready_kit(
+    tools: Sequence[Any] | None,
+    *,
+    sandbox: str | None,
+    mcp: Any = None,
+    folder: Path,
+    **web: Any,
+) -> Kit | None:
     """`kit_of`, with the sandbox that its programs run in: the saved block of a name, or the
-    default; and with the web as `web_of` has it.
+    default; with the web as `web_of` has it, and with the servers of `mcp`.
 
     Raises ConfigurationError besides where there is no such block, nothing to run in it, or no way
     to run it here; the message says what mends that.
@@ -133,12 +146,16 @@ def ready_kit(tools: Sequence[Any] | None, *, sandbox: str | None, **web: Any) -
     settings = web_of(kit is not None and WEB in kit.names, **web)
     if kit is not None:
         kit = replace(kit, web=settings)
-    if kit is None or not kit.runs_programs:
-        if sandbox is not None:
-            raise ConfigurationError(
-                f"sandbox {sandbox!r} is for programs: name python or shell in tools, or leave it"
-                " out"
-            )
+    runs_programs = kit is not None and kit.runs_programs
+    serving = ready_serving(mcp, folder=folder, sandbox=sandbox)
+    if serving:
+        kit = replace(kit or Kit(()), mcp=serving)
+    if sandbox is not None and not runs_programs and not serving.programs:
+        raise ConfigurationError(
+            f"sandbox {sandbox!r} is for programs: name python or shell in tools, or an MCP server"
+            " that is one, or leave it out"
+        )
+    if kit is None or not runs_programs:
         return kit
     block = Sandbox() if sandbox is None else load_block(Sandbox, sandbox)
     try:

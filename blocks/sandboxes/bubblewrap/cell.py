@@ -31,6 +31,7 @@ from prefect_governor.blocks.sandboxes.folder import (
 )
 from prefect_governor.blocks.sandboxes.programs import check_program
 from prefect_governor.blocks.sandboxes.results import SandboxResult
+from prefect_governor.blocks.sandboxes.runtime import Heard, Input
 
 
 class BubblewrapCell:
@@ -45,7 +46,8 @@ class BubblewrapCell:
         self,
         argv: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: Input = b"",
+        heard: Heard | None = None,
         environment: Mapping[str, str] | None = None,
         seconds: float | None = None,
     ) -> SandboxResult:
@@ -54,7 +56,9 @@ class BubblewrapCell:
         async with self._one:
             held = Path(f"/proc/{self._keeper}/root{arguments.HELD}")
             program = Program(self._host, self._bounds, self._keeper, held)
-            result = await program.run(argv, stdin=stdin, environment=environment, seconds=seconds)
+            result = await program.run(
+                argv, stdin=stdin, heard=heard, environment=environment, seconds=seconds
+            )
             brought = await to_the_end(asyncio.to_thread(self._bring_back))
             return with_files(result, brought, self._bounds)
 

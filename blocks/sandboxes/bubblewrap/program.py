@@ -23,6 +23,7 @@ from prefect_governor.blocks.sandboxes.bubblewrap.processes import Summed
 from prefect_governor.blocks.sandboxes.ending import to_the_end
 from prefect_governor.blocks.sandboxes.output import Output
 from prefect_governor.blocks.sandboxes.results import Bound, SandboxResult
+from prefect_governor.blocks.sandboxes.runtime import Heard, Input
 
 # How often what it holds is looked at: the kernel holds it to its bounds meanwhile where a cgroup
 # counts, and where none does it takes so long to be found beyond them.
@@ -52,7 +53,8 @@ class Program:
         self,
         argv: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: Input = b"",
+        heard: Heard | None = None,
         environment: Mapping[str, str] | None = None,
         seconds: float | None = None,
     ) -> SandboxResult:
@@ -63,7 +65,8 @@ class Program:
                 self._group = self._make_group()
                 launched = await self._start(stack, argv, environment or {})
             try:
-                return await self._watched(launched, argv, stdin, given)
+                output = Output(self._bounds.output_kib * 1024, heard)
+                return await self._watched(launched, argv, stdin, output, given)
             finally:
                 await to_the_end(self._end(launched))
         finally:
@@ -103,9 +106,14 @@ class Program:
         return launched
 
     async def _watched(
-        self, launched: Launched, argv: Sequence[str], stdin: bytes, seconds: float
+        self,
+        launched: Launched,
+        argv: Sequence[str],
+        stdin: Input,
+        output: Output,
+        seconds: float,
     ) -> SandboxResult:
-        process, output = launched.process, Output(self._bounds.output_kib * 1024)
+        process = launched.process
         assert process.stdout is not None and process.stderr is not None
         began = self._host.clock()
         launched.go()
@@ -202,12 +210,17 @@ class Program:
         return reasons.reason(bound, self._bounds, seconds=seconds)
 
 
-async def _feed(stream: asyncio.StreamWriter | None, data: bytes) -> None:
+async def _feed(stream: asyncio.StreamWriter | None, data: Input) -> None:
     """Give a program its input. One that does not read it to its end has ended it."""
     assert stream is not None
     with suppress(BrokenPipeError, ConnectionResetError):
-        stream.write(data)
-        await stream.drain()
+        if isinstance(data, bytes):
+            stream.write(data)
+            await stream.drain()
+        else:
+            async for piece in data:
+                stream.write(piece)
+                await stream.drain()
         stream.close()
         await stream.wait_closed()
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import AsyncIterable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from json import dumps
 from pathlib import Path
@@ -23,11 +23,12 @@ from prefect_governor.blocks.sandboxes.docker.frames import (
     UNPACK,
     ChannelClosed,
     ChannelSilent,
+    Feed,
     read_report,
 )
 from prefect_governor.blocks.sandboxes.docker.hardening import ENVIRONMENT
 from prefect_governor.blocks.sandboxes.docker.heard import Heard
-from prefect_governor.blocks.sandboxes.docker.threads import Abandoned, in_thread
+from prefect_governor.blocks.sandboxes.docker.threads import Abandoned, in_thread, on_this_loop
 from prefect_governor.blocks.sandboxes.docker.verdict import verdict
 from prefect_governor.blocks.sandboxes.ending import to_the_end
 from prefect_governor.blocks.sandboxes.folder import (
@@ -41,6 +42,8 @@ from prefect_governor.blocks.sandboxes.folder import (
 from prefect_governor.blocks.sandboxes.programs import check_program
 from prefect_governor.blocks.sandboxes.reasons import reason
 from prefect_governor.blocks.sandboxes.results import Bound, SandboxResult
+from prefect_governor.blocks.sandboxes.runtime import Heard as Hear
+from prefect_governor.blocks.sandboxes.runtime import Input
 
 # How much later than its bound the end of a program is waited for, in seconds: its first process
 # has to come to it, on whatever cores the programs left it.
@@ -53,7 +56,8 @@ class Order:
     """A program to run."""
 
     argv: Sequence[str]
-    stdin: bytes
+    stdin: bytes | Feed
+    hear: Hear | None
     environment: Mapping[str, str]
     seconds: float
 
@@ -85,16 +89,29 @@ class DockerCell:
         self,
         argv: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: Input = b"",
+        heard: Hear | None = None,
         environment: Mapping[str, str] | None = None,
         seconds: float | None = None,
     ) -> SandboxResult:
         """See `Cell.run`."""
         check_program(argv, environment or {})
         most = self._bounds.seconds
-        order = Order(argv, stdin, environment or {}, min(most, seconds or most))
+        hear = None if heard is None else on_this_loop(heard)
+        order = Order(argv, b"", hear, environment or {}, min(most, seconds or most))
         async with self._one:
-            return await in_thread(self._threads, partial(self._run, order))
+            if isinstance(stdin, bytes):
+                order = replace(order, stdin=stdin)
+                return await in_thread(self._threads, partial(self._run, order))
+            # It has a thread of its own while it is spoken to: others wait for the shared ones.
+            with ThreadPoolExecutor(1) as own, Feed() as feed:
+                feeding = asyncio.ensure_future(_fed(feed, stdin))
+                try:
+                    order = replace(order, stdin=feed)
+                    return await in_thread(own, partial(self._run, order))
+                finally:
+                    feeding.cancel()
+                    await asyncio.wait([feeding])
 
     async def open(self) -> None:
         """Have a container with a copy of the folder. Raises ConfigurationError, SandboxLost."""
@@ -145,7 +162,7 @@ class DockerCell:
 
     def _run(self, order: Order, abandoned: Abandoned) -> SandboxResult:
         container = self._container or self._open(abandoned)
-        heard = Heard(self._bounds.output_kib * _KIB)
+        heard = Heard(self._bounds.output_kib * _KIB, order.hear)
         began = monotonic()
         try:
             report = self._program(container, order, heard, abandoned)
@@ -185,12 +202,15 @@ class DockerCell:
             "environment": {**ENVIRONMENT, **order.environment},
             "seconds": order.seconds,
             "output_bytes": self._bounds.output_kib * _KIB,
+            "spoken_to": isinstance(order.stdin, Feed),
         }
+        feed = order.stdin if isinstance(order.stdin, Feed) else None
         report: Any = {}
         for kind, payload in container.channel.ask(
             RUN,
             dumps(told).encode(),
-            [order.stdin],
+            None if isinstance(order.stdin, Feed) else [order.stdin],
+            feed=feed,
             seconds=order.seconds + GRACE_SECONDS,
             abandoned=abandoned,
         ):
@@ -248,3 +268,9 @@ class DockerCell:
             container, self._container = self._container, None
         if container is not None:
             container.remove()
+
+
+async def _fed(feed: Feed, pieces: AsyncIterable[bytes]) -> None:
+    async for each in pieces:
+        feed.put(each)
+    feed.end()

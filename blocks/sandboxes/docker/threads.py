@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from typing import TypeVar
 
 from prefect_governor.blocks.sandboxes.ending import to_the_end
@@ -24,6 +25,18 @@ async def in_thread(threads: Executor, work: Callable[[Abandoned], T]) -> T:
         abandoned.set()
         await to_the_end(_over(future))
         raise
+
+
+def on_this_loop(heard: Callable[[bytes], object]) -> Callable[[bytes], object]:
+    """`heard` for other threads: it is called on the event loop here, in order."""
+    loop = asyncio.get_running_loop()
+
+    def hear(piece: bytes) -> None:
+        with suppress(RuntimeError):
+            # A loop that is closed by now has nobody who listens.
+            loop.call_soon_threadsafe(heard, piece)
+
+    return hear
 
 
 async def _over(future: "asyncio.Future[T]") -> None:

@@ -44,6 +44,8 @@ def run_research(question: str | None, told: "Told") -> int:
 
     def show(inquiry: "Inquiry") -> None:
         check_tools_are_called(inquiry)
+        # A server that does not answer is told of by a look as well.
+        _ = inquiry.mcp.offers
         expected = forecast(inquiry)
         print(json.dumps(expected.to_json())) if told.as_json else print_forecast(expected)
 

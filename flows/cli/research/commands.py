@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from prefect_governor.flows.cli.terminal.command_line import CONTEXT, UsageProblem, option
-from prefect_governor.flows.cli.terminal.options import RUN, WEB, Told, run_options
+from prefect_governor.flows.cli.terminal.options import MCP, RUN, WEB, Told, run_options
 
 COMMAND = "research"
 _RESEARCH = (
@@ -19,12 +19,7 @@ _RESEARCH = (
     ),
     option("--web", is_flag=True, help="The agents may read public web pages, and search the web."),
     *WEB,
-    option(
-        "--mcp",
-        type=click.Path(path_type=Path),
-        metavar="FILE.json",
-        help='MCP servers whose tools the agents may call: {"mcpServers": {NAME: {"url": …}}}',
-    ),
+    *MCP,
     option(
         "--plan",
         type=click.Path(path_type=Path),

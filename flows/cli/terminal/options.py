@@ -139,6 +139,21 @@ WEB = (
     ),
 )
 
+MCP = (
+    option(
+        "--mcp",
+        type=click.Path(path_type=Path),
+        metavar="FILE.json",
+        help='MCP servers whose tools may be called: {"mcpServers": {NAME: {"url": …}}}, or'
+        ' {"command": …} for a program, which runs in a sandbox.',
+    ),
+    option(
+        "--sandbox",
+        help="A saved Sandbox block for programs: python, shell, servers of --mcp.",
+        metavar="NAME",
+    ),
+)
+
 FAN_OUT = (
     option("--ask", help="What each sub-agent answers about its item.", metavar="TEXT"),
     option(
@@ -156,8 +171,8 @@ FAN_OUT = (
         " search (its item's files), web (public pages, searches), or package.module:function. With"
         " those on files a folder is ONE item, its files copied into the item's workspace.",
     ),
-    option("--sandbox", help="A saved Sandbox block for python and shell.", metavar="NAME"),
     *WEB,
+    *MCP,
     option(
         "--out",
         type=click.Path(path_type=Path),

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -71,6 +71,79 @@ def test_a_program_has_its_input_and_its_variables_and_no_others(
         big = b"go\n" + b"x" * 200_000
         assert (await cell.run(["wc", "-c"], stdin=big)).stdout.strip() == str(len(big))
         assert (await cell.run(["true"], stdin=big)).exit == 0
+
+    in_cell(work)
+
+
+ECHO = "import sys\nfor line in sys.stdin: print(line.upper(), end='', flush=True)\n"
+
+
+def test_a_program_that_is_spoken_to_answers_while_it_runs_and_the_next_one_is_not_told(
+    in_cell: In,
+) -> None:
+    async def work(cell: Cell) -> None:
+        said: asyncio.Queue[bytes | None] = asyncio.Queue()
+        heard: list[bytes] = []
+        asked = asyncio.Event()
+
+        async def pieces() -> AsyncIterator[bytes]:
+            while (piece := await said.get()) is not None:
+                yield piece
+
+        def hear(piece: bytes) -> None:
+            heard.append(piece)
+            asked.set()
+
+        async def answer_to(line: bytes) -> bytes:
+            heard.clear()
+            said.put_nowait(line)
+            while sum(map(len, heard)) < len(line):
+                asked.clear()
+                await asyncio.wait_for(asked.wait(), 20)
+            return b"".join(heard)
+
+        running = asyncio.ensure_future(
+            cell.run(["python3", "-c", ECHO], stdin=pieces(), heard=hear)
+        )
+        assert await answer_to(b"one\n") == b"ONE\n"
+        big = b"x" * 150_000 + b"\n"
+        assert await answer_to(big) == big.upper()
+        said.put_nowait(None)
+        done = await running
+        assert (done.exit, done.stdout, done.bound) == (0, "", None)
+        # One that reads nothing, and one that cannot be started, leave what they were told unread.
+        said.put_nowait(b"y" * 300_000)
+        assert (await cell.run(["true"], stdin=pieces())).exit == 0
+        said.put_nowait(b"y")
+        with pytest.raises(ConfigurationError, match="cannot be started"):
+            await cell.run(["no-such-program"], stdin=pieces())
+        assert (await cell.run(["cat"], stdin=b"next")).stdout == "next"
+
+    in_cell(work)
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("print('x' * 300_000)", "output above 256 KiB"),
+        ("held = b'x' * 400_000_000", "out of memory at 256 MiB"),
+        ("import time; time.sleep(60)", "still running after 1 s"),
+    ],
+    ids=["output", "memory", "time"],
+)
+def test_a_program_that_is_spoken_to_meets_the_same_bounds(
+    in_cell: In, program: str, reason: str
+) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    async def work(cell: Cell) -> None:
+        heard = bytearray()
+        result = await cell.run(
+            ["python3", "-c", program], stdin=never(), heard=heard.extend, seconds=1
+        )
+        assert result.reason == reason and len(heard) <= 256 * 1024
 
     in_cell(work)
 

@@ -126,6 +126,9 @@ class Program:
         self.output_left: int = order["output_bytes"]
         self.killed, self.refused = counter(KILLED), counter(REFUSED)
         self.data = memoryview(data)
+        # Whether more may come while it runs, and whether its input is open.
+        self.more: bool = order["spoken_to"]
+        self.feeding = True
         self.ended: str | None = None
         self.status: int | None = None
         (self.stdin, self.stdout, self.stderr), theirs = pipes()
@@ -143,19 +146,22 @@ class Program:
 
     def run(self, children: int) -> dict[str, object]:
         poll = select.poll()
-        poll.register(0, 0)
+        poll.register(0, select.POLLIN if self.more else 0)
         poll.register(children, select.POLLIN)
         poll.register(self.stdout, select.POLLIN)
         poll.register(self.stderr, select.POLLIN)
-        poll.register(self.stdin, select.POLLOUT)
-        feeding = True
+        self.offer(poll)
         while self.ended is None and self.status is None:
             left = self.deadline - time.monotonic()
             if left <= 0:
                 self.ended = "time"
                 break
-            for stream, _ in poll.poll(min(left, LOOK) * 1000):
-                if stream == 0:
+            for stream, event in poll.poll(min(left, LOOK) * 1000):
+                if stream == 0 and self.more and event & select.POLLIN:
+                    self.hear(*receive())
+                    poll.modify(0, select.POLLIN if self.more else 0)
+                    self.offer(poll)
+                elif stream == 0:
                     # Nothing is sent while a program runs: its end has come.
                     os._exit(0)
                 elif stream == children:
@@ -163,10 +169,8 @@ class Program:
                 elif stream != self.stdin:
                     if not self.relay(stream):
                         poll.unregister(stream)
-                elif not self.feed() and feeding:
-                    poll.unregister(stream)
-                    os.close(self.stdin)
-                    feeding = False
+                elif self.feeding:
+                    self.feed(poll)
             self.look()
         end_all()
         seconds = time.monotonic() - self.began
@@ -175,7 +179,7 @@ class Program:
             while self.relay(stream):
                 pass
             os.close(stream)
-        if feeding:
+        if self.feeding:
             os.close(self.stdin)
         self.look_at_counters()
         return {
@@ -186,15 +190,40 @@ class Program:
             "seconds": seconds,
         }
 
-    def feed(self) -> bool:
-        """Whether there is more to feed."""
+    def hear(self, kind: bytes, payload: bytes) -> None:
+        """Take what is said to it while it runs; the last is that there is no more."""
+        self.more = kind == b"D"
+        if self.feeding:
+            self.data = memoryview(bytes(self.data) + payload)
+
+    def offer(self, poll: select.poll) -> None:
+        """Wait until it reads, where there is something for it; close its input where there will be
+        nothing any more."""
+        if not self.feeding:
+            return
+        if self.data:
+            poll.register(self.stdin, select.POLLOUT)
+            return
+        with contextlib.suppress(KeyError):
+            poll.unregister(self.stdin)
+        if not self.more:
+            self.close()
+
+    def close(self) -> None:
+        os.close(self.stdin)
+        self.feeding = False
+
+    def feed(self, poll: select.poll) -> None:
         try:
             self.data = self.data[os.write(self.stdin, self.data[:CHUNK]) :]
         except BlockingIOError:
-            return True
+            return
         except OSError:
-            return False
-        return bool(self.data)
+            # It has closed its input: what else there is is nobody's.
+            poll.unregister(self.stdin)
+            self.close()
+            return
+        self.offer(poll)
 
     def relay(self, stream: int) -> bool:
         """Whether there may be more to come of a stream."""
@@ -260,7 +289,8 @@ def received_data() -> bytes:
 
 def run(payload: bytes, children: int) -> dict[str, object]:
     try:
-        program = Program(json.loads(payload), received_data())
+        order = json.loads(payload)
+        program = Program(order, b"" if order["spoken_to"] else received_data())
     except OSError as error:
         end_all()
         return {"cannot": error.strerror or str(error)}
@@ -322,6 +352,9 @@ def main() -> None:
     }
     while True:
         kind, payload = receive()
+        if kind in (b"D", b"E"):
+            # It came too late for a program that has ended.
+            continue
         if kind not in work:
             os._exit(3)
         try:

@@ -261,7 +261,7 @@ def test_searches_that_cost_are_foretold_and_asked_about(
     free, dear = (
         replace(
             request("one", "two"),
-            kit=ready_kit(["web"], sandbox=None, search="tavily", search_usd=usd),
+            kit=ready_kit(["web"], sandbox=None, folder=Path(), search="tavily", search_usd=usd),
         )
         for usd in ("0", "1")
     )

@@ -11,7 +11,7 @@ import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError, ItemFailed
 from prefect_governor.blocks.sandboxes.results import SandboxResult
-from prefect_governor.blocks.sandboxes.runtime import Cell
+from prefect_governor.blocks.sandboxes.runtime import Cell, Heard, Input
 from prefect_governor.blocks.workspaces.workspace import Workspace
 from prefect_governor.flows.agent.tools import tool_of
 from prefect_governor.flows.tools.bench import MOST_RUNAWAYS, Bench
@@ -32,10 +32,12 @@ class Programs:
         self,
         argv: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: Input = b"",
+        heard: Heard | None = None,
         environment: Mapping[str, str] | None = None,
         seconds: float | None = None,
     ) -> SandboxResult:
+        assert isinstance(stdin, bytes)
         return self._programs[stdin.decode() or argv[-1]](self._folder)
 
 
