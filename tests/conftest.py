@@ -12,6 +12,8 @@ import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.warm import WarmParent
+
 # Before anything imports Prefect or LiteLLM: both read their settings once.
 _HOME = tempfile.TemporaryDirectory(prefix="prefect-governor-tests-")
 
@@ -79,6 +81,13 @@ def pytest_sessionfinish() -> None:
 
     postgres.stop_shared()
     engine.stop_shared()
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[WarmParent]:
+    """For commands of a process of their own that need not import everything anew."""
+    with WarmParent() as parent:
+        yield parent
 
 
 @pytest.fixture

@@ -17,12 +17,13 @@ from typing_extensions import Self
 from tests import ROOT
 from tests.waiting import readable
 
-_PIPE = "PREFECT_GOVERNOR_TESTS_PIPE"
+# The variable that says which.
+PIPE = "PREFECT_GOVERNOR_TESTS_PIPE"
 
 
 def tell(value: Any) -> None:
     """In the process that was started, or in a child that it forked: say something to the test."""
-    os.write(int(os.environ[_PIPE]), json.dumps(value).encode() + b"\n")
+    os.write(int(os.environ[PIPE]), json.dumps(value).encode() + b"\n")
 
 
 class Talk:
@@ -48,7 +49,7 @@ class Talk:
             self.process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**(os.environ if env is None else env), _PIPE: str(write)},
+                env={**(os.environ if env is None else env), PIPE: str(write)},
                 stdin=subprocess.PIPE,
                 stdout=stdout,
                 stderr=stderr,

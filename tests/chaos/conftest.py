@@ -8,6 +8,7 @@ from prefect_governor.flows.server.background import ServerInfo
 from tests.chaos.researches import Researcher
 from tests.integration.conftest import provider_process, server, upstream
 from tests.provider.process import ProviderProcess
+from tests.warm import WarmParent
 
 __all__ = ["provider_process", "researcher", "server", "upstream"]
 
@@ -16,6 +17,7 @@ __all__ = ["provider_process", "researcher", "server", "upstream"]
 def researcher(
     server: ServerInfo,
     provider_process: ProviderProcess,
+    warm: WarmParent,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Researcher]:
     reached = {
@@ -24,6 +26,6 @@ def researcher(
         "OPENAI_API_KEY": "sk-test-researcher",
     }
     with (tmp_path_factory.mktemp("researcher") / "log").open("w") as log:
-        made = Researcher(log, reached)
+        made = Researcher(warm, log, reached)
         yield made
         made.close()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from prefect_governor.flows.research_flow import research
 from tests.provider.answers.riddles import Riddle
 from tests.provider.process import ProviderProcess
 from tests.talk import Talk
+from tests.warm import WarmParent
 
 MODEL = "openai/gpt-4o-mini"
 CAP = 4
@@ -25,9 +25,9 @@ CAP = 4
 class Researcher:
     """See `tests.chaos.researcher`. `environment` is what reaches the provider."""
 
-    def __init__(self, log: IO[Any], environment: Mapping[str, str]) -> None:
+    def __init__(self, warm: WarmParent, log: IO[Any], environment: Mapping[str, str]) -> None:
         self._talk = Talk(
-            [sys.executable, "-m", "tests.chaos.researcher"],
+            warm.command("-m", "tests.chaos.researcher"),
             env={**os.environ, **environment},
             stdout=log,
             stderr=log,

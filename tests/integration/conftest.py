@@ -22,6 +22,7 @@ from prefect_governor.flows.server.background import BackgroundServer, ServerInf
 from tests.engine import skip_loudly
 from tests.postgres import PostgresServer, shared_server
 from tests.provider.process import ProviderProcess
+from tests.warm import WarmParent
 
 # What fails in these says with what, as a test does.
 pytest.register_assert_rewrite(
@@ -150,12 +151,18 @@ def put_out_of_work() -> Iterator[None]:
 
 
 @pytest.fixture
-def command(server: ServerInfo, upstream: ProviderProcess) -> Callable[..., subprocess.Popen[str]]:
-    """Starts `prefect-governor …` in a process of its own, against the session's server."""
+def command(
+    server: ServerInfo, upstream: ProviderProcess, warm: WarmParent
+) -> Callable[..., subprocess.Popen[str]]:
+    """Starts `prefect-governor …` in a process of its own, against the session's server; `cold`:
+    one that imports what it needs, as a user's does."""
 
-    def start(*arguments: str, cwd: Path | None = None) -> "subprocess.Popen[str]":
+    def start(
+        *arguments: str, cwd: Path | None = None, cold: bool = False
+    ) -> "subprocess.Popen[str]":
+        words = ("-m", "prefect_governor.flows.cli", *arguments)
         return subprocess.Popen(
-            [sys.executable, "-m", "prefect_governor.flows.cli", *arguments],
+            [sys.executable, *words] if cold else warm.command(*words),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

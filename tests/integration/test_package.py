@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
+from prefect_governor.flows.server.background import ServerInfo
 from tests import ROOT
 
 FOLDERS = {"api": "", "blocks": "blocks/", "flows": "flows/"}
@@ -129,14 +130,14 @@ def test_a_saved_block_is_dispatched_where_nobody_imported_its_class(
     } <= modules
 
 
-def test_prefect_block_register_lists_the_blocks(wheel: Path, tmp_path: Path) -> None:
+def test_prefect_block_register_lists_the_blocks(
+    wheel: Path, tmp_path: Path, server: ServerInfo
+) -> None:
     shown = python(
         wheel,
         *("-m", "prefect", "block", "register", "-m", "prefect_governor.blocks"),
         home=tmp_path,
-        PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true",
-        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120",
-        PREFECT_SERVER_ANALYTICS_ENABLED="false",
+        PREFECT_API_URL=server.url,
         DO_NOT_TRACK="1",
     )
     assert "Successfully registered 4 blocks" in shown

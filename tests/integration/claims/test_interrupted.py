@@ -2,7 +2,6 @@
 them back: a sync task that runs out of time is interrupted between any two steps."""
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 
@@ -11,6 +10,7 @@ import pytest
 from tests.profiled import BREAKS
 from tests.provider.process import ProviderProcess
 from tests.talk import Talk
+from tests.warm import WarmParent
 
 # What is taken, and how many steps apart it is interrupted by default: a call has a thousand.
 EVERY = {
@@ -30,10 +30,10 @@ MANY |= {"call": 700, "stream": 300}
 
 
 @pytest.fixture
-def attempts(home: object) -> Iterator[Talk]:
+def attempts(home: object, warm: WarmParent) -> Iterator[Talk]:
     with ProviderProcess(latency_seconds=0.002, output_tokens=3) as provider:
         environment = {**os.environ, "OPENAI_API_BASE": provider.api_base}
-        command = [sys.executable, "-m", "tests.integration.claims.interrupted"]
+        command = warm.command("-m", "tests.integration.claims.interrupted")
         with Talk(command, env=environment) as talk:
             assert talk.hear(90) == "ready"
             yield talk

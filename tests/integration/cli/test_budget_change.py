@@ -1,7 +1,6 @@
 """`prefect-governor budget raise …` and `lower …`: the document, the ledger and who waits."""
 
 import socket
-import sys
 import time
 from decimal import Decimal
 
@@ -13,6 +12,7 @@ from tests.integration.cli.budgets import refused, run_budget, shown, spend, tol
 from tests.integration.governing import ask, document_of, edit, loaded_as
 from tests.talk import Talk
 from tests.waiting import until
+from tests.warm import WarmParent
 
 pytestmark = pytest.mark.usefixtures("server", "put_out_of_work")
 ME = f"@{socket.gethostname()}"
@@ -138,10 +138,10 @@ tell(time.monotonic())
 
 
 def test_raise_by_cli_wakes_a_waiting_run_of_another_process_within_five_seconds(
-    name: str,
+    name: str, warm: WarmParent
 ) -> None:
     Governor(budget=Budget(max_usd="0.1"), when_spent="pause").save(name)
-    with Talk([sys.executable, "-c", PAUSED, name]) as talk:
+    with Talk(warm.command("-c", PAUSED, name)) as talk:
         assert talk.hear() == "waiting"
         assert shown(name)["reserved_usd"] == 0
         until(lambda: bool(shown(name)["waiting"]))

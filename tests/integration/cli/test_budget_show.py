@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -18,6 +17,7 @@ from tests.integration.cli.commands import Command, nano, run
 from tests.integration.governing import HELLO, MODEL, ask, loaded_as
 from tests.provider.process import ProviderProcess
 from tests.waiting import until
+from tests.warm import WarmParent
 
 pytestmark = pytest.mark.usefixtures("server", "put_out_of_work")
 
@@ -221,9 +221,9 @@ def test_name_that_nobody_saved_is_one_line(words: list[str], name: str) -> None
 
 
 @pytest.mark.parametrize("words", [["show", "x"], ["raise", "x", "5"], ["reconcile", "x"]])
-def test_server_that_does_not_answer_is_one_line(words: list[str]) -> None:
+def test_server_that_does_not_answer_is_one_line(words: list[str], warm: WarmParent) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "prefect_governor.flows.cli", "budget", *words],
+        warm.command("-m", "prefect_governor.flows.cli", "budget", *words),
         env=os.environ | {"PREFECT_API_URL": "http://127.0.0.1:9/api"},
         capture_output=True,
         text=True,

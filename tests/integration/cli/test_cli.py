@@ -42,7 +42,7 @@ def test_real_files_without_a_key(command: Command, server: ServerInfo, tmp_path
     # The strict provider is no model that answers; the offline one is what `auto` falls back to.
     process = command(
         "fan-out", "code", "--ask", "What does this module do?", "--model", "offline/extract",
-        cwd=tmp_path,
+        cwd=tmp_path, cold=True,
     )  # fmt: skip
     stdout, stderr = ended(process)
     assert process.returncode == 0, stderr

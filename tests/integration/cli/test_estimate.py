@@ -6,7 +6,6 @@ import os
 import pty
 import random
 import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -23,6 +22,7 @@ from tests.integration.cli.commands import run
 from tests.integration.conftest import WORDS, Corpus
 from tests.integration.governing import MODEL
 from tests.provider.process import ProviderProcess
+from tests.warm import WarmParent
 
 SMALL_CONTEXT = "openai/gpt-3.5-turbo"
 SCHEMA = {
@@ -276,13 +276,15 @@ def _drain(descriptor: int) -> None:
 
 @pytest.mark.parametrize("answer", ["n", "y"])
 def test_person_at_a_terminal_is_asked_with_the_estimate(
-    upstream: ProviderProcess, corpus: Corpus, tmp_path: Path, answer: str
+    upstream: ProviderProcess, corpus: Corpus, tmp_path: Path, warm: WarmParent, answer: str
 ) -> None:
     corpus(3)
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "prefect_governor.flows.cli", "fan-out", "corpus", "--ask", "Dear?",
-         "--model", MODEL, "--ask-above-usd", "0.0001", "--json"],
+        warm.command(
+            "-m", "prefect_governor.flows.cli", "fan-out", "corpus", "--ask", "Dear?",
+            "--model", MODEL, "--ask-above-usd", "0.0001", "--json",
+        ),
         stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True, cwd=tmp_path,
     )  # fmt: skip
     os.close(theirs)

@@ -21,6 +21,7 @@ import pytest
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.server.background import BackgroundServer, ServerInfo
 from prefect_governor.flows.server.server import run_url
+from tests.warm import WarmParent
 
 CALL = """
 import dataclasses, json, sys
@@ -38,15 +39,19 @@ else:
 ENSURE = "server.ensure_server(on_progress=told.append)"
 
 
-def begin(home: Path, call: str, **environment: str) -> "subprocess.Popen[str]":
-    """A process of its own that makes one call, as commands do."""
+def begin(
+    home: Path, call: str, warm: WarmParent | None = None, **environment: str
+) -> "subprocess.Popen[str]":
+    """A process of its own that makes one call, as commands do; it imports all that it needs, or
+    the warm parent has."""
     clean = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("PREFECT_") and name != "LITELLM_LOCAL_MODEL_COST_MAP"
     }
+    words = ("-c", textwrap.dedent(CALL.format(call=call)))
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(CALL.format(call=call))],
+        [sys.executable, *words] if warm is None else warm.command(*words),
         env=clean | {"PREFECT_HOME": str(home)} | environment,
         # Prefect reads settings from the folder it stands in.
         cwd=home,
@@ -69,8 +74,8 @@ def found(result: dict[str, Any]) -> Any:
     return result["found"]
 
 
-def call(home: Path, text: str, **environment: str) -> dict[str, Any]:
-    return answer(begin(home, text, **environment))
+def call(home: Path, text: str, warm: WarmParent, **environment: str) -> dict[str, Any]:
+    return answer(begin(home, text, warm, **environment))
 
 
 def get(url: str) -> str:
@@ -81,9 +86,9 @@ def get(url: str) -> str:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
+def home(tmp_path: Path, warm: WarmParent) -> Iterator[Path]:
     yield tmp_path
-    call(tmp_path, "server.stop_server()")
+    call(tmp_path, "server.stop_server()", warm)
 
 
 @pytest.fixture
@@ -101,7 +106,7 @@ def usual_port_taken() -> Iterator[bool]:
 
 
 def test_commands_at_once_share_one_server_and_it_outlives_a_crash(
-    home: Path, usual_port_taken: bool
+    home: Path, usual_port_taken: bool, warm: WarmParent
 ) -> None:
     asked = [begin(home, ENSURE) for _ in range(4)]
     answers = [found(each) for each in [answer(each) for each in asked]]
@@ -116,54 +121,58 @@ def test_commands_at_once_share_one_server_and_it_outlives_a_crash(
     assert "<!DOCTYPE html>" in get(run_url(ui_url, "0199"))
     assert json.loads(get(f"{ui_url}/ui-settings"))["api_url"] == url
 
-    shown = found(call(home, "server.status()"))
+    shown = found(call(home, "server.status()", warm))
     assert (shown["server"]["pid"], shown["responding"]) == (pid, True)
 
     # A record that somebody broke must not lead to a second server on the same database.
     record = home / "governor" / "server.json"
     kept = record.read_text()
     record.write_text("{garbage")
-    assert "does not say where" in call(home, ENSURE)["error"]
+    assert "does not say where" in call(home, ENSURE, warm)["error"]
     record.write_text(kept)
 
     # Killed, its record left behind: not taken for alive, and links to its pages go on working.
     os.kill(pid, signal.SIGKILL)
-    again = found(call(home, ENSURE))
+    again = found(call(home, ENSURE, warm))
     assert again["started"] and again["pid"] != pid
     assert again["url"] == url
 
-    stopped = found(call(home, "server.stop_server()"))
+    stopped = found(call(home, "server.stop_server()", warm))
     assert stopped["pid"] == again["pid"]
     with pytest.raises(urllib.error.URLError):
         get(f"{url}/health")
-    assert found(call(home, "server.status()"))["server"] is None
+    assert found(call(home, "server.status()", warm))["server"] is None
 
 
-def test_a_server_that_dies_at_start_shows_the_end_of_its_log(home: Path) -> None:
+def test_a_server_that_dies_at_start_shows_the_end_of_its_log(home: Path, warm: WarmParent) -> None:
     broken = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": "sqlite+aiosqlite:////no/such/folder/x.db"}
-    said = call(home, ENSURE, **broken)["error"]
+    said = call(home, ENSURE, warm, **broken)["error"]
     assert "ended while it started" in said
     assert "unable to open database file" in said
 
 
-def test_a_configured_api_that_is_away_is_said_and_nothing_is_started(home: Path) -> None:
+def test_a_configured_api_that_is_away_is_said_and_nothing_is_started(
+    home: Path, warm: WarmParent
+) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/api"
-        said = call(home, ENSURE, PREFECT_API_URL=url)["error"]
+        said = call(home, ENSURE, warm, PREFECT_API_URL=url)["error"]
     assert url in said and "prefect config unset PREFECT_API_URL" in said
     assert not (home / "governor" / "server.log").exists()
 
 
 def test_threads_speak_to_the_server_that_was_chosen_after_prefect_was_imported(home: Path) -> None:
-    asked = call(
-        home,
-        """[
+    asked = answer(
+        begin(
+            home,
+            """[
             __import__("prefect"),
             server.use_server(server.ServerInfo("http://127.0.0.1:9/api", "http://127.0.0.1:9")),
             __import__("concurrent.futures").futures.ThreadPoolExecutor(1)
             .submit(lambda: told.append(str(server._settings().api.url))).result(),
         ] and None""",
+        )
     )
     assert asked["told"] == ["http://127.0.0.1:9/api"]
 

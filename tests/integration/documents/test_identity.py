@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from prefect_governor.blocks.work.registry import desk_of_name, stop_all
 from tests.integration.governing import NANO, document_of, edit, loaded_as
 from tests.postgres import PASSWORD, PostgresServer
 from tests.waiting import until
+from tests.warm import WarmParent
 
 pytestmark = pytest.mark.usefixtures("server", "put_out_of_work")
 
@@ -39,12 +39,12 @@ print(runtime.desk.store.ledger_id)
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def machine(tmp_path: Path, warm: WarmParent) -> Machine:
     """Loads a governor as another machine does, with a home of its own."""
 
     def run(name: str, home: str = "other", **environment: str) -> Any:
         return subprocess.run(
-            [sys.executable, "-c", PROGRAM.format(name=name)],
+            warm.command("-c", PROGRAM.format(name=name)),
             env={**os.environ, "PREFECT_HOME": str(tmp_path / home), **environment},
             capture_output=True,
             text=True,
@@ -54,7 +54,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def test_machine_with_another_ledger_is_refused_with_both_ways_out(
-    name: str, client: SyncPrefectClient, machine: Machine
+    name: str, client: SyncPrefectClient, machine: Machine, warm: WarmParent
 ) -> None:
     Governor(budget=Budget(max_usd=1)).save(name)
     own = load_governor(name).runtime.desk.store.ledger_id
@@ -75,7 +75,7 @@ def test_machine_with_another_ledger_is_refused_with_both_ways_out(
 
     # The old ledger is gone for good: what the message says is what helps.
     subprocess.run(
-        [sys.executable, "-m", "prefect", "variable", "delete", variable],
+        warm.command("-m", "prefect", "variable", "delete", variable),
         check=True,
         capture_output=True,
         stdin=subprocess.DEVNULL,

@@ -7,8 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import timedelta
-from pathlib import Path
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +17,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.objects import State
-from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.client.schemas.schedules import RRuleSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 
 from prefect_governor import Budget, Governor, Limit
@@ -50,14 +49,26 @@ def deployment(server: object) -> UUID:
         return client.read_deployment_by_name("fan-out/fan-out").id
 
 
-@pytest.fixture
-def worker(deployment: UUID, upstream: ProviderProcess, tmp_path: Path) -> Iterator[psutil.Process]:
-    """A process worker on the pool that prefect.yaml names."""
-    with (tmp_path / "worker.log").open("w") as log:
+@pytest.fixture(scope="module")
+def worker(
+    deployment: UUID,
+    provider_process: ProviderProcess,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[psutil.Process]:
+    """A process worker on the pool that prefect.yaml names, as ops people have one: it serves run
+    after run, and outlives those that die."""
+    folder = tmp_path_factory.mktemp("worker")
+    reached = {
+        "OPENAI_API_BASE": provider_process.api_base,
+        "OPENAI_BASE_URL": provider_process.api_base,
+        "OPENAI_API_KEY": "sk-test-deployed",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+    }
+    with (folder / "worker.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "prefect", "worker", "start", "--pool", "governed",
              "--type", "process"],
-            stdout=log, stderr=log, env={**os.environ, "PREFECT_WORKER_QUERY_SECONDS": "1"},
+            stdout=log, stderr=log, env={**os.environ, **reached},
         )  # fmt: skip
     yield psutil.Process(process.pid)
     process.send_signal(signal.SIGINT)
@@ -68,7 +79,7 @@ def worker(deployment: UUID, upstream: ProviderProcess, tmp_path: Path) -> Itera
             child.kill()
         process.kill()
         process.wait()
-    print((tmp_path / "worker.log").read_text()[-4000:])
+    print((folder / "worker.log").read_text()[-4000:])
 
 
 def wait_for(what: Callable[[], Any], *, seconds: float = 120) -> Any:
@@ -152,7 +163,12 @@ def test_second_scheduled_run_draws_on_what_the_first_left_of_the_day(
         "governor": "scheduled",
         "max_output_tokens": 20,
     }
-    schedule = IntervalSchedule(interval=timedelta(seconds=15))
+    # The scheduler looks every ten seconds, and makes no run of a time that has passed. Two runs,
+    # and no third that begins before the schedule is deleted.
+    first_at = datetime.now(timezone.utc) + timedelta(seconds=25)
+    schedule = RRuleSchedule(
+        rrule=f"DTSTART:{first_at:%Y%m%dT%H%M%SZ}\nRRULE:FREQ=SECONDLY;INTERVAL=15;COUNT=2"
+    )
     (made,) = client.create_deployment_schedules(
         deployment, [DeploymentScheduleCreate(schedule=schedule, parameters=parameters)]
     )

@@ -1,10 +1,11 @@
 """Items that memory holds back do not wait for others to begin with them, who cannot."""
 
 import subprocess
-import sys
 import textwrap
 
 import pytest
+
+from tests.warm import WarmParent
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -31,9 +32,11 @@ PROGRAM = textwrap.dedent(
 )
 
 
-def test_items_that_begin_one_by_one_do_not_wait_for_the_cap_to_fill() -> None:
+def test_items_that_begin_one_by_one_do_not_wait_for_the_cap_to_fill(
+    warm: WarmParent,
+) -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=240, check=False
+        warm.command("-c", PROGRAM), capture_output=True, text=True, timeout=240, check=False
     )
     assert ended.returncode == 0, ended.stderr[-2000:]
     assert ended.stdout.split() == ["complete", "6"]

@@ -1,7 +1,6 @@
 """Leases on a real server that is restarted, goes away and is edited."""
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from prefect_governor.flows.server.background import BackgroundServer, ServerInf
 from prefect_governor.flows.server.server import use_server
 from tests.integration.conftest import keep_to_a_port_of_its_own
 from tests.talk import Talk
+from tests.warm import WarmParent
 
 STORAGE = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
 MEMORY = "prefect.server.concurrency.lease_storage.memory"
@@ -102,13 +102,17 @@ def background(home: Path) -> Iterator[BackgroundServer]:
     ("storage", "fate"), [(None, "kept"), (MEMORY, "lost")], ids=["our server", "leases in memory"]
 )
 def test_governor_goes_on_after_a_restart_of_the_server_and_ends_at_once_without_it(
-    background: BackgroundServer, monkeypatch: pytest.MonkeyPatch, storage: str | None, fate: str
+    background: BackgroundServer,
+    monkeypatch: pytest.MonkeyPatch,
+    warm: WarmParent,
+    storage: str | None,
+    fate: str,
 ) -> None:
     if storage is not None:
         monkeypatch.setenv(STORAGE, storage)
     info = background.start(lambda _: None, 90)
     environment = os.environ | {"PREFECT_API_URL": info.url}
-    with Talk([sys.executable, "-c", AT_WORK, fate], env=environment) as talk:
+    with Talk(warm.command("-c", AT_WORK, fate), env=environment) as talk:
         assert talk.hear() == ["flying", 4]
         background.end(info, 10)
         assert background.start(lambda _: None, 90).url == info.url

@@ -1,7 +1,6 @@
 """Tasks that write the same key take turns, in whichever processes they are."""
 
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from threading import Barrier, Thread
@@ -11,17 +10,19 @@ from prefect_governor.flows.server.background import ServerInfo
 from tests.integration.governing import loaded_as
 from tests.integration.research.writers import KEY, PARTIES, WRITERS, meet, notes, write
 from tests.provider.process import ProviderProcess
+from tests.warm import WarmParent
 
 
 def test_two_researches_and_a_script_that_write_one_key_never_overlap(
-    server: ServerInfo, upstream: ProviderProcess, tmp_path: Path
+    server: ServerInfo, upstream: ProviderProcess, tmp_path: Path, warm: WarmParent
 ) -> None:
     Governor(budget=Budget(max_usd=1, window="total")).save("writers", overwrite=True)
     governor = loaded_as(Governor, "writers")
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.research.writers", str(tmp_path), name,
-             "writers"],
+            warm.command(
+                "-m", "tests.integration.research.writers", str(tmp_path), name, "writers"
+            ),
             stderr=subprocess.PIPE, text=True,
         )
         for name in PARTIES if name != "here"

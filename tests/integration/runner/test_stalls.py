@@ -1,7 +1,6 @@
 """No wait that can never end: it is found within a second, refused, and told what to write."""
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 
@@ -11,6 +10,7 @@ from prefect_governor.flows.server.background import ServerInfo
 from tests.integration.runner.stalls import PROGRAMS, WATCHDOG_SECONDS
 from tests.provider.process import ProviderProcess
 from tests.talk import Talk
+from tests.warm import WarmParent
 
 # What a program that would wait for ever is told, of each.
 TOLD = {
@@ -29,10 +29,12 @@ def test_every_program_is_known() -> None:
 
 
 @pytest.fixture(scope="module")
-def programs(server: ServerInfo, provider_process: ProviderProcess) -> Iterator[Talk]:
+def programs(
+    server: ServerInfo, provider_process: ProviderProcess, warm: WarmParent
+) -> Iterator[Talk]:
     base = provider_process.api_base
     environment = {**os.environ, "OPENAI_API_BASE": base, "OPENAI_API_KEY": "sk-test-stalls"}
-    command = [sys.executable, "-m", "tests.integration.runner.stalls"]
+    command = warm.command("-m", "tests.integration.runner.stalls")
     with Talk(command, env=environment) as talk:
         assert talk.hear(90) == "ready"
         yield talk

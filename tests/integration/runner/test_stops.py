@@ -1,7 +1,6 @@
 """A stop stops: nothing begins after it, what waits is refused, what is in flight ends."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from tests.integration.runner.stopped import Found, Stop, stopped
 from tests.integration.runner.stops import FLOWS
 from tests.provider.process import ProviderProcess
 from tests.talk import Talk
+from tests.warm import WarmParent
 
 STATES: dict[Stop, str] = {
     "interrupt": "CRASHED/Crashed",
@@ -26,10 +26,12 @@ STATES: dict[Stop, str] = {
 
 
 @pytest.fixture(scope="module")
-def programs(server: ServerInfo, provider_process: ProviderProcess) -> Iterator[Talk]:
+def programs(
+    server: ServerInfo, provider_process: ProviderProcess, warm: WarmParent
+) -> Iterator[Talk]:
     base = provider_process.api_base
     environment = {**os.environ, "OPENAI_API_BASE": base, "OPENAI_API_KEY": "sk-test-stops"}
-    command = [sys.executable, "-m", "tests.integration.runner.stops"]
+    command = warm.command("-m", "tests.integration.runner.stops")
     with Talk(command, env=environment) as talk:
         assert talk.hear(90) == "ready"
         yield talk
