@@ -43,6 +43,8 @@ class CohereChat(Dialect):
 
     name = "Cohere chat"
     provider = PROVIDER
+    output_fields = (("max_tokens",),)
+    thought_fields = (("thinking", "token_budget"),)
 
     def matches(self, method: str, path: str) -> bool:
         return method == "POST" and path.rstrip("/").endswith("/v2/chat")

@@ -17,11 +17,14 @@ from prefect_governor.blocks.wire.dialects import DIALECTS
 from prefect_governor.blocks.wire.dialects.anthropic.messages import AnthropicMessages
 from prefect_governor.blocks.wire.dialects.bedrock.converse import Converse
 from prefect_governor.blocks.wire.dialects.bedrock.invoke import InvokeAnthropic
+from prefect_governor.blocks.wire.dialects.cohere.chat import CohereChat
+from prefect_governor.blocks.wire.dialects.cohere.embed import CohereEmbed
 from prefect_governor.blocks.wire.dialects.gemini.generate import Gemini
 from prefect_governor.blocks.wire.dialects.ollama import Ollama
 from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
 from prefect_governor.blocks.wire.dialects.openai.embeddings import OpenAIEmbeddings
 from prefect_governor.blocks.wire.dialects.openai.responses import OpenAIResponses
+from prefect_governor.blocks.wire.dialects.rerank import Rerank
 from prefect_governor.blocks.wire.requests.output_limits import limited
 from prefect_governor.blocks.wire.requests.plans import CallPlan, Dialect
 from tests.unit.blocks.wire.transports import MakeWire, ok
@@ -55,6 +58,7 @@ FAMILIES: list[Family] = [
     (InvokeAnthropic(), f"bedrock/{CLAUDE}",
      {"messages": HELLO, "anthropic_version": "bedrock-2023-05-31"}, ("max_tokens",),
      f"/model/{CLAUDE}/invoke"),
+    (CohereChat(), "cohere_chat/command-r7b-12-2024", {"messages": HELLO}, ("max_tokens",), ""),
 ]  # fmt: skip
 EACH = pytest.mark.parametrize("family", FAMILIES, ids=[f"{each[0].name} {each[1]}"
                                                         for each in FAMILIES])  # fmt: skip
@@ -87,7 +91,7 @@ def limit_of(made: CallPlan, path: tuple[str, ...]) -> int:
 
 
 def test_every_family_that_writes_answers_says_where_their_limit_stands() -> None:
-    silent = (OpenAIEmbeddings,)
+    silent = (OpenAIEmbeddings, CohereEmbed, Rerank)
     assert [each.name for each in DIALECTS if not each.output_fields] == [
         each.name for each in DIALECTS if isinstance(each, silent)
     ]

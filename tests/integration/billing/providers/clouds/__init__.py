@@ -1,0 +1,1 @@
+"""Clouds that serve the models of others."""
