@@ -1,6 +1,6 @@
 """aiohttp: a session's requests, around each sending."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial, wraps
 from inspect import signature
 from types import ModuleType
@@ -35,7 +35,6 @@ def hook(module: ModuleType) -> None:
     send = module.ClientSession._request
     if not {"auto_decompress", "raise_for_status"} <= signature(send).parameters.keys():
         raise AttributeError("auto_decompress")
-    # Set on the metaclass's own terms: the class warns of what is set on its instances.
     module.ClientSession._request = _hooked(send)
 
 
@@ -47,15 +46,18 @@ def _hooked(send: Callable[..., Any]) -> Callable[..., Any]:
             return await send(self, method, str_or_url, **more)
         as_is = partial(send, self, method, str_or_url, **more)
         url = _url(self, str_or_url, more.get("params"))
-        asked, given = httpx.URL(str(url)), _headers(self, more)
-        place = place_of(method.upper(), asked.host, asked.path, given)
+        # A socket is opened with headers of aiohttp's own.
+        opening = more.get("headers") if method.upper() == "GET" else None
+        shown = opening if isinstance(opening, Mapping) else {}
+        place = place_of(method.upper(), url.host or "", url.path, shown)
         if place is None:
             return await as_is()
+        asked, given = httpx.URL(str(url)), _headers(self, more)
         content = _content(self, more, given)
         if not is_call(place, asked.path, given, content):
             return await as_is()
         if (why := _why_not(self, method, content, more)) is not None:
-            refused = unseen("aiohttp", asked, why)
+            refused = unseen("aiohttp", f"{asked.host}{asked.path}", why)
             if lets_pass(governing, f"{asked.host}{asked.path}", str(refused)):
                 return await as_is()
             raise refused

@@ -1,6 +1,15 @@
-"""A request's body as other libraries take it."""
+"""A request as other libraries take it: where it goes, and its body."""
 
 from typing import Any
+from urllib.parse import unquote, urlsplit
+
+
+def host_and_path(host: str, target: str) -> tuple[str, str]:
+    """Where a request goes, of a connection to `host`: of a proxy's, `target` names it whole."""
+    if target.startswith("/"):
+        return host, unquote(target.partition("?")[0])
+    parts = urlsplit(target)
+    return parts.hostname or host, unquote(parts.path)
 
 
 def bytes_of(body: Any) -> bytes | None:

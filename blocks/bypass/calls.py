@@ -81,10 +81,10 @@ def lets_pass(governing: Governing, place: str, why: str) -> bool:
     return True
 
 
-def unseen(library: str, url: Any, why: str) -> NotGoverned:
+def unseen(library: str, place: str, why: str) -> NotGoverned:
     """The refusal of a model call that cannot be governed in a library, with what to do."""
     return NotGoverned(
-        f"the model call at {url.host}{url.path} was made inside a governor's scope and cannot be"
+        f"the model call at {place} was made inside a governor's scope and cannot be"
         f" governed in {library} ({why}), so it was not sent. Make it with governor.http_client()"
         ' or acompletion; a governor with bypass="warn" lets it go uncounted, and says so'
     )
@@ -94,7 +94,8 @@ def opens_socket(governing: Governing, library: str, method: str, url: Any) -> b
     """Whether a call opens a socket, which is let go. Raises NotGoverned where it is not."""
     if method == "POST":
         return False
-    refused = unseen(library, url, NO_REPLY)
-    if not lets_pass(governing, f"{url.host}{url.path}", str(refused)):
+    place = f"{url.host}{url.path}"
+    refused = unseen(library, place, NO_REPLY)
+    if not lets_pass(governing, place, str(refused)):
         raise refused
     return True

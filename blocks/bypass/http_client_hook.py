@@ -5,9 +5,7 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
-import httpx
-
-from prefect_governor.blocks.bypass.bodies import bytes_of
+from prefect_governor.blocks.bypass.bodies import bytes_of, host_and_path
 from prefect_governor.blocks.bypass.calls import is_call, lets_pass, looking, place_of, unseen
 
 WHY = "it has no place where a reply's bill can be read"
@@ -28,12 +26,12 @@ def _hooked(send: Callable[..., None]) -> Callable[..., None]:
         if governing is not None and method.upper() == "POST":
             # A tunnel's end is known to the connection alone.
             host = getattr(self, "_tunnel_host", None) or self.host
-            asked = httpx.URL(url if "://" in url[:8] else f"http://{host}{url}")
-            given = httpx.Headers({str(k): str(v) for k, v in dict(headers or {}).items()})
-            place = place_of("POST", asked.host, asked.path, given)
-            if place is not None and is_call(place, asked.path, given, bytes_of(body)):
-                refused = unseen("http.client", asked, WHY)
-                if not lets_pass(governing, f"{asked.host}{asked.path}", str(refused)):
+            host, path = host_and_path(host, url)
+            place = place_of("POST", host, path, {})
+            given = {str(name).lower(): str(value) for name, value in dict(headers or {}).items()}
+            if place is not None and is_call(place, path, given, bytes_of(body)):
+                refused = unseen("http.client", f"{host}{path}", WHY)
+                if not lets_pass(governing, f"{host}{path}", str(refused)):
                     raise refused
         send(self, method, url, body, {} if headers is None else headers, *rest, **more)
 

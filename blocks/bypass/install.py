@@ -46,6 +46,8 @@ def install() -> None:
     with _lock:
         if _installed:
             return
+        # What all hooks stand on imports some of those libraries itself.
+        import_module(f"{_ROOM}.httpx_hook")
         sys.meta_path.insert(0, _Watching())
         for name in HOOKS:
             if name in sys.modules:

@@ -10,7 +10,7 @@ import httpx
 import urllib3
 from urllib3.util.retry import Retry
 
-from prefect_governor.blocks.bypass.bodies import bytes_of
+from prefect_governor.blocks.bypass.bodies import bytes_of, host_and_path
 from prefect_governor.blocks.bypass.calls import (
     is_call,
     lets_go,
@@ -55,16 +55,18 @@ def _hooked(send: Callable[..., Any]) -> Callable[..., Any]:
         # No method in another case is one of HTTP's.
         if method.upper() != "POST":
             return as_is()
-        asked = httpx.URL(url if "://" in url[:8] else f"{_origin(self)}{url}")
-        given = httpx.Headers(_pairs(self.headers if headers is None else headers))
-        place = place_of("POST", asked.host, asked.path, given)
+        place = place_of("POST", *host_and_path(self.host, url), {})
         if place is None:
             return as_is()
+        asked = httpx.URL(url if "://" in url[:8] else f"{_origin(self)}{url}")
+        given = httpx.Headers(_pairs(self.headers if headers is None else headers))
         content = bytes_of(body)
         if not is_call(place, asked.path, given, content):
             return as_is()
         if content is None:
-            refused = unseen("urllib3", asked, "its body cannot be read before it is sent")
+            refused = unseen(
+                "urllib3", f"{asked.host}{asked.path}", "its body cannot be read before it is sent"
+            )
             if lets_pass(governing, f"{asked.host}{asked.path}", str(refused)):
                 return as_is()
             raise refused

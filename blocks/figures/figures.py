@@ -71,6 +71,8 @@ class RunFigures:
     budget: BudgetFigures
     limits: LimitFigures
     notes: tuple[str, ...] = field(default=())
+    # Whether the governor is for calls, and not for task runs alone.
+    expects_calls: bool = False
 
 
 def budget_figures(runtime: Runtime, run: str | None) -> BudgetFigures:
@@ -189,6 +191,7 @@ def current_figures() -> RunFigures | None:
             *passed_notes(run),
             *learned_notes(here.governor),
         ),
+        here.governor.expects_calls,
     )
 
 

@@ -273,6 +273,11 @@ class Runtime:
         """Whether any limit counts task runs."""
         return any(each.limit.counts == "tasks" for each in self.limits_)
 
+    @property
+    def expects_calls(self) -> bool:
+        """Whether it is for model calls: it is not where all of its limits count task runs."""
+        return not self.limits_ or any(each.limit.counts == "calls" for each in self.limits_)
+
     def limit_named(self, name: str) -> GovernedLimit:
         """The limit of a name, or else of a tag.
 

@@ -22,6 +22,7 @@ class Figures(Protocol):
 
     `items` is by task run id. `budget` has the attributes of `BudgetReport`, `limits` those of
     `LimitsReport`. `notes` are lines that stand in every report (enforcement switched off, ...).
+    `expects_calls`: a run whose items made no call is worth a line.
     """
 
     @property
@@ -32,6 +33,8 @@ class Figures(Protocol):
     def limits(self) -> object: ...
     @property
     def notes(self) -> Sequence[str]: ...
+    @property
+    def expects_calls(self) -> bool: ...
 
 
 def context_figures() -> Figures | None:

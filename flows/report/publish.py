@@ -40,6 +40,10 @@ from prefect_governor.flows.report.states import (
     read_endings,
 )
 
+NONE_PASSED = (
+    "if they made any, by a sub-process, gRPC or outside its scope, what they cost is not in these"
+    " figures (`prefect-governor doctor` looks for what sends so)"
+)
 UNGOVERNED = "no governor was in reach, so money, tokens and calls are not known"
 
 
@@ -100,8 +104,19 @@ async def apublish_report(
     facts = await read_runs(ran) if _flow_run_id() is not None else {}
     figures = context_figures() if figures is None else figures
     items, notes = _items(endings, facts, keys, figures)
+    notes += none_passed(items, figures)
     report = make_report(items, min_success=min_success, figures=figures, notes=notes, files=files)
     return await finish(report)
+
+
+def none_passed(items: Sequence[ItemReport], figures: Figures | None) -> list[str]:
+    """A line for a run whose items succeeded without a model call, or anything else that was
+    reserved, under a governor that is for calls: its sums of nothing are no proof."""
+    ran = [each for each in items if each.state == "succeeded" and each.attempts]
+    if figures is None or not figures.expects_calls or not ran or any(each.calls for each in items):
+        return []
+    count = f"{len(items):,} item{'s' * (len(items) != 1)}"
+    return [f"no model call of {count} passed the governor: {NONE_PASSED}"]
 
 
 def make_report(

@@ -8,12 +8,14 @@ from prefect_governor.flows.cli.doctor.governors import governors
 from prefect_governor.flows.cli.doctor.ledgers import ledger
 from prefect_governor.flows.cli.doctor.machine import enforcement, home, model, versions
 from prefect_governor.flows.cli.doctor.sandbox import sandbox
+from prefect_governor.flows.cli.doctor.unseen import unseen
 from prefect_governor.flows.server.server import ensure_server, status, use_server
 
 
 def examine() -> Iterator[Finding]:
     """Everything that a run would need, looked at in turn. Raises nothing."""
     yield from versions()
+    yield from unseen()
     yield from enforcement()
     found = list(home())
     if all(each.mark != "problem" for each in found):

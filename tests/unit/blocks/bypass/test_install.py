@@ -1,0 +1,57 @@
+"""Where the hook is put, and what it costs not to need it."""
+
+from tests.unit.imports import imported
+
+HOOKED = """
+from prefect_governor.blocks.bypass.install import install
+install()
+install()
+import sys
+unused = {"aiohttp", "botocore", "httpx2", "requests", "urllib3"}
+assert BEFORE or unused.isdisjoint(sys.modules), "imported for the hook alone"
+import aiohttp, http.client, httpx, httpx2, urllib3, botocore.signers
+for method in (
+    aiohttp.ClientSession._request,
+    botocore.signers.RequestSigner.sign,
+    http.client.HTTPConnection.request,
+    httpx.HTTPTransport.handle_request,
+    httpx.AsyncHTTPTransport.handle_async_request,
+    httpx2.HTTPTransport.handle_request,
+    httpx2.AsyncHTTPTransport.handle_async_request,
+    urllib3.HTTPConnectionPool.urlopen,
+):
+    # Once, and around what was there.
+    assert method.__wrapped__ and not hasattr(method.__wrapped__, "__wrapped__"), method
+"""
+
+
+def test_a_library_that_nobody_uses_is_not_imported_and_is_hooked_once_it_is() -> None:
+    imported(f"BEFORE = False\n{HOOKED}")
+
+
+def test_what_was_imported_before_is_hooked_too() -> None:
+    before = "import aiohttp, http.client, httpx, httpx2, urllib3, botocore.signers\n"
+    imported(f"BEFORE = True\n{before}{HOOKED}")
+
+
+def test_a_library_that_has_changed_is_said_and_still_imported() -> None:
+    program = """
+import logging, sys, types
+from importlib.machinery import ModuleSpec
+class Loader:
+    def create_module(self, spec): return None
+    def exec_module(self, module): module.__version__ = "99"
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        return ModuleSpec(name, Loader()) if name == "httpx2" else None
+said = []
+class Handler(logging.Handler):
+    def emit(self, record): said.append(record.getMessage())
+logging.getLogger("prefect_governor.budget").addHandler(Handler())
+sys.meta_path.insert(0, Finder())
+from prefect_governor import install
+install()
+import httpx2
+assert len(said) == 1 and "httpx2 99" in said[0], said
+"""
+    imported(program)
