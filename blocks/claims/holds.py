@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from uuid import uuid4
 
+from prefect_governor.blocks.claims.place import BudgetPlace
+from prefect_governor.blocks.claims.sharing import Shares, share
 from prefect_governor.blocks.claims.slots import Slot
 from prefect_governor.blocks.claims.spend import Spend
 from prefect_governor.blocks.context.scope import attribution
@@ -42,6 +44,30 @@ class Holds(ABC):
             LedgerUnavailable: when it is entered: the ledger cannot be read or written.
         """
         return Spend(lambda: self.runtime, max_usd, label=label, tags=tags)
+
+    def share(self, parts: int, *, label: str = "share") -> Shares:
+        """What is left of the budget now, set aside in so many equal parts: for agents that run at
+        once on little money, so that none is left without what another has spent.
+
+        `with governor.share(8) as shares:` (or `async with`), and in each consumer `with share:`
+        around its calls; `zip(agents, shares)` hands them out, and so does `task.map(items,
+        shares)`. What a share has left when its block is left goes back, and is free for those that
+        have used up theirs; leaving the outer block gives back the rest. Inside an allocation or a
+        share its rest is what is shared.
+
+        Args:
+            parts: how many, at least 1.
+            label: what they are for; in `budget show` each is "LABEL 1 of 8".
+
+        Raises:
+            ConfigurationError: `parts` is no such number, or no budget has a ceiling.
+            OverBudget: nothing is free for each of them. Nothing is set aside.
+            LedgerUnavailable: the ledger cannot be written.
+        """
+        runtime = self.runtime
+        return share(
+            BudgetPlace(runtime.desk, runtime.accounts_, lambda: self.runtime), parts, label=label
+        )
 
     def slot(
         self,

@@ -81,23 +81,33 @@ def allocate(
     if not label.strip():
         raise ConfigurationError("label is empty: say what the allocation is for")
     place = place_of()
-    who = attribution(model="")
-    run = who.run_id or who.flow_run_id
-    within = [(each.key, _window(each, run)) for each in place.accounts]
-    here = current_scope.get()
-    if here is not None and here.allocation is not None and here.governor.desk is place.desk:
-        # A part of a part.
-        within.insert(0, (here.allocation, ""))
     allocation = Allocation(
         key=f"{ALLOCATION_PREFIX}{uuid.uuid4().hex}",
         label=label.strip(),
-        within=tuple(within),
-        group=run,
+        within=around(place),
+        group=_run(),
         elastic=elastic,
         owner=None if outlives_process else place.desk.process.id,
     )
     wait_blocking(place.desk.allocate(allocation, label.strip(), bound))
     return BudgetAllocation(place.desk, allocation, governor=place.governor)
+
+
+def around(place: BudgetPlace) -> tuple[tuple[str, str], ...]:
+    """What a part of a budget is set aside in by the running code: the allocation that it is in,
+    where that is of the same ledger, and the budgets up the chain, each with its window."""
+    run = _run()
+    within = [(each.key, _window(each, run)) for each in place.accounts]
+    here = current_scope.get()
+    if here is not None and here.allocation is not None and here.governor.desk is place.desk:
+        # A part of a part.
+        within.insert(0, (here.allocation, ""))
+    return tuple(within)
+
+
+def _run() -> str | None:
+    who = attribution(model="")
+    return who.run_id or who.flow_run_id
 
 
 def _window(account: Account, run: str | None) -> str:

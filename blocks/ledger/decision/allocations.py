@@ -1,5 +1,6 @@
 """Setting a part of a chain of budgets aside, and giving it back, in a batch."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from prefect_governor.blocks.errors import ConfigurationError, OverBudget
@@ -46,6 +47,43 @@ def allocate(page: Page, allocation: Allocation, name: str, bound: Bound) -> Non
     page.book.money.open(made)
     page.book.money.changed.add(purse_of(made.key))
     page.changed_allocation(made.key)
+
+
+def share(page: Page, parts: Sequence[Allocation]) -> None:
+    """Set what is free now in the purses around aside, in as many equal parts as there are
+    allocations, all new and of the same `within`: in money, in tokens, or in both, as there are
+    ceilings.
+
+    Raises OverBudget where no nano-dollar or no token is free for each, ConfigurationError where
+    nothing around has a ceiling, and what `allocate` does.
+    """
+    within = _around(page, parts[0])
+    free = [page.book.purses[key].room() for key in within]
+    if page.book.money.open_among(within):
+        # What an allocation has is held around it already: it alone decides, in what it has.
+        nano, tokens = free[0]
+        free = [
+            (nano, tokens),
+            *(
+                (each[0] if nano is None else None, each[1] if tokens is None else None)
+                for each in free[1:]
+            ),
+        ]
+    nanos = [max(0, each[0]) for each in free if each[0] is not None]
+    counts = [max(0, each[1]) for each in free if each[1] is not None]
+    if not nanos and not counts:
+        raise ConfigurationError("nothing has a ceiling here, so there is nothing to share")
+    bound = Bound(min(nanos, default=0) // len(parts), min(counts, default=0) // len(parts), 0)
+    if (nanos and not bound.nano) or (counts and not bound.tokens):
+        purse = page.book.purses[within[0]]
+        in_tokens = bool(bound.nano or not nanos)
+        held = what_holds(purse, in_tokens=in_tokens)
+        raise OverBudget(
+            f"{len(parts):,} shares: nothing is free for each of them in budget {purse.name!r}"
+            f" (window {purse.label}{': ' if held else ''}{held}); raise the ceiling to go on"
+        )
+    for each in parts:
+        allocate(page, each, each.label, bound)
 
 
 def give_back(page: Page, key: str) -> int:

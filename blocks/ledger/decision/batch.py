@@ -3,7 +3,7 @@
 Rows are read once, the pure decision works on them, what changed is written back at the end.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prefect_governor.blocks.errors import CallRefused, ConfigurationError, LedgerUnavailable
@@ -89,6 +89,10 @@ class Batch:
     def allocate(self, allocation: Allocation, name: str, bound: Bound) -> None:
         """Set a part of a chain of budgets aside for one consumer; see `LedgerDesk.allocate`."""
         allocations.allocate(self.page, allocation, name, bound)
+
+    def share(self, parts: Sequence[Allocation]) -> None:
+        """Set what is free aside in equal parts; see `allocations.share`."""
+        allocations.share(self.page, parts)
 
     def give_back(self, key: str) -> int:
         """Close an allocation. Returns the nano-dollars that went back."""
