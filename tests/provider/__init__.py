@@ -25,10 +25,11 @@ Served: POST /v1/chat/completions (plain, streamed, tools, response_format, n), 
 (Anthropic's), …/models/{model}:generateContent and :streamGenerateContent (Gemini's), the same and
 :rawPredict and :streamRawPredict under /v1/projects/P/locations/L/publishers/ (Vertex AI's, for the
 token that POST /token gives for a service account's signed claim), /api/chat and
-/api/generate (Ollama's), /v2/chat and /v1/embed and /v2/embed (Cohere's), /v1/rerank
-and /v2/rerank (Cohere's, Voyage's), /model/{modelId}/converse[-stream] and, for Anthropic's models,
-/invoke[-with-response-stream] (Amazon Bedrock's, with its event streams and its
-errors), all plain and streamed; as Azure does
+/api/generate (Ollama's), /v2/chat (Cohere's), /model/{modelId}/converse[-stream] and, for
+Anthropic's models, /invoke[-with-response-stream] (Amazon Bedrock's, with its event streams and its
+errors), all plain and streamed; /v1/embed and /v2/embed (Cohere's), …/models/{model}:embedContent
+and :batchEmbedContents (Gemini's), /api/embed (Ollama's), /v1/rerank and /v2/rerank (Cohere's,
+Voyage's); as Azure does
 /openai/deployments/{name}/chat/completions and /embeddings, /openai/responses (both with a dated
 `api-version`) and /openai/v1/…, with its filters' results; GET /v1/models;
 and for the test GET /_provider/stats, /_provider/log, /_provider/usage.csv and usage.jsonl (what

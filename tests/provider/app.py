@@ -25,7 +25,13 @@ from tests.provider.families.embeddings import EMBEDDINGS
 from tests.provider.families.family import OPENAI_CHAT, Family
 from tests.provider.families.gemini import GEMINI
 from tests.provider.families.ollama import OLLAMA_CHAT, OLLAMA_GENERATE
-from tests.provider.families.rankings import COHERE_EMBED, RERANK
+from tests.provider.families.rankings import (
+    COHERE_EMBED,
+    GEMINI_EMBED,
+    GEMINI_EMBEDS,
+    OLLAMA_EMBED,
+    RERANK,
+)
 from tests.provider.families.responses import RESPONSES
 from tests.provider.families.vertex import (
     VERTEX_CONTENT,
@@ -44,6 +50,9 @@ FAMILIES: dict[str, Family] = {
     "/v2/chat": COHERE_CHAT,
     "/v1/embed": COHERE_EMBED,
     "/v2/embed": COHERE_EMBED,
+    "/api/embed": OLLAMA_EMBED,
+    ":embedContent": GEMINI_EMBED,
+    ":batchEmbedContents": GEMINI_EMBEDS,
     "/v1/rerank": RERANK,
     "/v2/rerank": RERANK,
     "/api/chat": OLLAMA_CHAT,

@@ -13,8 +13,10 @@ from prefect_governor.blocks.wire.dialects.bedrock.invoke import InvokeAnthropic
 from prefect_governor.blocks.wire.dialects.cohere.chat import CohereChat
 from prefect_governor.blocks.wire.dialects.cohere.embed import CohereEmbed
 from prefect_governor.blocks.wire.dialects.free import is_free
+from prefect_governor.blocks.wire.dialects.gemini.embed import GeminiEmbed
 from prefect_governor.blocks.wire.dialects.gemini.generate import Gemini
 from prefect_governor.blocks.wire.dialects.ollama import Ollama
+from prefect_governor.blocks.wire.dialects.ollama_embed import OllamaEmbed
 from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
 from prefect_governor.blocks.wire.dialects.openai.embeddings import OpenAIEmbeddings
 from prefect_governor.blocks.wire.dialects.openai.responses import OpenAIResponses
@@ -30,7 +32,9 @@ DIALECTS: tuple[Dialect, ...] = (
     OpenAIEmbeddings(),
     AnthropicMessages(),
     Gemini(),
+    GeminiEmbed(),
     Ollama(),
+    OllamaEmbed(),
     CohereChat(),
     CohereEmbed(),
     Rerank(),

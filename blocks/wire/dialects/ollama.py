@@ -53,6 +53,11 @@ REFUSED_FIELDS: Mapping[str, str] = {
 MODEL_PROMPT_TOKENS = 1024
 
 
+def ollama_error(kind: str, message: str) -> dict[str, Any]:
+    """An error's body as Ollama has it (docs.ollama.com/api/errors)."""
+    return {"type": "prefect_governor_refusal", "code": kind, "error": message}
+
+
 class Ollama(Dialect):
     """`POST …/api/chat` and `…/api/generate`, plain or as lines of JSON, which is the default."""
 
@@ -110,8 +115,7 @@ class Ollama(Dialect):
         )
 
     def error(self, status: int, kind: str, message: str) -> dict[str, Any]:
-        """docs.ollama.com/api/errors"""
-        return {"type": "prefect_governor_refusal", "code": kind, "error": message}
+        return ollama_error(kind, message)
 
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
         fields = json.loads(plan.body)

@@ -31,6 +31,8 @@ def url(case: Case) -> str:
         "ollama": "/api/chat",
         "cohere": f"{case.base}/chat",
         "embed": f"{case.base}/embed",
+        "embedContent": f"{case.base}{row.place}/models/{row.model}:embedContent",
+        "ollamaEmbed": "/api/embed",
         "rerank": f"{case.base}/rerank",
         "converse": f"/model/{quote(row.model, safe='')}/converse",
         "invoke": f"/model/{quote(row.model, safe='')}/invoke",
@@ -55,7 +57,9 @@ def body(case: Case) -> dict[str, Any]:
         asked |= {"texts": [text], "input_type": "search_query"}
     elif row.api == "rerank":
         asked |= {"query": "Who pays?", "documents": [text]}
-    elif row.api == "embeddings":
+    elif row.api == "embedContent":
+        asked = {"content": {"parts": [{"text": text}]}}
+    elif row.api in ("embeddings", "ollamaEmbed"):
         asked |= {"input": text}
     elif row.api in ("messages", "cohere"):
         asked |= {"messages": [{"role": "user", "content": text}], "max_tokens": LIMIT}

@@ -34,6 +34,8 @@ APIS = {
     "cohere": "Cohere's chat",
     "embed": "Cohere's embed",
     "rerank": "rerank",
+    "embedContent": "embedContent",
+    "ollamaEmbed": "`/api/embed`",
     "converse": "Converse",
     "invoke": "InvokeModel",
     "rawPredict": "rawPredict",

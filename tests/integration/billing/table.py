@@ -23,7 +23,7 @@ from tests.provider.books.bill import Price
 Outcome = Literal["settled", "above", "unconfirmed", "released", "again", "refused", "free"]
 Api = Literal[
     "chat", "responses", "embeddings", "messages", "generate", "ollama",
-    "converse", "invoke", "rawPredict", "cohere", "embed", "rerank",
+    "converse", "invoke", "rawPredict", "cohere", "embed", "rerank", "embedContent", "ollamaEmbed",
 ]  # fmt: skip
 
 NONE: Mapping[str, Any] = {}

@@ -35,7 +35,7 @@ CASES = {case.key: case for case in cases()}
 # What a reply is billed for where a row says nothing else.
 USED = {"input": 1000, "output": 100}
 # Embeddings and rankings have no output.
-UNWRITTEN = frozenset({"embeddings", "embed", "rerank"})
+UNWRITTEN = frozenset({"embeddings", "embed", "rerank", "embedContent", "ollamaEmbed"})
 READ_ONLY = {"input": 1000}
 # The paths of a second version, which the strict provider has as they are.
 COHERES = "/v2/"

@@ -211,6 +211,7 @@ DEFAULT_PRICES: dict[str, Price] = {
         },
     ),
     "gemini-2.5-flash-lite": _price("0.0000001", "0.00000001", "0.0000004"),
+    "gemini-embedding-001": _price("0.00000015", None, "0"),
     "llama3.1": _price("0", None, "0"),
     "embed-english-v3.0": _price("0.0000001", None, "0"),
     "rerank-v3.5": Price(input=Decimal(0), output=Decimal(0), search=Decimal("0.002")),

@@ -1,4 +1,5 @@
-"""Ranking, as Cohere, Voyage and others have it, and Cohere's embeddings: nothing is written."""
+"""What is read and nothing is written: rankings, as Cohere, Voyage and others have them, and the
+embeddings of Cohere, Gemini and Ollama."""
 
 from __future__ import annotations
 
@@ -133,6 +134,61 @@ class Embed(_Unwritten):
         }
 
 
+# ai.google.dev/api/embeddings
+_OF_A_TEXT = frozenset({"model", "content", "taskType", "title", "outputDimensionality"})
+_MODEL = re.compile(r"/models/([^/:]+):(embedContent|batchEmbedContents)")
+
+
+class GeminiEmbed(_Unwritten):
+    """`…/models/{model}:embedContent`, or `:batchEmbedContents`."""
+
+    def __init__(self, *, batch: bool) -> None:
+        self._batch = batch
+
+    def parse(self, raw: bytes, path: str) -> ChatRequest:
+        body, found = read_json(raw), _MODEL.search(path)
+        if found is None:
+            raise ApiError(404, f"no model in {path}")
+        texts: list[str] = []
+        for each in body.get("requests") or [] if self._batch else [body]:
+            known(each, _OF_A_TEXT, needs=("content", "model") if self._batch else ("content",))
+            if self._batch and each["model"] != f"models/{found[1]}":
+                raise ApiError(400, "The model of each request must be the path's.")
+            texts.append("".join(part["text"] for part in each["content"]["parts"]))
+        encoding_of = encoding_name(found[1])
+        return _read(found[1], texts, sum(count_text(each, encoding_of) for each in texts))
+
+    def whole(
+        self, answer: Answer, *, reply_id: str, model: str, usage: Usage | None, **_: Any
+    ) -> dict[str, Any]:
+        found = [{"values": vector(f"{at}")} for at, _ in enumerate(answer.choices)]
+        reply: dict[str, Any] = {"embeddings": found} if self._batch else {"embedding": found[0]}
+        if usage is None:
+            return reply
+        return {**reply, "usageMetadata": amended({"promptTokenCount": usage.input}, usage)}
+
+
+class OllamaEmbed(_Unwritten):
+    """`/api/embed`."""
+
+    def parse(self, raw: bytes, path: str) -> ChatRequest:
+        body = read_json(raw)
+        given = body.get("input")
+        texts = [given] if isinstance(given, str) else given
+        if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
+            raise ApiError(400, "invalid input type")
+        encoding_of = encoding_name(str(body.get("model")))
+        counted = sum(count_text(each, encoding_of) for each in texts)
+        return _read(str(body.get("model")), texts, counted)
+
+    def whole(
+        self, answer: Answer, *, reply_id: str, model: str, usage: Usage | None, **_: Any
+    ) -> dict[str, Any]:
+        vectors = [vector(f"{at}") for at, _ in enumerate(answer.choices)]
+        reply: dict[str, Any] = {"model": model, "embeddings": vectors, "total_duration": 1}
+        return reply if usage is None else {**reply, "prompt_eval_count": usage.input}
+
+
 def _text(document: Any) -> str:
     if isinstance(document, str):
         return document
@@ -143,3 +199,6 @@ def _text(document: Any) -> str:
 
 RERANK = Rerank()
 COHERE_EMBED = Embed()
+GEMINI_EMBED = GeminiEmbed(batch=False)
+GEMINI_EMBEDS = GeminiEmbed(batch=True)
+OLLAMA_EMBED = OllamaEmbed()

@@ -13,6 +13,8 @@ from typing import Any
 import prefect_governor.blocks.wire.dialects.gemini.rules as rules
 from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.prices.tariffs import STANDARD_TIERS, Price
+from prefect_governor.blocks.wire.dialects.gemini.errors import gemini_error
+from prefect_governor.blocks.wire.dialects.gemini.names import camel, camel_name
 from prefect_governor.blocks.wire.dialects.gemini.replies import Chunks, GenerateStream, ending_of
 from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.blocks.wire.requests.bodies import (
@@ -57,13 +59,13 @@ class Gemini(Dialect):
         if found is None:
             raise NotBounded("the request's path names no model, so its cost has no bound")
         streamed = found["verb"] == "streamGenerateContent"
-        return CallRequest(found["model"], _camel(read_fields(body)), streamed)
+        return CallRequest(found["model"], camel(read_fields(body)), streamed)
 
     def plan(self, request: CallRequest, *, price: Price, encoding: str | None) -> CallPlan:
         """The bound, and the body to send. Raises NotBounded, naming the field, part or tool."""
         fields = dict(request.fields)
         unseen = Unseen(request.accepted)
-        names = frozenset(map(_camel_name, request.accepted.fields))
+        names = frozenset(map(camel_name, request.accepted.fields))
         accepted = replace(request.accepted, fields=names)
         known = rules.FIELDS | rules.UNSEEN_FIELDS.keys()
         check_fields(fields, known, rules.REFUSED_FIELDS, accepted)
@@ -71,7 +73,7 @@ class Gemini(Dialect):
             if fields.get(name) is not None:
                 unseen.met(f"`{name}`", why, "Send what it holds as text")
                 unseen.audio = True
-        config = fields["generationConfig"] = _camel(_object(fields, "generationConfig"))
+        config = fields["generationConfig"] = camel(_object(fields, "generationConfig"))
         check_fields(config, rules.CONFIG_FIELDS, rules.REFUSED_CONFIG, accepted)
         image_tokens = _image_tokens(config, price, request)
         answers = whole_number(config.get("candidateCount") or 1, "candidateCount")
@@ -115,14 +117,7 @@ class Gemini(Dialect):
         )
 
     def error(self, status: int, kind: str, message: str) -> dict[str, Any]:
-        """google.aip.dev/193"""
-        word = {429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}.get(status, "FAILED_PRECONDITION")
-        info = {
-            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-            "reason": kind,
-            "domain": "prefect-governor",
-        }
-        return {"error": {"code": status, "status": word, "details": [info], "message": message}}
+        return gemini_error(status, kind, message)
 
     def refit(self, plan: CallPlan, output_tokens: int) -> CallPlan:
         fields = json.loads(plan.body)
@@ -150,25 +145,6 @@ class Gemini(Dialect):
         return GenerateStream()
 
 
-def _camel(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Names as Gemini's JSON has them; it takes `max_output_tokens` for `maxOutputTokens` too.
-
-    Raises NotBounded where one stands twice: nobody knows which is read.
-    """
-    found: dict[str, Any] = {}
-    for name, value in fields.items():
-        camel = _camel_name(name)
-        if camel in found:
-            raise NotBounded(f"`{camel}` is given twice, so the call has no bound")
-        found[camel] = value
-    return found
-
-
-def _camel_name(name: str) -> str:
-    head, *rest = name.lstrip("_").split("_")
-    return head + "".join(part[:1].upper() + part[1:] for part in rest)
-
-
 def _image_tokens(config: Mapping[str, Any], price: Price, request: CallRequest) -> int:
     """The tokens of one image that the answer may hold, 0 where it is text alone. A model that
     writes images does so unasked. Raises NotBounded for what else it should be, and for images of a
@@ -191,7 +167,7 @@ def _image_tokens(config: Mapping[str, Any], price: Price, request: CallRequest)
         )
     if pictures is not None:
         known = rules.IMAGE_FIELDS if wanted else ()
-        pictures = _camel(_object(config, "imageConfig"))
+        pictures = camel(_object(config, "imageConfig"))
         check_fields(pictures, known, {}, request.accepted, within="imageConfig.")
     return rules.MOST_IMAGE_TOKENS if wanted else 0
 
@@ -227,7 +203,7 @@ def _contents(fields: Mapping[str, Any], unseen: Unseen) -> int:
         for part in parts if isinstance(parts, list) else [parts]:
             if not isinstance(part, dict):
                 raise NotBounded("a content's `parts` are not a list of parts")
-            _check_part(_camel(part), unseen)
+            _check_part(camel(part), unseen)
     return len(contents) + 1
 
 
@@ -252,7 +228,7 @@ def _tools(fields: Mapping[str, Any]) -> int:
     if not isinstance(tools, list) or not all(isinstance(each, dict) for each in tools):
         raise NotBounded("`tools` is not a list of tools, so the call has no bound")
     count = 0
-    for tool in map(_camel, tools):
+    for tool in map(camel, tools):
         for name, value in tool.items():
             if name != rules.LOCAL_TOOL:
                 why = rules.REFUSED_TOOLS.get(name, "tools of this kind have no rule here")
@@ -265,5 +241,5 @@ def _tools(fields: Mapping[str, Any]) -> int:
 
 def _thinking_tokens(config: Mapping[str, Any]) -> int:
     """The tokens set aside for thoughts; -1 leaves them to the model."""
-    budget = _camel(_object(config, "thinkingConfig")).get("thinkingBudget")
+    budget = camel(_object(config, "thinkingConfig")).get("thinkingBudget")
     return budget if isinstance(budget, int) and budget > 0 else 0

@@ -38,6 +38,10 @@ PLAIN_FIELDS = frozenset(
      "priority", "request_id", "add_special_tokens"}
 )  # fmt: skip
 
+REFUSED_FIELDS: Mapping[str, str] = {
+    "prompt": "Ollama's `/api/embeddings` says nothing of what it read; use `/api/embed`",
+}
+
 
 class OpenAIEmbeddings(Dialect):
     """`POST …/embeddings`."""
@@ -57,7 +61,7 @@ class OpenAIEmbeddings(Dialect):
         Raises NotBounded, naming the field or the input.
         """
         fields = dict(request.fields)
-        check_fields(fields, PLAIN_FIELDS, {}, request.accepted)
+        check_fields(fields, PLAIN_FIELDS, REFUSED_FIELDS, request.accepted)
         texts, lists = _inputs(fields)
         allowed = [compact(fields[name]) for name in request.accepted.fields if fields.get(name)]
         # Only one who names a tier, or has a dearer one to fear, sends a tier.

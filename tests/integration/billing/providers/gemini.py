@@ -16,7 +16,11 @@ THINKING = "ai.google.dev/gemini-api/docs/thinking"
 TOKENS = "ai.google.dev/gemini-api/docs/tokens"
 TOOLS = "ai.google.dev/gemini-api/docs/tools"
 
+EMBEDDING = "ai.google.dev/api/embeddings"
+
 Row = partial(AnyRow, api="generate")
+Embedding = partial(AnyRow, api="embedContent")
+EMBED, TEXT = "gemini-embedding-001", "word " * 1001
 
 PRICES = {
     "gemini-2.5-flash-lite": price("0.1", "0.4", cached_input="0.01", audio="0.3"),
@@ -144,9 +148,15 @@ ROWS = (
         usd="0.00099"),
     Row("embeddings", "gemini-embedding-001", PRICING, "each token", api="embeddings",
         base="/v1beta/openai", usd="0.00015"),
-    Row("embeddings by their own path", LITE, PRICING, "each token", "refused",
-        says=":batchEmbedContents",
-        path="/v1beta/models/gemini-embedding-001:batchEmbedContents"),
+    Embedding("embeddings by their own path", EMBED, PRICING, "each token", usd="0.00015"),
+    Embedding("embeddings of several texts", EMBED, EMBEDDING, "each token", usd="0.0001503",
+              path=f"/v1beta/models/{EMBED}:batchEmbedContents",
+              asks={"content": None, "requests": [{"model": f"models/{EMBED}",
+                                                   "content": {"parts": [{"text": TEXT}]}}]}),
+    Embedding("an image to embed", EMBED, PRICING, "each of its tokens", "refused",
+              says="'inlineData'", asks={"content": {"parts": [{"inlineData": {}}]}}),
+    Embedding("embeddings without their usage", EMBED, EMBEDDING, "each token", "unconfirmed",
+              reply={"fault": "no_usage"}, usd="0.00015"),
     Row("a reply without its usage", LITE, GENERATE, "its tokens", "unconfirmed",
         reply={"fault": "no_usage"}, usd="0.00014"),
     Row("a stream that is cut", LITE, GENERATE, "its tokens", "unconfirmed", stream=True,

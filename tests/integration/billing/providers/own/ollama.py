@@ -11,6 +11,7 @@ CLOUD = "docs.ollama.com/cloud"
 COMPATIBLE = "docs.ollama.com/api/openai-compatibility"
 
 Row = partial(AnyRow, api="ollama")
+Embedding = partial(AnyRow, api="ollamaEmbed")
 
 PRICES = {"llama3.1": price("0", "0"), "house-llama": price("0.2", "0.4")}
 HOUSE = {
@@ -30,6 +31,12 @@ ROWS = (
         given=HOUSE, asks={"stream": True}, usd="0.00024"),
     Row("a prompt of one's own template", "llama3.1", API, "nothing",
         asks={"template": "{{ .Prompt }}"}, usd="0"),
+    Embedding("embeddings", "llama3.1", API, "nothing", usd="0"),
+    Embedding("embeddings at a price of one's own", "house-llama", API,
+              "as the machine was reckoned", given=HOUSE, usd="0.0002"),
+    Embedding("embeddings by the older path", "llama3.1", API, "nothing, which no reply says",
+              "refused", says="/api/embed", path="/api/embeddings", asks={"prompt": "x"},
+              whose="ollama"),
     Row("images", "llama3.1", API, "tokens by a rule that no page states", "refused",
         says="`images`", asks={"images": ["iVBORw0KGgo="]}),
     Row("an image as output", "llama3.1", API, "each step", "refused", says="`width`",
