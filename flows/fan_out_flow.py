@@ -202,6 +202,7 @@ def fan_out(
     runtime.desk.write(lambda batch: batch.rows.put_item(asked, here.kept_as, "", "{}"))
     results = here.control.out or state_folder() / "runs" / here.id / "results.jsonl"
     files = ItemFiles(results)
+    files.sweep()
     web = None
     if kit is not None and kit.web is not None:
         # A run that is gone on with has what it retrieved before.

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
@@ -39,9 +39,15 @@ def with_files(result: SandboxResult, brought: Brought, bounds: SandboxBounds) -
     return replace(result, bound="workspace", reason=reason("workspace", bounds))
 
 
+class SandboxWorkspaceBounds(WorkspaceBounds):
+    """Those of a workspace that programs of a Sandbox work on, which says them."""
+
+    said: ClassVar[tuple[str, str]] = ("Sandbox.workspace_mib", "Sandbox.workspace_files")
+
+
 def workspace_bounds(bounds: SandboxBounds) -> WorkspaceBounds:
     """What the folder may hold of a sandbox with these bounds."""
-    return WorkspaceBounds(max_mib=bounds.workspace_mib, max_files=bounds.workspace_files)
+    return SandboxWorkspaceBounds(max_mib=bounds.workspace_mib, max_files=bounds.workspace_files)
 
 
 def taken_along(folder: Path, bounds: SandboxBounds) -> Iterator[bytes]:

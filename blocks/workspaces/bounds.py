@@ -1,6 +1,7 @@
 """What a workspace may hold. Pure."""
 
 import errno
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -39,6 +40,9 @@ class WorkspaceBounds(BaseModel):
         description="Folders in one another, and the file in them.",
     )
 
+    # What a person sets to give it more: bytes, files.
+    said: ClassVar[tuple[str, str]] = ("max_mib", "max_files")
+
     @property
     def max_bytes(self) -> int:
         return self.max_mib * MIB
@@ -71,12 +75,12 @@ class Allowance:
         if self._size + size > self.bounds.max_bytes:
             raise WorkspaceFull(
                 f"the workspace would hold {(self._size + size) / MIB:,.1f} MiB of at most"
-                f" {self.bounds.max_mib:,} MiB: write less, or give it more (max_mib)"
+                f" {self.bounds.max_mib:,} MiB: write less, or give it more ({self.bounds.said[0]})"
             )
         if self._files + files > self.bounds.max_files:
             raise WorkspaceFull(
                 f"the workspace would hold more than {self.bounds.max_files:,} files and folders:"
-                " write fewer, or give it more (max_files)"
+                f" write fewer, or give it more ({self.bounds.said[1]})"
             )
         self._size += size
         self._files += files

@@ -1,9 +1,11 @@
 """The outputs of a workspace, copied to where they stay."""
 
+import fcntl
 import hashlib
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +56,12 @@ def collect_outputs(
     """See `Workspace.collect`; `given` are the hashes of inputs, by the parts of their names."""
     make_folder(into.parent)
     parent = os.open(into.parent, FOLDER)
-    partial = PARTIAL + secrets.token_hex(8)
+    partial, held = PARTIAL + secrets.token_hex(8), None
     try:
-        os.mkdir(partial, 0o700, dir_fd=parent)
+        while held is None:
+            with suppress(FileExistsError):
+                os.mkdir(partial, 0o700, dir_fd=parent)
+            held = _held(parent, partial)
         with Tree(into.parent / partial) as copies:
             collected = tuple(_copied(tree, copies, bounds, given))
         remove_tree(parent, into.name)
@@ -66,7 +71,46 @@ def collect_outputs(
         return collected
     finally:
         remove_tree(parent, partial)
+        if held is not None:
+            os.close(held)
         os.close(parent)
+
+
+def sweep_partial(folder: Path) -> int:
+    """Remove what is left in a folder of copies whose process died before they were whole; how many
+    there were. Raises OSError."""
+    try:
+        parent = os.open(folder, FOLDER)
+    except FileNotFoundError:
+        return 0
+    swept = 0
+    try:
+        for name in os.listdir(parent):
+            if name.startswith(PARTIAL) and (held := _held(parent, name)) is not None:
+                try:
+                    remove_tree(parent, name)
+                    swept += 1
+                finally:
+                    os.close(held)
+        return swept
+    finally:
+        os.close(parent)
+
+
+def _held(parent: int, name: str) -> int | None:
+    """A folder's lock, which ends with whoever has it; None where another has it, or removed it
+    between the two steps."""
+    try:
+        folder = os.open(name, FOLDER, dir_fd=parent)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except OSError:
+        os.close(folder)
+        return None
+    return folder
 
 
 def _copied(

@@ -270,7 +270,7 @@ def _listed(
             if seen[0] > bounds.max_files:
                 raise WorkspaceFull(
                     f"the workspace holds more than {bounds.max_files:,} files and folders: write"
-                    " fewer, or give it more (max_files)"
+                    f" fewer, or give it more ({bounds.said[1]})"
                 )
             found.append(each.name)
     return sorted(found)

@@ -18,6 +18,7 @@ from prefect_governor.flows.estimate.loops import (
     SPREAD,
     likely_searches,
 )
+from prefect_governor.flows.web.settings import NO_SEARCHER
 
 # An agent's prompt with its tools, in tokens; measured on the repository's own docs.
 _PROMPT_TOKENS = 900
@@ -30,7 +31,8 @@ _CALL_SECONDS = 3.0
 @dataclass(frozen=True)
 class ResearchForecast:
     """A research run before it starts. `planned` is false where the lead makes the plan: `tasks`
-    is then a guess. `searches` are those of the web, whose cost is in the costs."""
+    is then a guess. `searches` are those of the web, whose cost is in the costs; `notes` what it
+    will have to do without."""
 
     model: str
     planned: bool
@@ -45,6 +47,7 @@ class ResearchForecast:
     cost_multiple: float
     ceiling_usd: Decimal | None
     searches: int = 0
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         found = asdict(self)
@@ -94,6 +97,7 @@ def forecast(inquiry: Inquiry) -> ResearchForecast:
         expected_multiple(inquiry, plan),
         inquiry.ceiling_usd,
         searches,
+        (NO_SEARCHER,) if inquiry.web is not None and inquiry.web.provider is None else (),
     )
 
 
@@ -109,6 +113,8 @@ def print_forecast(expected: ResearchForecast) -> None:
     print(f"cost: about {_usd(expected.p50_usd)} (p50), {_usd(expected.p95_usd)} (p95)")
     print(f"time: about {expected.p50_seconds:.0f} s (p50), {expected.p95_seconds:.0f} s (p95)")
     print(f"cost multiple of one agent doing all of it: {expected.cost_multiple:.2f}")
+    for note in expected.notes:
+        print(f"note: {note}")
 
 
 def may_start(expected: ResearchForecast, above: Decimal | None) -> bool:

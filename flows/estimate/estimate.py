@@ -80,6 +80,7 @@ class Forecast:
         wide: nothing rules out that the bill is above p95 or far from p50.
         assumptions: what it takes for granted, a sentence each.
         unreadable: the items that would fail, with the reason.
+        notes: what the run will have to do without.
     """
 
     model: str
@@ -103,6 +104,7 @@ class Forecast:
     wide: bool
     assumptions: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def bottleneck(self) -> Throughput | None:
@@ -146,6 +148,7 @@ class Forecast:
             "wide": self.wide,
             "assumptions": list(self.assumptions),
             "unreadable": [{"key": key, "reason": reason} for key, reason in self.unreadable],
+            "notes": list(self.notes),
         }
 
 
@@ -219,6 +222,7 @@ def forecast(request: Request, standing: Standing) -> Forecast:
             *(_of_loops(request, work) if loops(request) else ()),
         ),
         unreadable=work.unreadable,
+        notes=() if request.kit is None else request.kit.without,
     )
 
 

@@ -52,6 +52,8 @@ def forecast_lines(expected: "Forecast") -> Iterator[str]:
         if each is not held and (each.holds or not each.name.startswith("budget")):
             yield f"  {each.name} allows {_rate(each.calls_per_second)} ({each.why})"
     yield f"based on: {'; '.join(expected.assumptions)}"
+    for note in expected.notes:
+        yield f"note: {note}"
     for key, reason in expected.unreadable:
         yield f"cannot be read: {key}: {reason}"
 

@@ -1,18 +1,23 @@
 """The files of items, beside the run's results: what their workspaces held at the end."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.machine.private import is_private
 from prefect_governor.blocks.workspaces.bounds import WorkspaceBounds
-from prefect_governor.blocks.workspaces.collecting import CollectedFile
+from prefect_governor.blocks.workspaces.collecting import CollectedFile, sweep_partial
 from prefect_governor.blocks.workspaces.names import folder_name
 from prefect_governor.blocks.workspaces.workspace import Workspace
 from prefect_governor.flows.report.model import ItemFile
 
+logger = logging.getLogger(__name__)
+
+_FILES = "files"
 # What is copied was within an item's bounds.
 _ANY = WorkspaceBounds(max_mib=1_048_576, max_files=10_000_000, max_depth=256)
 
@@ -27,10 +32,20 @@ class ItemFiles:
 
     def __init__(self, results: Path) -> None:
         self.folder = results.absolute().parent / (
-            "files" if is_private(results) else f"{results.stem}.files"
+            _FILES if is_private(results) else f"{results.stem}.files"
         )
         self._kept: dict[str, tuple[CollectedFile, ...]] = {}
         self.any = False
+
+    def sweep(self) -> None:
+        """Remove what a run that was killed while it copied has left, here and in all runs of the
+        state. Blocks."""
+        state = state_folder() / "runs"
+        for folder in {self.folder, *(state.glob(f"*/{_FILES}") if state.is_dir() else ())}:
+            try:
+                sweep_partial(folder)
+            except OSError as error:
+                logger.warning("copies that were left in %s cannot be removed: %s", folder, error)
 
     async def keep(self, key: str, workspace: Workspace) -> None:
         """Copy the outputs of an item's workspace, in the place of those of an earlier attempt.

@@ -21,7 +21,7 @@ from prefect_governor.flows.mcp.serving import Serving, ready_serving
 from prefect_governor.flows.tools.bench import Bench, MakeCell
 from prefect_governor.flows.tools.code import python_tool, shell_tool
 from prefect_governor.flows.tools.files import read_tool, search_tool
-from prefect_governor.flows.web.settings import WebSettings, web_of
+from prefect_governor.flows.web.settings import NO_SEARCHER, WebSettings, web_of
 from prefect_governor.flows.web.tools import web_tools
 from prefect_governor.flows.web.web import Web
 
@@ -78,6 +78,11 @@ class Kit:
     def search_usd(self) -> Decimal:
         """What one search of the web costs; 0 where none is made."""
         return self.web.search_usd if self.web is not None and self.searches else Decimal(0)
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """What a run with it will have to do without, a sentence each."""
+        return (NO_SEARCHER,) if self.web is not None and not self.searches else ()
 
     def on(self, bench: Bench) -> list[Tool]:
         """The tools of one item's files."""

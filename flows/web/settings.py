@@ -16,6 +16,11 @@ NO_SEARCH = (
     "nobody searched the web: pages were fetched by URLs that were known; set one of "
     + ", ".join(each.variable for each in PROVIDERS)
 )
+# The same before it starts.
+NO_SEARCHER = (
+    "nobody searches the web here: only pages whose URLs are known will be fetched; set one of "
+    + ", ".join(each.variable for each in PROVIDERS)
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,3 +96,26 @@ def test_files_of_items_stand_beside_the_results_and_go_with_a_run_that_goes_on(
     assert "are gone: out/report_1.md" in str(found["repos/a b"].reason)
     assert found["repos/README"].files and found["repos/README"].reason is None
     assert upstream.settled_stats()["requests"] == paid == 2 * (len(KEYS) + 1)
+
+
+def test_what_an_item_wrote_before_it_failed_is_kept_and_refused_as_that_of_one_that_finished(
+    upstream: ProviderProcess, tmp_path: Path
+) -> None:
+    for key in ("repos/fine", "repos/failed"):
+        make_repository(tmp_path / key, {"name.txt": key})
+    program = {"tool_calls": [{"name": "python", "arguments": {"code": CODE}}]}
+    upstream.renew(
+        script=[
+            {"match": "repos/failed", "by": "turn", "reply": [program, {"status": 400}]},
+            {"match": ".", "by": "turn", "reply": [program, "done"]},
+        ]
+    )
+    report = run(tmp_path)
+    results = state_folder() / "runs" / report.run_id / "results.jsonl"
+    states = {each.key: (each.state, each.files[0].name) for each in report.items}
+    assert [state for state, _ in states.values()] == ["failed", "succeeded"]
+    for key, (_, name) in states.items():
+        assert (results.parent / name).read_text() == f"of {key}"
+        assert sorted(path.name for path in (results.parent / name).parent.iterdir()) == [
+            "report_1.md"
+        ]

@@ -1,7 +1,9 @@
 """A workspace's names lead nowhere else, whatever stands there and whoever changes it meanwhile."""
 
+import fcntl
 import hashlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
+from prefect_governor.blocks.sandboxes.folder import workspace_bounds
 from prefect_governor.blocks.workspaces.bounds import MIB, WorkspaceBounds, WorkspaceFull
+from prefect_governor.blocks.workspaces.collecting import sweep_partial
 from prefect_governor.blocks.workspaces.names import NameRefused
 from prefect_governor.blocks.workspaces.removal import remove_tree
 from prefect_governor.blocks.workspaces.tree import FOLDER
@@ -268,3 +273,50 @@ def test_a_tree_deeper_than_a_path_or_the_stack_is_removed(tmp_path: Path) -> No
     remove_tree(parent, "top")
     os.close(parent)
     assert os.listdir(tmp_path) == ["outside"] and os.listdir(tmp_path / "outside") == ["file"]
+
+
+COLLECTING = """
+import os, signal, sys
+from pathlib import Path
+from prefect_governor.blocks.workspaces import collecting
+from prefect_governor.blocks.workspaces.workspace import Workspace
+collecting._drained = lambda data: os.kill(os.getpid(), signal.SIGKILL)
+root, into = map(Path, sys.argv[1:])
+with Workspace(root, "item") as workspace:
+    workspace.put_file("a", b"given")
+    (root / "0").write_text("made")
+    workspace.collect(into)
+"""
+
+
+def test_what_a_killed_process_had_half_copied_is_swept_and_what_another_copies_is_not(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    into = tmp_path / "files" / "item"
+    killed = [sys.executable, "-c", COLLECTING, str(workspace.root), str(into)]
+    assert subprocess.run(killed, check=False).returncode == -signal.SIGKILL
+    [left] = into.parent.iterdir()
+    assert left.name.startswith(".partial-") and (left / "0").read_text() == "made"
+    under_way = into.parent / ".partial-of-another"
+    under_way.mkdir()
+    held = os.open(under_way, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert sweep_partial(into.parent) == 1
+        assert [*into.parent.iterdir()] == [under_way]
+    finally:
+        os.close(held)
+    assert (sweep_partial(into.parent), sweep_partial(tmp_path / "none")) == (1, 0)
+    assert [each.name for each in workspace.collect(into)] and [*into.parent.iterdir()] == [into]
+
+
+def test_a_folder_that_does_not_fit_is_told_by_what_a_person_sets(tmp_path: Path) -> None:
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big" / "a").write_bytes(b"x" * (MIB + 1))
+    for bounds, said in (
+        (WorkspaceBounds(max_mib=1), r"\(max_mib\)"),
+        (workspace_bounds(SandboxBounds(workspace_mib=1)), r"\(Sandbox\.workspace_mib\)"),
+    ):
+        (root := tmp_path / said.strip("\\()")).mkdir()
+        with Workspace(root, "item", bounds) as made, pytest.raises(WorkspaceFull, match=said):
+            made.put_tree(tmp_path / "big")

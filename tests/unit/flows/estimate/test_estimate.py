@@ -15,6 +15,8 @@ from prefect_governor.blocks.prices.prices import Price
 from prefect_governor.blocks.terms.price import PriceOverride
 from prefect_governor.blocks.workspaces.bounds import WorkspaceBounds
 from prefect_governor.flows.agent.loop import Bounds
+from prefect_governor.flows.deep_research.forecast import forecast as research_forecast
+from prefect_governor.flows.deep_research.request import make_inquiry
 from prefect_governor.flows.estimate.asking import ask_person, check_multiple, surely_at_most
 from prefect_governor.flows.estimate.estimate import WIDE, Forecast, cost_multiple, prompt_tokens
 from prefect_governor.flows.estimate.estimate import forecast as forecast_in
@@ -29,6 +31,7 @@ from prefect_governor.flows.items.trees import tree_digest
 from prefect_governor.flows.run.answers import Shape
 from prefect_governor.flows.run.job import Request, make_request
 from prefect_governor.flows.tools.kit import kit_of, ready_kit
+from prefect_governor.flows.web.providers import PROVIDERS
 from tests.unit.prices import flat
 
 PRICE = flat("1", "4").price()
@@ -293,3 +296,21 @@ def test_offline_there_is_no_loop(tmp_path: Path) -> None:
     run = request(name="offline/extract", kit=kit_of(["read"]))
     found = forecast(replace(run, items=items))
     assert found.calls == 1 and not any("a loop" in line for line in forecast_lines(found))
+
+
+def test_a_look_says_where_the_web_is_given_and_nobody_searches_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for each in PROVIDERS:
+        monkeypatch.delenv(each.variable, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    alone = replace(request("one"), kit=ready_kit(["web"], sandbox=None, folder=Path()))
+    found = forecast(alone)
+    assert "SEARXNG_API_BASE" in found.notes[0] and found.to_json()["notes"] == [*found.notes]
+    assert f"note: {found.notes[0]}" in [*forecast_lines(found)]
+    inquiry = make_inquiry("What?", web=True, model=MODEL)
+    assert research_forecast(inquiry).notes == found.notes
+    monkeypatch.setenv("TAVILY_API_KEY", "key")
+    searched = replace(request("one"), kit=ready_kit(["web"], sandbox=None, folder=Path()))
+    assert forecast(searched).notes == () and forecast(request("one")).notes == ()
+    assert research_forecast(make_inquiry("What?", web=True, model=MODEL)).notes == ()
