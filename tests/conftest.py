@@ -12,6 +12,7 @@ import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.integration.databases import Databases
 from tests.warm import WarmParent
 
 # Before anything imports Prefect or LiteLLM: both read their settings once.
@@ -88,6 +89,13 @@ def warm() -> Iterator[WarmParent]:
     """For commands of a process of their own that need not import everything anew."""
     with WarmParent() as parent:
         yield parent
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    folder = tmp_path_factory.getbasetemp()
+    # The folder of a worker of xdist lies in that of its run.
+    return Databases(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)
 
 
 @pytest.fixture

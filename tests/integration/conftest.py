@@ -20,6 +20,7 @@ from prefect.logging.configuration import setup_logging
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.flows.server.background import BackgroundServer, ServerInfo
 from tests.engine import skip_loudly
+from tests.integration.databases import Databases
 from tests.postgres import PostgresServer, shared_server
 from tests.provider.process import ProviderProcess
 from tests.warm import WarmParent
@@ -37,7 +38,7 @@ Corpus = Callable[..., list[Path]]
 
 
 @pytest.fixture(scope="package")
-def server() -> Iterator[ServerInfo]:
+def server(databases: Databases) -> Iterator[ServerInfo]:
     """A server of these tests' own, started as a user's would be."""
     from prefect_governor.blocks.work.registry import stop_all
     from prefect_governor.flows.server.server import ensure_server, stop_server, use_server
@@ -49,7 +50,8 @@ def server() -> Iterator[ServerInfo]:
     os.environ["PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS"] = "10"
     _forget_events_client()
     keep_to_a_port_of_its_own(BackgroundServer(state_folder()))
-    info = ensure_server()
+    with databases.begin(state_folder().parent):
+        info = ensure_server()
     use_server(info)
     # The first flow does so, which would take `caplog`'s handler away from a test under way.
     setup_logging()

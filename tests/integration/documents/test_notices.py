@@ -27,6 +27,7 @@ from prefect_governor.blocks.records.notices import Notice
 from prefect_governor.blocks.work.registry import stop_all
 from prefect_governor.flows.server.background import ServerInfo
 from tests import ROOT
+from tests.integration.databases import Databases
 from tests.integration.governing import NANO, ask, document_of, edit, loaded_as, spend_reserved
 from tests.postgres import free_port
 from tests.provider.process import ProviderProcess
@@ -47,7 +48,7 @@ _SETTINGS = (
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerInfo]:
+def server(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[ServerInfo]:
     """A server of these tests' own, that keeps events and acts on them."""
     from prefect_governor.flows.server.server import ensure_server, stop_server, use_server
 
@@ -64,7 +65,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerInfo]:
     (state_folder() / "server.json").write_text(record)
     settings = prefect.context.root_settings_context
     vars(prefect.context)["GLOBAL_SETTINGS_CONTEXT"] = settings()
-    info = ensure_server()
+    with databases.begin(state_folder().parent):
+        info = ensure_server()
     use_server(info)
     # The process's one worker goes on sending to the server that it began with.
     EventsWorker.drain_all()

@@ -30,7 +30,7 @@ from tests.provider.process import ProviderProcess
 
 MODEL = "openai/gpt-4o-mini"
 
-pytestmark = pytest.mark.usefixtures("server")
+pytestmark = pytest.mark.usefixtures("server", "put_out_of_work")
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.flows.server.background import BackgroundServer, ServerInfo
 from prefect_governor.flows.server.server import use_server
 from tests.integration.conftest import keep_to_a_port_of_its_own
+from tests.integration.databases import Databases
 from tests.talk import Talk
 from tests.warm import WarmParent
 
@@ -88,8 +89,9 @@ tell(("ended", time.monotonic() - begun))
 
 
 @pytest.fixture
-def background(home: Path) -> Iterator[BackgroundServer]:
+def background(home: Path, server: ServerInfo, databases: Databases) -> Iterator[BackgroundServer]:
     """A server of the test's own, to be restarted; not started yet."""
+    databases.copy(home)
     made = BackgroundServer(state_folder())
     keep_to_a_port_of_its_own(made)
     yield made
