@@ -39,8 +39,9 @@ for _name in list(os.environ):
 
 # Where a run decides whether a change lands, the examples are the same each time; elsewhere every
 # run looks for new ones. How long one takes says how busy the machine is, and nothing of the code.
-_untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_untimed = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("anywhere", _untimed)
+settings.register_profile("long", _untimed, max_examples=1000)
 settings.register_profile("landing", _untimed, derandomize=True)
 settings.load_profile("landing" if os.environ.get("CI") else "anywhere")
 
