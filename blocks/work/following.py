@@ -189,6 +189,7 @@ def is_same(one: Definition, other: Definition) -> bool:
             governor.output_ceiling,
             governor.allow_fields,
             governor.unseen,
+            governor.bypass,
         )
 
     return parts(one) == parts(other)

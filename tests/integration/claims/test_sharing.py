@@ -168,7 +168,8 @@ def test_shares_are_mapped_over_as_any_argument(upstream: ProviderProcess) -> No
     @flow(task_runner=GovernedTaskRunner(governor))
     def ask_all() -> list[str]:
         with governor.share(2) as shares:
-            return ask.map(["a", "b"], shares).result()
+            said: list[Any] = ask.map(["a", "b"], shares).result()
+            return said
 
     assert ask_all() == ["ashare 1 of 2", "bshare 2 of 2"]
     assert governor.budget.state().allocated_nano == 0

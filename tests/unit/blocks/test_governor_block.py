@@ -82,6 +82,7 @@ OTHER: dict[str, Any] = {
     "queue_timeout_seconds": 5.0, "mode": "observe", "when_spent": "pause",
     "pause_timeout_seconds": 5.0, "fallback_share": 0.5, "prices": {"a": "free"},
     "max_output_tokens": 5, "output_ceiling": True, "allow_fields": ["a"], "unseen": "context",
+    "bypass": "warn",
 }  # fmt: skip
 
 

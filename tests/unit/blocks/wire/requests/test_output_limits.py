@@ -53,6 +53,7 @@ FAMILIES: list[Family] = [
     (Gemini(), "gemini/gemini-2.5-flash-lite", CONTENTS, ("generationConfig", "maxOutputTokens"),
      "/v1beta/models/gemini-2.5-flash-lite:generateContent"),
     (Ollama(), "ollama/llama3.1", {"messages": HELLO}, ("options", "num_predict"), ""),
+    (CohereChat(), "command-r-08-2024", {"messages": HELLO}, ("max_tokens",), ""),
     (Converse(), f"bedrock/{CLAUDE}", {"messages": BLOCKS}, ("inferenceConfig", "maxTokens"),
      f"/model/{CLAUDE}/converse"),
     (InvokeAnthropic(), f"bedrock/{CLAUDE}",
@@ -142,7 +143,7 @@ THINKING: list[tuple[Family, dict[str, Any]]] = [
     (CHAT, {"thinking": {"type": "enabled", "budget_tokens": 2000}}),
     (CHAT, {"extra_body": {"google": {"thinking_config": {"thinking_budget": 2000}}}}),
     (FAMILIES[4], {"generationConfig": {"thinkingConfig": {"thinkingBudget": 2000}}}),
-    (FAMILIES[6], {"additionalModelRequestFields":
+    (FAMILIES[7], {"additionalModelRequestFields":
         {"thinking": {"type": "enabled", "budget_tokens": 2000}}}),
 ]  # fmt: skip
 
