@@ -14,6 +14,7 @@ from prefect_governor.blocks.bypass.aiohttp_replies import reply_of
 from prefect_governor.blocks.bypass.bodies import bytes_of
 from prefect_governor.blocks.bypass.calls import (
     NO_REPLY,
+    UNREADABLE,
     is_call,
     lets_go,
     lets_pass,
@@ -154,7 +155,7 @@ def _why_not(session: Any, method: str, content: bytes | None, more: dict[str, A
     if method.upper() != "POST":
         return NO_REPLY
     if content is None:
-        return "its body cannot be read before it is sent"
+        return UNREADABLE
     if more.get("middlewares") or getattr(session, "_middlewares", None):
         return "the session's middlewares may send it more than once"
     return None

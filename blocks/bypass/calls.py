@@ -15,6 +15,8 @@ from prefect_governor.blocks.wire.sending import is_sending
 # Why a provider's socket cannot be governed.
 NO_REPLY = "what is sent over a socket is billed in no reply"
 
+UNREADABLE = "its body cannot be read before it is sent"
+
 Place = Literal["host", "path"]
 
 # Refusals of what cannot be governed, as against what can and may not be.

@@ -12,6 +12,7 @@ from urllib3.util.retry import Retry
 
 from prefect_governor.blocks.bypass.bodies import bytes_of, host_and_path
 from prefect_governor.blocks.bypass.calls import (
+    UNREADABLE,
     is_call,
     lets_go,
     lets_pass,
@@ -64,10 +65,9 @@ def _hooked(send: Callable[..., Any]) -> Callable[..., Any]:
         if not is_call(place, asked.path, given, content):
             return as_is()
         if content is None:
-            refused = unseen(
-                "urllib3", f"{asked.host}{asked.path}", "its body cannot be read before it is sent"
-            )
-            if lets_pass(governing, f"{asked.host}{asked.path}", str(refused)):
+            there = f"{asked.host}{asked.path}"
+            refused = unseen("urllib3", there, UNREADABLE)
+            if lets_pass(governing, there, str(refused)):
                 return as_is()
             raise refused
         more |= dict(zip(_POSITIONS, rest, strict=False))
@@ -168,8 +168,10 @@ class _Read(httpx.SyncByteStream):
             raise httpx.ReadError(type(error).__name__) from error
 
     def close(self) -> None:
-        # What was read to its end goes back to the pool.
-        self._reply.release_conn() if self._reply.closed else self._reply.close()
+        if not self._reply.closed:
+            self._reply.close()
+        # A closed connection, too, has its place in the pool.
+        self._reply.release_conn()
 
 
 class _Pieces(io.RawIOBase):
