@@ -118,6 +118,7 @@ _PROVIDERS = {
     "serverless.tensormesh.ai": "tensormesh",
     "tokenhub-intl.tencentcloudmaas.com": "tencent",
     "vanchin.streamlake.ai": "streamlake",
+    "router.huggingface.co": "huggingface",
     # What Ollama serves itself is not free, as one's own machine is.
     "ollama.com": "ollama.com",
 }

@@ -49,6 +49,7 @@ INSTEAD = {
     "/cachedContents": "leave out the cache, which LiteLLM's `cache_control` makes with Gemini: it "
     "is billed by the hour that it is kept, beside the tokens, and Gemini caches by itself what "
     "it has seen",
+    "/v1/chat": "use Cohere's second version (…/v2/chat, cohere.ClientV2)",
     "/moderations": _AT_OPENAI,
     "/files": _AT_OPENAI,
     "/responses/input_tokens": _AT_OPENAI,
@@ -70,6 +71,6 @@ def dialect_of(method: str, path: str) -> Dialect:
         " it go uncounted; governor.reserve(max_usd=…) counts what it costs",
     )
     raise NotGoverned(
-        f"{method} {path} is on no path whose cost is known (known: {known}), so it was not sent. "
-        f"{fix[0].upper()}{fix[1:]}"
+        f"{method} {path} is on no path whose cost is known, so it was not sent. "
+        f"{fix[0].upper()}{fix[1:]} (known: {known})"
     )

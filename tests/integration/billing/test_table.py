@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from prefect_governor import Governor
-from prefect_governor.blocks.claims import calls as clients
+from prefect_governor.blocks.claims import clients
 from prefect_governor.blocks.errors import CallRefused
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.records.calls import CallRecord

@@ -101,6 +101,8 @@ ROWS = (
     Row("an image that is accepted", A, IMAGES, "tokens by a rule that no page states",
         asks={"parts": [PICTURE]}, unseen=True, used={"input": 3000, "unseen": 2000},
         usd="0.0085"),
+    Row("the chat of its first version", R, "docs.cohere.com/reference/chat-v1",
+        "each billed token", "refused", says="cohere.ClientV2", path="/v1/chat"),
     Row("a raw prompt", R, CHAT, outcome="refused", says="`raw_prompting`",
         asks={"raw_prompting": True}),
     Row("a field that nobody knows", R, CHAT, outcome="refused", says="`next_years`",

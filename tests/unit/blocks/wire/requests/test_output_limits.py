@@ -19,8 +19,10 @@ from prefect_governor.blocks.wire.dialects.bedrock.converse import Converse
 from prefect_governor.blocks.wire.dialects.bedrock.invoke import InvokeAnthropic
 from prefect_governor.blocks.wire.dialects.cohere.chat import CohereChat
 from prefect_governor.blocks.wire.dialects.cohere.embed import CohereEmbed
+from prefect_governor.blocks.wire.dialects.gemini.embed import GeminiEmbed
 from prefect_governor.blocks.wire.dialects.gemini.generate import Gemini
 from prefect_governor.blocks.wire.dialects.ollama import Ollama
+from prefect_governor.blocks.wire.dialects.ollama_embed import OllamaEmbed
 from prefect_governor.blocks.wire.dialects.openai.chat import OpenAIChat
 from prefect_governor.blocks.wire.dialects.openai.embeddings import OpenAIEmbeddings
 from prefect_governor.blocks.wire.dialects.openai.responses import OpenAIResponses
@@ -53,13 +55,12 @@ FAMILIES: list[Family] = [
     (Gemini(), "gemini/gemini-2.5-flash-lite", CONTENTS, ("generationConfig", "maxOutputTokens"),
      "/v1beta/models/gemini-2.5-flash-lite:generateContent"),
     (Ollama(), "ollama/llama3.1", {"messages": HELLO}, ("options", "num_predict"), ""),
-    (CohereChat(), "command-r-08-2024", {"messages": HELLO}, ("max_tokens",), ""),
     (Converse(), f"bedrock/{CLAUDE}", {"messages": BLOCKS}, ("inferenceConfig", "maxTokens"),
      f"/model/{CLAUDE}/converse"),
     (InvokeAnthropic(), f"bedrock/{CLAUDE}",
      {"messages": HELLO, "anthropic_version": "bedrock-2023-05-31"}, ("max_tokens",),
      f"/model/{CLAUDE}/invoke"),
-    (CohereChat(), "cohere_chat/command-r7b-12-2024", {"messages": HELLO}, ("max_tokens",), ""),
+    (CohereChat(), "cohere_chat/command-r-08-2024", {"messages": HELLO}, ("max_tokens",), ""),
 ]  # fmt: skip
 EACH = pytest.mark.parametrize("family", FAMILIES, ids=[f"{each[0].name} {each[1]}"
                                                         for each in FAMILIES])  # fmt: skip
@@ -92,7 +93,7 @@ def limit_of(made: CallPlan, path: tuple[str, ...]) -> int:
 
 
 def test_every_family_that_writes_answers_says_where_their_limit_stands() -> None:
-    silent = (OpenAIEmbeddings, CohereEmbed, Rerank)
+    silent = (OpenAIEmbeddings, GeminiEmbed, OllamaEmbed, CohereEmbed, Rerank)
     assert [each.name for each in DIALECTS if not each.output_fields] == [
         each.name for each in DIALECTS if isinstance(each, silent)
     ]
@@ -143,7 +144,7 @@ THINKING: list[tuple[Family, dict[str, Any]]] = [
     (CHAT, {"thinking": {"type": "enabled", "budget_tokens": 2000}}),
     (CHAT, {"extra_body": {"google": {"thinking_config": {"thinking_budget": 2000}}}}),
     (FAMILIES[4], {"generationConfig": {"thinkingConfig": {"thinkingBudget": 2000}}}),
-    (FAMILIES[7], {"additionalModelRequestFields":
+    (FAMILIES[6], {"additionalModelRequestFields":
         {"thinking": {"type": "enabled", "budget_tokens": 2000}}}),
 ]  # fmt: skip
 
