@@ -53,7 +53,7 @@ pytest_plugins = ["tests.provider.fixtures"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What CI leaves out takes minutes by design.
-LONG = ("chaos", "recipes", "scale", "ui")
+LONG = ("chaos", "recipes", "resolving", "scale", "ui")
 LONG_SECONDS = 3600
 
 

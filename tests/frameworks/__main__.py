@@ -26,11 +26,18 @@ def main() -> None:
         lines = [_line(name, known[name], program) for program in known[name].programs]
         keep(name, lines, on=datetime.datetime.now(datetime.timezone.utc).date().isoformat())
         good = good and all(each.good for each in lines)
-    found = {name: last for name in sorted(known) if (last := kept(name)) is not None}
-    page.write(known, found)
-    if missing := sorted(known.keys() - found.keys()):
-        print(f"never measured: {', '.join(missing)}")
+    page.write(known, {name: _last(name, known[name]) for name in sorted(known)})
     sys.exit(0 if good else 1)
+
+
+def _last(name: str, framework: Framework) -> tuple[str, list[Measured]]:
+    """The day and what was measured of each program; what never was is said so."""
+    day, lines = kept(name) or ("", [])
+    by_name = {each.name: each for each in lines}
+    return day, [
+        by_name.get(each.name) or Measured.failed(each, "not measured yet")
+        for each in framework.programs
+    ]
 
 
 def _line(name: str, framework: Framework, program: Program) -> Measured:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PLAIN, GOVERNED = "  # plain", "  # governed"
+# Before a line that the governed form does not have, where nothing stands in its place.
+WITHOUT = "(without) "
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Program:
     varies: a text in it after which the number of the run is written, where the framework answers
         what it was asked before by itself.
     at_once: how many of it may run in the threads of one process.
+    one_loop: its `asyncio.run` shares a loop with those before, see `one_loop`.
     package: whose version is shown, where it is not the framework's.
     notes: what a reader of the page should know, a sentence.
     """
@@ -46,6 +49,7 @@ class Program:
     governor: Mapping[str, Any] = field(default_factory=dict)
     varies: str | None = None
     at_once: int = 8
+    one_loop: bool = False
     package: str = ""
     notes: str = ""
 
@@ -69,7 +73,7 @@ class Program:
         for kind, i1, i2, j1, j2 in matcher.get_opcodes():
             if kind != "equal":
                 gone = max(0, (i2 - i1) - (j2 - j1))
-                found += governed[j1:j2] + [f"(without) {line}" for line in plain[i1 : i1 + gone]]
+                found += governed[j1:j2] + [f"{WITHOUT}{line}" for line in plain[i1 : i1 + gone]]
         return found
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tests import ROOT
-from tests.frameworks.framework import Framework, Program
+from tests.frameworks.framework import WITHOUT, Framework, Program
 from tests.frameworks.measured import CALLS, PAID_FOR, Measured
 
 PAGE = ROOT / "docs" / "frameworks.md"
@@ -21,8 +21,8 @@ def page(
     frameworks: Mapping[str, Framework], lines: Mapping[str, tuple[str, list[Measured]]]
 ) -> str:
     """The page, as text. `lines`: the day and what was measured, by framework."""
-    days = sorted({day for day, _ in lines.values()})
-    said = days[0] if days[:1] == days[-1:] else f"{days[0]} to {days[-1]}"
+    days = sorted({day for day, _ in lines.values() if day}) or ["never"]
+    said = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     rows = [
         _row(frameworks[key].title, line)
         for key in sorted(lines, key=lambda key: frameworks[key].title.lower())
@@ -81,8 +81,17 @@ def _section(framework: Framework, lines: list[Measured]) -> str:
         names = ", ".join(f"[{each.name}]({each.page})" for each in same)
         notes = " ".join(dict.fromkeys(each.notes for each in same if each.notes))
         parts.append(f"{names}{': ' + notes if notes else ''}\n")
-        parts.append("```python\n" + "\n".join(changes) + "\n```\n")
+        parts.append(shown_lines(changes))
     return "\n".join(parts)
+
+
+def shown_lines(changes: Iterable[str]) -> str:
+    """As a difference: single arguments are no Python to format."""
+    lines = [
+        f"- {each.removeprefix(WITHOUT)}" if each.startswith(WITHOUT) else f"+ {each}"
+        for each in changes
+    ]
+    return "\n".join(["```diff", *lines, "```", ""])
 
 
 def write(

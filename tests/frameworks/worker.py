@@ -27,6 +27,7 @@ from types import ModuleType
 from typing import Any
 
 from tests.frameworks.framework import Program, frameworks
+from tests.frameworks.one_loop import share_one_loop
 from tests.frameworks.redirect import redirect
 
 # How long what a cancelled program held may take to come back.
@@ -73,6 +74,8 @@ def main() -> None:
     redirect(frozenset(program.hosts), int(port))
     # A shell has what it runs in the background ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if program.one_loop:
+        share_one_loop()
     runner = _Runner(program)
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:

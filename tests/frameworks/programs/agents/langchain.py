@@ -9,7 +9,7 @@ BLOCKING = """
 from langchain.agents import create_agent
 
 def get_weather(city: str) -> str:
-    \\"\\"\\"Get weather for a given city.\\"\\"\\"
+    \"\"\"Get weather for a given city.\"\"\"
     return f"It's always sunny in {city}!"
 
 agent = create_agent(
@@ -49,6 +49,8 @@ FRAMEWORK = Framework(
             (host,),
             text.replace("claude-sonnet-4-6", model),
             provider={"tool_calls": 1, "tool_turns": 1},
+            # It keeps its asynchronous clients for the process.
+            one_loop=bool(name),
             governor={} if model.startswith("gpt") else SHORT,
             notes="" if model.startswith("gpt") else WHY,
         )

@@ -13,6 +13,11 @@ result = Runner.run_sync(agent, "Write a haiku about recursion in programming.")
 print(result.final_output)
 """
 
+# Its default model.
+PRICES = {
+    "gpt-5.6-luna": {"input": "0.0000002", "cached_input": "0.00000002", "output": "0.0000012"}
+}
+
 FRAMEWORK = Framework(
     "OpenAI Agents SDK",
     "openai-agents",
@@ -23,6 +28,7 @@ FRAMEWORK = Framework(
             ("openai-agents",),
             ("api.openai.com",),
             HELLO,
+            PRICES,
         ),
     ),
 )
