@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PLAIN, GOVERNED = "  # plain", "  # governed"
+CALLS = 200
 # Before a line that the governed form does not have, where nothing stands in its place.
 WITHOUT = "(without) "
 
@@ -33,6 +34,7 @@ class Program:
     varies: a text in it after which the number of the run is written, where the framework answers
         what it was asked before by itself.
     at_once: how many of it may run in the threads of one process.
+    calls: how many are made on money for half of them.
     one_loop: its `asyncio.run` shares a loop with those before, see `one_loop`.
     package: whose version is shown, where it is not the framework's.
     notes: what a reader of the page should know, a sentence.
@@ -49,6 +51,7 @@ class Program:
     governor: Mapping[str, Any] = field(default_factory=dict)
     varies: str | None = None
     at_once: int = 8
+    calls: int = CALLS
     one_loop: bool = False
     package: str = ""
     notes: str = ""

@@ -23,7 +23,6 @@ from tests.frameworks.worker import Order, Outcome
 from tests.provider.process import ProviderProcess
 from tests.waiting import readable, until
 
-CALLS, PAID_FOR = 200, 100
 RICH, POOR = "20", "0.000001"
 # A cancelled call would take so long.
 LONG_SECONDS = 60.0
@@ -44,7 +43,7 @@ class Measured:
     """A line of the table. Money in nano-dollars, by the provider.
 
     works: the governed program ended without an error, and was billed. calls: of one run. changes:
-    the lines that differ. ceiling, billed: of `CALLS` calls on money for `PAID_FOR`. visible: the
+    the lines that differ. ceiling, billed: of the program's `calls` on money for half. visible: the
     text of a refused run names the budget and what to do. tries: how often the governor was asked
     for a call that it refused. reserved: what was left reserved by a run that was cancelled.
     """
@@ -126,8 +125,8 @@ def _measured(
             f" {first.spent_nano}\n{first.said[-600:]}"
         )
     calls = one["billed_calls"]
-    ceiling = one["billed_nano"] * PAID_FOR // calls
-    runs = math.ceil(CALLS / calls)
+    ceiling = one["billed_nano"] * program.calls // 2 // calls
+    runs = math.ceil(program.calls / calls)
     worker.obey(Order("many", _usd(ceiling), times=runs, at_once=program.at_once))
     bill = _bill(provider)
     refused = worker.obey(Order("frameworks-team", POOR))

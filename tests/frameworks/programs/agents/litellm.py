@@ -80,6 +80,11 @@ FRAMEWORK = Framework(
             ("litellm",),
             ("api.anthropic.com",),
             ASYNC,
+            governor={"max_output_tokens": 1024, "output_ceiling": True},
+            notes=(
+                "LiteLLM asks Claude for all that it can write, so that each call holds the money"
+                " for that. The governor has `max_output_tokens=1024, output_ceiling=True`."
+            ),
         ),
         Program(
             "Router",

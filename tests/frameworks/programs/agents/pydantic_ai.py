@@ -20,6 +20,31 @@ print(result.output)
 
 OPENAI = HELLO.replace("anthropic:claude-sonnet-4-6", "openai:gpt-5.4")
 
+DURABLE = """
+import asyncio
+
+from pydantic_ai import Agent
+from pydantic_ai.durable_exec.prefect import PrefectAgent
+
+agent = Agent(
+    'openai:gpt-5.4',
+    instructions="You're an expert in geography.",
+    name='geography',  # the agent's name is used to uniquely identify its flows and tasks
+)
+
+prefect_agent = PrefectAgent(agent)
+
+
+async def main():
+    result = await prefect_agent.run('What is the capital of Mexico?')
+    print(result.output)
+
+
+with governor:  # governed
+asyncio.run(main())
+# end
+"""
+
 FRAMEWORK = Framework(
     "pydantic-ai",
     "pydantic-ai",
@@ -38,5 +63,17 @@ FRAMEWORK = Framework(
             ),
         ),
         Program("OpenAI", PAGE, ("pydantic-ai",), ("api.openai.com",), OPENAI),
+        Program(
+            "durable, PrefectAgent",
+            "https://pydantic.dev/docs/ai/integrations/durable_execution/prefect/",
+            ("pydantic-ai",),
+            ("api.openai.com",),
+            DURABLE,
+            calls=20,
+            notes=(
+                "The agent's flow and tasks run in the scope that it is called in. Measured with"
+                " 20 calls on money for 10: each is a flow run of Prefect's."
+            ),
+        ),
     ),
 )
