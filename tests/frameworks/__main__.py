@@ -18,12 +18,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.frameworks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(sorted(known))}")
     parser.add_argument("--page", action="store_true", help="only write the page anew")
+    parser.add_argument(
+        "--rest", action="store_true", help="only what was never measured, or is not all that"
+    )
     options = parser.parse_args()
     if unknown := set(options.names) - known.keys():
         parser.error(f"no such framework: {', '.join(sorted(unknown))}")
     good = True
     for name in [] if options.page else options.names or sorted(known):
-        lines = [_line(name, known[name], program) for program in known[name].programs]
+        stand = _last(name, known[name])[1] if options.rest else []
+        lines = [
+            next((each for each in stand if each.name == program.name and each.good), None)
+            or _line(name, known[name], program)
+            for program in known[name].programs
+        ]
         keep(name, lines, on=datetime.datetime.now(datetime.timezone.utc).date().isoformat())
         good = good and all(each.good for each in lines)
     page.write(known, {name: _last(name, known[name]) for name in sorted(known)})
