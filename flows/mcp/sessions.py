@@ -20,7 +20,7 @@ from prefect_governor.flows.web.network.guard import NotFetched
 if TYPE_CHECKING:
     from mcp import Client
 
-_CONNECT_SECONDS = 20.0
+_CONNECT_SECONDS = 60.0
 _CALL_SECONDS = 60.0
 _LEAVE_SECONDS = 10.0
 _MOST_PAGES = 20

@@ -51,7 +51,8 @@ def test_items_call_the_tools_of_a_server_and_what_it_said_is_paid_for_once(
         ]  # fmt: skip
         tokens = []
         for more in ([], ["--mcp", str(tmp_path / "mcp.json")]):
-            main([*looked, *more], standalone_mode=False)
+            with pytest.raises(SystemExit, match=r"^0$"):
+                main([*looked, *more], standalone_mode=False)
             tokens.append(json.loads(capsys.readouterr().out)["input_tokens"])
         assert tokens[1] > 3 * tokens[0] and not upstream.stats()["requests"]
         report = ask(question, "mcp.json", folder=str(tmp_path))
