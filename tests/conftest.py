@@ -15,6 +15,10 @@ from hypothesis import HealthCheck, settings
 from tests.integration.databases import Databases
 from tests.warm import WarmParent
 
+# In a worker, until all tests are collected: the process that hands them out collects none.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    gc.disable()
+
 # Before anything imports Prefect or LiteLLM: both read their settings once.
 _HOME = tempfile.TemporaryDirectory(prefix="prefect-governor-tests-")
 
@@ -72,9 +76,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """What was imported and collected stays to the end: the garbage collector need not look through
-    it again and again."""
-    gc.collect()
+    it again and again, neither now nor while it grew."""
     gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish() -> None:

@@ -9,6 +9,7 @@ takes the child with it.
 What a command does while it starts is for tests that start it with `sys.executable`.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -18,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -176,8 +178,7 @@ def _begin(order: dict[str, Any]) -> None:
 
 
 def _warm() -> None:
-    import gc
-    import threading
+    gc.disable()
 
     from prefect_governor.blocks.models.library import litellm
     from prefect_governor.flows import fan_out_flow, research_flow
@@ -187,8 +188,8 @@ def _warm() -> None:
     litellm()
     assert all((fan_out_flow, research_flow, main, session))
     assert threading.active_count() == 1, threading.enumerate()
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 if __name__ == "__main__":
