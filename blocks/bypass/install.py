@@ -21,9 +21,12 @@ _ROOM = "prefect_governor.blocks.bypass"
 HOOKS = {
     "aiohttp": f"{_ROOM}.aiohttp_hook",
     "botocore.signers": f"{_ROOM}.botocore_hook",
+    # DSPy's own copy of lm15.
+    "dspy._vendor.lm15.transports": f"{_ROOM}.lm15_hook",
     "http.client": f"{_ROOM}.http_client_hook",
     "httpx": f"{_ROOM}.httpx_hook",
     "httpx2": f"{_ROOM}.httpx2_hook",
+    "lm15.transports": f"{_ROOM}.lm15_hook",
     "urllib3": f"{_ROOM}.urllib3_hook",
 }
 

@@ -9,7 +9,7 @@ install()
 import sys
 unused = {"aiohttp", "botocore", "httpx2", "requests", "urllib3"}
 assert BEFORE or unused.isdisjoint(sys.modules), "imported for the hook alone"
-import aiohttp, http.client, httpx, httpx2, urllib3, botocore.signers
+import aiohttp, http.client, httpx, httpx2, lm15.transports, urllib3, botocore.signers
 for method in (
     aiohttp.ClientSession._request,
     botocore.signers.RequestSigner.sign,
@@ -18,6 +18,8 @@ for method in (
     httpx.AsyncHTTPTransport.handle_async_request,
     httpx2.HTTPTransport.handle_request,
     httpx2.AsyncHTTPTransport.handle_async_request,
+    lm15.transports.StdlibTransport.stream,
+    lm15.transports.StdlibAsyncTransport._do_stream,
     urllib3.HTTPConnectionPool.urlopen,
 ):
     # Once, and around what was there.
