@@ -223,6 +223,7 @@ TABLES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
             Forecast,
             throughputs=(Throughput("name", 1.0, "why", True, 1.0),),
             assumptions=(),
+            notes=(),
             unreadable=(("key", "reason"),),
         ),
         (),
