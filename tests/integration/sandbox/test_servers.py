@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,10 +21,11 @@ from prefect_governor.flows.mcp import quarters, sessions
 from prefect_governor.flows.mcp.servers import servers_of
 from prefect_governor.flows.mcp.serving import Serving, ready_serving
 from tests import ROOT
-from tests.engine import IMAGE, NoEngine, shared, skip_loudly
+from tests.engine import IMAGE, NoEngine, containers, shared, skip_loudly
 from tests.integration.sandbox.left import groups_of, processes_of
 from tests.integration.sandbox.runtimes import runtime_named
 from tests.unit.flows.mcp import programs
+from tests.waiting import readable, until
 
 PROGRAM = Path(programs.__file__)
 HOSTILE = {
@@ -164,3 +167,39 @@ def test_without_a_sandbox_a_program_is_refused_in_one_line(
     with pytest.raises(ConfigurationError, match="'own' is a program, which runs in a") as caught:
         ready_serving({"mcpServers": {"own": told()}}, folder=ROOT)
     assert "\n" not in str(caught.value) and "bubblewrap is not installed" in str(caught.value)
+
+
+HOLDING = """
+import asyncio, sys
+from pathlib import Path
+from prefect_governor.blocks.sandbox import Sandbox
+from prefect_governor.flows.mcp.servers import servers_of
+from prefect_governor.flows.mcp.serving import Serving
+
+async def main(sandbox, servers):
+    serving = Serving(servers_of(servers, folder=Path.cwd()), Sandbox(**sandbox))
+    with serving.open():
+        async with serving.agent() as tools:
+            print(await tools[0].call("{}"), flush=True)
+            await tools[-1].call('{"what": "silence"}')
+
+asyncio.run(main(*map(eval, sys.argv[1:])))
+"""
+
+
+def test_servers_of_a_process_that_is_killed_end_with_it(sandbox: Sandbox) -> None:
+    told_of = {name: getattr(sandbox, name) for name in ("runtime", "image", "host", "memory_mib")}
+    servers = {"mcpServers": {"own": told()}}
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDING, repr(told_of), repr(servers)], stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout is not None
+        with holder.stdout:
+            assert readable(holder.stdout, 90) and b"1 calls" in holder.stdout.readline()
+            left = len(processes_of(holder.pid)) + len(containers())
+            assert left
+    finally:
+        holder.kill()
+        holder.wait()
+    until(lambda: not processes_of(holder.pid) and not containers(), seconds=30)
