@@ -132,5 +132,8 @@ def test_what_cannot_be_governed_is_refused_or_said(
         for _ in range(2):
             assert httpx.post(url(provider), json=body, headers=HEADERS).status_code == 404
     assert provider.settled_stats()["requests"] == 2
+    if lenient == "observe":
+        # It passes within the exchange, and is listed as not measured.
+        return
     (note,) = passed_notes(name)
     assert note.startswith("2 model calls to 127.0.0.1/v1/chat/completions passed uncounted")
