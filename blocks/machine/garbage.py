@@ -1,4 +1,4 @@
-"""Python's garbage collector, where modules are imported."""
+"""Python's garbage collector, where it must not run."""
 
 import gc
 from collections.abc import Iterator
@@ -6,9 +6,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def growing() -> Iterator[None]:
-    """Not collected while this lasts: what an import makes stays, and looking through all of it
-    again and again is a fifth of the time of importing LiteLLM after Prefect."""
+def uncollected() -> Iterator[None]:
+    """Nothing is collected while this lasts."""
     collected = gc.isenabled()
     gc.disable()
     try:

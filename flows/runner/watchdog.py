@@ -22,6 +22,8 @@ from types import FrameType
 from prefect.context import TaskRunContext
 from prefect.logging import get_run_logger
 
+from prefect_governor.blocks.machine.garbage import uncollected
+
 HELD_SECONDS = 0.25
 LOOK_SECONDS = 0.03
 
@@ -80,7 +82,10 @@ class Watchdog:
         now = self._clock()
         with self._lock:
             steps = dict(self._steps)
-        frames = sys._current_frames()
+        # Up to Python 3.11.8 a collection in here may wait for ever for the thread that holds the
+        # interpreter while it starts another (https://github.com/python/cpython/issues/106883).
+        with uncollected():
+            frames = sys._current_frames()
         for thread, step in steps.items():
             frame = frames.get(thread)
             handle = None if frame is None else _running(frame)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -129,3 +131,19 @@ def test_closing_ends_its_thread() -> None:
     watchdog.watch(threading.get_ident())
     watchdog.close()
     assert "governed-watchdog" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_no_garbage_is_collected_while_the_frames_are_read_which_would_stop_all_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames, collecting = sys._current_frames, []
+
+    def read() -> dict[int, Any]:
+        collecting.append(gc.isenabled())
+        return frames()
+
+    monkeypatch.setattr(sys, "_current_frames", read)
+    assert gc.isenabled()
+    Watchdog(logger=logging.getLogger(__name__)).look()
+    assert collecting == [False]
+    assert gc.isenabled()
