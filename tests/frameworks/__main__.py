@@ -11,6 +11,7 @@ from tests.frameworks.environments import NotInstalled
 from tests.frameworks.framework import Framework, Program, frameworks
 from tests.frameworks.kept import keep, kept
 from tests.frameworks.measured import Failed, Measured, measure
+from tests.provider.process import ProviderError
 
 
 def main() -> None:
@@ -51,7 +52,7 @@ def _last(name: str, framework: Framework) -> tuple[str, list[Measured]]:
 def _line(name: str, framework: Framework, program: Program) -> Measured:
     try:
         line = measure(name, framework, program)
-    except (Failed, NotInstalled) as error:
+    except (AssertionError, Failed, NotInstalled, ProviderError) as error:
         line = Measured.failed(program, str(error))
         print(f"{name} | {program.name}: {error}", flush=True)
     else:

@@ -98,7 +98,9 @@ def measure(key: str, framework: Framework, program: Program) -> Measured:
     version = version_of(python, program.package or framework.package)
     with (
         tempfile.TemporaryDirectory(prefix="frameworks-") as name,
-        ProviderProcess(prices=program.prices, **program.provider) as provider,
+        ProviderProcess(
+            prices=program.prices, start_timeout_seconds=300, **program.provider
+        ) as provider,
         Front(Path(name), program.hosts, urlsplit(provider.url).port or 0) as front,
         _worker(python, key, program, Path(name), front) as worker,
     ):

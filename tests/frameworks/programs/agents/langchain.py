@@ -31,10 +31,10 @@ ASYNC = (
     .replace("agent.invoke(", "asyncio.run(agent.ainvoke(")
     .replace("}]}\n)", "}]}\n))")
 )
-SHORT = {"max_output_tokens": 1024, "output_ceiling": True}
+SHORT = {"max_output_tokens": 100, "output_ceiling": True}
 WHY = (
     "LangChain asks Claude for all that it can write, so that each call holds the money for that."
-    " The governor has `max_output_tokens=1024, output_ceiling=True`."
+    " The governor has `max_output_tokens=100, output_ceiling=True`."
 )
 HOSTS = {"claude-sonnet-4-6": "api.anthropic.com", "gpt-5.4": "api.openai.com"}
 

@@ -80,10 +80,10 @@ FRAMEWORK = Framework(
             ("litellm",),
             ("api.anthropic.com",),
             ASYNC,
-            governor={"max_output_tokens": 1024, "output_ceiling": True},
+            governor={"max_output_tokens": 100, "output_ceiling": True},
             notes=(
                 "LiteLLM asks Claude for all that it can write, so that each call holds the money"
-                " for that. The governor has `max_output_tokens=1024, output_ceiling=True`."
+                " for that. The governor has `max_output_tokens=100, output_ceiling=True`."
             ),
         ),
         Program(

@@ -55,10 +55,10 @@ FRAMEWORK = Framework(
             ("pydantic-ai",),
             ("api.anthropic.com",),
             HELLO,
-            governor={"max_output_tokens": 1024, "output_ceiling": True},
+            governor={"max_output_tokens": 100, "output_ceiling": True},
             notes=(
                 "pydantic-ai asks Claude for all that it can write, 128,000 tokens, so that each"
-                " call holds the money for them. The governor has `max_output_tokens=1024,"
+                " call holds the money for them. The governor has `max_output_tokens=100,"
                 " output_ceiling=True`."
             ),
         ),
