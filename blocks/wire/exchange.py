@@ -47,6 +47,7 @@ MALFORMED = (
     "or in another header"
 )
 CLOSED = "the stream was closed before its end"
+NO_END = "the stream ended without its end or its usage"
 STOOD_STILL = "its process stood still before it was sent"
 # A call that has met nothing but 429s for this long is handed its last one.
 THROTTLED_PATIENCE_SECONDS = 1800.0
@@ -66,7 +67,8 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
 
     A call that was admitted at its fitted bound is sent with the smaller `max_tokens`. An answer
     that this cuts is paid for and not handed out: the call goes again for the whole of its bound,
-    and where the money is not there OverBudget is raised, which names the cut.
+    and where the money is not there OverBudget is raised, which names the cut. A stream that is
+    asked for with less is held until its end, so that nothing of a cut one was passed on.
 
     Where calls are only observed nothing is refused for want of a price, a bound or a known path.
     """
@@ -100,7 +102,14 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
                 response = await io.send(_outgoing(request, reservation, left))
                 reservation.heard(response, now=terms.now())
                 if call.plan.streamed and _is_stream(response):
-                    return _streamed(io, reservation, response, secrets)
+                    if not reservation.fitted:
+                        return _streamed(io, reservation, response, secrets)
+                    body, cut = await _held(io, reservation, response, secrets)
+                    if not cut:
+                        return handed_out(response, secrets, content=body)
+                    call = call.in_full(reservation.plan.output_tokens)
+                    started, throttled = terms.clock(), 0
+                    continue
                 body = secrets.out_of_body(
                     await io.read(response),
                     status=response.status_code,
@@ -248,6 +257,28 @@ async def _done(io: IO, future: "Future[None] | None") -> None:
         await io.wait(future)
 
 
+async def _held(
+    io: IO, reservation: Reservation, response: httpx.Response, secrets: Secrets
+) -> tuple[bytes, bool]:
+    """All of a stream, once it has ended and is resolved; whether its answer was cut by the fit."""
+    call = reservation.call
+    reader = call.dialect.stream(call.plan)
+    shown = [reader.feed(chunk) async for chunk in io.chunks(response)]
+    content_type = response.headers.get("content-type", "text/event-stream")
+    body = secrets.out_of_body(
+        b"".join((*shown, reader.flush())),
+        status=response.status_code,
+        kept=call.key is not None and not content_type.startswith(MEDIA_TYPE),
+    )
+    billed = reader.finished()
+    if billed is None or not billed.is_priced(call.price):
+        await _done(io, reservation.resolve("unconfirm", NO_END))
+        return body, False
+    keep = not billed.cut and not secrets.are_in(body)
+    await _done(io, _settle(reservation, billed, body, content_type, keep=keep))
+    return body, billed.cut
+
+
 def _streamed(
     io: IO, reservation: Reservation, response: httpx.Response, secrets: Secrets
 ) -> httpx.Response:
@@ -293,8 +324,7 @@ def _streamed(
                     yield data
             rest = await show(reader.flush())
             if not settled:
-                reason = "the stream ended without its end or its usage"
-                await _done(io, reservation.resolve("unconfirm", reason))
+                await _done(io, reservation.resolve("unconfirm", NO_END))
             if rest:
                 yield rest
         except GeneratorExit:

@@ -110,7 +110,7 @@ class Ollama(Dialect):
             output_tokens=output,
             streamed=streamed,
             output_limit=output,
-            least_output_tokens=None if streamed else 1,
+            least_output_tokens=1,
             own_limit=unlimited or request.accepted.no_limit,
         )
 

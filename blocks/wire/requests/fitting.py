@@ -30,9 +30,12 @@ def fitted_bound(
 
     Its output is twice the 99th percentile of the model's answers, at least `floor_tokens` and
     what the request itself needs. None where the plan may not be fitted, where too little was
-    learned, and where that is no less than what was asked for.
+    learned, and where that is no less than what was asked for. None of a stream, which would be
+    held until its end although the money for it is there.
     """
     if plan.least_output_tokens is None or plan.output_limit is None or learned is None:
+        return None
+    if plan.streamed:
         return None
     quantile = learned.output_quantile(SHARE)
     if quantile is None:

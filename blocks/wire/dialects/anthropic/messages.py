@@ -111,7 +111,7 @@ class AnthropicMessages(Dialect):
             service_tier=_region(fields, price, request.model),
             cache_writes=b'"cache_control"' in body,
             output_limit=None if interleaved else output,
-            least_output_tokens=None if streamed or interleaved else thought + 1,
+            least_output_tokens=None if interleaved else thought + 1,
             own_limit=unlimited or request.accepted.no_limit,
             searches=unseen.searches(price, request.model),
         )

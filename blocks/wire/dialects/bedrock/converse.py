@@ -121,7 +121,7 @@ class Converse(Dialect):
             service_tier=tier,
             cache_writes=f'"{rules.CACHE_POINT}"'.encode() in body,
             output_limit=None if interleaved else output,
-            least_output_tokens=None if request.streamed or interleaved else thought + 1,
+            least_output_tokens=None if interleaved else thought + 1,
             own_limit=unlimited or request.accepted.no_limit,
             audio=unseen.audio,
         )

@@ -64,7 +64,6 @@ class InvokeAnthropic(AnthropicMessages):
             plan,
             streamed=request.streamed,
             service_tier=rules.STANDARD_TIER,
-            least_output_tokens=None if request.streamed else plan.least_output_tokens,
         )
 
     def error(self, status: int, kind: str, message: str) -> dict[str, Any]:

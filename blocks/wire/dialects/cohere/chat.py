@@ -86,8 +86,7 @@ class CohereChat(Dialect):
             output_tokens=output,
             streamed=streamed,
             output_limit=output,
-            # What was passed on of a stream cannot be taken back and asked for again.
-            least_output_tokens=None if streamed else 1 + _thinking_budget(fields),
+            least_output_tokens=1 + _thinking_budget(fields),
             own_limit=unlimited or request.accepted.no_limit,
         )
 

@@ -93,7 +93,7 @@ class Gemini(Dialect):
             )
         output = whole_number(config["maxOutputTokens"], "maxOutputTokens")
         body = write(fields)
-        fitted = answers == 1 and not request.streamed
+        fitted = answers == 1
         tier = _service_tier(fields, price, request.model)
         if image_tokens and tier not in STANDARD_TIERS:
             raise NotBounded(

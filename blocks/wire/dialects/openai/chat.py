@@ -307,10 +307,9 @@ def _answers(fields: Mapping[str, Any]) -> int:
 
 
 def _least_output_tokens(fields: Mapping[str, Any]) -> int | None:
-    """What `max_tokens` may be fitted down to, None where it is not fitted: several answers, one
-    that was told never to end by itself, and a stream, for what was passed on of an answer cannot
-    be taken back and asked for again."""
-    if _answers(fields) > 1 or fields.get("stream") or fields.get("ignore_eos"):
+    """What `max_tokens` may be fitted down to, None where it is not fitted: several answers, and
+    one that was told never to end by itself."""
+    if _answers(fields) > 1 or fields.get("ignore_eos"):
         return None
     least = 1
     # What must be written, and what is thought before a word of the answer is.

@@ -134,8 +134,7 @@ class OpenAIResponses(Dialect):
             # What only the provider can read says nothing of how it counts.
             local_input_tokens=None if sealed or unseen.parts else local,
             output_limit=None if beyond else output,
-            # What was passed on of a stream cannot be taken back and asked for again.
-            least_output_tokens=None if streamed or beyond else LEAST_OUTPUT_TOKENS,
+            least_output_tokens=None if beyond else LEAST_OUTPUT_TOKENS,
             own_limit=unlimited or request.accepted.no_limit,
             audio=unseen.audio,
             searches=unseen.searches(price, request.model),

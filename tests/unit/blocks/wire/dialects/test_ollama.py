@@ -35,7 +35,7 @@ def test_model_of_ones_own_machine_costs_nothing_unless_a_price_says_so() -> Non
 
 
 def test_ollama_streams_unless_it_is_told_not_to() -> None:
-    assert ollama().streamed and ollama().least_output_tokens is None
+    assert ollama().streamed and ollama().least_output_tokens == 1
     whole = ollama(stream=False)
     assert not whole.streamed and whole.least_output_tokens == 1
     assert json.loads(Ollama().refit(whole, 6).body)["options"]["num_predict"] == 6

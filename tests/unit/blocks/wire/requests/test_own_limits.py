@@ -225,14 +225,69 @@ async def test_limit_that_the_client_library_set_is_as_none(wire: MakeWire) -> N
     assert [body["max_tokens"] for body in made.provider.bodies] < [2100]
 
 
-@pytest.mark.parametrize("off", ["runtime", "scope", "stream", "n"])
+def cut_stream(tokens: int) -> httpx.Response:
+    events = chat_events(completion=tokens, text="half of")
+    return event_stream([each.replace(b'"stop"', b'"length"') for each in events])
+
+
+STREAMED = chat_request(max_tokens=None, stream=True)
+
+
+async def test_stream_that_the_money_is_there_for_is_passed_on_as_it_comes(wire: MakeWire) -> None:
+    made = wire(lambda: event_stream(chat_events()), governing=with_money(2 * whole()))
+    with scope(Scope(made.governing)):
+        await made.post(STREAMED)
+    assert sent(made) == [16_384]
+
+
+async def test_stream_is_asked_for_with_less_and_nothing_of_a_cut_one_is_passed_on(
+    wire: MakeWire,
+) -> None:
+    made = wire(
+        cut_stream(2047), event_stream(chat_events(text="all of it")),
+        governing=with_money(whole() - 1),
+    )  # fmt: skip
+    with scope(Scope(made.governing)):
+        reply = await made.post(STREAMED)
+    assert "half" not in reply.text
+    assert reply.text.endswith("[DONE]\n\n") and "usage" not in reply.text
+    assert reply.headers["content-type"] == "text/event-stream"
+    first, second = sent(made)
+    assert first < 2100 < 14_000 < second < 16_384
+    assert made.desk.outcomes == ["settle", "settle"]
+    assert not made.desk.reserved
+
+
+async def test_stream_that_all_that_is_left_cuts_fails_with_the_numbers(wire: MakeWire) -> None:
+    made = wire(cut_stream(380), governing=with_money(400 * 600))
+    with scope(Scope(made.governing)), pytest.raises(OverBudget, match=r"cut at 3\d\d .*16,384"):
+        await made.post(STREAMED)
+    assert len(made.provider.requests) == 1
+
+
+async def test_held_stream_without_its_end_stays_charged_and_a_broken_one_raises(
+    wire: MakeWire,
+) -> None:
+    made = wire(lambda: event_stream(chat_events(prompt=None)), governing=with_money(whole() - 1))
+    with scope(Scope(made.governing)):
+        assert "hello" in (await made.post(STREAMED)).text
+    assert made.desk.outcomes == ["unconfirm"]
+    broken = wire(
+        event_stream([*chat_events()[:1], httpx.ReadError("gone")]),
+        governing=with_money(whole() - 1),
+    )
+    with scope(Scope(broken.governing)), pytest.raises(httpx.ReadError):
+        await broken.post(STREAMED)
+    assert broken.desk.outcomes == ["unconfirm"]
+
+
+@pytest.mark.parametrize("off", ["runtime", "scope", "n"])
 async def test_what_cannot_be_asked_again_is_asked_for_whole_or_refused(
     wire: MakeWire, off: str
 ) -> None:
     governing = with_money(whole() - 1, fit=off != "runtime")
-    reply = event_stream(chat_events()) if off == "stream" else ok()
-    made = wire(reply, governing=governing)
-    fields = {"stream": True} if off == "stream" else {"n": 2} if off == "n" else {}
+    made = wire(ok(), governing=governing)
+    fields = {"n": 2} if off == "n" else {}
     with scope(Scope(governing, fit=off != "scope")), pytest.raises(OverBudget):
         await made.post(chat_request(max_tokens=None, **fields))
     assert not made.provider.requests

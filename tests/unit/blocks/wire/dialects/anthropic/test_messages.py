@@ -105,7 +105,7 @@ def test_thoughts_are_within_max_tokens_and_fitting_leaves_them_room() -> None:
     made = plan(thinking={"type": "enabled", "budget_tokens": 60})
     assert (made.output_tokens, made.least_output_tokens) == (100, 61)
     assert plan(thinking={"type": "adaptive"}).least_output_tokens == 1
-    assert plan(stream=True).least_output_tokens is None
+    assert plan(stream=True).least_output_tokens == 1
 
 
 def test_fitted_plan_is_sent_with_the_smaller_limit() -> None:
@@ -271,7 +271,7 @@ def test_at_vertex_the_path_names_the_model_and_whether_it_streams(
     assert (asked.model, asked.streamed) == ("claude-haiku-4-5@20251001", streamed)
     made = planned(DIALECT, body, model=f"vertex_ai/{asked.model}", path=path)
     assert made.streamed is streamed
-    assert made.least_output_tokens == (None if streamed else 1)
+    assert made.least_output_tokens == 1
     assert "model" not in json.loads(made.body)
 
 

@@ -64,7 +64,7 @@ def test_bound_is_the_bytes_and_the_limit() -> None:
     assert len(made.body) < made.input_tokens < len(made.body) + 120
     assert (made.output_tokens, made.output_limit, made.least_output_tokens) == (50, 50, 1)
     assert (made.service_tier, made.cache_writes, made.own_limit) == ("default", False, False)
-    assert converse(verb="converse-stream").least_output_tokens is None
+    assert converse(verb="converse-stream").least_output_tokens == 1
     fitted = Converse().refit(made, 12)
     assert json.loads(fitted.body)["inferenceConfig"]["maxTokens"] == 12
     assert fitted.output_tokens == fitted.output_limit == 12

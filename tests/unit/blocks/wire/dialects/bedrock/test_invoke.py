@@ -44,7 +44,7 @@ def test_bound_is_that_of_anthropics_messages() -> None:
 
 def test_path_says_whether_it_is_a_stream() -> None:
     made = invoke(verb="invoke-with-response-stream")
-    assert made.streamed and made.least_output_tokens is None
+    assert made.streamed and made.least_output_tokens == 1
 
 
 def test_models_own_limit_is_written_into_a_request_without_one() -> None:
