@@ -29,6 +29,8 @@ FRAMEWORK = Framework(
             ("api.openai.com",),
             HELLO,
             PRICES,
+            # It keeps one client for the process, which belongs to one event loop.
+            at_once=1,
         ),
     ),
 )

@@ -40,6 +40,18 @@ FRAMEWORK = Framework(
     "cohere",
     (
         Program("chat", PAGE, ("cohere",), ("api.cohere.com",), BLOCKING, PRICES),
-        Program("chat, streamed", PAGE, ("cohere",), ("api.cohere.com",), STREAM, PRICES),
+        Program(
+            "chat, streamed",
+            PAGE,
+            ("cohere",),
+            ("api.cohere.com",),
+            STREAM,
+            PRICES,
+            governor={"max_output_tokens": 100},
+            notes=(
+                "A stream holds the money for its whole limit, which is not lowered as money runs"
+                " low. The governor has `max_output_tokens=100`."
+            ),
+        ),
     ),
 )
