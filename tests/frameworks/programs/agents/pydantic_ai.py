@@ -69,6 +69,8 @@ FRAMEWORK = Framework(
             ("pydantic-ai",),
             ("api.openai.com",),
             DURABLE,
+            # A slow machine takes its time to start Prefect's server.
+            environment={"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "200"},
             calls=20,
             notes=(
                 "The agent's flow and tasks run in the scope that it is called in. Measured with"
