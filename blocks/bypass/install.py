@@ -21,6 +21,7 @@ _ROOM = "prefect_governor.blocks.bypass"
 HOOKS = {
     "aiohttp": f"{_ROOM}.aiohttp_hook",
     "botocore.signers": f"{_ROOM}.botocore_hook",
+    "concurrent.futures.thread": f"{_ROOM}.threads_hook",
     # DSPy's own copy of lm15.
     "dspy._vendor.lm15.transports": f"{_ROOM}.lm15_hook",
     "http.client": f"{_ROOM}.http_client_hook",

@@ -9,10 +9,12 @@ install()
 import sys
 unused = {"aiohttp", "botocore", "httpx2", "requests", "urllib3"}
 assert BEFORE or unused.isdisjoint(sys.modules), "imported for the hook alone"
-import aiohttp, http.client, httpx, httpx2, lm15.transports, urllib3, botocore.signers
+import aiohttp, httpx, httpx2, lm15.transports, urllib3, botocore.signers
+import concurrent.futures.thread, http.client
 for method in (
     aiohttp.ClientSession._request,
     botocore.signers.RequestSigner.sign,
+    concurrent.futures.thread.ThreadPoolExecutor.submit,
     http.client.HTTPConnection.request,
     httpx.HTTPTransport.handle_request,
     httpx.AsyncHTTPTransport.handle_async_request,
