@@ -55,9 +55,6 @@ FRAMEWORK = Framework(
             ("api.openai.com",),
             STARTER,
             provider={"tool_calls": 1},
-            governor={"max_output_tokens": 256},
-            notes="Its agents stream, and a stream is not asked for with what money is left: the"
-            " governor has `max_output_tokens=256`.",
         ),
         Program(
             "complete",
