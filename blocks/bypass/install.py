@@ -28,6 +28,7 @@ HOOKS = {
     "httpx": f"{_ROOM}.httpx_hook",
     "httpx2": f"{_ROOM}.httpx2_hook",
     "lm15.transports": f"{_ROOM}.lm15_hook",
+    "threading": f"{_ROOM}.threads_hook",
     "urllib3": f"{_ROOM}.urllib3_hook",
 }
 

@@ -1,7 +1,9 @@
-"""Calls that a library makes in a pool of threads are inside the scope that they come from."""
+"""Calls that a program or a library makes in threads are inside the scope that they come from."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
+from threading import Thread, Timer
 
 import httpx
 import pytest
@@ -34,6 +36,24 @@ def test_what_a_pool_is_given_inside_a_scope_is_governed_and_what_it_is_given_af
         assert pool.submit(ask, provider).result() == 200
     assert figures(team).spent_nano == spent == 2 * figures(other).spent_nano
     assert provider.settled_stats()["billed_nano"] == 2 * spent
+
+
+def test_a_thread_that_is_started_inside_a_scope_is_governed(provider: ProviderProcess) -> None:
+    class Asking(Thread):
+        def run(self) -> None:
+            ask(provider)
+
+    team = governor(10**9)
+    threads = [Thread(target=ask, args=(provider,)), Asking(), Timer(0, ask, (provider,))]
+    with team:
+        for each in threads:
+            each.start()
+    for each in threads:
+        each.join()
+        assert "run" not in vars(each), "a thread that holds itself is collected late"
+    with team, ThreadPool(2) as pool:
+        assert pool.map(ask, [provider] * 2) == [200, 200]
+    assert_spent_is_the_bill(team, provider, requests=5)
 
 
 async def test_what_a_loop_hands_to_its_threads_is_governed(provider: ProviderProcess) -> None:

@@ -10,7 +10,7 @@ import sys
 unused = {"aiohttp", "botocore", "httpx2", "requests", "urllib3"}
 assert BEFORE or unused.isdisjoint(sys.modules), "imported for the hook alone"
 import aiohttp, httpx, httpx2, lm15.transports, urllib3, botocore.signers
-import concurrent.futures.thread, http.client
+import concurrent.futures.thread, http.client, threading
 for method in (
     aiohttp.ClientSession._request,
     botocore.signers.RequestSigner.sign,
@@ -20,6 +20,7 @@ for method in (
     httpx.AsyncHTTPTransport.handle_async_request,
     httpx2.HTTPTransport.handle_request,
     httpx2.AsyncHTTPTransport.handle_async_request,
+    threading.Thread.start,
     lm15.transports.StdlibTransport.stream,
     lm15.transports.StdlibAsyncTransport._do_stream,
     urllib3.HTTPConnectionPool.urlopen,
