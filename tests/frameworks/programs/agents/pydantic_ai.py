@@ -71,10 +71,10 @@ FRAMEWORK = Framework(
             DURABLE,
             # A slow machine takes its time to start Prefect's server.
             environment={"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "200"},
-            calls=20,
+            calls=100,
             notes=(
                 "The agent's flow and tasks run in the scope that it is called in. Measured with"
-                " 20 calls on money for 10: each is a flow run of Prefect's."
+                " 100 calls on money for 50: each is a flow run of Prefect's."
             ),
         ),
     ),
