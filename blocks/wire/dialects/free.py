@@ -41,6 +41,8 @@ FREE_AT: Mapping[str, re.Pattern[str]] = {
     # docs.cohere.com/docs/how-does-cohere-pricing-work: priced is text, embeddings and ranking.
     "cohere_chat": re.compile(r"/v1/(tokenize|detokenize|check-api-key)$"),
 }
+# A path that servers may read as another: what stands behind these is cut off by some of them.
+_READ_OTHERWISE = re.compile(r"[?#;\\%\x00-\x20]")
 
 
 def is_free(method: str, path: str, provider: str | None = None) -> bool:
@@ -48,7 +50,7 @@ def is_free(method: str, path: str, provider: str | None = None) -> bool:
     name; None where nobody knows."""
     if method in PASSING_METHODS:
         return True
-    if method != "POST":
+    if method != "POST" or _READ_OTHERWISE.search(path) is not None:
         return False
     path = path.rstrip("/")
     free = FREE_AT.get(provider or "")

@@ -43,7 +43,7 @@ DOCUMENTS_A_SEARCH = 100
 CHUNK_TOKENS = 500
 # Whose documents are objects of any fields, all of them text.
 _OBJECTS = frozenset({COHERE, "cohere", "azure", "azure_ai"})
-_COUNTED = {"search_units", "input_tokens", "total_tokens", "output_tokens"}
+_COUNTED = {"search_units", "input_tokens", "total_tokens"}
 
 
 class Rerank(Dialect):
@@ -76,8 +76,8 @@ class Rerank(Dialect):
             )
         sizes = [_size(each, request) for each in documents]
         asked = _size_of(query)
-        # Of a chunk the query leaves so much to the document.
-        room = max(1, CHUNK_TOKENS - asked)
+        # Of a chunk the query, and what a provider puts between, leave so much to the document.
+        room = max(1, CHUNK_TOKENS - asked - MESSAGE_OVERHEAD_TOKENS)
         chunks = sum(max(1, math.ceil(size / room)) for size in sizes)
         body = write(fields)
         tokens = len(body) + REQUEST_OVERHEAD_TOKENS

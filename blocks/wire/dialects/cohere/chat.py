@@ -61,6 +61,8 @@ class CohereChat(Dialect):
         messages, tools = objects(fields, "messages"), objects(fields, "tools")
         for message in messages:
             _check_message(message, request, unseen)
+        for tool in tools:
+            _check_tool(tool)
         documents = fields.get("documents") or []
         if not isinstance(documents, list):
             raise NotBounded("`documents` is not a list, so the call has no bound")
@@ -128,6 +130,15 @@ def _check_message(message: Mapping[str, Any], request: CallRequest, unseen: Uns
                 f"a part of type {kind!r} has no bound: parts of this type have no rule here. "
                 "Send its content as text"
             )
+
+
+def _check_tool(tool: Mapping[str, Any]) -> None:
+    kind = tool.get("type")
+    if kind != rules.LOCAL_TOOL:
+        raise NotBounded(
+            f"a tool of type {kind!r} has no bound: the provider might run it and bill what it "
+            "reads. Use function tools that run on your side"
+        )
 
 
 def _thinking_budget(fields: Mapping[str, Any]) -> int:

@@ -21,6 +21,8 @@ REFUSED_FIELDS: Mapping[str, str] = {
 MESSAGE_FIELDS = frozenset(
     {"role", "content", "tool_calls", "tool_call_id", "tool_plan", "citations"}
 )
+# The type of a tool that the caller runs, the only one that there is.
+LOCAL_TOOL = "function"
 # Parts of a message whose bytes bound their tokens.
 BYTE_PARTS = frozenset({"text", "thinking", "document"})
 UNSEEN_PARTS: Mapping[str, str] = {

@@ -61,9 +61,11 @@ class GeminiEmbed(Dialect):
             raise NotBounded("`requests` is not a list of objects, so the call has no bound")
         if "requests" in fields:
             check_fields(fields, {"requests", "model"}, {}, request.accepted)
+            _check_model(fields.get("model"), request.model)
         for each in asked:
             one = camel(each)
             check_fields(one, FIELDS, {}, request.accepted)
+            _check_model(one.get("model"), request.model)
             _check_content(one.get("content"))
         body = write(fields)
         overhead = REQUEST_OVERHEAD_TOKENS + MESSAGE_OVERHEAD_TOKENS * len(asked)
@@ -82,6 +84,15 @@ class GeminiEmbed(Dialect):
     def stream(self, plan: CallPlan) -> StreamReader:
         """Nothing of embeddings is streamed: `plan` never says so."""
         raise NotBounded("embeddings have no stream, so what it would cost has no bound")
+
+
+def _check_model(named: Any, model: str) -> None:
+    """The path's model is the one that has the price; a body may name it once more."""
+    if named is not None and str(named).removeprefix("models/") != model:
+        raise NotBounded(
+            f"the request names the model {named!r} beside its path's, {model!r}, and which of "
+            "them is billed is not known. Name the path's in both places, or leave it out"
+        )
 
 
 def _check_content(content: Any) -> None:

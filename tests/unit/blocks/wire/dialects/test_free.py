@@ -27,7 +27,11 @@ def test_what_openai_gives_away_is_free_there_alone(path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     ["/v1/responses", "/v1/vector_stores", "/v1/vector_stores/vs_1/files", "/v1/conversations/a/b",
-     "/v1/files/file_1/content/embed", "/v1/chat/completions", "/v1/images/generations"],
+     "/v1/files/file_1/content/embed", "/v1/chat/completions", "/v1/images/generations",
+     # As servers may read them that cut off parameters, or decode twice.
+     "/v1/chat/completions?/v1/files", "/v1/chat/completions;/v1/files",
+     "/v1/chat/completions#/v1/files", "/v1/chat/completions%3F/v1/files",
+     "/v1/responses;:countTokens", "/v1/responses\n/v1/files", "/V1/FILES"],
 )  # fmt: skip
 def test_paths_that_bill_are_free_at_nobody(path: str) -> None:
     assert not any(is_free("POST", path, provider) for provider in [None, *FREE_AT])

@@ -43,7 +43,9 @@ def test_vertexs_paths_are_not_taken_for_geminis() -> None:
 
 def test_texts_are_bounded_by_their_bytes_one_or_many() -> None:
     assert gemini(content=TEXT).input_tokens >= 100
-    many = [{"model": "models/m", "content": TEXT, "task_type": "RETRIEVAL_QUERY"}] * 3
+    many = [
+        {"model": "models/gemini-embedding-001", "content": TEXT, "task_type": "RETRIEVAL_QUERY"}
+    ] * 3
     assert gemini(requests=many).input_tokens >= 300
     assert ollama(input=["x" * 100, "y" * 100]).input_tokens >= 200
 
@@ -57,6 +59,10 @@ def test_texts_are_bounded_by_their_bytes_one_or_many() -> None:
         ({"requests": [{"content": TEXT, "contents": TEXT}]}, "`contents`"),
         ({"requests": [], "next_years": 1}, "`nextYears`|`next_years`"),
         ({"requests": "x"}, "`requests`"),
+        # The price is that of the path's.
+        ({"content": TEXT, "model": "models/dearer"}, "models/dearer"),
+        ({"requests": [{"content": TEXT, "model": "dearer"}]}, "dearer"),
+        ({"requests": [], "model": "models/dearer"}, "models/dearer"),
     ],
 )
 def test_what_is_no_text_has_no_bound_at_gemini(body: dict[str, Any], part: str) -> None:

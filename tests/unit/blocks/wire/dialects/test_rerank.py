@@ -59,6 +59,11 @@ def test_a_search_is_of_a_hundred_documents_and_of_a_long_one_less(
     assert made.bound(priced(BY_SEARCH)).nano == searches * 2_000_000
 
 
+def test_what_a_provider_puts_between_query_and_document_makes_a_chunk_more() -> None:
+    """A token a byte, as of a script that the tokenizer does not know, and a few to part them."""
+    assert ranking(query="q" * 10, documents=["d" * 489] * 100).searches == 2
+
+
 @given(query=_texts, documents=st.lists(_texts, max_size=6))
 def test_no_provider_counts_more_than_the_bound(query: str, documents: list[str]) -> None:
     asked, tokens = (
@@ -83,7 +88,8 @@ def test_what_is_billed_is_read_as_each_provider_says_it() -> None:
 @pytest.mark.parametrize(
     "reply",
     [{}, {"usage": None}, {"usage": {"total_tokens": 0}}, {"meta": {"billed_units": {}}},
-     {"meta": {"billed_units": {"search_units": 1, "images": 3}}}, {"meta": 7}],
+     {"meta": {"billed_units": {"search_units": 1, "images": 3}}}, {"meta": 7},
+     {"meta": {"billed_units": {"input_tokens": 1, "output_tokens": 3}}}],
 )  # fmt: skip
 def test_a_reply_that_does_not_say_it_settles_nothing(reply: dict[str, Any]) -> None:
     assert read(**reply) is None

@@ -84,6 +84,8 @@ def test_events_are_read_wherever_the_stream_is_cut(size: int, ended: bool) -> N
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "'image_url'"),
         ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, "'video'"),
         ({"messages": [{"role": "user", "content": "x", "files": []}]}, "`messages.files`"),
+        ({"tools": [{"type": "web_search"}]}, "'web_search'"),
+        ({"tools": [{"name": "connector"}]}, "a tool of type None"),
         ({"messages": "x"}, "`messages`"),
         ({"documents": "x"}, "`documents`"),
         ({"max_tokens": 0}, "`max_tokens`"),
