@@ -28,6 +28,9 @@ _AUTHORITY = Path(_HOME.name, "authority.pem")
 _LAST_LINE = "-----END CERTIFICATE-----\n"
 _AUTHORITY.write_text(certifi.contents().partition(_LAST_LINE)[0] + _LAST_LINE)
 
+# But those that ask the package index: `tests.frameworks.environments` gives uv the person's own.
+os.environ.setdefault("PREFECT_GOVERNOR_TESTS_AUTHORITIES", os.environ.get("SSL_CERT_FILE", ""))
+
 os.environ.update(
     SSL_CERT_FILE=str(_AUTHORITY),
     PREFECT_HOME=_HOME.name,

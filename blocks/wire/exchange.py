@@ -20,7 +20,7 @@ from prefect_governor.blocks.records.calls import Reply
 from prefect_governor.blocks.secrets.exits import learn
 from prefect_governor.blocks.wire.dialects import is_free
 from prefect_governor.blocks.wire.messages import handed_out, outgoing, replayed
-from prefect_governor.blocks.wire.planning import OUTSIDE, dialect_for, planned, whose
+from prefect_governor.blocks.wire.planning import OUTSIDE, dialect_for, given_by, planned
 from prefect_governor.blocks.wire.ports import IO, Terms
 from prefect_governor.blocks.wire.replies.event_stream import MEDIA_TYPE
 from prefect_governor.blocks.wire.replies.secrets import Secrets
@@ -74,7 +74,7 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
     """
     secrets = Secrets(request)
     learn(*secrets.lasting)
-    if is_free(request.method, request.url.path, whose(terms.provider, request.url)):
+    if is_free(request.method, request.url.path, given_by(terms.provider, request.url)):
         return await _passed(io, request, secrets)
     notice_retry(request.headers)
     dialect = dialect_for(terms, request)

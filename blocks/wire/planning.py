@@ -233,6 +233,12 @@ def whose(told: str | None, url: httpx.URL) -> str | None:
     return told or served_by or by_path
 
 
+def given_by(told: str | None, url: httpx.URL) -> str | None:
+    """Who might give away what is asked for: whose host it is, whatever the transport was told, as
+    what one gives away another bills; where nobody knows the host, as `whose`."""
+    return provider_at(billed_at(url.host, url.path)) or whose(told, url)
+
+
 def _dated(api_version: str | None) -> str | None:
     """The date of an API of Azure's; None for the one without dates, and for what is none."""
     return api_version if api_version is not None and api_version[:4].isdigit() else None

@@ -50,7 +50,15 @@ def uv(*arguments: str, text: str | None = None) -> str:
     if program is None:
         raise NotInstalled("there is no uv on PATH; `./run` brings its own")
     command = [program, *arguments, "--quiet"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    environment = dict(os.environ)
+    # Under pytest one authority stands for all, see tests/conftest.py: the index has another.
+    if (authorities := environment.pop("PREFECT_GOVERNOR_TESTS_AUTHORITIES", None)) is not None:
+        environment["SSL_CERT_FILE"] = authorities
+    if not environment.get("SSL_CERT_FILE"):
+        environment.pop("SSL_CERT_FILE", None)
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, check=False, env=environment
+    )
     if done.returncode:
         raise NotInstalled(done.stderr.strip()[-400:] or "nothing said")
     return done.stdout

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.frameworks.environments import uv
 from tests.frameworks.framework import Framework, Program, frameworks
 from tests.frameworks.measured import Measured
 from tests.frameworks.page import PAGE, page, shown_lines
@@ -89,3 +90,12 @@ def test_page_in_the_docs_has_the_lines_of_every_program() -> None:
         for program in framework.programs:
             assert f"| {framework.title} | {program.name} |" in text, program.name
             assert shown_lines(program.changes()) in text
+
+
+@pytest.mark.parametrize("own", ["", "/etc/own.pem"])
+def test_the_package_index_is_asked_with_the_persons_own_authorities(
+    monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    monkeypatch.setenv("UV", "/bin/sh")
+    monkeypatch.setenv("PREFECT_GOVERNOR_TESTS_AUTHORITIES", own)
+    assert uv("-c", "echo ${SSL_CERT_FILE-none}").strip() == (own or "none")

@@ -1,9 +1,11 @@
 """What is free passes as it is, at those who give it away, and nowhere else."""
 
+import httpx
 import pytest
 
 from prefect_governor.blocks.wire.dialects import dialect_of, is_free
 from prefect_governor.blocks.wire.dialects.free import FREE_AT
+from prefect_governor.blocks.wire.planning import given_by
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE"])
@@ -42,3 +44,15 @@ def test_no_path_of_a_dialect_is_free() -> None:
     for path in ("/v2/chat", "/api/chat", "/v1/responses", "/v1/embeddings", "/v1/messages"):
         assert dialect_of("POST", path)
         assert not any(is_free("POST", path, provider) for provider in [None, *FREE_AT])
+
+
+@pytest.mark.parametrize(
+    ("host", "free"),
+    [("api.openai.com", True), ("eu.api.openai.com", True), ("gateway.example.com", True),
+     ("api.mistral.ai", False), ("team.openai.azure.com", False), ("api.groq.com", False)],
+)  # fmt: skip
+def test_what_a_client_was_told_makes_nothing_free_at_anothers_host(host: str, free: bool) -> None:
+    """`provider="openai"` for a gateway, and a base URL of Mistral's, whose conversations run a
+    model."""
+    url = httpx.URL(f"https://{host}/v1/conversations")
+    assert is_free("POST", url.path, given_by("openai", url)) == free
