@@ -21,6 +21,8 @@ from prefect_governor.flows.web.plain import one_line
 MOST_LINE = 4 * 2**20
 # Lines that are no message: a program's greetings, not what it says all along.
 MOST_ODD_LINES = 100
+# Of any kind, empty ones too: each is work for the loop that all agents of a run share.
+MOST_LINES = 5_000
 _MOST_REASON = 300
 
 
@@ -130,12 +132,18 @@ class OnStdio:
         from mcp.shared.message import SessionMessage
         from mcp_types import jsonrpc_message_adapter
 
-        odd = 0
+        odd = lines = 0
         async for line in self._lines:
+            lines += 1
+            if lines > MOST_LINES:
+                self._lines.problem = f"more than {MOST_LINES:,} lines"
+                return
+            if not line.strip():
+                continue
             try:
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
-                odd += bool(line.strip())
+                odd += 1
                 if odd > MOST_ODD_LINES:
                     self._lines.problem = f"more than {MOST_ODD_LINES} lines that are no messages"
                     return

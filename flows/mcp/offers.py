@@ -40,8 +40,11 @@ def offer_of(server: str, name: str, description: str | None, schema: Any) -> Of
     digest = digest_of(name, description, schema)
     if not isinstance(schema, Mapping) or schema.get("type", "object") != "object":
         return None
-    cut = _cut({**schema, "type": "object"}, 0)
-    if cut is None or len(json.dumps(cut)) > _MOST_SCHEMA_BYTES:
+    try:
+        cut = _cut({**schema, "type": "object"}, 0)
+    except _TooDeep:
+        return None
+    if len(json.dumps(cut)) > _MOST_SCHEMA_BYTES:
         return None
     said = one_line(description or name, _MOST_DESCRIPTION)
     return Offer(
@@ -78,10 +81,15 @@ def text_of(blocks: Sequence[Any], structured: Any, *, most: int) -> str:
     return "\n".join(parts)
 
 
+class _TooDeep(Exception):
+    """A schema is nested too deeply."""
+
+
 def _cut(value: Any, depth: int) -> Any:
-    """A schema with its texts cut to one line; None where it is nested too deeply."""
+    """A schema with its texts cut to one line. Raises _TooDeep: with a part left out it would be
+    no schema, which providers refuse with the whole request."""
     if depth > _MOST_DEPTH:
-        return None
+        raise _TooDeep
     if isinstance(value, str):
         return one_line(value, _MOST_OF_AN_ARGUMENT)
     if isinstance(value, Mapping):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.secrets.exits import learn_named
 from prefect_governor.flows.web.network.guard import NotFetched, Rules, Target, is_local, read_url
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -32,7 +33,7 @@ class McpServer:
     url: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     private: bool = False
-    command: tuple[str, ...] = ()
+    command: tuple[str, ...] = field(default=(), repr=False)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     folder: Path | None = None
 
@@ -136,7 +137,10 @@ def _texts(name: str, what: str, given: Any) -> dict[str, str]:
         return {}
     if not isinstance(given, Mapping):
         raise ConfigurationError(f"MCP server {name!r}: {what} is an object of texts")
-    return {str(key): _expanded(str(value), name) for key, value in given.items()}
+    found = {str(key): _expanded(str(value), name) for key, value in given.items()}
+    # The server has them, and may say them: in an answer, on its standard error.
+    learn_named(found)
+    return found
 
 
 def _expanded(text: str, name: str) -> str:

@@ -16,6 +16,7 @@ from prefect_governor.flows.mcp.quarters import Quarters
 from prefect_governor.flows.mcp.servers import McpServer
 from prefect_governor.flows.mcp.transports import Speak
 from prefect_governor.flows.web.network.guard import NotFetched
+from prefect_governor.flows.web.plain import one_line
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -213,4 +214,5 @@ def _why(error: BaseException) -> str:
         return "it does not answer"
     if isinstance(error, NotFetched | McpFailed | GovernorError):
         return str(error)
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    # It may quote the server, which may not write on a person's terminal.
+    return f"{type(error).__name__}: {one_line(str(error), 200)}"

@@ -31,6 +31,8 @@ PROGRAM = Path(programs.__file__)
 HOSTILE = {
     "one endless line": "a line above 4 MiB",
     "garbage": "more than 100 lines that are no messages",
+    "empty lines": "more than 5,000 lines",
+    "small messages": "more than 5,000 lines",
     "messages without end": "output above 8,192 KiB",
     "fork bomb": "more than 16 processes",
     "memory": "out of memory at 128 MiB",

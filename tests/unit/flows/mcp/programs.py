@@ -71,6 +71,12 @@ def misbehave(what: str) -> None:
     if what == "garbage":
         while True:
             print("no message", flush=True)
+    if what == "empty lines":
+        while True:
+            sys.stdout.write("\n" * 65_536)
+    if what == "small messages":
+        while True:
+            print('{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {}}')
     if what == "messages without end":
         while True:
             print(json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.agent.tools import MOST_CHARACTERS, Tool
 from prefect_governor.flows.mcp.offers import offer_of
 from prefect_governor.flows.mcp.servers import McpServer, servers_of
@@ -102,6 +103,33 @@ async def test_a_tool_that_changes_in_mid_run_is_not_called(change: str) -> None
             assert "changed what it says of this tool" in said and offering.stock == ["A"]
 
 
+def test_a_server_that_quotes_a_key_that_was_written_for_it_gives_it_to_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DEPOT_WORD", "planted-by-variable-42")
+    named = {"env": {"DEPOT_TOKEN": "planted-in-the-file-41", "MODE": "rather-quiet-0815"}}
+    given = {"mcpServers": {
+        "parts": {"command": "x", "args": ["${DEPOT_WORD}"], **named},
+        "depot": {"url": "https://a.org/", "headers": {"Authorization": "Bearer ${DEPOT_WORD}"}},
+    }}  # fmt: skip
+    assert "planted" not in repr(servers(given))
+    quoted = "planted-in-the-file-41 planted-by-variable-42 rather-quiet-0815"
+    assert scrubbed(quoted) == "[redacted] [redacted] rather-quiet-0815"
+
+
+@asynccontextmanager
+async def _answers_in_colour(server: McpServer, cell: Any) -> AsyncIterator[Any]:
+    raise RuntimeError("\x1b]0;owned\x07\x1b[2J\nno such\u202e server")
+    yield
+
+
+def test_what_a_server_says_as_it_fails_writes_on_no_terminal() -> None:
+    given = servers({"mcpServers": {"depot": {"url": "https://a.org/"}}})
+    with pytest.raises(ConfigurationError, match="no such server") as caught:
+        _ = Serving(given, speak=_answers_in_colour).offers
+    assert str(caught.value).isprintable()
+
+
 # What a server's host may be.
 
 
@@ -174,6 +202,8 @@ def test_servers_of_a_file_and_those_that_are_switched_off(tmp_path: Path) -> No
         {"type": "string"},
         [],
         {"type": "object", "properties": {f"p{at}": {"type": "string"} for at in range(2_000)}},
+        # Cut at some depth it would be no schema, for which a provider refuses the whole request.
+        json.loads('{"properties": {"a": ' * 9 + "{}" + "}}" * 9),
     ],
 )
 def test_a_tool_whose_arguments_are_odd_is_not_offered(schema: Any) -> None:
