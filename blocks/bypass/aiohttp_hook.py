@@ -10,9 +10,11 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from prefect_governor.blocks.bypass.aiohttp_leaving import guarded, leaving
 from prefect_governor.blocks.bypass.aiohttp_replies import reply_of
 from prefect_governor.blocks.bypass.bodies import bytes_of
 from prefect_governor.blocks.bypass.calls import (
+    FORM,
     NO_REPLY,
     UNREADABLE,
     is_call,
@@ -23,6 +25,7 @@ from prefect_governor.blocks.bypass.calls import (
     unseen,
 )
 from prefect_governor.blocks.bypass.replies import headers_of, raised
+from prefect_governor.blocks.wire.sending import sending
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport
 
 # What a governed request is sent with in place of what its caller gave.
@@ -36,7 +39,9 @@ def hook(module: ModuleType) -> None:
     send = module.ClientSession._request
     if not {"auto_decompress", "raise_for_status"} <= signature(send).parameters.keys():
         raise AttributeError("auto_decompress")
+    leave = module.ClientRequest.send
     module.ClientSession._request = _hooked(send)
+    module.ClientRequest.send = guarded(leave)
 
 
 def _hooked(send: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,7 +51,10 @@ def _hooked(send: Callable[..., Any]) -> Callable[..., Any]:
         if governing is None:
             return await send(self, method, str_or_url, **more)
         as_is = partial(send, self, method, str_or_url, **more)
-        url = _url(self, str_or_url, more.get("params"))
+        url = None if self.closed else _url(self, str_or_url, more.get("params"))
+        if url is None:
+            # aiohttp says itself what of it cannot be sent.
+            return await as_is()
         # A socket is opened with headers of aiohttp's own.
         opening = more.get("headers") if method.upper() == "GET" else None
         shown = opening if isinstance(opening, Mapping) else {}
@@ -56,11 +64,13 @@ def _hooked(send: Callable[..., Any]) -> Callable[..., Any]:
         asked, given = httpx.URL(str(url)), _headers(self, more)
         content = _content(self, more, given)
         if not is_call(place, asked.path, given, content):
-            return await as_is()
+            with sending():
+                return await as_is()
         if (why := _why_not(self, method, content, more)) is not None:
             refused = unseen("aiohttp", f"{asked.host}{asked.path}", why)
             if lets_pass(governing, f"{asked.host}{asked.path}", str(refused)):
-                return await as_is()
+                with sending():
+                    return await as_is()
             raise refused
         request = httpx.Request("POST", asked, headers=given, content=content)
         inner = _Sending(self, send, str_or_url, more, "host" in given)
@@ -69,8 +79,13 @@ def _hooked(send: Callable[..., Any]) -> Callable[..., Any]:
                 request
             )
         if lets_go(governing, response, host=asked.host, path=asked.path):
-            return await as_is()
-        return await _judged(self, reply_of(self, url, request, response), more)
+            with sending():
+                return await as_is()
+        reply = reply_of(self, url, request, response)
+        if (again := _redirected(url, reply, more)) is not None:
+            reply.close()
+            return await _request(self, method, again[0], **again[1])
+        return await _judged(self, reply, more)
 
     return _request
 
@@ -92,19 +107,19 @@ class _Sending(httpx.AsyncBaseTransport):
         ]
         more = {**self._more, "allow_redirects": False, "auto_decompress": True}
         more["raise_for_status"] = False
-        try:
-            reply = await self._send(
-                self._session,
-                request.method,
-                self._url,
-                data=request.content,
-                headers=[pair for pair in pairs if pair[0].lower() not in self._left_out],
-                **more,
-            )
-        except Exception as error:
-            not_sent = isinstance(error, aiohttp.ClientConnectorError)
-            kind = httpx.ConnectError if not_sent else httpx.ReadError
-            raise kind(type(error).__name__) from error
+        with leaving() as left:
+            try:
+                reply = await self._send(
+                    self._session,
+                    request.method,
+                    self._url,
+                    data=request.content,
+                    headers=[pair for pair in pairs if pair[0].lower() not in self._left_out],
+                    **more,
+                )
+            except Exception as error:
+                kind = httpx.ReadError if left.begun else httpx.ConnectError
+                raise kind(type(error).__name__) from error
         headers = headers_of(reply.headers.items())
         return httpx.Response(reply.status, headers=headers, stream=_Read(reply))
 
@@ -127,10 +142,28 @@ class _Read(httpx.AsyncByteStream):
         self._reply.close()
 
 
-def _url(session: Any, url: Any, params: Any) -> URL:
+def _url(session: Any, url: Any, params: Any) -> URL | None:
     base = getattr(session, "_base_url", None)
-    made = URL(url) if base is None else base.join(URL(url))
-    return made.update_query(params) if params else made
+    try:
+        made = URL(url) if base is None else base.join(URL(url))
+        return made.update_query(params) if params else made
+    except (TypeError, ValueError):
+        return None
+
+
+def _redirected(url: URL, reply: Any, more: dict[str, Any]) -> tuple[URL, dict[str, Any]] | None:
+    """Where a reply of the same origin has the same asked again, and with what; None where that is
+    not, or not to be followed. To another origin a session's own key would go with it."""
+    where, left = reply.headers.get("location"), more.get("max_redirects", 10)
+    if reply.status not in (307, 308) or not where or not more.get("allow_redirects", True):
+        return None
+    try:
+        to = url.join(URL(where))
+    except ValueError:
+        return None
+    if to.origin() != url.origin() or left <= 1:
+        return None
+    return to, {**more, "max_redirects": left - 1, "params": None}
 
 
 def _headers(session: Any, more: dict[str, Any]) -> httpx.Headers:
@@ -146,6 +179,8 @@ def _content(session: Any, more: dict[str, Any], headers: httpx.Headers) -> byte
         headers.setdefault("content-type", "application/json")
         return str(session.json_serialize(more["json"])).encode()
     data = more.get("data")
+    if isinstance(data, aiohttp.FormData | Mapping | list | tuple):
+        headers.setdefault("content-type", FORM)
     if isinstance(data, str):
         headers.setdefault("content-type", "text/plain; charset=utf-8")
     return bytes_of(data)

@@ -17,6 +17,8 @@ NO_REPLY = "what is sent over a socket is billed in no reply"
 
 UNREADABLE = "its body cannot be read before it is sent"
 
+FORM = "multipart/form-data"
+
 Place = Literal["host", "path"]
 
 # Refusals of what cannot be governed, as against what can and may not be.
@@ -39,13 +41,18 @@ def place_of(method: str, host: str, path: str, headers: Mapping[str, str]) -> P
         return _place(host, path)
     # A provider's own sockets (wss://…/v1/realtime) begin as a GET.
     opens = headers.get("upgrade", "").lower() == "websocket"
-    return "host" if opens and provider_at(host.lower()) is not None else None
+    return "host" if opens and provider_at(host.lower().rstrip(".")) is not None else None
 
 
 def is_call(place: Place, path: str, headers: Mapping[str, str], body: bytes | None) -> bool:
     """Whether a request at such a place is a model call: one with the path of a model's API names a
     model, for others have such paths too. `body` None: it cannot be read before it is sent."""
-    if place == "host" or body is None or "content-encoding" in headers:
+    if place == "host":
+        return True
+    if body is None:
+        # No model's API takes a form.
+        return not headers.get("content-type", "").lower().startswith(FORM)
+    if "content-encoding" in headers:
         return True
     try:
         dialect_of("POST", path).open(body, path=path)
@@ -56,7 +63,8 @@ def is_call(place: Place, path: str, headers: Mapping[str, str], body: bytes | N
 
 @lru_cache(maxsize=4096)
 def _place(host: str, path: str) -> Place | None:
-    provider = provider_at(host.lower())
+    # A name that ends in a dot is the same host's.
+    provider = provider_at(host.lower().rstrip("."))
     if is_free("POST", path, provider):
         return None
     if provider is not None:

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -55,7 +56,8 @@ def install() -> None:
         import_module(f"{_ROOM}.httpx_hook")
         sys.meta_path.insert(0, _Watching())
         for name in HOOKS:
-            if name in sys.modules:
+            # None stands for what is not to be imported.
+            if sys.modules.get(name) is not None:
                 # Not what another thread is in the midst of importing.
                 _hook(name, import_module(name))
         _installed = True
@@ -64,7 +66,7 @@ def install() -> None:
 def _hook(name: str, module: ModuleType) -> None:
     try:
         import_module(HOOKS[name]).hook(module)
-    except (AttributeError, ImportError):
+    except (AttributeError, ImportError, TypeError, ValueError):
         logger.warning(
             "%s %s is not as this version of prefect-governor knows it: model calls that are made"
             " with it by clients other than the governor's are neither seen nor counted",
@@ -92,13 +94,19 @@ class _Watching(MetaPathFinder):
 
 
 def _watch(name: str, loader: Any) -> None:
-    execute = loader.exec_module
+    execute = getattr(loader, "exec_module", None)
+    if execute is None:
+        # A folder without code, or what only an old importer loads.
+        return
 
     def exec_module(module: ModuleType) -> None:
         execute(module)
-        _hook(name, module)
+        # One loader may have all that an archive holds.
+        if module.__name__ == name:
+            _hook(name, module)
 
-    loader.exec_module = exec_module
+    with suppress(AttributeError):
+        loader.exec_module = exec_module
 
 
 def _after_fork() -> None:

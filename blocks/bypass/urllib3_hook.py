@@ -1,6 +1,7 @@
 """urllib3, which requests and botocore send with: its pools' `urlopen`, around each sending."""
 
 import io
+import ssl
 from collections.abc import Callable, Generator, Iterator
 from functools import partial, wraps
 from types import ModuleType
@@ -28,11 +29,14 @@ from prefect_governor.blocks.wire.transport import GovernedTransport
 
 # What `urlopen` takes by position after the headers.
 _POSITIONS = ("retries", "redirect", "assert_same_host")
-# Before any byte of a request is sent.
+# Before any byte of a request is sent. A ValueError is of a header that cannot be sent.
 _NOT_SENT = (
+    ValueError,
+    urllib3.exceptions.ClosedPoolError,
     urllib3.exceptions.ConnectTimeoutError,
     urllib3.exceptions.EmptyPoolError,
     urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ProxyError,
 )
 _CHUNK = 65_536
 
@@ -142,9 +146,7 @@ class _Sending(httpx.BaseTransport):
         try:
             reply = self._send(self._pool, request.method, target, request.content, headers, **more)
         except Exception as error:
-            reason = getattr(error, "reason", None)
-            sent = not isinstance(error, _NOT_SENT) and not isinstance(reason, _NOT_SENT)
-            kind = httpx.ReadError if sent else httpx.ConnectError
+            kind = httpx.ConnectError if _never_sent(error) else httpx.ReadError
             raise kind(type(error).__name__) from error
         return httpx.Response(
             reply.status, headers=headers_of(reply.headers.items()), stream=_Read(reply)
@@ -230,6 +232,14 @@ class _Reply(urllib3.HTTPResponse):
         while not file.closed and (piece := file.read1(amt)):
             yield piece
         file.close()
+
+
+def _never_sent(error: Exception) -> bool:
+    why = getattr(error, "reason", None) or error
+    if isinstance(why, urllib3.exceptions.SSLError):
+        # Who answers is not whom it is for, and is told nothing.
+        return isinstance(why.args[0] if why.args else None, ssl.SSLCertVerificationError)
+    return isinstance(why, _NOT_SENT)
 
 
 def _origin(pool: Any) -> str:

@@ -174,7 +174,16 @@ def test_what_never_left_is_not_charged() -> None:
     """Nobody listens there: the library says so in its own words, and nothing was spent."""
     team = governor(10**9)
     nowhere = "http://127.0.0.1:9/v1/chat/completions"
+    closed = urllib3.HTTPConnectionPool("127.0.0.1", 9)
+    closed.close()
     with team:
+        with pytest.raises(requests.exceptions.ProxyError):
+            requests.post(nowhere.replace("127.0.0.1:9", "gateway.test"), json=BODY, timeout=5,
+                          proxies={"http": "http://127.0.0.1:9"})  # fmt: skip
+        with pytest.raises(urllib3.exceptions.ClosedPoolError):
+            closed.request("POST", "/v1/chat/completions", json=BODY)
+        with urllib3.PoolManager() as pool, pytest.raises(ValueError, match="header"):
+            pool.request("POST", nowhere, json=BODY, headers={"authorization": "Bearer k\n"})
         with pytest.raises(requests.exceptions.ConnectionError):
             requests.post(nowhere, json=BODY, headers=HEADERS, timeout=5)
         with pytest.raises(aiohttp.ClientConnectorError):

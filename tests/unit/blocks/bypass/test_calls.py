@@ -15,6 +15,7 @@ CHAT = json.dumps({"model": "m", "messages": []}).encode()
         ("POST", "api.openai.com", "/v1/chat/completions"),
         ("POST", "api.openai.com", "/v1/images/generations"),
         ("POST", "API.OpenAI.com", "/v1/audio/speech"),
+        ("POST", "api.openai.com.", "/v1/audio/speech"),
         ("POST", "bedrock-runtime.us-east-1.amazonaws.com", "/model/m/invoke"),
         ("POST", "mine.openai.azure.com", "/openai/deployments/d/chat/completions"),
     ],
@@ -53,6 +54,12 @@ def test_the_path_of_a_models_api_counts_at_any_host_where_a_model_is_named(host
 def test_what_cannot_be_read_at_such_a_path_is_taken_for_a_call() -> None:
     assert is_call("path", "/v1/chat/completions", {}, None)
     assert is_call("path", "/v1/chat/completions", {"content-encoding": "gzip"}, b"\x1f\x8b")
+
+
+def test_a_form_that_is_read_as_it_is_sent_is_no_call() -> None:
+    form = {"content-type": "multipart/form-data; boundary=b"}
+    assert not is_call("path", "/survey/responses", form, None)
+    assert is_call("host", "/v1/images/edits", form, None)
 
 
 def test_a_providers_socket_is_a_call() -> None:

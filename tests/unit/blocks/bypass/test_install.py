@@ -60,3 +60,50 @@ import httpx2
 assert len(said) == 1 and "httpx2 99" in said[0], said
 """
     imported(program)
+
+
+def test_a_library_that_is_kept_out_is_left_out() -> None:
+    program = """
+import sys
+sys.modules["aiohttp"] = None
+from prefect_governor import install
+install()
+import httpx
+assert httpx.HTTPTransport.handle_request.__wrapped__
+"""
+    imported(program)
+
+
+def test_of_one_loaders_modules_that_one_is_hooked_which_is_meant() -> None:
+    """As in an archive; and a folder without code is imported as ever."""
+    program = """
+import logging, sys
+from importlib.machinery import ModuleSpec
+class Loader:
+    def create_module(self, spec): return None
+    def exec_module(self, module):
+        class Transport:
+            def stream(self, request): pass
+            async def _do_stream(self, request): pass
+        module.StdlibTransport = module.StdlibAsyncTransport = Transport
+        module.TransportResponse = module.AsyncTransportResponse = None
+shared = Loader()
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("lm15", "lm15.transports", "lm15.another"):
+            return ModuleSpec(name, shared, is_package=True)
+        return ModuleSpec(name, None, is_package=True) if name == "aiohttp" else None
+said = []
+class Handler(logging.Handler):
+    def emit(self, record): said.append(record.getMessage())
+logging.getLogger("prefect_governor.budget").addHandler(Handler())
+sys.meta_path.insert(0, Finder())
+from prefect_governor import install
+install()
+import lm15.transports, lm15.another, aiohttp
+assert lm15.transports.StdlibTransport.stream.__wrapped__
+for module in (lm15, lm15.another):
+    assert not hasattr(module.StdlibTransport.stream, "__wrapped__"), module
+assert not said, said
+"""
+    imported(program)
