@@ -49,8 +49,13 @@ for file in files:
     os.close(file)
 answers = parent.makefile("r")
 child = int(answers.readline())
+def pass_on(number, frame):
+    try:
+        os.kill(child, number)
+    except ProcessLookupError:
+        pass  # It has just ended, and says how.
 for each in signals:
-    signal.signal(each, lambda number, frame: os.kill(child, number))
+    signal.signal(each, pass_on)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 status = int(answers.readline() or 70)
 if status < 0:
@@ -110,7 +115,7 @@ class _Forking:
             heard: list[Any] = [0, listener, *self.asking.values()]
             found, _, _ = select.select(heard, [], [], 0.02)
             for pid, asks in self.asking.items():
-                if asks in found and not asks.recv(1):
+                if asks in found and _is_gone(asks):
                     # The program in between was killed.
                     os.kill(pid, signal.SIGKILL)
             if 0 in found:
@@ -119,7 +124,12 @@ class _Forking:
                 return None
             if listener in found:
                 asks, _ = listener.accept()
-                order, files = _received(asks)
+                try:
+                    order, files = _received(asks)
+                except (OSError, ValueError):
+                    # The program in between was killed before it had said all.
+                    asks.close()
+                    continue
                 pid = os.fork()
                 if pid == 0:
                     listener.close()
@@ -133,8 +143,9 @@ class _Forking:
                     return order
                 for file in files:
                     os.close(file)
-                asks.sendall(f"{pid}\n".encode())
                 self.asking[pid] = asks
+                with suppress(BrokenPipeError):
+                    asks.sendall(f"{pid}\n".encode())
 
     def _reap(self) -> None:
         while self.asking:
@@ -143,6 +154,14 @@ class _Forking:
                 return
             with self.asking.pop(pid) as asks, suppress(BrokenPipeError):
                 asks.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+
+
+def _is_gone(asks: socket.socket) -> bool:
+    try:
+        return not asks.recv(1)
+    except ConnectionResetError:
+        # Killed before it had read what it was told.
+        return True
 
 
 def _received(asks: socket.socket) -> tuple[dict[str, Any], list[int]]:

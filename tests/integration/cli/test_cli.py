@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import socket
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -19,6 +21,7 @@ from tests.integration.conftest import Corpus
 from tests.integration.governing import MODEL
 from tests.provider.process import ProviderProcess
 from tests.waiting import until
+from tests.warm import WarmParent
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -240,3 +243,15 @@ def _span(upstream: ProviderProcess, tag: str) -> tuple[float, float]:
     """When the calls of one command began and ended, by the provider's clock."""
     records = [record for record in upstream.log() if record["tag"] == tag]
     return min(each["arrival"] for each in records), max(each["end"] for each in records)
+
+
+@pytest.mark.parametrize("said", [b"", b"half", b"\0\0\0\xff{"])
+def test_a_command_that_is_killed_as_it_starts_takes_no_others_with_it(
+    warm: WarmParent, said: bytes
+) -> None:
+    words = warm.command("-c", "print('here')")
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.connect(words[words.index("-c") + 2])
+        killed.sendall(said)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.returncode) == ("here\n", 0), done.stderr
