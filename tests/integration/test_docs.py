@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests import ROOT
 from tests.integration.fan_out.repositories import PASSING, make_repository
 from tests.provider.process import ProviderProcess
 from tests.unit.documents import pdf
+from tests.unit.flows.mcp.offering import Offering, offered
 
 # Its examples need packages that are not installed by default: `tests/recipes` runs them.
 ELSEWHERE = {"agents-of-your-own.md"}
@@ -42,7 +44,7 @@ def answering(upstream: ProviderProcess) -> ProviderProcess:
         "tasks": [{"id": "who", "objective": "Who pays?"}, {"id": "when", "objective": "When?"}]
     }
     # The lead is asked the bare question of the README.
-    script = {"^Who pays for a call": json.dumps(plan), "is succeeded": "{}"}
+    script = {"^(Who pays for a call|What is short)": json.dumps(plan), "is succeeded": "{}"}
     upstream.configure(output_tokens=8, script=script)
     return upstream
 
@@ -79,6 +81,9 @@ def test_command_examples_run(
     ]
     _sample_files(tmp_path)
     monkeypatch.chdir(tmp_path)
+    if any("--mcp" in line for line in commands):
+        depot = request.getfixturevalue("depot")
+        (tmp_path / "mcp.json").write_text(json.dumps(depot.configuration()))
     for line in commands:
         if "python" in line.partition("--tools")[2]:
             request.getfixturevalue("sandboxes")
@@ -89,6 +94,13 @@ def test_command_examples_run(
         assert result.stdout.strip()
 
 
+@pytest.fixture
+def depot() -> Iterator[Offering]:
+    """A server of MCP."""
+    with offered() as offering:
+        yield offering
+
+
 def _sample_files(folder: Path) -> None:
     """What the examples name."""
     shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("*.png"))
@@ -97,6 +109,8 @@ def _sample_files(folder: Path) -> None:
     (folder / "contracts").mkdir()
     (folder / "contracts" / "lease.pdf").write_bytes(pdf("This lease is under Danish law."))
     (folder / "tickets.csv").write_text("key,text\nT-1,the printer is on fire\nT-2,no network\n")
+    (folder / "orders").mkdir()
+    (folder / "orders" / "o-1.txt").write_text("Twelve of part A, by Friday.")
     make_repository(folder / "repos" / "adding", PASSING)
     (folder / "usage.csv").write_text("request_id,model,cost_usd\nreq_1,gpt-4o-mini,0.0004\n")
     (folder / "team.json").write_text(

@@ -37,7 +37,7 @@ def test_lowered_ceiling_holds_for_the_next_call(name: str, client: SyncPrefectC
     governor = loaded_as(Governor, name)
     runtime = governor.runtime
     edit(document_of(governor), budget={"max_usd": 0.1})
-    until(lambda: runtime.accounts_[0].ceiling_nano == NANO // 10)
+    until(lambda: governor.budget.state().ceiling_nano == NANO // 10)
     from prefect_governor import OverBudget
 
     with pytest.raises(OverBudget, match=r"\$0\.10"):

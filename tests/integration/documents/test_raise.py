@@ -90,7 +90,7 @@ def test_lower_below_what_is_spent_refuses_with_both_figures(name: str) -> None:
     runtime = governor.runtime
     spend(runtime, 0.8)
     edit(document_of(governor), budget={"max_usd": 0.5})
-    until(lambda: runtime.accounts_[0].ceiling_nano == NANO // 2, seconds=LIVE_SECONDS)
+    until(lambda: governor.budget.state().ceiling_nano == NANO // 2, seconds=LIVE_SECONDS)
     message = refused(runtime, 0.1)
     assert "$0.10" in message
     assert "$0.50" in message
@@ -147,7 +147,7 @@ def test_only_a_newer_document_counts(name: str) -> None:
     (old,) = define(document).accounts
     runtime = governor.runtime
     edit(document_of(governor), budget={"max_usd": 2})
-    until(lambda: runtime.accounts_[0].ceiling_nano == 2 * NANO)
+    until(lambda: governor.budget.state().ceiling_nano == 2 * NANO)
     # A process that read the document before the edit and is late.
     assert runtime.desk.write(lambda batch: batch.register(old)).result(30) is False
     assert governor.budget.state().ceiling_nano == 2 * NANO

@@ -1,5 +1,6 @@
 """What sandboxes may leave on a machine."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def groups_of(owner_pid: int) -> list[Path]:
 def everything() -> dict[str, object]:
     """All of this process's that is to be the same again when its sandboxes are gone."""
     pid = os.getpid()
+    # What other tests left to be collected holds files.
+    gc.collect()
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     return {
         "processes": processes_of(pid),
