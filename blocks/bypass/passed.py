@@ -6,6 +6,7 @@ import threading
 from collections import Counter, OrderedDict
 
 from prefect_governor.blocks.context.scope import attribution, current_scope
+from prefect_governor.blocks.secrets.exits import scrubbed
 
 logger = logging.getLogger("prefect_governor.budget")
 
@@ -24,6 +25,7 @@ def note_passed(place: str, why: str) -> None:
     Logged as a warning, once a place and process, and counted for the run's report.
     """
     here = current_scope.get()
+    place = scrubbed(place)
     runs = {None if here is None else here.run_id, attribution(model="").flow_run_id} - {None}
     with _lock:
         for run in runs:

@@ -33,6 +33,7 @@ from prefect_governor.blocks.wire.replies.verdict import (
 )
 from prefect_governor.blocks.wire.requests.fitting import over_budget
 from prefect_governor.blocks.wire.requests.plans import Billed
+from prefect_governor.blocks.wire.requests.unmeasured import reader_of
 from prefect_governor.blocks.wire.reservation import Call, Reservation
 from prefect_governor.blocks.wire.retries import notice_retry
 from prefect_governor.blocks.wire.signing import signed_anew
@@ -286,7 +287,7 @@ def _streamed(
 
     async def chunks() -> AsyncGenerator[bytes, None]:
         call = reservation.call
-        reader = call.dialect.stream(call.plan)
+        reader = reader_of(call.dialect, call.plan)
         shown: list[bytes] = []
         settled = False
         kept = call.key is not None

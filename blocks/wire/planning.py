@@ -24,6 +24,7 @@ from prefect_governor.blocks.prices.tokens import encoding_of
 from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.calls import Bound, Demand
 from prefect_governor.blocks.records.output import AS_ASKED, OutputTerms
+from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.blocks.wire.dialects import dialect_of
 from prefect_governor.blocks.wire.dialects.bedrock.requests import check_headers
 from prefect_governor.blocks.wire.messages import REQUEST_ID_HEADER, request_hash
@@ -140,7 +141,9 @@ def planned(
         priority=0 if here is None else here.priority,
         yields=fits and sent.own_limit,
         purse_run=purse_run(who.run_id or who.flow_run_id) if governing.by_run else None,
-        unmeasured=None if why is None else what(request.method, request.url.raw_path, why),
+        unmeasured=None
+        if why is None
+        else scrubbed(what(request.method, request.url.raw_path, why)),
     )
     key = None
     if plan is not None and here is not None and here.item is not None:

@@ -61,6 +61,15 @@ class _Unread(StreamReader):
         return None
 
 
+def reader_of(dialect: Dialect, plan: CallPlan) -> StreamReader:
+    """What reads a stream; of a reply of none, which may come in another form than JSON where it
+    is only observed, nothing."""
+    try:
+        return dialect.stream(plan)
+    except NotBounded:
+        return _Unread()
+
+
 def what(method: str, raw_path: bytes, why: str) -> str:
     """What the ledger says of such a call: its method and path, then why."""
     path = raw_path.split(b"?", 1)[0].decode("ascii", "replace")

@@ -113,6 +113,25 @@ async def test_compressed_request_keeps_the_header_that_says_so(wire: MakeWire) 
     assert "compressed" in told(made)
 
 
+async def test_reply_in_the_form_of_a_stream_passes_where_none_was_to_come(wire: MakeWire) -> None:
+    sent = httpx.Response(200, headers={"content-type": "text/plain"}, content=b"vectors")
+    body = {"model": "text-embedding-3-small", "input": [[["no tokens"]]]}
+    url = "https://api.openai.com/v1/embeddings"
+    made, response = await passed(wire, body, sent, url=url)
+    assert response.content == b"vectors"
+    assert made.desk.outcomes == ["unconfirm"]
+
+
+async def test_key_that_stands_in_a_path_is_not_told(wire: MakeWire) -> None:
+    key = "sk-in-a-path-0123456789abcdef"
+    made, _ = await passed(
+        wire, chat_request(model="nobody-knows-it"), ok(),
+        url=f"https://gateway.test/{key}/v1/chat/completions",
+        headers={"authorization": f"Bearer {key}"},
+    )  # fmt: skip
+    assert key not in told(made) and "/v1/chat/completions" in told(made)
+
+
 async def test_what_was_measured_is_not_said_to_be_not(wire: MakeWire) -> None:
     made = wire(ok(), governing=FakeGoverning(observe=True))
     await made.post(governing=made.governing)
