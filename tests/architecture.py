@@ -51,6 +51,7 @@ ORDER = (
     "blocks.offline",
     "blocks.models",
     "blocks.bypass",
+    "blocks.bypass.hooks",
     "blocks.leases",
     "blocks.documents",
     "blocks.work",

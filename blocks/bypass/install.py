@@ -17,20 +17,20 @@ from typing import Any
 
 logger = logging.getLogger("prefect_governor.budget")
 
-_ROOM = "prefect_governor.blocks.bypass"
+_HOOKS = "prefect_governor.blocks.bypass.hooks"
 # By the module that has what is hooked, the one of ours whose `hook` does it.
 HOOKS = {
-    "aiohttp": f"{_ROOM}.aiohttp_hook",
-    "botocore.signers": f"{_ROOM}.botocore_hook",
-    "concurrent.futures.thread": f"{_ROOM}.threads_hook",
+    "aiohttp": f"{_HOOKS}.aiohttp",
+    "botocore.signers": f"{_HOOKS}.botocore",
+    "concurrent.futures.thread": f"{_HOOKS}.threads",
     # DSPy's own copy of lm15.
-    "dspy._vendor.lm15.transports": f"{_ROOM}.lm15_hook",
-    "http.client": f"{_ROOM}.http_client_hook",
-    "httpx": f"{_ROOM}.httpx_hook",
-    "httpx2": f"{_ROOM}.httpx2_hook",
-    "lm15.transports": f"{_ROOM}.lm15_hook",
-    "threading": f"{_ROOM}.threads_hook",
-    "urllib3": f"{_ROOM}.urllib3_hook",
+    "dspy._vendor.lm15.transports": f"{_HOOKS}.lm15",
+    "http.client": f"{_HOOKS}.http_client",
+    "httpx": f"{_HOOKS}.httpx",
+    "httpx2": f"{_HOOKS}.httpx2",
+    "lm15.transports": f"{_HOOKS}.lm15",
+    "threading": f"{_HOOKS}.threads",
+    "urllib3": f"{_HOOKS}.urllib3",
 }
 
 _lock = threading.Lock()
@@ -53,7 +53,7 @@ def install() -> None:
         if _installed:
             return
         # What all hooks stand on imports some of those libraries itself.
-        import_module(f"{_ROOM}.httpx_hook")
+        import_module(f"{_HOOKS}.httpx")
         sys.meta_path.insert(0, _Watching())
         for name in HOOKS:
             # None stands for what is not to be imported.

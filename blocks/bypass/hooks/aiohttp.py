@@ -10,8 +10,6 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from prefect_governor.blocks.bypass.aiohttp_leaving import guarded, leaving
-from prefect_governor.blocks.bypass.aiohttp_replies import reply_of
 from prefect_governor.blocks.bypass.bodies import bytes_of
 from prefect_governor.blocks.bypass.calls import (
     FORM,
@@ -24,6 +22,8 @@ from prefect_governor.blocks.bypass.calls import (
     place_of,
     unseen,
 )
+from prefect_governor.blocks.bypass.hooks.aiohttp_leaving import guarded, leaving
+from prefect_governor.blocks.bypass.hooks.aiohttp_replies import reply_of
 from prefect_governor.blocks.bypass.replies import headers_of, raised
 from prefect_governor.blocks.wire.sending import sending
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport
