@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.secrets.exits import learn_named
+from prefect_governor.blocks.secrets.exits import learn_named, scrubbed_value
 from prefect_governor.flows.web.network.guard import NotFetched, Rules, Target, is_local, read_url
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -105,9 +105,15 @@ def _server(name: str, given: Any, folder: Path) -> McpServer:
     cwd = given.get("cwd")
     if cwd is not None and not (folder / str(cwd)).is_dir():
         raise ConfigurationError(f"MCP server {name!r}: its cwd {str(cwd)!r} is no folder")
+    words = [_expanded(str(each), name) for each in (command, *arguments)]
+    if scrubbed_value(words) != words:
+        raise ConfigurationError(
+            f"MCP server {name!r} has a key among its args, which programs in a sandbox are never"
+            " given, as lists of processes show them: give it in env"
+        )
     return McpServer(
         name=name,
-        command=tuple(_expanded(str(each), name) for each in (command, *arguments)),
+        command=tuple(words),
         environment=_texts(name, "env", given.get("env")),
         folder=None if cwd is None else folder / str(cwd),
     )

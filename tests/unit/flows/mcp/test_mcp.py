@@ -107,14 +107,25 @@ def test_a_server_that_quotes_a_key_that_was_written_for_it_gives_it_to_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DEPOT_WORD", "planted-by-variable-42")
+    monkeypatch.setenv("DEPOT_ROOM", "planted-room")
     named = {"env": {"DEPOT_TOKEN": "planted-in-the-file-41", "MODE": "rather-quiet-0815"}}
     given = {"mcpServers": {
-        "parts": {"command": "x", "args": ["${DEPOT_WORD}"], **named},
+        "parts": {"command": "x", "args": ["${DEPOT_ROOM}"], **named},
         "depot": {"url": "https://a.org/", "headers": {"Authorization": "Bearer ${DEPOT_WORD}"}},
     }}  # fmt: skip
     assert "planted" not in repr(servers(given))
     quoted = "planted-in-the-file-41 planted-by-variable-42 rather-quiet-0815"
     assert scrubbed(quoted) == "[redacted] [redacted] rather-quiet-0815"
+
+
+def test_a_key_among_the_arguments_of_a_program_is_said_not_taken_out_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PARTS_TOKEN", "planted-in-args-4242")
+    given = {"mcpServers": {"parts": {"command": "x", "args": ["--token", "${PARTS_TOKEN}"]}}}
+    with pytest.raises(ConfigurationError, match="'parts' has a key among its args") as caught:
+        servers(given)
+    assert "planted" not in str(caught.value)
 
 
 @asynccontextmanager
