@@ -12,20 +12,34 @@ from prefect_governor.blocks.bypass.calls import is_call, lets_go, looking, open
 from prefect_governor.blocks.wire.sockets import Telling
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 
-Send = Callable[[Any, httpx.Request], httpx.Response]
-AsyncSend = Callable[[Any, httpx.Request], Awaitable[httpx.Response]]
+# Of a transport and a request, in the library's own types.
+Send = Callable[[Any, Any], Any]
+AsyncSend = Callable[[Any, Any], Awaitable[Any]]
+Governed = Callable[[Any, Send, Any], Any]
+GovernedAsync = Callable[[Any, AsyncSend, Any], Awaitable[Any]]
 
 
 def hook(module: ModuleType) -> None:
     """Raises AttributeError where the module has no such transports."""
+    hook_transports(module, "httpx", _governed, _governed_async)
+
+
+def hook_transports(
+    module: ModuleType, library: str, governed: Governed, governed_async: GovernedAsync
+) -> None:
+    """Hook both transports of httpx, or of a library of the same shape. `governed` and
+    `governed_async` make a call of theirs under the governor: of the transport, what it did before
+    and the request. Raises AttributeError where the module has no such transports."""
     blocking, asynchronous = module.HTTPTransport, module.AsyncHTTPTransport
-    blocking.handle_request = _blocking(blocking.handle_request)
-    asynchronous.handle_async_request = _asynchronous(asynchronous.handle_async_request)
+    blocking.handle_request = _blocking(blocking.handle_request, library, governed)
+    asynchronous.handle_async_request = _asynchronous(
+        asynchronous.handle_async_request, library, governed_async
+    )
 
 
-def _blocking(send: Send) -> Send:
+def _blocking(send: Send, library: str, governed: Governed) -> Send:
     @wraps(send)
-    def handle_request(self: Any, request: httpx.Request) -> httpx.Response:
+    def handle_request(self: Any, request: Any) -> Any:
         governing = looking()
         if governing is None:
             return send(self, request)
@@ -33,18 +47,18 @@ def _blocking(send: Send) -> Send:
         place = place_of(request.method, url.host, url.path, request.headers)
         if place is None or not is_call(place, url.path, request.headers, request.read()):
             return send(self, request)
-        if opens_socket(governing, "httpx", request.method, url):
+        if opens_socket(governing, library, request.method, url):
             return send(self, request)
-        response = GovernedTransport(Leaf(self, send), answers=True).handle_request(request)
+        response = governed(self, send, request)
         passes = lets_go(governing, response, host=url.host, path=url.path)
         return send(self, request) if passes else response
 
     return handle_request
 
 
-def _asynchronous(send: AsyncSend) -> AsyncSend:
+def _asynchronous(send: AsyncSend, library: str, governed: GovernedAsync) -> AsyncSend:
     @wraps(send)
-    async def handle_async_request(self: Any, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self: Any, request: Any) -> Any:
         governing = looking()
         if governing is None:
             return await send(self, request)
@@ -52,14 +66,24 @@ def _asynchronous(send: AsyncSend) -> AsyncSend:
         place = place_of(request.method, url.host, url.path, request.headers)
         if place is None or not is_call(place, url.path, request.headers, await request.aread()):
             return await send(self, request)
-        if opens_socket(governing, "httpx", request.method, url):
+        if opens_socket(governing, library, request.method, url):
             return await send(self, request)
-        transport = GovernedAsyncTransport(AsyncLeaf(self, send), answers=True)
-        response = await transport.handle_async_request(request)
+        response = await governed(self, send, request)
         passes = lets_go(governing, response, host=url.host, path=url.path)
         return await send(self, request) if passes else response
 
     return handle_async_request
+
+
+def _governed(transport: Any, send: Send, request: httpx.Request) -> httpx.Response:
+    return GovernedTransport(Leaf(transport, send), answers=True).handle_request(request)
+
+
+async def _governed_async(
+    transport: Any, send: AsyncSend, request: httpx.Request
+) -> httpx.Response:
+    governed = GovernedAsyncTransport(AsyncLeaf(transport, send), answers=True)
+    return await governed.handle_async_request(request)
 
 
 class Leaf(httpx.BaseTransport, Telling):
@@ -69,7 +93,8 @@ class Leaf(httpx.BaseTransport, Telling):
         self._transport, self._send = transport, send
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._send(self._transport, request)
+        response: httpx.Response = self._send(self._transport, request)
+        return response
 
 
 class AsyncLeaf(httpx.AsyncBaseTransport, Telling):
@@ -79,4 +104,5 @@ class AsyncLeaf(httpx.AsyncBaseTransport, Telling):
         self._transport, self._send = transport, send
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self._send(self._transport, request)
+        response: httpx.Response = await self._send(self._transport, request)
+        return response

@@ -1,68 +1,34 @@
 """httpx2, httpx's successor: the same, through the bridge to its types and back."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from types import ModuleType
 from typing import Any
 
 import httpx
 import httpx2
 
-from prefect_governor.blocks.bypass.calls import is_call, lets_go, looking, opens_socket, place_of
+from prefect_governor.blocks.bypass.hooks.httpx import AsyncSend, Send, hook_transports
 from prefect_governor.blocks.wire.httpx2_bridge import AsyncBridge, Bridge
 from prefect_governor.blocks.wire.sockets import Telling
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 
-Send = Callable[[Any, httpx2.Request], httpx2.Response]
-AsyncSend = Callable[[Any, httpx2.Request], Awaitable[httpx2.Response]]
-
 
 def hook(module: ModuleType) -> None:
     """Raises AttributeError where the module has no such transports."""
-    blocking, asynchronous = module.HTTPTransport, module.AsyncHTTPTransport
-    blocking.handle_request = _blocking(blocking.handle_request)
-    asynchronous.handle_async_request = _asynchronous(asynchronous.handle_async_request)
+    hook_transports(module, "httpx2", _governed, _governed_async)
 
 
-def _blocking(send: Send) -> Send:
-    @wraps(send)
-    def handle_request(self: Any, request: httpx2.Request) -> httpx2.Response:
-        governing = looking()
-        if governing is None:
-            return send(self, request)
-        url = request.url
-        place = place_of(request.method, url.host, url.path, request.headers)
-        if place is None or not is_call(place, url.path, request.headers, request.read()):
-            return send(self, request)
-        if opens_socket(governing, "httpx2", request.method, url):
-            return send(self, request)
-        bridge = Bridge(GovernedTransport(_Leaf(self, send), answers=True))
-        response = bridge.handle_request(request)
-        passes = lets_go(governing, response, host=url.host, path=url.path)
-        return send(self, request) if passes else response
-
-    return handle_request
+def _governed(transport: Any, send: Send, request: httpx2.Request) -> httpx2.Response:
+    bridge = Bridge(GovernedTransport(_Leaf(transport, send), answers=True))
+    return bridge.handle_request(request)
 
 
-def _asynchronous(send: AsyncSend) -> AsyncSend:
-    @wraps(send)
-    async def handle_async_request(self: Any, request: httpx2.Request) -> httpx2.Response:
-        governing = looking()
-        if governing is None:
-            return await send(self, request)
-        url = request.url
-        place = place_of(request.method, url.host, url.path, request.headers)
-        if place is None or not is_call(place, url.path, request.headers, await request.aread()):
-            return await send(self, request)
-        if opens_socket(governing, "httpx2", request.method, url):
-            return await send(self, request)
-        bridge = AsyncBridge(GovernedAsyncTransport(_AsyncLeaf(self, send), answers=True))
-        response = await bridge.handle_async_request(request)
-        passes = lets_go(governing, response, host=url.host, path=url.path)
-        return await send(self, request) if passes else response
-
-    return handle_async_request
+async def _governed_async(
+    transport: Any, send: AsyncSend, request: httpx2.Request
+) -> httpx2.Response:
+    bridge = AsyncBridge(GovernedAsyncTransport(_AsyncLeaf(transport, send), answers=True))
+    return await bridge.handle_async_request(request)
 
 
 class _Leaf(httpx.BaseTransport, Telling):
