@@ -41,6 +41,7 @@ from prefect_governor.flows.run.job import (
     NO_ITEMS,
     TAG,
     Job,
+    Request,
     current_job,
     make_request,
     runtime_for,
@@ -93,6 +94,7 @@ def fan_out(
     search: str = "auto",
     search_usd: Money | None = None,
     mcp: Any = None,
+    reading: Any = None,
 ) -> Report:
     """Ask a sub-agent the same question about each item, under one budget and its limits.
 
@@ -134,6 +136,9 @@ def fan_out(
         allow_hosts, deny_hosts, search, search_usd: of "web", as `research` has them.
         mcp: MCP servers whose tools each sub-agent may call, as `research` has them. Each item has
             sessions of its own with them: of a server that is a program, a program of its own.
+        reading: how files are read, an object of any of `encoding` (of all text files, such as
+            "cp1252"), `gitignore` (false: what it names is read too), `delimiter`, `text_column`,
+            `key_column`, `as` ("text" or "rows") and `skip_bad_rows` (of tables).
 
     Returns:
         Called, the `Report` of the run, complete or partial.
@@ -168,13 +173,10 @@ def fan_out(
         search=search,
         search_usd=search_usd,
         mcp=mcp,
+        reading=reading,
     )
     if request.more is not None and (most_multiple is not None or ask_above is not None):
-        request = replace(
-            request,
-            items=(*request.items, *items_from(request.more, whole_folders=request.whole_folders)),
-            more=None,
-        )
+        request = _known(request)
     here = this_run("fan_out")
     kit = request.kit
     searches = kit is not None and kit.searches
@@ -229,6 +231,18 @@ def fan_out(
 afan_out = in_thread(fan_out)
 
 
+def _known(request: Request) -> Request:
+    """A request whose iterator is read to its end."""
+    skipped = list(request.skipped)
+    rest = items_from(
+        request.more or (),
+        whole_folders=request.whole_folders,
+        skipped=skipped,
+        reading=request.reading,
+    )
+    return replace(request, items=(*request.items, *rest), skipped=tuple(skipped), more=None)
+
+
 def _run(job: Job, out: OutFile) -> Report:
     """Map the sub-agent over the items, a window at a time, and report."""
     reports: dict[int, ItemReport] = {}
@@ -278,6 +292,7 @@ def _run(job: Job, out: OutFile) -> Report:
     limits = _limits(job)
     report = make_report(
         items,
+        skipped=job.skipped,
         run_id=job.run_id,
         min_success=job.request.min_success,
         stopped=job.control.interrupted,
@@ -369,6 +384,7 @@ def _taking_in(job: Job, *, most: int) -> Iterator[Intake | None]:
         known=[item.key for item in job.items],
         most=most,
         whole_folders=job.request.whole_folders,
+        reading=job.request.reading,
     )
     try:
         yield job.intake

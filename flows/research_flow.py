@@ -264,6 +264,7 @@ def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
     picture = watch.keep_picture(state_folder() / "runs" / study.run_id)
     base = make_report(
         items,
+        skipped=study.inquiry.skipped,
         run_id=study.run_id,
         min_success=study.inquiry.min_success,
         stopped=study.control.interrupted,

@@ -22,6 +22,7 @@ from prefect_governor.flows.deep_research.plan.plan import (
     load_plan,
 )
 from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.items.sources import resolve_sources
 from prefect_governor.flows.mcp.serving import Serving, ready_serving
 from prefect_governor.flows.report.model import check_min_success
@@ -54,10 +55,12 @@ class Inquiry(Terms):
     `plan` is given, or made by the lead. `agent` stands in for ours. `max_tasks` bounds the plan
     with all that the lead adds; `max_rounds` how often the lead may change it, 0 for never. `web`
     is what the agents may do on the web, None for nothing; `mcp` are servers of more tools.
+    `skipped` is what the corpus's folders hold that is not in it.
     """
 
     question: str
     corpus: tuple[Item, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     plan: Plan | None = None
     tools: tuple[Tool, ...] = ()
     agent: Agent | None = None
@@ -122,6 +125,7 @@ def make_inquiry(
     if made is not None and len(made.tasks) > max_tasks:
         max_tasks = len(made.tasks)
     base = Path(folder) if folder else Path.cwd()
+    skipped: list[Skipped] = []
     chosen = choose(
         model,
         max_output_tokens=max_output_tokens,
@@ -142,7 +146,8 @@ def make_inquiry(
         min_success=check_min_success(min_success),
         # As the flow run's parameters have it.
         question=scrubbed(storable(question.strip())),
-        corpus=tuple(resolve_sources(list(corpus), cwd=base)) if corpus else (),
+        corpus=tuple(resolve_sources(list(corpus), cwd=base, skipped=skipped)) if corpus else (),
+        skipped=tuple(skipped),
         plan=made,
         tools=tuple(tools_of([imported(each, "tool") for each in tools]).values()),
         agent=None if agent is None else imported(agent, "agent"),

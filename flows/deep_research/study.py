@@ -67,6 +67,10 @@ class Study:
     def models(self) -> tuple[str, ...]:
         return self.inquiry.model.names
 
+    @property
+    def left_out(self) -> int:
+        return len(self.inquiry.skipped)
+
     @contextmanager
     def at_work(self, key: str, *, fit: bool = True) -> Iterator[Scope]:
         """The scope of a task's calls, which draw on what is set aside for it; an error that ends

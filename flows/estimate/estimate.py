@@ -47,6 +47,7 @@ from prefect_governor.flows.estimate.work import (
     prompt_tokens,
     searches_usd,
 )
+from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.run.job import Request
 from prefect_governor.flows.subagent.working import BOUNDS
 
@@ -81,6 +82,7 @@ class Forecast:
         assumptions: what it takes for granted, a sentence each.
         unreadable: the items that would fail, with the reason.
         notes: what the run will have to do without.
+        skipped: what the sources hold that is no item, by name, with the reason.
     """
 
     model: str
@@ -105,6 +107,7 @@ class Forecast:
     assumptions: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def bottleneck(self) -> Throughput | None:
@@ -148,6 +151,7 @@ class Forecast:
             "wide": self.wide,
             "assumptions": list(self.assumptions),
             "unreadable": [{"key": key, "reason": reason} for key, reason in self.unreadable],
+            "skipped": [each.model_dump() for each in self.skipped],
             "notes": list(self.notes),
         }
 
@@ -223,6 +227,7 @@ def forecast(request: Request, standing: Standing) -> Forecast:
         ),
         unreadable=work.unreadable,
         notes=() if request.kit is None else request.kit.without,
+        skipped=request.skipped,
     )
 
 

@@ -56,6 +56,10 @@ def forecast_lines(expected: "Forecast") -> Iterator[str]:
         yield f"note: {note}"
     for key, reason in expected.unreadable:
         yield f"cannot be read: {key}: {reason}"
+    if expected.skipped:
+        yield f"skipped: {len(expected.skipped):,}"
+    for left_out in expected.skipped:
+        yield f"  {left_out.key}: {left_out.reason}"
 
 
 def _ceiling(expected: "Forecast") -> str:

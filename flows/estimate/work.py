@@ -69,9 +69,8 @@ def plan_work(request: Request, *, loop_calls: int = LIKELY_CALLS) -> Work:
     unreadable: list[tuple[str, str]] = []
     for item in request.items:
         try:
-            calls = tuple(
-                _calls(request, item, read_text(item, bounds=request.workspace_bounds).text)
-            )
+            document = read_text(item, bounds=request.workspace_bounds, reading=request.reading)
+            calls = tuple(_calls(request, item, document.text))
         except ItemFailed as error:
             unreadable.append((item.key, str(error)))
         else:

@@ -12,12 +12,13 @@ import stat
 import zipfile
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.blocks.workspaces.bounds import BOUNDS, WorkspaceBounds
+from prefect_governor.flows.items.reading import AS_IT_IS, Reading
 from prefect_governor.flows.items.trees import tree_text
 
 if TYPE_CHECKING:
@@ -48,12 +49,14 @@ _MANY_BLANK_LINES = re.compile(r"\n{3,}")
 
 @dataclass(frozen=True)
 class Document:
-    """An item's text. `pages` holds the line on which each page begins; empty without pages."""
+    """An item's text. `pages` holds the line on which each page begins; empty without pages.
+    `notes` are what a person should know of how it was read, a line each."""
 
     key: str
     text: str
     kind: Kind = "text"
     pages: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def page_of(self, line: int) -> int | None:
         """The page, from 1, that a line, from 1, stands on."""
@@ -61,10 +64,14 @@ class Document:
 
 
 def read_text(
-    item: "Item", *, max_bytes: int = MAX_FILE_BYTES, bounds: WorkspaceBounds = BOUNDS
+    item: "Item",
+    *,
+    max_bytes: int = MAX_FILE_BYTES,
+    bounds: WorkspaceBounds = BOUNDS,
+    reading: Reading = AS_IT_IS,
 ) -> Document:
-    """The item's own text, else that of the file it names; of a folder, which may hold as much as
-    `bounds` say, the names in it.
+    """The item's own text, else that of the file it names, as `reading` says; of a folder, which
+    may hold as much as `bounds` say, the names in it.
 
     Raises ItemFailed where there is none: the file is gone, may not be read, is no regular file, is
     larger than `max_bytes`, is binary, needs a password, holds no text, or is empty.
@@ -72,14 +79,15 @@ def read_text(
     if item.text is not None:
         if not item.text.strip():
             raise ItemFailed("the item's text is empty")
-        return Document(item.key, item.text)
+        return Document(item.key, item.text, notes=item.notes)
     if item.folder is not None:
         return Document(item.key, tree_text(Path(item.folder), bounds))
     if item.source is None:
         raise ItemFailed("the item has neither a text nor a file")
     path = Path(item.source)
     data = _bytes_of(path, max_bytes)
-    return document_of(item.key, data, suffix=path.suffix)
+    document = document_of(item.key, data, suffix=path.suffix, reading=reading)
+    return replace(document, notes=(*item.notes, *document.notes)) if item.notes else document
 
 
 def _bytes_of(path: Path, max_bytes: int) -> bytes:
@@ -109,9 +117,9 @@ def _bytes_of(path: Path, max_bytes: int) -> bytes:
     return data
 
 
-def document_of(key: str, data: bytes, *, suffix: str) -> Document:
-    """The text of a file's bytes; its `suffix` (".html") says what cannot be told by them. Raises
-    ItemFailed as `read_text`."""
+def document_of(key: str, data: bytes, *, suffix: str, reading: Reading = AS_IT_IS) -> Document:
+    """The text of a file's bytes, as `reading` says; its `suffix` (".html") says what cannot be
+    told by them. Raises ItemFailed as `read_text`."""
     document = _document(key, suffix.lower(), data)
     if not document.text.strip():
         raise ItemFailed("the file holds only white space")

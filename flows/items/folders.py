@@ -4,12 +4,13 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.items.extraction import SNIFFED_BYTES, looks_binary
+from prefect_governor.flows.items.reading import Reading
+from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.items.trees import UNREAD_FOLDERS
 
 # Files of these kinds hold no text, whatever their first bytes look like.
@@ -21,14 +22,6 @@ _BINARY = """
 """
 _BINARY_SUFFIXES = frozenset(_BINARY.split())
 _MAGIC = re.compile(r"[*?\[]")
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file or folder that a folder or glob did not yield, and why."""
-
-    path: str
-    reason: str
 
 
 def key_of(path: Path, base: Path) -> str:
@@ -52,7 +45,9 @@ def has_magic(source: str) -> bool:
     return _MAGIC.search(source) is not None
 
 
-def folder_files(path: Path, source: str, base: Path, skipped: list[Skipped]) -> list[Path]:
+def folder_files(
+    path: Path, source: str, base: Path, skipped: list[Skipped], reading: Reading
+) -> list[Path]:
     """The files below a folder. Raises ConfigurationError where there is none."""
     before = len(skipped)
     paths = [each for each in _walk(path, base, skipped) if _readable(each, base, skipped)]
@@ -68,11 +63,16 @@ def _left_out(skipped: Sequence[Skipped]) -> str:
     if not skipped:
         return ""
     more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
-    return f" (left out: {skipped[0].path}, {skipped[0].reason}{more})"
+    return f" (left out: {skipped[0].key}, {skipped[0].reason}{more})"
 
 
 def glob_files(
-    source: str, base: Path, skipped: list[Skipped], *, whole_folders: bool = False
+    source: str,
+    base: Path,
+    skipped: list[Skipped],
+    reading: Reading,
+    *,
+    whole_folders: bool = False,
 ) -> list[Path]:
     """The files that a pattern matches; with `whole_folders` the folders as well, in place of all
     that is in them. Raises ConfigurationError where there is none."""
@@ -133,7 +133,9 @@ def _walk(
     try:
         entries = sorted(os.scandir(root), key=lambda entry: entry.name)
     except OSError as error:
-        skipped.append(Skipped(key_of(root, base), f"cannot be listed: {error.strerror}"))
+        skipped.append(
+            Skipped(key=key_of(root, base), reason=f"cannot be listed: {error.strerror}")
+        )
         return
     for entry in entries:
         path = root / entry.name
@@ -141,7 +143,9 @@ def _walk(
             continue
         if entry.is_dir(follow_symlinks=False):
             if entry.name in UNREAD_FOLDERS:
-                skipped.append(Skipped(key_of(path, base), "holds nothing that people wrote"))
+                skipped.append(
+                    Skipped(key=key_of(path, base), reason="holds nothing that people wrote")
+                )
             elif entry.name == ".git":
                 continue
             elif whole is not None and whole(path):
@@ -150,7 +154,7 @@ def _walk(
                 below = None if depth is None else depth - 1
                 yield from _walk(path, base, skipped, depth=below, hidden=hidden, whole=whole)
         elif entry.is_symlink() and os.path.isdir(path):
-            skipped.append(Skipped(key_of(path, base), "a link to a folder"))
+            skipped.append(Skipped(key=key_of(path, base), reason="a link to a folder"))
         else:
             yield path
 
@@ -162,7 +166,7 @@ def _readable(path: Path, base: Path, skipped: list[Skipped]) -> bool:
     """
     reason = _unreadable(path)
     if reason is not None:
-        skipped.append(Skipped(key_of(path, base), reason))
+        skipped.append(Skipped(key=key_of(path, base), reason=reason))
     return reason is None
 
 

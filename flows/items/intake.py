@@ -8,6 +8,8 @@ from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.reading import AS_IT_IS, Reading
+from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.items.sources import items_of_value
 
 # How often a reader that is ahead looks whether the run has ended, in seconds.
@@ -22,6 +24,7 @@ class Intake:
         known: keys that are taken.
         most: read at most so many that nobody has taken yet.
         whole_folders: a folder is one item.
+        reading: how files are read.
     """
 
     def __init__(
@@ -31,9 +34,12 @@ class Intake:
         known: Iterable[str] = (),
         most: int,
         whole_folders: bool = False,
+        reading: Reading = AS_IT_IS,
     ) -> None:
         self._values = values
         self._whole_folders = whole_folders
+        self._reading = reading
+        self.skipped: list[Skipped] = []
         self._read: queue.Queue[Item] = queue.Queue(maxsize=max(1, most))
         self._seen = set(known)
         self._exhausted = False
@@ -86,7 +92,12 @@ class Intake:
         try:
             for at, value in enumerate(self._values, 1):
                 for item in items_of_value(
-                    value, f"item-{at:04d}", at, whole_folders=self._whole_folders
+                    value,
+                    f"item-{at:04d}",
+                    at,
+                    whole_folders=self._whole_folders,
+                    skipped=self.skipped,
+                    reading=self._reading,
                 ):
                     if item.key in self._seen:
                         raise ConfigurationError(

@@ -25,6 +25,7 @@ class Item(BaseModel):
         source: the absolute path of that file.
         folder: the absolute path of a folder that the item is, with all that is in it.
         data: the row that it was made from.
+        notes: what a person should know of how it was read, a line each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,3 +36,4 @@ class Item(BaseModel):
     source: str | None = None
     folder: str | None = None
     data: Annotated[dict[str, Any] | None, BeforeValidator(storable_value)] = None
+    notes: Annotated[tuple[str, ...], BeforeValidator(_naming)] = ()

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.flows.items.reading import AS_IT_IS, Reading
+from prefect_governor.flows.items.skipped import Skipped
 
 ROW_SUFFIXES = frozenset({".jsonl", ".csv", ".yaml", ".yml"})
 
@@ -34,8 +36,11 @@ class Row:
     data: dict[str, Any] | None
 
 
-def read_rows(path: Path, name: str) -> list[Row]:
-    """The rows of a file, in its order; `name` is what messages call it.
+def read_rows(
+    path: Path, name: str, reading: Reading = AS_IT_IS, skipped: list[Skipped] | None = None
+) -> list[Row]:
+    """The rows of a file, in its order, as `reading` says; `name` is what messages call it.
+    `skipped` is told of rows that are left out.
 
     Files are UTF-8 (or UTF-16 with a byte order mark). Raises ConfigurationError, as
     `name:line: why`, for a row that cannot be read, and for a file without rows.

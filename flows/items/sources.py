@@ -12,7 +12,6 @@ from typing import Any, TextIO
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.items.extraction import Document, Kind, decode, read_text
 from prefect_governor.flows.items.folders import (
-    Skipped,
     folder_files,
     glob_files,
     has_magic,
@@ -20,7 +19,10 @@ from prefect_governor.flows.items.folders import (
     named_in_utf8,
 )
 from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.reading import AS_IT_IS, Reading
 from prefect_governor.flows.items.rows import ROW_SUFFIXES, Row, read_rows, row_of
+from prefect_governor.flows.items.skipped import Skipped
+from prefect_governor.flows.items.spool import is_spooled
 
 __all__ = [
     "Document",
@@ -44,6 +46,7 @@ def resolve_sources(
     cwd: Path | str | None = None,
     skipped: list[Skipped] | None = None,
     whole_folders: bool = False,
+    reading: Reading = AS_IT_IS,
 ) -> list[Item]:
     """The items of `sources`, in their order; within a folder or glob sorted by path.
 
@@ -57,7 +60,7 @@ def resolve_sources(
     named is an item whatever it holds, and fails by name when it is read.
 
     With `whole_folders` a folder is one item, named or matched by a glob, in place of the files in
-    it.
+    it. `reading` says how files are read, but for those that hold spooled items.
 
     Raises ConfigurationError, in one line that says what to do, for a source that is missing, empty
     or unreadable, and for two items of one key.
@@ -72,19 +75,26 @@ def resolve_sources(
     places: dict[str, str] = {}
     found: list[Item] = []
     for source in sources:
-        for item, place in _items_of(source, base, stdin, left_out, whole_folders):
+        for item, place in _items_of(source, base, stdin, left_out, whole_folders, reading):
             _claim(places, item.key, place)
             found.append(item)
     return found
 
 
-def items_from(values: Iterable[Any], *, whole_folders: bool = False) -> list[Item]:
+def items_from(
+    values: Iterable[Any],
+    *,
+    whole_folders: bool = False,
+    skipped: list[Skipped] | None = None,
+    reading: Reading = AS_IT_IS,
+) -> list[Item]:
     """Items of Python values: a str is a text, a Path a file (a folder: its files, or itself with
     `whole_folders`), a mapping a row (`key` or `id`, and `text` or `content`, else its fields), an
     Item itself.
 
-    What has no key gets `item-0001` and so on, by its place. Raises ConfigurationError for no
-    values, for a value of another type, and for two items of one key.
+    What has no key gets `item-0001` and so on, by its place. `skipped` is told of what a folder
+    holds that is no item. Raises ConfigurationError for no values, for a value of another type, and
+    for two items of one key.
     """
     if isinstance(values, (str, bytes, Mapping, Path)):
         raise ConfigurationError(
@@ -98,13 +108,23 @@ def items_from(values: Iterable[Any], *, whole_folders: bool = False) -> list[It
     found: list[Item] = []
     for at, value in enumerate(given, 1):
         name = f"item-{at:0{width}d}"
-        for item in items_of_value(value, name, at, whole_folders=whole_folders):
+        for item in items_of_value(
+            value, name, at, whole_folders=whole_folders, skipped=skipped, reading=reading
+        ):
             _claim(places, item.key, f"item {at}")
             found.append(item)
     return found
 
 
-def items_of_value(value: Any, name: str, at: int, *, whole_folders: bool = False) -> list[Item]:
+def items_of_value(
+    value: Any,
+    name: str,
+    at: int,
+    *,
+    whole_folders: bool = False,
+    skipped: list[Skipped] | None = None,
+    reading: Reading = AS_IT_IS,
+) -> list[Item]:
     """The items of one Python value, the `at`th of all, called `name` where it has no key; several
     of a folder that is not taken as a whole. Raises ConfigurationError for another type."""
     if isinstance(value, Item):
@@ -115,7 +135,9 @@ def items_of_value(value: Any, name: str, at: int, *, whole_folders: bool = Fals
         if os.path.isdir(path) and whole_folders:
             return [_folder_item(path, base)]
         if os.path.isdir(path):
-            return [_file_item(each, base) for each in folder_files(path, str(value), base, [])]
+            left_out = [] if skipped is None else skipped
+            found = folder_files(path, str(value), base, left_out, reading)
+            return [_file_item(each, base) for each in found]
         if not _is_there(path):
             raise ConfigurationError(f"item {at}: there is no file {os.fspath(value)}")
         return [_file_item(path, base)]
@@ -146,6 +168,7 @@ def _items_of(
     stdin: TextIO | None,
     skipped: list[Skipped],
     whole_folders: bool,
+    reading: Reading,
 ) -> Iterator[tuple[Item, str]]:
     """The items of one source, each with the place that gave it."""
     if source == STDIN:
@@ -154,14 +177,16 @@ def _items_of(
     if not source.strip() or "\0" in source:
         raise ConfigurationError(f"{source!r} names no source: give a file, a folder or a glob")
     path = base / os.path.expanduser(source)
+    if is_spooled(path):
+        reading = AS_IT_IS
     if not named_in_utf8(path):
         raise ConfigurationError(f"the name of {key_of(path, base)!r} is not UTF-8: rename it")
     if os.path.isdir(path):
-        paths = [path] if whole_folders else folder_files(path, source, base, skipped)
+        paths = [path] if whole_folders else folder_files(path, source, base, skipped, reading)
     elif _is_there(path):
         paths = [path]
     elif has_magic(source):
-        paths = glob_files(source, base, skipped, whole_folders=whole_folders)
+        paths = glob_files(source, base, skipped, reading, whole_folders=whole_folders)
     else:
         raise ConfigurationError(
             f"there is no file or folder {source!r} (looked in {base}): check its name"
@@ -172,7 +197,7 @@ def _items_of(
             yield _folder_item(each, base), repr(source)
         elif as_rows:
             name = key_of(each, base)
-            for row in read_rows(each, name):
+            for row in read_rows(each, name, reading, skipped):
                 yield _row_item(row, f"{name}:{row.line}"), f"{name}:{row.line}"
         else:
             yield _file_item(each, base), repr(source)

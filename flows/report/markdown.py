@@ -12,6 +12,7 @@ from prefect_governor.flows.report.reasons import (
     group_reasons,
     one_line,
 )
+from prefect_governor.flows.report.sayings import Saying, grouped_notes, grouped_skips
 
 _MOST_GROUPS = 20
 # What the ledger calls a bottleneck, in a person's words; rates speak for themselves.
@@ -72,6 +73,8 @@ def summary(report: Report, *, picture: str | None = None) -> str:
         *([] if picture is None else [f"[{_PICTURE}]({picture})"]),
         *_reasons("What did not succeed", group_reasons(report.items)),
         *_reasons("What succeeded, but", group_notes(report.items)),
+        *_sayings("How it was read", "items", grouped_notes(report.items)),
+        *_sayings("What was left out", "skipped", grouped_skips(report.skipped)),
         *_going_on(report),
         *_files(report.files),
         *[f"> {escape(note)}" for note in report.notes],
@@ -92,6 +95,8 @@ def _counts(report: Report) -> str:
         for state in ITEM_STATES
         if counts[state] or state == "succeeded"
     ]
+    if report.skipped:
+        rows.append(f"| no items: left out of the sources | {len(report.skipped)} |")
     return "\n".join(["| state | items |", "| --- | ---: |", *rows])
 
 
@@ -164,6 +169,25 @@ def _reasons(title: str, groups: Sequence[ReasonGroup]) -> list[str]:
     if rest:
         parts.append(
             f"and {sum(group.count for group in rest)} more items for {len(rest)} other reasons."
+        )
+    return parts
+
+
+def _sayings(title: str, what: str, groups: Sequence[Saying]) -> list[str]:
+    if not groups:
+        return []
+    rows = [
+        f"| {group.count} | {escape(group.reason)} |"
+        f" {', '.join(escape(key, longest=80) for key in group.keys)} |"
+        for group in groups[:_MOST_GROUPS]
+    ]
+    parts = [
+        f"## {title}",
+        "\n".join([f"| {what} | why | for example |", "| ---: | --- | --- |", *rows]),
+    ]
+    if rest := groups[_MOST_GROUPS:]:
+        parts.append(
+            f"and {sum(group.count for group in rest)} more for {len(rest)} other reasons."
         )
     return parts
 

@@ -16,6 +16,7 @@ from pydantic_core import to_jsonable_python
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.limits.derived import AT_ONCE
 from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_value
+from prefect_governor.flows.items.skipped import Skipped
 
 ItemState = Literal["succeeded", "failed", "over_budget", "not_started", "skipped"]
 Outcome = Literal["complete", "partial", "failed"]
@@ -105,6 +106,7 @@ class ItemReport(_Part):
         key: the item's own.
         state: what became of it.
         reason: one line that a person can act on, None where there is nothing to say.
+        notes: what a person should know of how the item was read, a line each.
         result: its answer, None where there is none.
         usd: what its calls were billed, in US dollars.
         tokens: what they were billed in tokens.
@@ -117,6 +119,7 @@ class ItemReport(_Part):
     key: Words
     state: ItemState
     reason: Words | None = None
+    notes: tuple[Words, ...] = ()
     result: Result = None
     usd: Usd = Decimal(0)
     tokens: Tokens = Tokens()
@@ -126,9 +129,10 @@ class ItemReport(_Part):
     files: tuple[ItemFile, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The item as `--json` has it, and as a line of `--out`: `files` only where there are
-        any."""
-        return self.model_dump(mode="json", exclude=None if self.files else {"files"})
+        """The item as `--json` has it, and as a line of `--out`: `notes` and `files` only where
+        there are any."""
+        empty = {name for name in ("notes", "files") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=empty)
 
 
 class BudgetReport(_Part):
@@ -194,6 +198,7 @@ class Report(_Part):
         reason: why it is not complete, in one line; None where it is.
         cost_multiple: of one agent that reads all of it in one go; None where it is not known.
         items: in input order.
+        skipped: what the sources hold that is no item, by name, with the reason.
         budget: the money.
         limits: what held it back.
         notes: what else a person should know, a line each.
@@ -208,6 +213,7 @@ class Report(_Part):
     reason: Words | None = None
     cost_multiple: float | None = None
     items: list[ItemReport] = Field(default_factory=list)
+    skipped: list[Skipped] = Field(default_factory=list)
     budget: BudgetReport = BudgetReport()
     limits: LimitsReport = LimitsReport()
     notes: list[Words] = Field(default_factory=list)
@@ -217,14 +223,15 @@ class Report(_Part):
     advice: list[Advice] = Field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """The object that `--json` prints. `notes` is in it only where there are any; the line of
-        what each limit lets be at once is for people alone."""
+        """The object that `--json` prints. `skipped` and `notes` are in it only where there are
+        any; the line of what each limit lets be at once is for people alone."""
         data: dict[str, Any] = {
             "run_id": self.run_id,
             "outcome": self.outcome,
             "reason": self.reason,
             "cost_multiple": _finite(self.cost_multiple),
             "items": [item.to_json() for item in self.items],
+            **({"skipped": [each.model_dump() for each in self.skipped]} if self.skipped else {}),
             "budget": self.budget.model_dump(mode="json", exclude={"name", "window"}),
             "limits": self.limits.model_dump(mode="json"),
         }

@@ -25,7 +25,7 @@ class Progress:
 
     `calls` counts the requests sent so far; `rate` is the tightest limit on them, so many in so
     many seconds. `budget` names whose money it is. `at_once` is how many each thing lets be at
-    once, the smallest first.
+    once, the smallest first. `skipped` counts what the sources hold that is no item.
     """
 
     total: int
@@ -41,6 +41,7 @@ class Progress:
     rate: tuple[int, int] | None = None
     budget: str = ""
     at_once: str = ""
+    skipped: int = 0
 
     @property
     def percent(self) -> float:
@@ -63,6 +64,8 @@ class Progress:
             f"{self.in_flight}{cap} in flight",
             money,
         ]
+        if self.skipped:
+            parts.insert(2, f"{self.skipped} skipped")
         if self.bottleneck:
             parts.append(f"waiting: {escape(self.bottleneck)}")
             if self.at_once:

@@ -17,6 +17,7 @@ from prefect_governor.blocks.errors import RunFailed
 from prefect_governor.blocks.money.usd import to_usd
 from prefect_governor.blocks.prefect_internals.states import retries_left
 from prefect_governor.blocks.prefect_internals.waiting import result_of
+from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.report.artifacts import publish_artifacts
 from prefect_governor.flows.report.figures import Figures, ItemSpend, context_figures
 from prefect_governor.flows.report.keys import artifact_key, item_keys
@@ -122,6 +123,7 @@ def none_passed(items: Sequence[ItemReport], figures: Figures | None) -> list[st
 def make_report(
     items: Sequence[ItemReport],
     *,
+    skipped: Sequence[Skipped] = (),
     run_id: str | None = None,
     min_success: float = 0.0,
     stopped: bool = False,
@@ -146,6 +148,7 @@ def make_report(
         reason=None if outcome == "complete" else _reason(items, min_success, stopped),
         cost_multiple=cost_multiple,
         items=list(items),
+        skipped=list(skipped),
         budget=_budget(figures, items),
         limits=LimitsReport()
         if figures is None

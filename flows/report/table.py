@@ -22,8 +22,8 @@ _IN_A_LINK = re.compile(r"[^\w. /-]|_")
 
 
 def rows(report: Report, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> list[Any]:
-    """A row an item, in input order. Where they are too many or too large, the last row says how
-    many are left out and where all of them are."""
+    """A row an item, in input order, and one for each of what is no item. Where they are too many
+    or too large, the last row says how many are left out and where all of them are."""
     kept: list[dict[str, Any]] = []
     size = 0
     # A column only where there is something in it.
@@ -32,21 +32,28 @@ def rows(report: Report, *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES
         if report.files and any(each.files for each in report.items)
         else None
     )
-    for place, item in enumerate(report.items):
-        row = _row(item, beside)
+    noted = any(each.notes for each in report.items)
+    # What is no item stands below them.
+    left_out = [
+        ItemReport(key=each.key, state="skipped", reason=each.reason) for each in report.skipped
+    ]
+    everything = [*report.items, *left_out] if left_out else report.items
+    for place, item in enumerate(everything):
+        row = _row(item, beside, noted)
         size += len(json.dumps(row)) + 2
         if place >= max_rows or size > max_bytes:
-            kept.append(_rest(len(report.items) - place, report.files, beside))
+            kept.append(_rest(len(everything) - place, report.files, beside, noted))
             break
         kept.append(row)
     return kept
 
 
-def _row(item: ItemReport, beside: Path | None) -> dict[str, Any]:
+def _row(item: ItemReport, beside: Path | None, noted: bool) -> dict[str, Any]:
     row = {
         "key": literal(storable(item.key)),
         "state": item.state,
         "reason": literal(storable(item.reason or "")),
+        **({"notes": literal(storable("; ".join(item.notes)))} if noted else {}),
         "usd": float(item.usd),
         "input tokens": item.tokens.input,
         "output tokens": item.tokens.output,
@@ -77,9 +84,9 @@ def _escaped(found: "re.Match[str]") -> str:
     return f"&#{ord(found[0])};"
 
 
-def _rest(count: int, files: list[str], beside: Path | None) -> dict[str, Any]:
+def _rest(count: int, files: list[str], beside: Path | None, noted: bool) -> dict[str, Any]:
     where = f"all of them are in {storable(files[0])}" if files else "the run's result has them all"
-    empty = dict.fromkeys(_row(ItemReport(key="", state="skipped"), beside), None)
+    empty = dict.fromkeys(_row(ItemReport(key="", state="skipped"), beside, noted), None)
     return {**empty, "key": f"… {count:,} more items", "reason": where}
 
 

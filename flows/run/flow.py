@@ -19,6 +19,7 @@ from prefect_governor.blocks.machine.text import storable_error, storable_value
 from prefect_governor.blocks.prefect_internals.parameters import FlowOfManyItems
 from prefect_governor.blocks.secrets.exits import learn, scrubbed_error, scrubbed_value
 from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.reading import reading_of
 from prefect_governor.flows.items.sources import items_from
 from prefect_governor.flows.items.spool import spool
 from prefect_governor.flows.report.model import Report
@@ -69,7 +70,9 @@ class ReadyFlow(FlowOfManyItems[P, R]):
     def _spooled(self, parameters: dict[str, Any]) -> dict[str, Any]:
         kit = kit_of(parameters.get("tools"))
         items = items_from(
-            parameters["items"], whole_folders=kit is not None and kit.works_on_files
+            parameters["items"],
+            whole_folders=kit is not None and kit.works_on_files,
+            reading=reading_of(parameters.get("reading")),
         )
         texts = [{"key": item.key, "text": item.text} for item in items if item.text is not None]
         files = [str(item.source or item.folder) for item in items if item.text is None]

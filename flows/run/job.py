@@ -21,7 +21,9 @@ from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.blocks.workspaces.bounds import BOUNDS, WorkspaceBounds
 from prefect_governor.flows.items.intake import Intake
 from prefect_governor.flows.items.item import Item
-from prefect_governor.flows.items.sources import items_from, resolve_sources
+from prefect_governor.flows.items.reading import AS_IT_IS, Reading, reading_of
+from prefect_governor.flows.items.skipped import Skipped
+from prefect_governor.flows.items.sources import Document, items_from, read_text, resolve_sources
 from prefect_governor.flows.items.trees import tree_digest
 from prefect_governor.flows.report.model import check_min_success
 from prefect_governor.flows.run.answers import Shape, shape_of
@@ -67,13 +69,16 @@ class Terms:
 @dataclass(frozen=True, kw_only=True)
 class Request(Terms):
     """A fan-out that was asked for, checked: nothing is started or spent yet. `more` are items
-    after those, that are read as the run gets to them. `kit` are the tools of its sub-agents."""
+    after those, that are read as the run gets to them. `kit` are the tools of its sub-agents,
+    `reading` says how its files are read, `skipped` what its sources hold that is no item."""
 
     ask: str
     items: tuple[Item, ...]
     more: Iterator[Any] | None = None
     shape: Shape | None = None
     kit: Kit | None = None
+    reading: Reading = AS_IT_IS
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def whole_folders(self) -> bool:
@@ -156,6 +161,7 @@ def make_request(
     search: str = "auto",
     search_usd: Money | None = None,
     mcp: Any = None,
+    reading: Any = None,
 ) -> Request:
     """Check everything that can be checked before anything starts. See `fan_out`.
 
@@ -184,11 +190,15 @@ def make_request(
     )
     whole = kit is not None and kit.works_on_files
     more = items if isinstance(items, Iterator) else None
-    given = []
+    how = reading_of(reading)
+    given: list[Item] = []
+    skipped: list[Skipped] = []
     if items is not None and more is None:
-        given = items_from(items, whole_folders=whole)
+        given = items_from(items, whole_folders=whole, skipped=skipped, reading=how)
     if sources:
-        given += resolve_sources(sources, stdin=None, cwd=base, whole_folders=whole)
+        given += resolve_sources(
+            sources, cwd=base, whole_folders=whole, skipped=skipped, reading=how
+        )
     if not given and more is None:
         raise ConfigurationError(NO_ITEMS)
     _check_keys(given)
@@ -216,6 +226,8 @@ def make_request(
         min_success=check_min_success(min_success),
         accept=check_accept(accept),
         kit=kit,
+        reading=how,
+        skipped=tuple(skipped),
     )
 
 
@@ -227,7 +239,8 @@ class Job:
     known so far, `intake` reads what else there is. `attempts`, `began`
     (monotonic seconds), `waited` (seconds in the queue), `notes` and `endings` (how an answer
     ended that was taken though it did not end well) are by item, and so are `files`, what their
-    workspaces held. `prompts` names what the question is asked with.
+    workspaces held, and `read`, what there is to say of how they were read. `prompts` names what
+    the question is asked with.
     `web` is the web as this run reaches it, None where it does not.
     """
 
@@ -242,6 +255,7 @@ class Job:
     waited: dict[str, float] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     endings: dict[str, str] = field(default_factory=dict)
+    read: dict[str, tuple[str, ...]] = field(default_factory=dict)
     prompts: str = ""
     # Calls that a cheaper model answered, because money ran low.
     fell_back: int = 0
@@ -272,6 +286,24 @@ class Job:
         """An item has its outcome: of one that came by itself nothing but its key is needed."""
         if self.intake is not None:
             self.items[position] = Item(key=self.items[position].key)
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """What the sources hold that is no item, as far as they are read."""
+        return [*self.request.skipped, *(self.intake.skipped if self.intake else ())]
+
+    @property
+    def left_out(self) -> int:
+        """How many those are."""
+        return len(self.request.skipped) + (len(self.intake.skipped) if self.intake else 0)
+
+    def document(self, item: Item) -> Document:
+        """An item's text; what is to be said of how it was read is noted. Raises ItemFailed."""
+        request = self.request
+        document = read_text(item, bounds=request.workspace_bounds, reading=request.reading)
+        if document.notes:
+            self.read[item.key] = document.notes
+        return document
 
     def input_hash(self, item: Item, text: str) -> str:
         """Names all that an item's answer depends on: what is asked, a slash, and of whom: the

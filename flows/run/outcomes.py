@@ -13,7 +13,6 @@ from prefect_governor.blocks.figures.figures import ItemFigures, item_figures
 from prefect_governor.blocks.machine.stops import STOPPED
 from prefect_governor.blocks.money.usd import to_usd
 from prefect_governor.blocks.prefect_internals.waiting import result_of
-from prefect_governor.flows.items.sources import read_text
 from prefect_governor.flows.report.model import ItemReport, Tokens
 from prefect_governor.flows.report.states import Ending, read_endings
 from prefect_governor.flows.run.job import Job
@@ -58,6 +57,7 @@ def _item_report(
         key=key,
         state=ending.state if ending.state != "not_started" or figures is None else "failed",
         reason=reason,
+        notes=job.read.get(key, job.items[position].notes),
         result=ending.result,
         **_spent(figures),
         attempts=job.attempts.get(key, 0),
@@ -89,7 +89,7 @@ class Past:
             if item.key not in self._known:
                 continue
             try:
-                text = read_text(item, bounds=job.request.workspace_bounds).text
+                text = job.document(item).text
                 record = self._record(item.key, job.input_hash(item, text))
             except ItemFailed:
                 continue
@@ -109,6 +109,7 @@ class Past:
             key=key,
             state="succeeded",
             reason="; ".join(each for each in (record["note"], lost) if each) or None,
+            notes=self._job.read.get(key, ()),
             result=record["result"],
             **_spent(figures),
             attempts=1,
@@ -140,8 +141,8 @@ def kept_record(
 
 def not_started(job: Job, position: int) -> ItemReport:
     """The outcome of an item that never began."""
-    key = job.items[position].key
-    return ItemReport(key=key, state="not_started", reason=stop_reason(job))
+    item = job.items[position]
+    return ItemReport(key=item.key, state="not_started", reason=stop_reason(job), notes=item.notes)
 
 
 def _spent(figures: ItemFigures | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ _OF_WHOM = frozenset({"model", "max_output_tokens"})
 _SHAPING = _OF_WHOM | {
     "ask", "schema", "sources", "folder", "question", "corpus", "plan", "max_tasks", "max_rounds",
     "web", "allow_hosts", "deny_hosts", "search", "mcp", "tools",
+    "reading",
 }  # fmt: skip
 
 
@@ -63,6 +64,8 @@ class PastRun:
         was. What changed is said, and whether answers are asked, and paid for, again for it: with
         `retry_failed` those that succeeded stand, whichever model is asked now."""
         merged = {**self.parameters, **{name: parameters[name] for name in given}}
+        if "reading" in given:
+            merged["reading"] = {**(self.parameters.get("reading") or {}), **merged["reading"]}
         plain = json.loads(json.dumps(merged, default=str))
         changed = [name for name in given if plain.get(name) != self.parameters.get(name)]
         say(f"going on with run {self.run_id}")

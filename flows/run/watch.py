@@ -28,7 +28,8 @@ _logger = get_logger("prefect_governor.flows")
 
 
 class Watched(Protocol):
-    """A run to be watched. `total` is how many items it has, `models` what it may call."""
+    """A run to be watched. `total` is how many items it has, `models` what it may call, `left_out`
+    how much of its sources is no item."""
 
     run_id: str
     kept_as: str
@@ -40,6 +41,9 @@ class Watched(Protocol):
 
     @property
     def models(self) -> tuple[str, ...]: ...
+
+    @property
+    def left_out(self) -> int: ...
 
 
 class Watch:
@@ -98,6 +102,7 @@ class Watch:
             rate=limits.rate,
             budget=budget.name,
             at_once=", ".join(term.short for term in limits.at_once),
+            skipped=run.left_out,
         )
 
     def keep_picture(self, folder: Path) -> str | None:

@@ -15,7 +15,6 @@ from prefect_governor.blocks.machine.stops import check_not_stopped, under
 from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.parts import parts_of
-from prefect_governor.flows.items.sources import read_text
 from prefect_governor.flows.run.job import TAG, Job, Request, current_job
 from prefect_governor.flows.run.outcomes import kept_record
 from prefect_governor.flows.subagent.asking import ModelAnswer, ask_model, ask_to_read
@@ -70,9 +69,7 @@ async def _answer_and_keep(job: Job, position: int) -> Any:
     check_not_stopped()
     # A file is read, and perhaps parsed, beside the loop; a text is there.
     document = (
-        read_text(item)
-        if item.text is not None
-        else await asyncio.to_thread(read_text, item, bounds=job.request.workspace_bounds)
+        job.document(item) if item.text is not None else await asyncio.to_thread(job.document, item)
     )
     if left := job.fill.left():
         with suppress(asyncio.TimeoutError):

@@ -45,6 +45,7 @@ from prefect_governor.flows.deep_research.plan.plan import PlanTask
 from prefect_governor.flows.deep_research.report import ResearchReport
 from prefect_governor.flows.estimate.estimate import Forecast
 from prefect_governor.flows.estimate.pace import Throughput
+from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.report.model import ItemFile, ItemReport, Report
 from tests import ROOT
 from tests.architecture import modules
@@ -202,9 +203,13 @@ def paths(value: Any, apart: tuple[str, ...], at: str = "") -> set[str]:
 
 
 ITEM = ItemReport(
-    key="a", state="succeeded", files=(ItemFile(name="files/a/b", bytes=1, sha256="c"),)
+    key="a",
+    state="succeeded",
+    notes=("a note",),
+    files=(ItemFile(name="files/a/b", bytes=1, sha256="c"),),
 )
-REPORT = Report(run_id="id", outcome="complete", items=[ITEM])
+SKIPPED = Skipped(key="b", reason="why")
+REPORT = Report(run_id="id", outcome="complete", items=[ITEM], skipped=[SKIPPED])
 NOTED = REPORT.model_copy(update={"notes": ["a note"]})
 RESEARCH = ResearchReport(
     **dict(REPORT), question="?", plan=[PlanTask(id="a", objective="b").model_dump(mode="json")]
@@ -225,6 +230,7 @@ TABLES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
             assumptions=(),
             notes=(),
             unreadable=(("key", "reason"),),
+            skipped=(SKIPPED,),
         ),
         (),
     ),

@@ -21,6 +21,12 @@ _PARAMETERS = {
 }
 # What is said of the web, where a run has it, and what it is where nothing is said.
 _WEB_UNSAID = {"allow_host": (), "deny_host": (), "search": "auto", "search_usd": None}
+# Options that say how sources are read: fields of the flow's `reading`, each with what a value
+# makes of it. What is not given is not in it.
+_READING: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "encoding": ("encoding", str),
+    "no_gitignore": ("gitignore", lambda given: not given),
+}
 # What is said of the command and not of the run.
 _NOT_PARAMETERS = frozenset(
     {"as_json", "out", "yes", "resume", "retry_failed", "dry_run", "ask_above_usd"}
@@ -174,6 +180,17 @@ FAN_OUT = (
     *WEB,
     *MCP,
     option(
+        "--encoding",
+        metavar="E",
+        help="How every text file is encoded, such as cp1252. [default: what the file declares,"
+        " UTF-8, or a guess that is said]",
+    ),
+    option(
+        "--no-gitignore",
+        is_flag=True,
+        help="Read what the .gitignore files of a folder name, too.",
+    ),
+    option(
         "--out",
         type=click.Path(path_type=Path),
         metavar="FILE.jsonl",
@@ -222,12 +239,18 @@ class Told:
                 "--retry-failed goes with --resume RUN: it asks anew what failed in that run"
             )
         idle = _idle(options)
+        reading = {
+            field: made(options[name])
+            for name, (field, made) in _READING.items()
+            if options.get(name)
+        }
         return cls(
             parameters={
                 _PARAMETERS.get(name, name): idle.get(name, value)
                 for name, value in options.items()
-                if name not in _NOT_PARAMETERS
-            },
+                if name not in _NOT_PARAMETERS and name not in _READING
+            }
+            | ({"reading": reading} if _READING.keys() & options.keys() else {}),
             given=_given_parameters() - {_PARAMETERS.get(name, name) for name in idle},
             **{name: options[name] for name in _NOT_PARAMETERS},
         )
@@ -252,7 +275,7 @@ def _given_parameters() -> frozenset[str]:
     context = click.get_current_context()
     default = click.core.ParameterSource.DEFAULT
     given = {
-        _PARAMETERS.get(name, name)
+        "reading" if name in _READING else _PARAMETERS.get(name, name)
         for name, value in context.params.items()
         if name not in _NOT_PARAMETERS
         and context.get_parameter_source(name) is not default

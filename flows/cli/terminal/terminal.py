@@ -24,6 +24,7 @@ from prefect_governor.flows.report.reasons import (
     group_reasons,
     one_line,
 )
+from prefect_governor.flows.report.sayings import Saying, grouped_notes, grouped_skips
 
 if TYPE_CHECKING:
     from prefect_governor.flows.report.model import ItemReport, Report
@@ -132,6 +133,13 @@ def _report_lines(report: "Report", width: int) -> Iterator[str | Text | Table]:
         yield Text(f"{group.count:,} succeeded, but: {group.reason}", style="yellow")
         if group.count < len(answered):
             yield f"    {_names(group)}"
+    for notes in grouped_notes(report.items):
+        yield Text(f"{notes.count:,} {_noted(notes.count)}: {notes.reason}", style="yellow")
+        if notes.count < len(report.items):
+            yield f"    {_names(notes)}"
+    for left_out in grouped_skips(report.skipped):
+        yield Text(f"{left_out.count:,} skipped: {left_out.reason}", style="yellow")
+        yield f"    {_names(left_out)}"
     budget, limits = report.budget, report.limits
     ceiling = "" if budget.ceiling_usd is None else f" of ${budget.ceiling_usd:,.2f}"
     unconfirmed = f", unconfirmed ${budget.unconfirmed_usd:.6f}" if budget.unconfirmed_usd else ""
@@ -178,7 +186,11 @@ def _key(key: str, width: int) -> str:
     return f"…/{rest}" if slash and rest else f"…{end}"
 
 
-def _names(group: ReasonGroup) -> str:
+def _noted(count: int) -> str:
+    return "item with a note" if count == 1 else "items with a note"
+
+
+def _names(group: "ReasonGroup | Saying") -> str:
     names = ", ".join(one_line(key) for key in group.keys)
     more = group.count - len(group.keys)
     return f"{names} and {more:,} more" if more else names
@@ -211,6 +223,7 @@ def _figures(progress: Any) -> str:
     parts = [
         f"{progress.done}/{progress.total} done",
         f"{progress.failed} failed",
+        *([f"{progress.skipped} skipped"] if progress.skipped else []),
         f"{progress.queued} queued",
         f"{progress.in_flight}{cap} in flight",
         f"${progress.spent_usd:.4f}{ceiling}",

@@ -64,7 +64,7 @@ TEXTS = [
 def test_a_folder_gives_its_text_files_in_order_and_says_what_it_left_out(tree: Path) -> None:
     skipped: list[Skipped] = []
     assert keys(["docs"], tree, skipped=skipped) == TEXTS
-    assert {each.path: each.reason for each in skipped} == {
+    assert {each.key: each.reason for each in skipped} == {
         "docs/__pycache__": "holds nothing that people wrote",
         "docs/node_modules": "holds nothing that people wrote",
         "docs/photo.png": "binary",
