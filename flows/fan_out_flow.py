@@ -329,7 +329,7 @@ def _run(job: Job, out: OutFile) -> Report:
 
 def _notes(job: Job) -> list[str]:
     share = job.runtime.fallback_share
-    notes = []
+    notes = [] if job.request.shape is None else list(job.request.shape.notes)
     if (kit := job.request.kit) is not None:
         if is_offline(job.request.model.name):
             notes.append(OFFLINE)

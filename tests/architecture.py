@@ -69,6 +69,7 @@ ORDER = (
     "blocks",
     "flows.server",
     "flows.items",
+    "flows.answers",
     "flows.agent",
     "flows.web.network",
     "flows.web",

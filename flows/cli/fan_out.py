@@ -28,8 +28,8 @@ def run_fan_out(sources: list[str], told: "Told") -> int:
     Raises ConfigurationError for anything wrong with what was given, before anything starts.
     """
     set_quiet()
+    from prefect_governor.flows.answers.shape import read_schema
     from prefect_governor.flows.estimate.shown import print_forecast
-    from prefect_governor.flows.run.answers import read_schema
     from prefect_governor.flows.run.job import check_most_multiple, make_request
 
     parameters = {

@@ -1,5 +1,6 @@
 """A research run: the lead's plan, the sub-agents, what may change on the way, the answer.
 
-May import: blocks, agent, deep_research.plan, estimate, items, mcp, report, run, subagent, web.
+May import: blocks, agent, answers, deep_research.plan, estimate, items, mcp, report, run,
+subagent, web.
 Begin with: conductor.py; study.py for what its tasks share.
 """

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from prefect_governor.blocks.errors import ConfigurationError, OverBudget
 from prefect_governor.flows.agent.evidence import check_citations, merged
+from prefect_governor.flows.answers.found import json_of
 from prefect_governor.flows.deep_research.finding import Finding
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask, check_plan
 from prefect_governor.flows.deep_research.prompts import (
@@ -23,7 +24,6 @@ from prefect_governor.flows.deep_research.study import (
     Study,
     current_study,
 )
-from prefect_governor.flows.run.answers import json_of
 from prefect_governor.flows.run.job import TAG
 from prefect_governor.flows.subagent.asking import ask_model, ask_to_read
 from prefect_governor.flows.subagent.retrying import RETRYING

@@ -19,6 +19,7 @@ from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.blocks.terms.limit import GovernedLimit, Limit
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.blocks.workspaces.bounds import BOUNDS, WorkspaceBounds
+from prefect_governor.flows.answers.shape import Shape, shape_of
 from prefect_governor.flows.items.intake import Intake
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.reading import AS_IT_IS, Reading, reading_of
@@ -26,7 +27,6 @@ from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.items.sources import Document, items_from, read_text, resolve_sources
 from prefect_governor.flows.items.trees import tree_digest
 from prefect_governor.flows.report.model import check_min_success
-from prefect_governor.flows.run.answers import Shape, shape_of
 from prefect_governor.flows.run.control import Control
 from prefect_governor.flows.run.fill import Fill
 from prefect_governor.flows.run.item_files import ItemFiles

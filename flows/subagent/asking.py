@@ -14,6 +14,7 @@ from prefect_governor.blocks.models.failures import failure_of, worth_another_mo
 from prefect_governor.blocks.models.fallback import models_to_ask
 from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_value
 from prefect_governor.blocks.wire.replies.endings import Ending
+from prefect_governor.flows.subagent.structured import shaped, told
 from prefect_governor.flows.subagent.verdicts import accepted, bad_answer
 
 T = TypeVar("T")
@@ -222,6 +223,7 @@ def _refusal(message: Any) -> str | None:
 
 async def _answer(name: str, messages: Messages, options: dict[str, Any]) -> ModelAnswer:
     """One model's. How it ended is what the provider's reply says, not what LiteLLM makes of it."""
+    options = shaped(name, options)
     with listening() as heard:
         try:
             reply = await acompletion(name, messages, **options)
@@ -236,6 +238,8 @@ async def _answer(name: str, messages: Messages, options: dict[str, Any]) -> Mod
         for call in message.tool_calls or ()
     )
     text = scrubbed(str(message.content or _refusal(message) or ""))
+    if (answer := told(calls, options)) is not None:
+        text, calls = answer, ()
     tokens = getattr(getattr(reply, "usage", None), "total_tokens", 0) or 0
     if not heard:
         says = bool(calls or text.strip())

@@ -132,6 +132,32 @@ def test_schema_gives_typed_results_after_one_repair(
     assert [item.calls for item in report.items] == [1, 2]
 
 
+def test_model_without_structured_output_answers_by_a_tool(
+    upstream: ProviderProcess, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("the first")
+    report = ask([path], schema=Finding, model="openai/gpt-3.5-turbo")
+    (item,) = report.items
+    assert item.state == "succeeded", item.reason
+    assert Finding.model_validate(item.result)
+    assert item.calls == upstream.settled_stats()["requests"] == 1
+    assert nano(report.budget.spent_usd) == upstream.settled_stats()["billed_nano"]
+
+
+def test_words_around_a_value_cost_no_repair(upstream: ProviderProcess, tmp_path: Path) -> None:
+    reply = "<think>Hm {</think>Sure! ```JSON {'title': 'leak', 'severity': 2,}``` Hope it helps"
+    upstream.configure(script=[{"match": "first", "reply": reply}])
+    path = tmp_path / "a.txt"
+    path.write_text("the first")
+    report = ask(
+        [path], schema={**Finding.model_json_schema(), "requird": ["title"]}, max_output_tokens=99
+    )
+    assert [item.result for item in report.items] == [{"title": "leak", "severity": 2}]
+    assert upstream.settled_stats()["requests"] == 1
+    assert any("'requird' is no keyword" in note for note in report.notes)
+
+
 def test_answer_that_never_validates_fails_its_own_item_only(
     upstream: ProviderProcess, tmp_path: Path
 ) -> None:

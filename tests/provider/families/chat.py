@@ -13,6 +13,8 @@ from tests.provider.books.bill import Price
 # Mistral's models: it refuses what its own documents do not name (docs.mistral.ai/api, chat), and
 # says what a stream used in the chunk with the reason.
 MISTRAL = ("mistral-", "codestral-")
+# They know JSON mode, or nothing of the kind.
+_WITHOUT_SCHEMAS = ("gpt-3.5-turbo", "gpt-4-")
 _NOT_MISTRALS = ("stream_options", "service_tier", "max_completion_tokens", "store", "user")
 
 
@@ -125,6 +127,16 @@ def parse_chat(raw: bytes) -> ChatRequest:
         for name in _NOT_MISTRALS:
             if name in body:
                 raise ApiError(422, f"body.{name}: Extra inputs are not permitted", param=name)
+    wanted = body.get("response_format") or {}
+    if wanted.get("type") == "json_schema" and (
+        model == "gpt-4" or model.startswith(_WITHOUT_SCHEMAS)
+    ):
+        raise ApiError(
+            400,
+            "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this"
+            " model.",
+            param="response_format",
+        )
     limits = [body.get("max_completion_tokens"), body.get("max_tokens")]
     if None not in limits:
         raise ApiError(

@@ -8,6 +8,7 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.offline.answering import read_messages
 from prefect_governor.flows.agent.corpus import Extract
 from prefect_governor.flows.agent.offline import excerpt_messages
+from prefect_governor.flows.answers.found import json_of
 from prefect_governor.flows.deep_research.finding import MOST_IN_PROMPT, Finding, Reference
 from prefect_governor.flows.deep_research.lead import composed_answer
 from prefect_governor.flows.deep_research.plan.by_rule import plan_by_rule
@@ -19,7 +20,6 @@ from prefect_governor.flows.deep_research.prompts import (
 )
 from prefect_governor.flows.deep_research.request import make_inquiry
 from prefect_governor.flows.deep_research.worth import check_worth, expected_multiple
-from prefect_governor.flows.run.answers import json_of
 
 TASK = PlanTask(id="b", objective="find the river", depends_on=("a",))
 

@@ -15,6 +15,8 @@ from prefect_governor.blocks.prices.prices import Price
 from prefect_governor.blocks.terms.price import PriceOverride
 from prefect_governor.blocks.workspaces.bounds import WorkspaceBounds
 from prefect_governor.flows.agent.loop import Bounds
+from prefect_governor.flows.answers.schemas import checked
+from prefect_governor.flows.answers.shape import Shape
 from prefect_governor.flows.deep_research.forecast import forecast as research_forecast
 from prefect_governor.flows.deep_research.request import make_inquiry
 from prefect_governor.flows.estimate.asking import ask_person, check_multiple, surely_at_most
@@ -28,7 +30,6 @@ from prefect_governor.flows.estimate.work import plan_work
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.parts import parts_of
 from prefect_governor.flows.items.trees import tree_digest
-from prefect_governor.flows.run.answers import Shape
 from prefect_governor.flows.run.job import Request, make_request
 from prefect_governor.flows.tools.kit import kit_of, ready_kit
 from prefect_governor.flows.web.providers import PROVIDERS
@@ -84,7 +85,9 @@ def test_model_whose_tokenizer_is_not_known_is_counted_all_the_same() -> None:
 
 
 def test_schema_is_part_of_every_call() -> None:
-    shape = Shape({"type": "object", "properties": {f"field_{at}": {} for at in range(50)}})
+    shape = Shape(
+        checked({"type": "object", "properties": {f"field_{at}": {} for at in range(50)}})
+    )
     assert prompt_tokens(request("x", shape=shape)) > prompt_tokens(request("x")) + 150
 
 

@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel
 
 from prefect_governor import fan_out
+from prefect_governor.flows.answers.shape import shape_of
 from prefect_governor.flows.items.sources import items_from, resolve_sources
-from prefect_governor.flows.run.answers import shape_of
 
 
 class Finding(BaseModel):

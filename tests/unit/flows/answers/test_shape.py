@@ -6,7 +6,8 @@ import pytest
 from pydantic import BaseModel
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.run.answers import Shape, read_schema, shape_of
+from prefect_governor.flows.answers.schemas import checked
+from prefect_governor.flows.answers.shape import Shape, read_schema, shape_of
 
 SCHEMA = {
     "title": "A finding: of one's own!",
@@ -30,7 +31,7 @@ class Finding(BaseModel):
     ],
 )
 def test_valid_answer_is_its_value_fenced_or_not(answer: str) -> None:
-    assert Shape(SCHEMA).read(answer) == {"title": "x"}
+    assert Shape(checked(SCHEMA)).read(answer) == {"title": "x"}
 
 
 @pytest.mark.parametrize(
@@ -45,22 +46,22 @@ def test_valid_answer_is_its_value_fenced_or_not(answer: str) -> None:
 )
 def test_bad_answer_says_what_is_wrong_for_the_repair(answer: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        Shape(SCHEMA).read(answer)
+        Shape(checked(SCHEMA)).read(answer)
 
 
 def test_problems_sent_back_stay_short() -> None:
     schema = {"type": "array", "items": {"type": "integer"}}
     with pytest.raises(ValueError, match="not of type") as problem:
-        Shape(schema).read("[" + ",".join(['"' + "x" * 5000 + '"'] * 40) + "]")
+        Shape(checked(schema)).read("[" + ",".join(['"' + "x" * 5000 + '"'] * 40) + "]")
     assert len(str(problem.value)) < 1100
 
 
 def test_name_of_a_response_format_has_only_what_providers_take() -> None:
-    name = Shape(SCHEMA).response_format["json_schema"]["name"]
+    name = Shape(checked(SCHEMA)).response_format["json_schema"]["name"]
     assert name.replace("_", "").isalnum()
     assert name.isascii()
     assert len(name) <= 64
-    assert Shape({"title": "ß" * 100}).response_format["json_schema"]["name"].isascii()
+    assert Shape(checked({"title": "ß" * 100})).response_format["json_schema"]["name"].isascii()
 
 
 def test_shape_of_what_people_give() -> None:
@@ -68,7 +69,9 @@ def test_shape_of_what_people_give() -> None:
     from_model = shape_of(Finding)
     assert from_model is not None
     assert from_model.schema["required"] == ["title"]
-    assert shape_of(SCHEMA) == Shape(SCHEMA)
+    from_schema = shape_of(SCHEMA)
+    assert from_schema is not None
+    assert from_schema.schema == SCHEMA
     assert shape_of(from_model) is from_model
 
 

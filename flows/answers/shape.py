@@ -3,23 +3,35 @@
 import json
 import re
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError, best_match
+from jsonschema.exceptions import ValidationError, best_match
 from pydantic import BaseModel
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.flows.answers.found import json_of
+from prefect_governor.flows.answers.schemas import CheckedSchema, checked
 
 _LONGEST_PROBLEM = 200
+_MOST_PROBLEMS = 5
 
 
 @dataclass(frozen=True)
 class Shape:
     """A JSON schema that answers must validate against."""
 
-    schema: dict[str, Any]
+    checked: CheckedSchema
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return self.checked.schema
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the schema."""
+        return self.checked.notes
 
     @property
     def response_format(self) -> dict[str, Any]:
@@ -30,42 +42,40 @@ class Shape:
 
     def read(self, answer: str) -> Any:
         """The answer's value. Raises ValueError that says what is wrong, for the repair turn."""
-        value = json_of(answer)
-        errors = list(Draft202012Validator(self.schema).iter_errors(value))
+        validator = self.checked.validator
+        try:
+            value = json_of(answer, suits=validator.is_valid)
+            errors = list(islice(validator.iter_errors(value), _MOST_PROBLEMS))
+        except RecursionError:
+            raise ValueError("it is nested too deeply to be held against the schema") from None
         if errors:
-            raise ValueError("; ".join(_problem(error) for error in errors[:5]))
+            raise ValueError("; ".join(_problem(error) for error in errors))
         return value
 
 
 def shape_of(schema: Any) -> Shape | None:
     """A shape from a pydantic model, a JSON schema, or None for free text.
 
-    Raises ConfigurationError for what is none of these, or is not a valid JSON schema.
+    Raises ConfigurationError for what is none of these, or a schema that no answer can be held
+    against.
     """
     if schema is None:
         return None
     if isinstance(schema, Shape):
         return schema
     if isinstance(schema, type) and issubclass(schema, BaseModel):
-        return Shape(schema.model_json_schema())
+        return Shape(checked(schema.model_json_schema()))
     if not isinstance(schema, dict):
         raise ConfigurationError(
             f"schema must be a pydantic model or a JSON schema, not {type(schema).__name__}"
         )
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        where = "/".join(str(part) for part in error.absolute_path) or "its top"
-        raise ConfigurationError(
-            f"the schema is not a valid JSON schema, at {where}: {error.message}"
-        ) from None
-    return Shape(schema)
+    return Shape(checked(schema))
 
 
 def read_schema(path: Path) -> dict[str, Any]:
     """A JSON schema from a file. Raises ConfigurationError."""
     try:
-        schema = json.loads(path.read_text(encoding="utf-8"))
+        schema = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(f"--schema {path}: {error.strerror}") from None
     except ValueError as error:
@@ -86,22 +96,3 @@ def _problem(error: ValidationError) -> str:
     return (
         text if len(text) <= _LONGEST_PROBLEM else f"{text[:60]} … {text[60 - _LONGEST_PROBLEM :]}"
     )
-
-
-def json_of(answer: str) -> Any:
-    """The JSON of a reply, in a Markdown fence or not. Raises ValueError: what is wrong with it."""
-    try:
-        return json.loads(unfenced(answer))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"it is not JSON: {error}") from None
-    except RecursionError:
-        raise ValueError("it is not JSON that can be read: it is nested too deeply") from None
-
-
-def unfenced(answer: str) -> str:
-    """Models like to wrap JSON in a Markdown fence."""
-    text = answer.strip()
-    if text.startswith("```") and text.endswith("```"):
-        text = text[3:-3].strip()
-        text = text.removeprefix("json")
-    return text
