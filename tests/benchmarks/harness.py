@@ -40,6 +40,13 @@ def free_port() -> int:
 @contextmanager
 def server(home: Path) -> Iterator[str]:
     """A Prefect server on loopback; yields its API's URL. Ended by its process id."""
+    with served(home) as (api, _):
+        yield api
+
+
+@contextmanager
+def served(home: Path) -> Iterator[tuple[str, int]]:
+    """As `server`; yields its process id beside."""
     port = free_port()
     environment = {
         **os.environ,
@@ -60,7 +67,7 @@ def server(home: Path) -> Iterator[str]:
         try:
             api = f"http://127.0.0.1:{port}/api"
             _wait_until_healthy(api, process)
-            yield api
+            yield api, process.pid
         finally:
             process.send_signal(signal.SIGINT)
             try:
