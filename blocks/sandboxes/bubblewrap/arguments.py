@@ -63,8 +63,8 @@ def keeper(bwrap: str, bounds: SandboxBounds, *, status: int) -> list[str]:
         *("--cap-add", "CAP_SYS_ADMIN", "--json-status-fd", str(status)),
         *read_only_root(),
         *("--ro-bind", bwrap, BWRAP, "--dev-bind", "/dev", "/dev"),
-        # Bubblewrap looks its own child up there.
-        *("--bind", "/proc", "/proc"),
+        # Bubblewrap, entered here, looks its own child up there.
+        *("--proc", "/proc"),
         *("--dir", "/tmp", "--dir", HELD, "--chdir", "/"),
         *("--", "/bin/sh", "-c", _KEEP, "sh"),
         str(bounds.workspace_mib * MIB),
@@ -74,9 +74,13 @@ def keeper(bwrap: str, bounds: SandboxBounds, *, status: int) -> list[str]:
 
 def enter(nsenter: str, keeper_pid: int, options: int, argv: Iterable[str]) -> list[str]:
     """The command that runs a program beside a keeper's workspace; `options` is the descriptor that
-    bubblewrap's options are read from: nobody else sees them."""
+    bubblewrap's options are read from: nobody else sees them.
+
+    It is in the keeper's PID namespace too, whose first process reaps what bubblewrap leaves to
+    others: it ends before its own child does."""
     return [
-        *(nsenter, "--target", str(keeper_pid), "--user", "--mount", "--preserve-credentials"),
+        *(nsenter, "--target", str(keeper_pid), "--user", "--mount", "--pid"),
+        "--preserve-credentials",
         *(BWRAP, "--args", str(options), "--", *argv),
     ]
 

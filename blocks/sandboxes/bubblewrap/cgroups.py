@@ -14,8 +14,8 @@ from prefect_governor.blocks.sandboxes.results import Bound
 
 ROOT = Path("/sys/fs/cgroup")
 PREFIX = "prefect-governor-"
-# Bubblewrap itself, outside and as the sandbox's first process.
-OWN_PROCESSES = 2
+# `nsenter`, and bubblewrap itself, outside and as the sandbox's first process.
+OWN_PROCESSES = 3
 # The kernel's usual period of CPU quotas, in microseconds.
 PERIOD = 100_000
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from prefect_governor.blocks.sandboxes.bubblewrap.account import Account
 from prefect_governor.blocks.sandboxes.bubblewrap.arguments import KEEPER_PATH
 from prefect_governor.blocks.sandboxes.bubblewrap.orphans import marked
+from prefect_governor.blocks.sandboxes.bubblewrap.processes import children
 from prefect_governor.blocks.sandboxes.ending import to_the_end
 
 # Until it is told to go on it is in no sandbox, and can be put into a cgroup, in which all that it
@@ -18,6 +19,8 @@ from prefect_governor.blocks.sandboxes.ending import to_the_end
 _GATE = ("/bin/sh", "-c", 'read -r go && exec "$@"', "sh")
 # How long bubblewrap may take to say who its first process is.
 _FIRST_SECONDS = 20.0
+# How long it may take to reap its first process, and to end.
+_REAP_SECONDS = 2.0
 
 
 def plain() -> dict[str, str]:
@@ -78,21 +81,33 @@ class Launched:
     whose end is the end of all in it."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, status: _Status, *, gate: bool = False
+        self,
+        process: asyncio.subprocess.Process,
+        status: _Status,
+        *,
+        gate: bool = False,
+        entered: bool = False,
     ) -> None:
         self.process = process
-        self._status, self._held_back = status, gate
+        self._status, self._held_back, self._entered = status, gate, entered
+        self._number: int | None = None
         self._first: int | None = None
         # Asked for an end by its number, a process is reaped behind the event loop's back.
         self._own = _opened(process.pid)
 
     @classmethod
     async def start(
-        cls, command: Callable[[int], Command], account: Account, *, gate: bool = False
+        cls,
+        command: Callable[[int], Command],
+        account: Account,
+        *,
+        gate: bool = False,
+        entered: bool = False,
     ) -> "Launched":
         """Start the command that is made for the descriptor of its `--json-status-fd`. `gate`: it
-        waits for `go`. Who is cancelled meanwhile has it ended. Raises OSError."""
-        starting = asyncio.ensure_future(cls._start(command, account, gate=gate))
+        waits for `go`. `entered`: it runs bubblewrap as its child, in a PID namespace that numbers
+        processes otherwise. Who is cancelled meanwhile has it ended. Raises OSError."""
+        starting = asyncio.ensure_future(cls._start(command, account, gate=gate, entered=entered))
         try:
             return await to_the_end(starting)
         except asyncio.CancelledError:
@@ -102,7 +117,7 @@ class Launched:
 
     @classmethod
     async def _start(
-        cls, command: Callable[[int], Command], account: Account, *, gate: bool
+        cls, command: Callable[[int], Command], account: Account, *, gate: bool, entered: bool
     ) -> "Launched":
         reads, writes = os.pipe()
         try:
@@ -126,7 +141,7 @@ class Launched:
                 raise
         finally:
             os.close(writes)
-        return cls(process, told, gate=gate)
+        return cls(process, told, gate=gate, entered=entered)
 
     def go(self) -> None:
         """Open the gate."""
@@ -135,12 +150,14 @@ class Launched:
         self._held_back = False
 
     async def first(self) -> int | None:
-        """The number of its first process; None where it ended before there was one."""
+        """The number of its first process; None where it ended before there was one, or before it
+        was seen."""
         await self._status.first.wait()
-        number = self._status.told.get("child-pid")
-        if number is not None and self._first is None:
-            self._first = _opened(number)
-        return number
+        if self._number is None and (number := self._status.told.get("child-pid")) is not None:
+            self._number = _grandchild(self.process.pid) if self._entered else number
+            if self._number is not None:
+                self._first = _opened(self._number)
+        return self._number
 
     async def exit_code(self) -> int | None:
         """What the program ended with; None where it was not let end. Waits for that."""
@@ -168,6 +185,10 @@ class Launched:
                 signal.pidfd_send_signal(first, signal.SIGKILL)
             await _ended(first)
             os.close(first)
+        # Killed before it has reaped its child it would leave that to this machine's first process,
+        # which may do so late, or never.
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.process.wait(), _REAP_SECONDS)
         self.kill()
         await self.process.wait()
         own, self._own = self._own, None
@@ -175,6 +196,14 @@ class Launched:
             os.close(own)
         if first is None:
             others()
+
+
+def _grandchild(number: int) -> int | None:
+    """The one process that the one child of this one has started; None where it has ended."""
+    for child in children(number):
+        for found in children(child):
+            return found
+    return None
 
 
 def _opened(number: int) -> int | None:

@@ -10,8 +10,9 @@ from prefect_governor.blocks.sandboxes.bounds import MIB, SandboxBounds
 from prefect_governor.blocks.sandboxes.results import Bound
 
 PROC = Path("/proc")
-# The keeper's two and bubblewrap's two, which share the user namespace that the kernel counts in.
-OWN_PROCESSES = 4
+# The keeper's two, `nsenter`, and bubblewrap's two, which share the user namespace that the kernel
+# counts in.
+OWN_PROCESSES = 5
 # What the C library gives a thread as its stack where nothing says another size.
 STACK_MIB = 8
 # From this release on RLIMIT_NPROC is counted by user namespace; before, over all of a user's.
@@ -66,12 +67,19 @@ def below(pid: int, proc: Path = PROC) -> Iterator[int]:
     while ahead:
         each = ahead.pop()
         yield each
-        with suppress(OSError):
-            for thread in (proc / str(each) / "task").iterdir():
-                with suppress(OSError):
-                    children = {int(word) for word in (thread / "children").read_text().split()}
-                    ahead += children - seen
-                    seen |= children
+        begun = children(each, proc)
+        ahead += begun - seen
+        seen |= begun
+
+
+def children(pid: int, proc: Path = PROC) -> set[int]:
+    """What a process has started and that is there."""
+    found: set[int] = set()
+    with suppress(OSError):
+        for thread in (proc / str(pid) / "task").iterdir():
+            with suppress(OSError):
+                found |= {int(word) for word in (thread / "children").read_text().split()}
+    return found
 
 
 def limits(bounds: SandboxBounds, *, counted: bool, release: str | None = None) -> list[str]:

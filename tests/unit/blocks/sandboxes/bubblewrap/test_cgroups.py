@@ -53,8 +53,8 @@ def test_bounds_are_written_before_a_program_is_in_the_group(tmp_path: Path) -> 
     (folder,) = group.folders
     written = {each.name: each.read_text() for each in folder.iterdir()}
     assert written["memory.max"] == str(64 * 1024 * 1024)
-    # Bubblewrap's own two beside the program's.
-    assert written["pids.max"] == "12"
+    # `nsenter` and bubblewrap's own two beside the program's.
+    assert written["pids.max"] == "13"
     assert written["cpu.max"] == "50000 100000"
     group.enter(4711)
     assert (folder / "cgroup.procs").read_text() == "4711"
