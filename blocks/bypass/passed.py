@@ -25,7 +25,7 @@ def note_passed(place: str, why: str) -> None:
     Logged as a warning, once a place and process, and counted for the run's report.
     """
     here = current_scope.get()
-    place = scrubbed(place)
+    place, why = scrubbed(place), scrubbed(why)
     runs = {None if here is None else here.run_id, attribution(model="").flow_run_id} - {None}
     with _lock:
         for run in runs:

@@ -95,9 +95,7 @@ class Program:
             ]
             return Command(argv_here, (seccomp, options))
 
-        launched = await Launched.start(
-            command, self._host.account, gate=True, entered=True
-        )
+        launched = await Launched.start(command, self._host.account, gate=True, entered=True)
         try:
             if self._group is not None:
                 self._group.enter(launched.process.pid)

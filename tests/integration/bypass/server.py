@@ -1,5 +1,6 @@
 """A server that is no provider: it keeps what it is sent, and answers as it is told."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,9 @@ Answer = Callable[[str], tuple[int, dict[str, str]]]
 
 
 @contextmanager
-def serving(answer: Answer = lambda path: (200, {})) -> Iterator[Server]:
+def serving(
+    answer: Answer = lambda path: (200, {}), *, tls: ssl.SSLContext | None = None
+) -> Iterator[Server]:
     server = Server()
 
     class Handler(BaseHTTPRequestHandler):
@@ -39,9 +42,13 @@ def serving(answer: Answer = lambda path: (200, {})) -> Iterator[Server]:
             pass
 
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        # A handshake that fails ends its connection alone, in the server's own words.
+        listening.handle_error = lambda *given: None  # type: ignore[method-assign]
+        listening.socket = tls.wrap_socket(listening.socket, server_side=True)
     thread = threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True)
     thread.start()
-    server.url = f"http://127.0.0.1:{listening.server_port}"
+    server.url = f"http{'s' if tls else ''}://127.0.0.1:{listening.server_port}"
     try:
         yield server
     finally:

@@ -1,7 +1,9 @@
 """Streams of clients that are not the governor's: settled at their end, and no later."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,7 +14,9 @@ import requests
 import urllib3
 
 from prefect_governor import Governor
+from tests.certificates import self_signed
 from tests.integration.bypass.senders import BODY, CLAUDE, HEADERS, OUTPUT, bedrock, url
+from tests.integration.bypass.server import serving
 from tests.integration.bypass.test_bypass import governor
 from tests.integration.models.bill import assert_spent_is_the_bill, figures
 from tests.integration.models.warned import QUIET
@@ -188,6 +192,21 @@ def test_what_never_left_is_not_charged() -> None:
             requests.post(nowhere, json=BODY, headers=HEADERS, timeout=5)
         with pytest.raises(aiohttp.ClientConnectorError):
             asyncio.run(_asked(nowhere))
+    resolved(team)
+    state = figures(team)
+    assert (state.spent_nano, state.unconfirmed_nano, state.reserved_nano) == (0, 0, 0)
+
+
+def test_who_is_not_whom_the_call_is_for_is_told_nothing_and_nothing_is_charged(
+    tmp_path: Path,
+) -> None:
+    team = governor(10**9)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed("127.0.0.1", tmp_path / "both.pem"))
+    with serving(tls=context) as other:
+        with team, pytest.raises(requests.exceptions.SSLError):
+            requests.post(f"{other.url}/v1/chat/completions", json=BODY, headers=HEADERS)
+        assert other.seen == []
     resolved(team)
     state = figures(team)
     assert (state.spent_nano, state.unconfirmed_nano, state.reserved_nano) == (0, 0, 0)

@@ -62,7 +62,8 @@ def test_a_form_that_is_read_as_it_is_sent_is_no_call() -> None:
     assert is_call("host", "/v1/images/edits", form, None)
 
 
-def test_a_providers_socket_is_a_call() -> None:
+@pytest.mark.parametrize("host", ["api.openai.com", "API.OpenAI.com", "api.openai.com."])
+def test_a_providers_socket_is_a_call(host: str) -> None:
     opens = {"upgrade": "WebSocket"}
-    assert place_of("GET", "api.openai.com", "/v1/realtime", opens) == "host"
+    assert place_of("GET", host, "/v1/realtime", opens) == "host"
     assert place_of("GET", "chat.example.com", "/socket", opens) is None

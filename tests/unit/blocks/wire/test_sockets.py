@@ -1,8 +1,6 @@
 """Every connection of a governed transport is known, and can be cut from another thread."""
 
 import asyncio
-import datetime
-import ipaddress
 import os
 import socket
 import ssl
@@ -14,14 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.wire.sockets import cut_all
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
+from tests.certificates import self_signed
 from tests.unit.blocks.wire.transports import URL
 from tests.unit.fakes import FakeGoverning, chat_reply, chat_request
 
@@ -68,31 +63,7 @@ class Upstream:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A key and a certificate for 127.0.0.1, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(alternative, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
+    return self_signed("127.0.0.1", tmp_path_factory.mktemp("tls") / "both.pem")
 
 
 @pytest.fixture(params=["plain", "tls"])

@@ -7,19 +7,15 @@ import ssl
 import time
 import zlib
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from prefect_governor.flows.web.network import connecting
 from prefect_governor.flows.web.network.fetching import Bounds, Fetcher
 from prefect_governor.flows.web.network.guard import PORTS, NotFetched
 from prefect_governor.flows.web.network.robots import Robots
+from tests.certificates import self_signed
 from tests.unit.flows.web.site import (
     NAME,
     PUBLIC,
@@ -259,29 +255,7 @@ async def test_the_rules_are_read_again_after_a_day_and_after_a_minute_where_the
 @pytest.fixture
 async def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
     """A site with a certificate for its name."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
-    now = datetime.now(timezone.utc)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = tmp_path / "site.pem"
-    pem.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
+    pem = self_signed(NAME, tmp_path / "site.pem")
     theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     theirs.load_cert_chain(pem)
     ours = ssl.create_default_context(cafile=str(pem))
