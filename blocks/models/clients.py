@@ -60,11 +60,21 @@ _parents: list[object] = []
 
 def async_pool() -> httpx.AsyncBaseTransport:
     """What sends, beneath the governed transport: through the environment's proxies, if any."""
-    return _ProxiedAsync() if getproxies() else httpx.AsyncHTTPTransport(limits=POOL)
+    if _proxies():
+        return _ProxiedAsync()
+    # aiohttp takes a while to import.
+    from prefect_governor.blocks.wire.pool import PooledTransport
+
+    return PooledTransport(POOL)
 
 
 def blocking_pool() -> httpx.BaseTransport:
-    return _ProxiedBlocking() if getproxies() else httpx.HTTPTransport(limits=POOL)
+    return _ProxiedBlocking() if _proxies() else httpx.HTTPTransport(limits=POOL)
+
+
+def _proxies() -> bool:
+    """Whether the environment names any: exceptions alone (NO_PROXY) are none."""
+    return any(name != "no" for name in getproxies())
 
 
 def async_client(wanted: Wanted) -> Any:

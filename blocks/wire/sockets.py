@@ -65,16 +65,21 @@ class _Connections:
         self._sockets: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
     def note(self, event: str, info: dict[str, Any], cuts: int) -> None:
-        """A connection may have been made, for a request that began after so many cuts. One that
-        began before the last of them gets none that works: it was to be ended too."""
-        if not event.endswith(_MADE):
+        """A connection may have been made, for a request that began after so many cuts."""
+        if event.endswith(_MADE):
+            stream = info.get("return_value")
+            self.add(stream, stream, cuts)
+
+    def add(self, held: Any, stream: Any, cuts: int) -> None:
+        """A connection, for as long as what holds it is there. A request that began before the last
+        of the cuts gets none that works: it was to be ended too."""
+        if held in self._sockets and cuts == self.cuts:
             return
-        stream = info.get("return_value")
         find: Callable[[str], Any] | None = getattr(stream, "get_extra_info", None)
         found = None if find is None else find("socket")
         if found is not None:
             with self._lock:
-                self._sockets[stream] = found
+                self._sockets[held] = found
                 late = cuts != self.cuts
             if late:
                 _shut_down(found)
@@ -134,10 +139,10 @@ class _AsyncTrace:
 
     def __init__(self, callers: Any, left: Leaving | None = None) -> None:
         self.callers, self._left = callers, left
-        self._cuts = _CONNECTIONS.cuts
+        self.cuts = _CONNECTIONS.cuts
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
-        _CONNECTIONS.note(event, info, self._cuts)
+        _CONNECTIONS.note(event, info, self.cuts)
         if self._left is not None:
             _tell(self._left, event)
         if self.callers is not None:
@@ -147,14 +152,48 @@ class _AsyncTrace:
 class _BlockingTrace:
     def __init__(self, callers: Any, left: Leaving | None = None) -> None:
         self.callers, self._left = callers, left
-        self._cuts = _CONNECTIONS.cuts
+        self.cuts = _CONNECTIONS.cuts
 
     def __call__(self, event: str, info: dict[str, Any]) -> None:
-        _CONNECTIONS.note(event, info, self._cuts)
+        _CONNECTIONS.note(event, info, self.cuts)
         if self._left is not None:
             _tell(self._left, event)
         if self.callers is not None:
             self.callers(event, info)
+
+
+class Sent:
+    """A request on its way through a transport that tells by itself: what httpcore's trace tells of
+    one. `begun`: some of it may have left. `traced`: a caller wants to hear of httpcore's steps.
+    `not_taken`: it was given up, as its peer did not take its `size` bytes in `write_seconds`."""
+
+    __slots__ = ("_cuts", "_left", "begun", "not_taken", "size", "traced", "write_seconds")
+
+    def __init__(self, cuts: int, left: Leaving | None, *, traced: bool) -> None:
+        self._cuts, self._left, self.traced = cuts, left, traced
+        self.begun = self.not_taken = False
+        self.size = 0
+        self.write_seconds: float | None = None
+
+    def leaves_by(self, held: Any, stream: Any) -> None:
+        """Its first byte may leave from now on, by the connection that `held` has."""
+        self.begun = True
+        if self._left is not None:
+            self._left.begins()
+        _CONNECTIONS.add(held, stream, self._cuts)
+
+    def has_left(self) -> None:
+        """Its last byte is on its way."""
+        if self._left is not None:
+            self._left()
+
+
+def sent_of(request: httpx.Request) -> Sent:
+    """A request that is about to be sent. One that was `watched` began then."""
+    trace, left = request.extensions.get(_EXTENSION), request.extensions.get(LEFT)
+    if isinstance(trace, _AsyncTrace):
+        return Sent(trace.cuts, left, traced=trace.callers is not None)
+    return Sent(_CONNECTIONS.cuts, left, traced=trace is not None)
 
 
 def watched(request: httpx.Request, *, asynchronous: bool) -> httpx.Request:

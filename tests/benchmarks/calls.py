@@ -142,8 +142,8 @@ class Bench:
         environment = {
             "PREFECT_API_URL": api, "PREFECT_HOME": str(home), "PREFECT_LOGGING_LEVEL": "ERROR",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1",
-            "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1",
-            "OPENAI_API_BASE": self._provider.api_base, "OPENAI_API_KEY": KEY,
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True", "OPENAI_API_KEY": KEY,
+            "OPENAI_API_BASE": self._provider.api_base,
         }  # fmt: skip
         self._workers = {True: Worker(environment), False: Worker(environment)}
         for worker in self._workers.values():

@@ -92,7 +92,12 @@ def litellm_alone(asked: Asked) -> Took:
 
 
 def governed_httpx(asked: Asked) -> Took:
-    return _measured(asked, lambda: _governor(asked).async_http_client())
+    def client() -> Any:
+        made = _governor(asked).async_http_client()
+        made.timeout = 60
+        return made
+
+    return _measured(asked, client)
 
 
 def governed_acompletion(asked: Asked) -> Took:

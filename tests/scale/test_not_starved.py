@@ -23,7 +23,7 @@ from prefect_governor.blocks.ledger.decision.learned import FEWEST_SAMPLES
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
 from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
-from prefect_governor.blocks.models.clients import POOL
+from prefect_governor.blocks.models.clients import async_pool
 from prefect_governor.blocks.prices.tariffs import Price, Rates, Tariff
 from prefect_governor.blocks.prices.tokens import encoding_of
 from prefect_governor.blocks.records.budgets import Account
@@ -82,7 +82,7 @@ def governor(folder: Path, ceiling_nano: int, **fields: Any) -> Iterator[Runtime
 
 
 def client_of(provider: ProviderProcess) -> httpx.AsyncClient:
-    transport = GovernedAsyncTransport(httpx.AsyncHTTPTransport(limits=POOL), provider="openai")
+    transport = GovernedAsyncTransport(async_pool(), provider="openai")
     return httpx.AsyncClient(transport=transport, base_url=provider.api_base, timeout=SECONDS)
 
 

@@ -15,6 +15,7 @@ from prefect_governor.blocks.ledger.desk import CUT_OFF_SECONDS, LOST_SECONDS, L
 from prefect_governor.blocks.ledger.owner import Owner
 from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from prefect_governor.blocks.machine.clock import Instant, machine_now
+from prefect_governor.blocks.models.clients import async_pool
 from prefect_governor.blocks.prices.prices import UsageParts, cost, load_price
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Usage
@@ -65,7 +66,7 @@ def call(folder: Path, clock: Clock, provider: ProviderProcess, kind: str) -> No
     url = f"{provider.api_base}/chat/completions"
 
     async def awaited() -> None:
-        transport = GovernedAsyncTransport(httpx.AsyncHTTPTransport(), provider="openai")
+        transport = GovernedAsyncTransport(async_pool(), provider="openai")
         async with httpx.AsyncClient(transport=transport, timeout=None) as client:
             await client.post(url, json=BODY)
 

@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tests.unit.blocks.wire.transports import URL
 from tests.unit.fakes import FakeGoverning, chat_reply, chat_request
 
 SECONDS = 20.0
+MakePool = Callable[[], httpx.AsyncBaseTransport]
 
 
 class Upstream:
@@ -77,8 +78,9 @@ def upstream(request: pytest.FixtureRequest, certificate: Path) -> Iterator[Upst
     made.listener.close()
 
 
-@pytest.fixture
-def trusted(certificate: Path) -> ssl.SSLContext:
+@pytest.fixture(autouse=True)
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     return ssl.create_default_context(cafile=str(certificate))
 
 
@@ -113,11 +115,11 @@ def test_blocking_call_is_cut_from_another_thread_and_stays_charged(
 
 @pytest.mark.parametrize("reused", [False, True])
 async def test_awaited_call_is_cut_from_another_thread_and_stays_charged(
-    upstream: Upstream, trusted: ssl.SSLContext, reused: bool
+    upstream: Upstream, pool: MakePool, reused: bool
 ) -> None:
     governing = FakeGoverning()
     thread = cut_when_asked(upstream)
-    transport = GovernedAsyncTransport(httpx.AsyncHTTPTransport(verify=trusted))
+    transport = GovernedAsyncTransport(pool())
     async with httpx.AsyncClient(transport=transport, timeout=SECONDS) as client:
         with scope(Scope(governing)):
             if reused:
@@ -147,7 +149,9 @@ def test_connection_that_was_being_made_at_the_cut_is_cut_too(
         assert client.send(request).text == "ok"
 
 
-async def test_callers_own_trace_goes_on(upstream: Upstream, trusted: ssl.SSLContext) -> None:
+async def test_callers_own_trace_goes_on(
+    upstream: Upstream, trusted: ssl.SSLContext, pool: MakePool
+) -> None:
     seen: list[str] = []
 
     async def trace(event: str, _: dict[str, Any]) -> None:
@@ -156,7 +160,7 @@ async def test_callers_own_trace_goes_on(upstream: Upstream, trusted: ssl.SSLCon
     def blocking_trace(event: str, _: dict[str, Any]) -> None:
         seen.append(event)
 
-    transport = GovernedAsyncTransport(httpx.AsyncHTTPTransport(verify=trusted))
+    transport = GovernedAsyncTransport(pool())
     async with httpx.AsyncClient(transport=transport, timeout=SECONDS) as client:
         await client.get(f"{upstream.url}/models", extensions={"trace": trace})
     assert "connection.connect_tcp.complete" in seen

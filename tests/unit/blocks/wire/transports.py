@@ -6,9 +6,15 @@ from typing import Any
 
 import httpx
 
+from prefect_governor.blocks.wire.pool import PooledTransport
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 from tests.unit.fakes import FakeDesk, FakeGoverning, FakeProvider, chat_reply, chat_request
 
+# What calls are sent through on a loop: httpx's own transport, and this package's pool.
+POOLS: dict[str, Callable[[], httpx.AsyncBaseTransport]] = {
+    "aiohttp": lambda: PooledTransport(httpx.Limits()),
+    "httpcore": httpx.AsyncHTTPTransport,
+}
 URL = "https://api.openai.com/v1/chat/completions"
 SECRET = "sk-very-secret"
 

@@ -12,7 +12,7 @@ import pytest
 
 import prefect_governor.blocks.wire.transport as transports
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
-from tests.unit.blocks.wire.transports import URL
+from tests.unit.blocks.wire.transports import POOLS, URL
 from tests.unit.fakes import FakeGoverning, FakeProvider, chat_events, chat_request, event_stream
 
 KINDS = pytest.mark.parametrize("kind", ["async", "blocking"])
@@ -104,13 +104,14 @@ def silent() -> Iterator[str]:
     listening.close()
 
 
-@KINDS
+@pytest.mark.parametrize("kind", ["async", "async, httpcore", "blocking"])
 def test_provider_that_says_nothing_after_the_last_word_keeps_nobody(
     kind: str, silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transports, "LEAVING_SECONDS", 0.05)
     governing = FakeGoverning()
-    inner: Any = httpx.HTTPTransport() if kind == "blocking" else httpx.AsyncHTTPTransport()
+    pool = "httpcore" if "httpcore" in kind else "aiohttp"
+    inner: Any = httpx.HTTPTransport() if kind == "blocking" else POOLS[pool]()
     leave(kind, governing, inner, b'"finish_reason": "stop"', url=silent)
     assert governing.desk.outcomes == ["unconfirm"]
 

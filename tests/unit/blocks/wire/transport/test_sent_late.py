@@ -3,7 +3,7 @@ counts it."""
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
@@ -52,9 +52,9 @@ def test_of_a_blocking_call(url: str) -> None:
     assert told(desk) == 1.5
 
 
-async def test_of_a_call_on_a_loop(url: str) -> None:
+async def test_of_a_call_on_a_loop(url: str, pool: Callable[[], httpx.AsyncBaseTransport]) -> None:
     desk = FakeDesk(age=2.5)
-    transport = GovernedAsyncTransport(httpx.AsyncHTTPTransport(), FakeGoverning(desk))
+    transport = GovernedAsyncTransport(pool(), FakeGoverning(desk))
     async with httpx.AsyncClient(transport=transport) as client:
         await client.post(url, json=chat_request())
     assert told(desk) == 2.5

@@ -17,7 +17,7 @@ from prefect_governor.blocks.errors import OverBudget, RunStopped
 from prefect_governor.blocks.machine.stops import Stop, under
 from prefect_governor.blocks.prices.prices import UsageParts, cost
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
-from tests.unit.blocks.wire.transports import SECRET, URL, MakeWire, Wire, ok
+from tests.unit.blocks.wire.transports import POOLS, SECRET, URL, MakeWire, Wire, ok
 from tests.unit.fakes import FakeDesk, FakeGoverning, FakeProvider, Pieces, chat_reply, chat_request
 from tests.unit.prices import priced
 
@@ -134,7 +134,7 @@ async def test_reading_what_costs_nothing_passes() -> None:
         assert (await client.get("https://api.openai.com/v1/models")).json() == {"data": []}
 
 
-@pytest.mark.parametrize("kind", ["async", "sync"])
+@pytest.mark.parametrize("kind", ["aiohttp", "httpcore", "sync"])
 async def test_key_with_a_line_end_is_not_quoted_in_the_error(kind: str) -> None:
     governing = FakeGoverning()
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -142,8 +142,8 @@ async def test_key_with_a_line_end_is_not_quoted_in_the_error(kind: str) -> None
         headers = {"authorization": f"Bearer {SECRET}\n"}
         request = httpx.Request("POST", url, json=chat_request(), headers=headers)
         with pytest.raises(httpx.LocalProtocolError, match="key") as caught:
-            if kind == "async":
-                async with GovernedAsyncTransport(httpx.AsyncHTTPTransport(), governing) as made:
+            if kind in POOLS:
+                async with GovernedAsyncTransport(POOLS[kind](), governing) as made:
                     await made.handle_async_request(request)
             else:
                 with GovernedTransport(httpx.HTTPTransport(), governing) as blocking:

@@ -1,0 +1,276 @@
+"""Connections that cost the same however many there are: aiohttp's, behind httpx's interface.
+
+httpcore looks through every connection of its pool at every step of every request. aiohttp takes
+the next idle one from a queue, and reads and writes through the loop's own protocols. What the wire
+must know is known here as it is of httpcore: when bytes leave, and by which socket (`sockets`).
+"""
+
+import asyncio
+import atexit
+import io
+import os
+import re
+import ssl
+import threading
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any
+from weakref import WeakSet
+
+import aiohttp
+import httpx
+from yarl import URL
+
+from prefect_governor.blocks.wire.sockets import Sent, Telling, sent_of
+
+# What h11, beneath httpcore, takes of a reply's headers in all; aiohttp's own is 8,190 each.
+HEADER_BYTES = 100 * 1024
+# A body that fits into asyncio's buffer never waits for its peer; from here on it may.
+BUFFERED_BYTES = 64 * 1024
+# Above it aiohttp warns of bytes that are sent in one piece.
+ONE_PIECE_BYTES = 1024 * 1024
+
+# A field's name and value (RFC 9110, 5.1 and 5.5), as h11 is as strict about.
+_FIELDS = re.compile(
+    rb"(?:[-!#$%&'*+.^_`|~0-9A-Za-z]+:(?:[^\x00\s](?:[^\x00\r\n\f\v]*[^\x00\s])?)?\n)*"
+)
+# aiohttp's own, which are no part of what was asked for.
+_ADDED = ("accept", "accept-encoding", "content-type", "user-agent")
+# Extensions of httpcore's that aiohttp has no word for.
+_HTTPCORES_OWN = frozenset({"target", "sni_hostname"})
+
+_sending: ContextVar[Sent | None] = ContextVar("prefect_governor_pool", default=None)
+
+
+class PooledTransport(httpx.AsyncBaseTransport, Telling):
+    """An asynchronous httpx transport with a pool of connections for each event loop.
+
+    HTTP/1.1, certificates as httpx has them (`SSL_CERT_FILE`, `SSL_CERT_DIR`), no proxies, no
+    bound on the connections: of `limits` the seconds count that one is kept idle. Timeouts are
+    httpx's; that of the pool says nothing here. What aiohttp cannot send as it is (a body that is
+    a stream, a caller's `trace`, `target` or `sni_hostname`) goes out through httpx's own transport
+    with these limits.
+    """
+
+    def __init__(self, limits: httpx.Limits) -> None:
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
+        self._tls: ssl.SSLContext | None = None
+        self._other: httpx.AsyncHTTPTransport | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises httpx's errors: `ConnectError` and `ConnectTimeout` only where nothing left."""
+        sent = sent_of(request)
+        if not _is_plain(request, sent):
+            if self._other is None:
+                self._other = httpx.AsyncHTTPTransport(limits=self._limits)
+            return await self._other.handle_async_request(request)
+        _check(request)
+        session = self._session()
+        timeout = request.extensions.get("timeout", {})
+        body = request.content
+        sent.size, sent.write_seconds = len(body), timeout.get("write")
+        token = _sending.set(sent)
+        try:
+            reply = await session.request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                data=io.BytesIO(body) if len(body) > ONE_PIECE_BYTES else body or None,
+                headers=[
+                    (name.decode("ascii"), value.decode("latin-1"))
+                    for name, value in request.headers.raw
+                ],
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(
+                    total=None, connect=timeout.get("connect"), sock_read=timeout.get("read")
+                ),
+            )
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+            raise _as_httpx(error, sent) from None
+        finally:
+            _sending.reset(token)
+        extensions: dict[str, Any] = {"http_version": b"HTTP/1.1"}
+        if reply.reason:
+            extensions["reason_phrase"] = reply.reason.encode("ascii", "ignore")
+        return httpx.Response(
+            reply.status,
+            headers=list(reply.raw_headers),
+            stream=_Body(reply, sent),
+            extensions=extensions,
+        )
+
+    async def aclose(self) -> None:
+        here = asyncio.get_running_loop()
+        with self._lock:
+            pools, self._pools = self._pools, {}
+        for loop, pool in pools.items():
+            if loop is here:
+                await pool.session.close()
+        if self._other is not None:
+            await self._other.aclose()
+
+    def _session(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            with self._lock:
+                # A closed loop's connections died with it.
+                for each in [each for each in self._pools if each.is_closed()]:
+                    del self._pools[each]
+                if self._tls is None:
+                    self._tls = httpx.create_ssl_context()
+                    self._tls.set_alpn_protocols(["http/1.1"])
+                pool = self._pools[loop] = _Pool(self._tls, self._limits.keepalive_expiry)
+        return pool.session
+
+
+class _Pool:
+    """The connections of the running loop. Nobody has to close it."""
+
+    def __init__(self, tls: ssl.SSLContext, idle_seconds: float | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._connector = aiohttp.TCPConnector(
+            limit=0,
+            keepalive_timeout=idle_seconds,
+            ssl=tls,
+            resolver=aiohttp.ThreadedResolver(),
+        )
+        self.session = aiohttp.ClientSession(
+            connector=self._connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_ADDED,
+            auto_decompress=False,
+            request_class=_Request,
+            max_line_size=HEADER_BYTES,
+            max_field_size=HEADER_BYTES,
+        )
+        _pools.add(self)
+
+    def drop(self) -> None:
+        """Without a word, and without the loop where it is closed: its connections died with it."""
+        if self.session.closed:
+            return
+        if self._loop.is_closed():
+            self.session.detach()
+            for _ in self._connector.close().__await__():
+                """Nothing is left to wait for."""
+        else:
+            self._loop.call_soon_threadsafe(_close_soon, self.session)
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self.drop()
+
+
+_pools: WeakSet[_Pool] = WeakSet()
+# What a forked child inherits and must neither use nor close: its parent talks over it.
+_parents: list[_Pool] = []
+# Tasks that close what nobody has any more: a loop holds its tasks weakly.
+_closing: set["asyncio.Task[None]"] = set()
+
+
+def _close_soon(session: aiohttp.ClientSession) -> None:
+    task = asyncio.ensure_future(session.close())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+
+
+def _at_exit() -> None:
+    for pool in list(_pools):
+        with suppress(Exception):
+            pool.drop()
+
+
+def _after_fork() -> None:
+    _parents.extend(_pools)
+    _pools.clear()
+    _closing.clear()
+
+
+class _Request(aiohttp.ClientRequest):
+    """Tells that its bytes leave, and by which connection."""
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        sent = _sending.get()
+        assert sent is not None
+        sent.leaves_by(conn.protocol, conn.transport)
+        return await super().send(conn)
+
+    async def write_bytes(self, writer: Any, conn: Any, *rest: Any, **more: Any) -> None:
+        sent, timer = _sending.get(), None
+        assert sent is not None
+        if sent.write_seconds is not None and sent.size > BUFFERED_BYTES:
+            timer = self.loop.call_later(sent.write_seconds, _give_up, sent, conn)
+        try:
+            await super().write_bytes(writer, conn, *rest, **more)
+        finally:
+            if timer is not None:
+                timer.cancel()
+        sent.has_left()
+
+
+def _give_up(sent: Sent, conn: Any) -> None:
+    sent.not_taken = True
+    if conn.transport is not None:
+        conn.transport.abort()
+
+
+class _Body(httpx.AsyncByteStream):
+    """What a reply holds, as it comes: not decoded, which httpx does."""
+
+    def __init__(self, reply: aiohttp.ClientResponse, sent: Sent) -> None:
+        self._reply, self._sent = reply, sent
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._reply.content.iter_any():
+                yield piece
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+            raise _as_httpx(error, self._sent) from None
+
+    async def aclose(self) -> None:
+        # What was read to its end has gone back to the pool.
+        self._reply.close()
+
+
+def _is_plain(request: httpx.Request, sent: Sent) -> bool:
+    return (
+        isinstance(request.stream, httpx.ByteStream)
+        and not sent.traced
+        and _HTTPCORES_OWN.isdisjoint(request.extensions)
+        and not request.url.userinfo
+        and "expect" not in request.headers
+    )
+
+
+def _check(request: httpx.Request) -> None:
+    """Raises LocalProtocolError for a header that is none, before anything is sent."""
+    if not _FIELDS.fullmatch(b"".join(b"%b:%b\n" % pair for pair in request.headers.raw)):
+        raise httpx.LocalProtocolError("a header is not valid")
+    if request.url.scheme not in ("http", "https"):
+        raise httpx.UnsupportedProtocol(
+            f"the address has to begin with http:// or https://, not {request.url.scheme!r}"
+        )
+
+
+def _as_httpx(error: BaseException, sent: Sent) -> httpx.TransportError:
+    """By what may have left of the request. Its text holds no address, in which a key may be."""
+    if sent.not_taken:
+        return httpx.WriteTimeout("the request was not taken in time")
+    cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None)
+    text = str(cause) if cause is not None else type(error).__name__
+    if not sent.begun:
+        late = isinstance(error, asyncio.TimeoutError)
+        return (httpx.ConnectTimeout if late else httpx.ConnectError)(text)
+    if isinstance(error, asyncio.TimeoutError):
+        return httpx.ReadTimeout(text)
+    unclean = (
+        aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientResponseError,
+    )  # fmt: skip
+    return (httpx.RemoteProtocolError if isinstance(error, unclean) else httpx.ReadError)(text)
+
+
+atexit.register(_at_exit)
+os.register_at_fork(after_in_child=_after_fork)
