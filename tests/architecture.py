@@ -68,6 +68,7 @@ ORDER = (
     "blocks.collection",
     "blocks",
     "flows.server",
+    "flows.items.encodings",
     "flows.items",
     "flows.answers",
     "flows.agent",

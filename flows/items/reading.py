@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.flows.items.encodings.names import check_encoding
 
 
 class Reading(BaseModel):
@@ -42,22 +43,29 @@ AS_IT_IS = Reading()
 def reading_of(given: Any) -> Reading:
     """A Reading of what a caller gave: one, a mapping of its fields, or None for the defaults.
 
-    Raises ConfigurationError for anything else.
+    Raises ConfigurationError for anything else, and for an encoding that there is not.
     """
     if isinstance(given, Reading):
-        return given
+        return _checked(given)
     if given is not None and not isinstance(given, Mapping):
         raise ConfigurationError(
             f"reading is an object of fields ({_fields()}), not a {type(given).__name__}"
         )
     try:
-        return Reading.model_validate(dict(given or {}))
+        made = Reading.model_validate(dict(given or {}))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise ConfigurationError(
             f"reading: {name}: {first['msg']}; its fields are {_fields()}"
         ) from None
+    return _checked(made)
+
+
+def _checked(reading: Reading) -> Reading:
+    if reading.encoding is not None:
+        check_encoding(reading.encoding)
+    return reading
 
 
 def _fields() -> str:
