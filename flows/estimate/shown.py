@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from prefect_governor.flows.estimate.estimate import Forecast
 
 _MINUTE, _HOUR = 120, 7200
+# So many of what is left out are named in lines for people.
+_MOST_SKIPPED = 50
 
 
 def print_forecast(expected: "Forecast", *, as_json: bool) -> None:
@@ -58,8 +60,10 @@ def forecast_lines(expected: "Forecast") -> Iterator[str]:
         yield f"cannot be read: {key}: {reason}"
     if expected.skipped:
         yield f"skipped: {len(expected.skipped):,}"
-    for left_out in expected.skipped:
+    for left_out in expected.skipped[:_MOST_SKIPPED]:
         yield f"  {left_out.key}: {left_out.reason}"
+    if (more := len(expected.skipped) - _MOST_SKIPPED) > 0:
+        yield f"  and {more:,} more, which --json has"
 
 
 def _ceiling(expected: "Forecast") -> str:

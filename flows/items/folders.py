@@ -8,7 +8,9 @@ from fnmatch import translate
 from pathlib import Path
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.items.extraction import SNIFFED_BYTES, looks_binary
+from prefect_governor.flows.items.encodings import is_binary
+from prefect_governor.flows.items.encodings.binary import SNIFFED_BYTES
+from prefect_governor.flows.items.ignoring import Ignoring
 from prefect_governor.flows.items.reading import Reading
 from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.items.trees import UNREAD_FOLDERS
@@ -21,6 +23,10 @@ _BINARY = """
     .woff .woff2 .xz .zip .zst
 """
 _BINARY_SUFFIXES = frozenset(_BINARY.split())
+# Why what is hidden is left out: a file, and the files of a folder.
+_HIDDEN = ("hidden: its name begins with a dot", "in a hidden folder")
+# So many files of a folder that is left out are named one by one.
+MOST_NAMED = 1_000
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -28,7 +34,7 @@ def key_of(path: Path, base: Path) -> str:
     """A file's path with `/`: relative to `base`, absolute outside it."""
     normal = Path(os.path.normpath(path))
     name = normal.relative_to(base) if normal.is_relative_to(base) else normal
-    return name.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return name.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def named_in_utf8(path: Path) -> bool:
@@ -48,15 +54,31 @@ def has_magic(source: str) -> bool:
 def folder_files(
     path: Path, source: str, base: Path, skipped: list[Skipped], reading: Reading
 ) -> list[Path]:
-    """The files below a folder. Raises ConfigurationError where there is none."""
+    """The files below a folder; `skipped` is told of all others. Raises ConfigurationError where
+    there is none."""
     before = len(skipped)
-    paths = [each for each in _walk(path, base, skipped) if _readable(each, base, skipped)]
+    ignoring = Ignoring.above(path) if reading.gitignore else None
+    found = _walk(path, base, ignoring=ignoring)
+    paths = [each for each, why in found if _taken(each, why, base, skipped, reading)]
     if not paths:
         raise ConfigurationError(
             f"the folder {source!r} holds no text files{_left_out(skipped[before:])}:"
             " name another, or the files themselves"
         )
     return paths
+
+
+def _taken(
+    path: Path, why: str | None, base: Path, skipped: list[Skipped], reading: Reading
+) -> bool:
+    """Whether a file found by a folder or glob is worth an item; tells why not.
+
+    One that may not be opened is an item, which fails by name: leaving it out would hide it.
+    """
+    why = why or _unreadable(path, reading)
+    if why is not None:
+        skipped.append(Skipped(key=key_of(path, base), reason=why))
+    return why is None
 
 
 def _left_out(skipped: Sequence[Skipped]) -> str:
@@ -86,14 +108,18 @@ def glob_files(
     paths: list[Path] = []
     if os.path.isdir(root):
         depth = None if "**" in wanted else len(wanted)
-        left_out: list[Skipped] = []
 
         def matches(path: Path) -> bool:
             return _matches(path.relative_to(root).parts, wanted)
 
         whole = matches if whole_folders else None
-        for each in _walk(root, base, left_out, depth=depth, hidden=hidden, whole=whole):
-            if os.path.isdir(each) or (matches(each) and _readable(each, base, skipped)):
+        for each, why in _walk(root, base, depth=depth, hidden=hidden, whole=whole):
+            # A name with a dot before it is matched by one with a dot alone, as in a shell.
+            if why in _HIDDEN:
+                continue
+            if (why is None and os.path.isdir(each)) or (
+                matches(each) and _taken(each, why, base, skipped, reading)
+            ):
                 paths.append(each)
     if not paths:
         what = "file or folder" if whole_folders else "text file"
@@ -122,65 +148,85 @@ def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
 def _walk(
     root: Path,
     base: Path,
-    skipped: list[Skipped],
     *,
     depth: int | None = None,
     hidden: bool = False,
     whole: Callable[[Path], bool] | None = None,
-) -> Iterator[Path]:
-    """The files below `root`, sorted by path. Links to folders are not followed: no loops. A folder
-    that is to be taken as a `whole` stands for what is in it."""
+    ignoring: Ignoring | None = None,
+) -> Iterator[tuple[Path, str | None]]:
+    """All that is below `root`, sorted by path, each with the reason why it is left out, None where
+    there is none yet. Links to folders are not followed: no loops. A folder that is to be taken as
+    a `whole` stands for what is in it."""
+    if ignoring is not None:
+        ignoring = ignoring.within(root)
     try:
         entries = sorted(os.scandir(root), key=lambda entry: entry.name)
     except OSError as error:
-        skipped.append(
-            Skipped(key=key_of(root, base), reason=f"cannot be listed: {error.strerror}")
-        )
+        yield root, f"a folder that cannot be listed: {error.strerror}"
         return
     for entry in entries:
         path = root / entry.name
-        if entry.name.startswith(".") and not hidden:
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name in UNREAD_FOLDERS:
-                skipped.append(
-                    Skipped(key=key_of(path, base), reason="holds nothing that people wrote")
-                )
-            elif entry.name == ".git":
-                continue
-            elif whole is not None and whole(path):
-                yield path
-            elif depth is None or depth > 1:
+        folder = entry.is_dir(follow_symlinks=False)
+        if (why := _why_not(path, base, folder, hidden, ignoring)) is not None:
+            yield from _below(path, why) if folder else iter([(path, why)])
+        elif folder and whole is not None and whole(path):
+            yield path, None
+        elif folder:
+            if depth is None or depth > 1:
                 below = None if depth is None else depth - 1
-                yield from _walk(path, base, skipped, depth=below, hidden=hidden, whole=whole)
+                yield from _walk(
+                    path, base, depth=below, hidden=hidden, whole=whole, ignoring=ignoring
+                )
         elif entry.is_symlink() and os.path.isdir(path):
-            skipped.append(Skipped(key=key_of(path, base), reason="a link to a folder"))
+            yield path, "a link to a folder"
         else:
-            yield path
+            yield path, None
 
 
-def _readable(path: Path, base: Path, skipped: list[Skipped]) -> bool:
-    """Whether a file found by a folder or glob is worth an item; tells why not.
+def _why_not(
+    path: Path, base: Path, folder: bool, hidden: bool, ignoring: Ignoring | None
+) -> str | None:
+    """Why a file, or a folder with all that is in it, is left out by its name."""
+    if path.name == ".git" or (path.name.startswith(".") and not hidden):
+        return _HIDDEN[folder]
+    if folder and path.name in UNREAD_FOLDERS:
+        return f"in {path.name}, which holds nothing that people wrote"
+    if ignoring is None or (by := ignoring.file_that_names(path, folder=folder)) is None:
+        return None
+    return f"named by {key_of(by, base)} (--no-gitignore reads it)"
 
-    One that may not be opened is an item, which fails by name: leaving it out would hide it.
-    """
-    reason = _unreadable(path)
-    if reason is not None:
-        skipped.append(Skipped(key=key_of(path, base), reason=reason))
-    return reason is None
+
+def _below(folder: Path, why: str) -> Iterator[tuple[Path, str]]:
+    """The files of a folder that is left out, by name; of more than a person reads the folder with
+    their number."""
+    most = 0
+    for at, names in _listed(folder):
+        for name in names:
+            most += 1
+            if most <= MOST_NAMED:
+                yield at / name, why
+    if most > MOST_NAMED:
+        yield folder, f"{most - MOST_NAMED:,} more files in it: {why}"
 
 
-def _unreadable(path: Path) -> str | None:
+def _listed(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    for at, folders, names in os.walk(folder):
+        folders.sort()
+        links = [each for each in folders if os.path.islink(os.path.join(at, each))]
+        yield Path(at), sorted([*names, *links])
+
+
+def _unreadable(path: Path, reading: Reading) -> str | None:
     if not named_in_utf8(path):
-        return "its name is not UTF-8"
-    if path.suffix.lower() in _BINARY_SUFFIXES:
-        return "binary"
+        return "its name is not UTF-8: rename it"
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            return "not a regular file"
+            return f"not a regular file ({_kind(found.st_mode)})"
         if found.st_size == 0:
             return "empty"
+        if path.suffix.lower() in _BINARY_SUFFIXES:
+            return "binary"
         with path.open("rb") as file:
             head = file.read(SNIFFED_BYTES)
     except PermissionError:
@@ -188,4 +234,9 @@ def _unreadable(path: Path) -> str | None:
     except OSError as error:
         return f"a link that leads nowhere ({error.strerror})" if path.is_symlink() else None
     known = path.suffix.lower() in {".pdf", ".docx"} or head.startswith(b"%PDF-")
-    return "binary" if looks_binary(head) and not known else None
+    return "binary" if is_binary(head, encoding=reading.encoding) and not known else None
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")

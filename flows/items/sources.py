@@ -55,9 +55,9 @@ def resolve_sources(
     glob that ends so. A file's key is its path relative to `cwd` (default: the working directory),
     absolute outside it; a row's its `key`, else its `id`, else `file:line`; a line's `stdin:line`.
 
-    Folders and globs leave out hidden and binary files, empty ones, links to folders,
-    `node_modules` and `__pycache__`; `skipped` is told of each, hidden ones aside. A file that is
-    named is an item whatever it holds, and fails by name when it is read.
+    Folders and globs leave out hidden and binary files, empty ones, links to folders, what is in
+    `node_modules` and `__pycache__`, and folders what their `.gitignore` names; `skipped` is told
+    of each. A file that is named is an item whatever it holds, and fails by name when it is read.
 
     With `whole_folders` a folder is one item, named or matched by a glob, in place of the files in
     it. `reading` says how files are read, but for those that hold spooled items.

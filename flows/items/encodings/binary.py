@@ -11,12 +11,15 @@ _CONTROLS = bytes({*range(32)} - {7, 8, 9, 10, 11, 12, 13, 27})
 _MOST_CONTROLS = 20
 
 
-def is_binary(raw: bytes) -> bool:
+def is_binary(raw: bytes, *, encoding: str | None = None) -> bool:
     """Whether bytes, or a file that begins with them, are no text: a NUL near the beginning, or
     many control characters.
 
-    UTF-16 and UTF-32 are text: by their mark, or by what they are made of.
+    UTF-16 and UTF-32 are text: by their mark, by what they are made of, or where a person says so
+    (`encoding`).
     """
+    if encoding is not None and encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32")):
+        return False
     if marked(raw) is not None:
         return False
     if raw.startswith(_OLE):

@@ -52,8 +52,7 @@ def decoded(raw: bytes, *, declared: str | None = None, encoding: str | None = N
 
 
 def _as_told(raw: bytes, encoding: str) -> Decoded:
-    wide = encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32"))
-    if not wide and is_binary(raw):
+    if is_binary(raw, encoding=encoding):
         raise ItemFailed(BINARY)
     return _replacing(raw, encoding, f"not all {encoding}")
 

@@ -65,8 +65,10 @@ def test_a_folder_gives_its_text_files_in_order_and_says_what_it_left_out(tree: 
     skipped: list[Skipped] = []
     assert keys(["docs"], tree, skipped=skipped) == TEXTS
     assert {each.key: each.reason for each in skipped} == {
-        "docs/__pycache__": "holds nothing that people wrote",
-        "docs/node_modules": "holds nothing that people wrote",
+        "docs/.git/config": "in a hidden folder",
+        "docs/.secret": "hidden: its name begins with a dot",
+        "docs/__pycache__/y.py": "in __pycache__, which holds nothing that people wrote",
+        "docs/node_modules/x.js": "in node_modules, which holds nothing that people wrote",
         "docs/photo.png": "binary",
         "docs/unnamed": "binary",
         "docs/blank.py": "empty",
@@ -173,7 +175,7 @@ def test_a_name_that_is_not_utf8_is_refused_or_left_out(tmp_path: Path) -> None:
     (tmp_path / "fine.txt").write_text("text")
     skipped: list[Skipped] = []
     assert keys(["."], tmp_path, skipped=skipped) == ["fine.txt"]
-    assert [each.reason for each in skipped] == ["its name is not UTF-8"]
+    assert [each.reason for each in skipped] == ["its name is not UTF-8: rename it"]
     assert "rename it" in refusal([odd], tmp_path)
 
 
