@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
-from prefect.futures import PrefectFuture
-
 from prefect_governor.blocks.bypass.passed import passed_notes
 from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.errors import ConfigurationError
@@ -28,6 +26,7 @@ from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.estimate.approval import checked_bars, turned_down
 from prefect_governor.flows.estimate.estimate import cost_multiple, prompt_tokens
 from prefect_governor.flows.estimate.history import question_key
+from prefect_governor.flows.handfuls.sizes import AUTO
 from prefect_governor.flows.items.intake import Intake
 from prefect_governor.flows.items.sources import items_from
 from prefect_governor.flows.mcp.serving import Serving
@@ -48,10 +47,12 @@ from prefect_governor.flows.run.job import (
 )
 from prefect_governor.flows.run.outcomes import Past, item_reports, not_started, stop_reason
 from prefect_governor.flows.run.outfile import OutFile
+from prefect_governor.flows.run.underway import Run
 from prefect_governor.flows.run.watch import Watch
 from prefect_governor.flows.run.window import Window, room_for
 from prefect_governor.flows.runner import GovernedTaskRunner
-from prefect_governor.flows.subagent.subagent import prompts_of, sub_agent
+from prefect_governor.flows.subagent.starting import Starting, check_handfuls
+from prefect_governor.flows.subagent.subagent import prompts_of
 from prefect_governor.flows.subagent.working import OFFLINE
 from prefect_governor.flows.web.searching import SEARCH_LIMIT
 from prefect_governor.flows.web.settings import NO_SEARCH
@@ -84,6 +85,7 @@ def fan_out(
     tokens_per_minute: int | None = None,
     timeout_seconds: float | None = None,
     min_success: float = 0.0,
+    items_per_task: int | str = AUTO,
     max_cost_multiple: float | None = None,
     ask_above_usd: Money | None = None,
     accept: Sequence[str] = (),
@@ -120,6 +122,10 @@ def fan_out(
         timeout_seconds: how long one request may take, once it was sent. Defaults to the Model
             block's, or 120.
         min_success: the share of items (0 to 1) that must succeed for the run not to fail.
+        items_per_task: how many items share a task run in Prefect, of which its server takes some
+            50 a second. "auto": one each up to 200 items, then more and more, so that 10,000 items
+            are some 600 task runs; one each wherever a limit counts task runs. All else stays by
+            item.
         max_cost_multiple: refuse to start where the estimate is more than so many times what one
             agent costs that reads all of it in one go.
         ask_above_usd: a deployed run whose estimate (its p95, under what its budgets leave) is more
@@ -165,6 +171,7 @@ def fan_out(
         tokens_per_minute=tokens_per_minute,
         timeout_seconds=timeout_seconds,
         min_success=min_success,
+        items_per_task=items_per_task,
         accept=accept,
         tools=tools,
         sandbox=sandbox,
@@ -213,6 +220,7 @@ def fan_out(
     job = Job(
         request, here.id, here.kept_as, runtime, here.control, files, prompts=prompts, web=web
     )
+    check_handfuls(job)
     here.started()
     token = current_job.set(job)
     try:
@@ -264,8 +272,8 @@ def _run(job: Job, out: OutFile) -> Report:
         missing = [at for at in known if at not in kept]
         job.fill = Fill(min(cap or 0, len(missing)))
         window = Window(missing, cap=cap)
-        with _taking_in(job, most=room_for(cap)) as intake:
-            ended: list[tuple[int, PrefectFuture[Any]]] = []
+        with _taking_in(job, most=room_for(cap)) as intake, Starting(job) as starting:
+            ended: list[tuple[int, Run]] = []
             while True:
                 stopped = job.control.stop.is_set()
                 if intake is not None and not stopped:
@@ -273,7 +281,7 @@ def _run(job: Job, out: OutFile) -> Report:
                     keep(kept := past.finished(came))
                     window.add(at for at in came if at not in kept)
                 if batch := window.next_batch(stopped=stopped):
-                    _start(batch, job, window)
+                    _start(batch, job, window, starting)
                 # Not before others were begun in their place.
                 keep(item_reports(job, ended))
                 if not window.running and (stopped or intake is None or intake.ended):
@@ -364,10 +372,9 @@ def _cost_multiple(job: Job, items: list[ItemReport]) -> float | None:
     )
 
 
-def _start(batch: list[int], job: Job, window: Window) -> None:
-    futures = sub_agent.map(key=[job.items[position].key for position in batch], position=batch)
-    for position, future in zip(batch, futures, strict=True):
-        window.started(position, future)
+def _start(batch: list[int], job: Job, window: Window, starting: Starting) -> None:
+    for position, run in starting.start(batch, window):
+        window.started(position, run)
     if item_starts().figures().waiting_for is not None:
         # Some of the first will not begin before others have ended.
         job.fill.end()

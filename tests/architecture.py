@@ -77,6 +77,7 @@ ORDER = (
     "flows.mcp",
     "flows.tools",
     "flows.report",
+    "flows.handfuls",
     "flows.runner",
     "flows.run",
     "flows.subagent",

@@ -4,8 +4,10 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,11 +165,28 @@ def _look() -> tuple[Memory, int] | None:
 
 
 _starts = Starts()
+_held_inside: ContextVar[bool] = ContextVar("prefect_governor_held_inside", default=False)
 
 
 def item_starts() -> Starts:
     """Of this process: all of its flows share its memory."""
     return _starts
+
+
+@contextmanager
+def held_inside() -> Iterator[None]:
+    """What is submitted here holds nothing by itself: the items that it takes in are begun one by
+    one."""
+    token = _held_inside.set(True)
+    try:
+        yield
+    finally:
+        _held_inside.reset(token)
+
+
+def is_held_inside() -> bool:
+    """Whether the code runs inside `held_inside`."""
+    return _held_inside.get()
 
 
 def _after_fork() -> None:

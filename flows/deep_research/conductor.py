@@ -52,7 +52,7 @@ class Conductor:
         self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
         self._results: dict[str, Any] = {}
-        self._under_way: UnderWay[str] = UnderWay()
+        self._under_way: UnderWay[str, PrefectFuture[Any]] = UnderWay()
         self._round: int | None = None
         self._changes: list[Mapping[str, Any]] = []
         self._seen: set[str] = set()

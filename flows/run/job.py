@@ -20,6 +20,7 @@ from prefect_governor.blocks.terms.limit import GovernedLimit, Limit
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.blocks.workspaces.bounds import BOUNDS, WorkspaceBounds
 from prefect_governor.flows.answers.shape import Shape, shape_of
+from prefect_governor.flows.handfuls.sizes import AUTO, check_items_per_task
 from prefect_governor.flows.items.intake import Intake
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.reading import AS_IT_IS, Reading, reading_of
@@ -71,6 +72,8 @@ class Request(Terms):
     """A fan-out that was asked for, checked: nothing is started or spent yet. `more` are items
     after those, that are read as the run gets to them. `kit` are the tools of its sub-agents,
     `reading` says how its files are read, `skipped` what its sources hold that is no item."""
+    after those, that are read as the run gets to them. `kit` are the tools of its sub-agents.
+    `items_per_task` share a task run, None for as many as a run of this length has."""
 
     ask: str
     items: tuple[Item, ...]
@@ -79,6 +82,7 @@ class Request(Terms):
     kit: Kit | None = None
     reading: Reading = AS_IT_IS
     skipped: tuple[Skipped, ...] = ()
+    items_per_task: int | None = None
 
     @property
     def whole_folders(self) -> bool:
@@ -153,6 +157,7 @@ def make_request(
     tokens_per_minute: int | None = None,
     timeout_seconds: float | None = None,
     min_success: float = 0.0,
+    items_per_task: Any = AUTO,
     accept: Any = (),
     tools: Sequence[Any] | None = None,
     sandbox: str | None = None,
@@ -228,6 +233,7 @@ def make_request(
         kit=kit,
         reading=how,
         skipped=tuple(skipped),
+        items_per_task=check_items_per_task(items_per_task),
     )
 
 

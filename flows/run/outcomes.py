@@ -3,10 +3,12 @@
 import json
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import CancelledError
 from decimal import Decimal
 from typing import Any
 
 from prefect.futures import PrefectFuture
+from prefect.states import Completed
 
 from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.blocks.figures.figures import ItemFigures, item_figures
@@ -17,7 +19,7 @@ from prefect_governor.flows.report.model import ItemReport, Tokens
 from prefect_governor.flows.report.states import Ending, read_endings
 from prefect_governor.flows.run.job import Job
 from prefect_governor.flows.run.naming import by_question, what_of
-from prefect_governor.flows.run.underway import CANCELLED
+from prefect_governor.flows.run.underway import CANCELLED, Run
 
 FINE = "fine"
 
@@ -27,20 +29,27 @@ def stop_reason(job: Job) -> str:
     return job.control.stop.reason or STOPPED
 
 
-def item_reports(
-    job: Job, ended: "Sequence[tuple[int, PrefectFuture[Any]]]"
-) -> dict[int, ItemReport]:
+def item_reports(job: Job, ended: Sequence[tuple[int, Run]]) -> dict[int, ItemReport]:
     """What became of items that ended, read together."""
     if not ended:
         return {}
-    states = [future.state for _, future in ended]
-    endings = result_of(read_endings(states))
+    endings = result_of(read_endings([_ended_in(run) for _, run in ended]))
     keys = [job.items[position].key for position, _ in ended]
     figures = item_figures(job.runtime, "item", {"run_id": job.kept_as}, keys)
     return {
         position: _item_report(job, position, ending, figures.get(key))
         for (position, _), ending, key in zip(ended, endings, keys, strict=True)
     }
+
+
+def _ended_in(run: Run) -> Any:
+    """What is told of the end of a task run, or of an item that shared one."""
+    if isinstance(run, PrefectFuture):
+        return run.state
+    if run.cancelled():
+        return CancelledError()
+    # What it gave may be a list, of which each would be taken for one that ended.
+    return run.exception() or Completed(data=run.result())
 
 
 def _item_report(

@@ -3,6 +3,7 @@
 import queue
 import time
 from collections.abc import Hashable, Iterator
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -17,14 +18,17 @@ LOOK_SECONDS = 0.2
 ABORT_SECONDS = 5.0
 CANCELLED = "cancelled in flight; what it may have cost stays charged as unconfirmed"
 
+# A task run, or work that shares one.
+Run = PrefectFuture[Any] | Future[Any]
 K = TypeVar("K", bound=Hashable)
+F = TypeVar("F", bound=Run)
 
 
-class UnderWay(Generic[K]):
+class UnderWay(Generic[K, F]):
     """Futures by key, in the order of their start."""
 
     def __init__(self) -> None:
-        self._running: dict[K, PrefectFuture[Any]] = {}
+        self._running: dict[K, F] = {}
         self._ended: queue.SimpleQueue[K] = queue.SimpleQueue()
 
     def __len__(self) -> int:
@@ -33,12 +37,12 @@ class UnderWay(Generic[K]):
     def __iter__(self) -> Iterator[K]:
         return iter(tuple(self._running))
 
-    def add(self, key: K, future: "PrefectFuture[Any]") -> None:
+    def add(self, key: K, future: F) -> None:
         """One more. A key may come again once it has ended."""
         self._running[key] = future
         future.add_done_callback(partial(self._tell, key))
 
-    def wait(self) -> "list[tuple[K, PrefectFuture[Any]]]":
+    def wait(self) -> list[tuple[K, F]]:
         """Those that ended since; waits a moment for the first, none if none did."""
         ended: list[K] = []
         try:
@@ -49,15 +53,15 @@ class UnderWay(Generic[K]):
             ended.append(self._ended.get())
         return [(key, self._running.pop(key)) for key in ended]
 
-    def drain(self, seconds: float) -> "list[tuple[K, PrefectFuture[Any]]]":
+    def drain(self, seconds: float) -> list[tuple[K, F]]:
         """All that end within so long."""
-        ended: list[tuple[K, PrefectFuture[Any]]] = []
+        ended: list[tuple[K, F]] = []
         deadline = time.monotonic() + seconds
         while self._running and time.monotonic() < deadline:
             ended += self.wait()
         return ended
 
-    def cancel(self) -> "list[tuple[K, PrefectFuture[Any]]]":
+    def cancel(self) -> list[tuple[K, F]]:
         """Cancel all tasks of the flow run, and give those that end within `ABORT_SECONDS`."""
         context = FlowRunContext.get()
         if context is not None and isinstance(context.task_runner, GovernedTaskRunner):

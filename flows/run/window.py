@@ -2,11 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from itertools import islice
 
-from prefect.futures import PrefectFuture
-
-from prefect_governor.flows.run.underway import UnderWay
+from prefect_governor.flows.run.underway import Run, UnderWay
 
 # Where nothing caps the calls, this many items are under way at once.
 UNCAPPED = 256
@@ -30,7 +28,7 @@ class Window:
 
     def __init__(self, positions: Iterable[int], *, cap: int | None) -> None:
         self._waiting = deque(positions)
-        self._under_way: UnderWay[int] = UnderWay()
+        self._under_way: UnderWay[int, Run] = UnderWay()
         self._size = room_for(cap)
 
     @property
@@ -55,14 +53,18 @@ class Window:
         room = self._size - len(self._under_way)
         return [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
 
-    def started(self, position: int, future: "PrefectFuture[Any]") -> None:
+    def coming(self, most: int) -> list[int]:
+        """Those that are started next, up to so many."""
+        return list(islice(self._waiting, most))
+
+    def started(self, position: int, future: Run) -> None:
         self._under_way.add(position, future)
 
-    def wait(self) -> "list[tuple[int, PrefectFuture[Any]]]":
+    def wait(self) -> list[tuple[int, Run]]:
         """Items that ended since; waits a moment for the first, none if none did."""
         return self._under_way.wait()
 
-    def cancel(self) -> "list[tuple[int, PrefectFuture[Any]]]":
+    def cancel(self) -> list[tuple[int, Run]]:
         """Cancel what is in flight, and give what ends soon."""
         return self._under_way.cancel()
 

@@ -16,7 +16,7 @@ from prefect.settings.context import get_current_settings
 from prefect.task_runners import TaskRunner
 
 from prefect_governor.blocks.figures.at_once import keep_footprint
-from prefect_governor.blocks.limits.items import item_starts
+from prefect_governor.blocks.limits.items import is_held_inside, item_starts
 from prefect_governor.blocks.machine import strands
 from prefect_governor.blocks.machine.answers import Answer, Monitor
 from prefect_governor.blocks.machine.stops import STOPPED, under
@@ -222,7 +222,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
             after=[each.wrapped_future for each in upstream if isinstance(each, GovernedFuture)],
         )
         outcome.add_done_callback(strands.end)
-        if depth:
+        if depth or is_held_inside():
             # A child that waited for memory would keep what its parent holds.
             when_done(upstream, start)
         else:

@@ -40,7 +40,14 @@ async def sub_agent(key: str, position: int) -> Any:
     """
     job = current_job.get()
     assert job is not None, "sub_agent runs in a fan-out only"
-    _note_attempt(job, key)
+    context = TaskRunContext.get()
+    return await answer_item(job, position, context.task_run.run_count if context else 1)
+
+
+async def answer_item(job: Job, position: int, attempt: int) -> Any:
+    """`sub_agent` for one attempt, counted from 1, in whatever task run."""
+    key = job.items[position].key
+    _note_attempt(job, key, attempt)
     here = Scope(
         governor=job.runtime,
         tags=(TAG,),
@@ -155,9 +162,8 @@ def _take_note(job: Job, key: str, answer: ModelAnswer) -> None:
         job.endings[key] = answer.ending.kind
 
 
-def _note_attempt(job: Job, key: str) -> None:
-    context = TaskRunContext.get()
-    job.attempts[key] = context.task_run.run_count if context else 1
+def _note_attempt(job: Job, key: str, attempt: int) -> None:
+    job.attempts[key] = attempt
     if key not in job.began:
         job.began[key] = time.monotonic()
         job.fill.began()

@@ -9,6 +9,7 @@ import urllib.request
 from typing import Any
 from uuid import UUID
 
+import psutil
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
@@ -20,8 +21,10 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 
+from prefect_governor.flows.handfuls.sizes import size_after
 from prefect_governor.flows.report.table import MAX_ROWS
 from prefect_governor.flows.run.window import room_for
+from prefect_governor.flows.server.background import ServerInfo
 from tests.provider.process import ProviderProcess
 from tests.scale.many import CAP, WARM_UP
 
@@ -33,11 +36,17 @@ DEAREST = 1.2
 BACKLOG_SHARE = 0.5
 QUIET_SECONDS = 15.0
 HEALTH_SECONDS = 0.5
+# P36. The server of these tests keeps no events.
+SERVER_MS = 3.0
 
 
-def test_10_000_items_cost_each_what_1_000_do(upstream: ProviderProcess) -> None:
+def test_10_000_items_cost_each_what_1_000_do(
+    upstream: ProviderProcess, server: ServerInfo
+) -> None:
     few = run(FEW)
     upstream.renew()
+    process = psutil.Process(server.pid)
+    before = process.cpu_times()
     many = run(MANY)
     stats = upstream.settled_stats()
     for each in (few, many):
@@ -59,6 +68,11 @@ def test_10_000_items_cost_each_what_1_000_do(upstream: ProviderProcess) -> None
     # What is taken but not counted as done yet, beside what waits in the reader.
     assert many["ahead"] <= 4 * room_for(CAP)
     assert_well(many)
+    after = process.cpu_times()
+    spent = after.user + after.system - before.user - before.system
+    an_item = 1000 * spent / (MANY + WARM_UP)
+    print(f"the server's CPU until all was shown: {an_item:.2f} ms an item")
+    assert an_item <= SERVER_MS
     assert_whole(many)
 
 
@@ -86,7 +100,11 @@ def assert_well(figures: dict[str, Any]) -> None:
     began = time.monotonic()
     slowest = 0.0
     shown, moved = -1, began
-    while shown < figures["items"] and time.monotonic() - moved < QUIET_SECONDS:
+    started = runs = 0
+    while started < figures["items"]:
+        started += size_after(started, None)
+        runs += 1
+    while shown < runs and time.monotonic() - moved < QUIET_SECONDS:
         asked = time.monotonic()
         with urllib.request.urlopen(f"{os.environ['PREFECT_API_URL']}/health", timeout=30) as reply:
             assert reply.status == 200
@@ -96,7 +114,7 @@ def assert_well(figures: dict[str, Any]) -> None:
             shown, moved = now, time.monotonic()
         time.sleep(0.5)
     took = moved - began
-    unfinished = figures["items"] - shown
+    unfinished = runs - shown
     names = unfinished_names(figures["run_id"]) if unfinished else []
     print(
         f"the server: /api/health within {slowest * 1000:.0f} ms, all that it was told shown after"
@@ -105,7 +123,7 @@ def assert_well(figures: dict[str, Any]) -> None:
     )
     assert slowest < HEALTH_SECONDS
     assert took <= BACKLOG_SHARE * figures["seconds"]
-    assert unfinished <= figures["items"] / 1000, names
+    assert unfinished <= runs / 1000, names
 
 
 def completed(run_id: str) -> int:

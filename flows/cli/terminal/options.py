@@ -191,6 +191,14 @@ FAN_OUT = (
         help="Read what the .gitignore files of a folder name, too.",
     ),
     option(
+        "--items-per-task",
+        default="auto",
+        show_default=True,
+        metavar="N|auto",
+        help="How many items share a task run in Prefect: one each up to 200 items, then more and"
+        " more, where nobody says. All else stays by item.",
+    ),
+    option(
         "--out",
         type=click.Path(path_type=Path),
         metavar="FILE.jsonl",
