@@ -71,8 +71,7 @@ class Terms:
 class Request(Terms):
     """A fan-out that was asked for, checked: nothing is started or spent yet. `more` are items
     after those, that are read as the run gets to them. `kit` are the tools of its sub-agents,
-    `reading` says how its files are read, `skipped` what its sources hold that is no item."""
-    after those, that are read as the run gets to them. `kit` are the tools of its sub-agents.
+    `reading` says how its files are read, `skipped` what its sources hold that is no item.
     `items_per_task` share a task run, None for as many as a run of this length has."""
 
     ask: str
