@@ -69,6 +69,8 @@ ORDER = (
     "blocks",
     "flows.server",
     "flows.items.encodings",
+    "flows.items.documents.formats",
+    "flows.items.documents",
     "flows.items",
     "flows.answers",
     "flows.agent",

@@ -9,20 +9,12 @@ from pathlib import Path
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.items.encodings import is_binary
-from prefect_governor.flows.items.encodings.binary import SNIFFED_BYTES
+from prefect_governor.flows.items.documents.formats.kinds import SNIFFED_BYTES, reason_unread
 from prefect_governor.flows.items.ignoring import Ignoring
 from prefect_governor.flows.items.reading import Reading
 from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.items.trees import UNREAD_FOLDERS
 
-# Files of these kinds hold no text, whatever their first bytes look like.
-_BINARY = """
-    .7z .a .avi .bin .bmp .bz2 .class .db .dll .dylib .egg .eot .exe .flac .gif .gz .ico .jar
-    .jpeg .jpg .lib .m4a .mkv .mov .mp3 .mp4 .mpeg .o .obj .ogg .otf .parquet .pickle .pkl .png
-    .pyc .pyd .pyo .rar .so .sqlite .sqlite3 .tar .tgz .tif .tiff .ttf .wasm .wav .webm .webp .whl
-    .woff .woff2 .xz .zip .zst
-"""
-_BINARY_SUFFIXES = frozenset(_BINARY.split())
 # Why what is hidden is left out: a file, and the files of a folder.
 _HIDDEN = ("hidden: its name begins with a dot", "in a hidden folder")
 # So many files of a folder that is left out are named one by one.
@@ -233,8 +225,8 @@ def _unreadable(path: Path, reading: Reading) -> str | None:
         return None
     except OSError as error:
         return f"a link that leads nowhere ({error.strerror})" if path.is_symlink() else None
-    known = path.suffix.lower() in {".pdf", ".docx"} or head.startswith(b"%PDF-")
-    return "binary" if is_binary(head, encoding=reading.encoding) and not known else None
+    binary = is_binary(head, encoding=reading.encoding)
+    return reason_unread(path.suffix, head, is_binary=binary)
 
 
 def _kind(mode: int) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.items.extraction import Document, Kind, decode, read_text
+from prefect_governor.flows.items.documents.formats.document import Document
+from prefect_governor.flows.items.extraction import read_text
 from prefect_governor.flows.items.folders import (
     folder_files,
     glob_files,
@@ -27,9 +28,7 @@ from prefect_governor.flows.items.spool import is_spooled
 __all__ = [
     "Document",
     "Item",
-    "Kind",
     "Skipped",
-    "decode",
     "items_from",
     "items_of_value",
     "read_text",

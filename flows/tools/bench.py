@@ -14,7 +14,10 @@ from prefect_governor.blocks.sandboxes.results import SandboxResult
 from prefect_governor.blocks.sandboxes.runtime import Cell
 from prefect_governor.blocks.workspaces.workspace import Workspace
 from prefect_governor.flows.agent.corpus import Corpus
-from prefect_governor.flows.items.extraction import Document, decode, document_of
+from prefect_governor.flows.items.encodings import decoded
+from prefect_governor.flows.items.documents.formats.document import Document
+from prefect_governor.flows.items.documents.formats.kinds import COMPOUND, SUFFIXES, ZIPPED
+from prefect_governor.flows.items.documents.workers import read_document
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.tools.snapshots import Snapshots
 
@@ -25,7 +28,9 @@ MakeCell = Callable[[Path], AbstractAsyncContextManager[Cell]]
 MOST_RUNAWAYS = 3
 # Files that are told by name where another was asked for.
 _MOST_NAMES = 20
-_EXTRACTED = frozenset({".pdf", ".docx"})
+_EXTRACTED = frozenset(
+    suffix for suffix, kind in SUFFIXES.items() if kind in ZIPPED | COMPOUND | {"pdf"}
+)
 # Compiled files would stand among the outputs.
 _ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -129,6 +134,6 @@ class Bench:
             raise ItemFailed(f"the file cannot be read: {error}") from None
         suffix = Path(item.key).suffix.lower()
         if suffix in _EXTRACTED:
-            return document_of(item.key, data, suffix=suffix)
+            return read_document(item.key, data, suffix=suffix)
         # Of whatever else the lines are those that programs count.
-        return Document(item.key, decode(data))
+        return Document(item.key, decoded(data).text)

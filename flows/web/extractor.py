@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from prefect_governor.blocks.errors import ItemFailed
-from prefect_governor.flows.items.extraction import document_of
+from prefect_governor.flows.items.documents.extraction import document_of
 
 # Of one page's text: a small PDF may hold gigabytes of it, which whoever waits would have to hold.
 MOST_CHARACTERS = 2_000_000

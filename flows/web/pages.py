@@ -9,7 +9,8 @@ import anyio.to_thread
 from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.blocks.offline.passages import lines_of
 from prefect_governor.flows.agent.corpus import Source
-from prefect_governor.flows.items.extraction import Document, document_of
+from prefect_governor.flows.items.documents.extraction import document_of
+from prefect_governor.flows.items.documents.formats.document import Document
 from prefect_governor.flows.web.extractor import MOST_CHARACTERS
 from prefect_governor.flows.web.network.fetching import Fetched
 from prefect_governor.flows.web.network.guard import NotFetched

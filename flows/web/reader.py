@@ -13,7 +13,7 @@ import sys
 import anyio
 
 from prefect_governor.blocks.limits.resources import cores
-from prefect_governor.flows.items.extraction import Document
+from prefect_governor.flows.items.documents.formats.document import Document
 from prefect_governor.flows.web import extractor
 from prefect_governor.flows.web.network.guard import NotFetched
 from prefect_governor.flows.web.turns import Turns

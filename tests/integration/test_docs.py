@@ -16,7 +16,7 @@ from prefect_governor.flows.cli.main import main
 from tests import ROOT
 from tests.integration.fan_out.repositories import PASSING, make_repository
 from tests.provider.process import ProviderProcess
-from tests.unit.documents import pdf
+from tests.samples.pdf import pdf
 from tests.unit.flows.mcp.offering import Offering, offered
 
 # Its examples need packages that are not installed by default: `tests/recipes` runs them.
