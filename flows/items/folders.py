@@ -8,8 +8,9 @@ from fnmatch import translate
 from pathlib import Path
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.flows.items.documents.formats.kinds import reason_unread
 from prefect_governor.flows.items.encodings import is_binary
-from prefect_governor.flows.items.documents.formats.kinds import SNIFFED_BYTES, reason_unread
+from prefect_governor.flows.items.encodings.binary import SNIFFED_BYTES
 from prefect_governor.flows.items.ignoring import Ignoring
 from prefect_governor.flows.items.reading import Reading
 from prefect_governor.flows.items.skipped import Skipped
@@ -217,8 +218,6 @@ def _unreadable(path: Path, reading: Reading) -> str | None:
             return f"not a regular file ({_kind(found.st_mode)})"
         if found.st_size == 0:
             return "empty"
-        if path.suffix.lower() in _BINARY_SUFFIXES:
-            return "binary"
         with path.open("rb") as file:
             head = file.read(SNIFFED_BYTES)
     except PermissionError:

@@ -8,11 +8,13 @@ from prefect_governor.blocks.errors import bad_kind
 from prefect_governor.flows.report.model import ITEM_STATES, BudgetReport, Report, tally
 from prefect_governor.flows.report.reasons import (
     ReasonGroup,
+    Saying,
     group_notes,
     group_reasons,
+    grouped_notes,
+    grouped_skips,
     one_line,
 )
-from prefect_governor.flows.report.sayings import Saying, grouped_notes, grouped_skips
 
 _MOST_GROUPS = 20
 # What the ledger calls a bottleneck, in a person's words; rates speak for themselves.

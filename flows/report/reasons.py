@@ -1,4 +1,5 @@
-"""Why an item did not succeed, in one line that a person can act on. Pure, no provider imported.
+"""Why an item did not succeed, and what is to be said of one that did or was left out, in one line
+that a person can act on. Pure, no provider imported.
 
 Exceptions are read by their shape (`status_code`, `body`, `errors()`), so that LiteLLM's, OpenAI's
 and pydantic's need not be imported to be explained.
@@ -7,7 +8,7 @@ and pydantic's need not be imported to be explained.
 import asyncio
 import concurrent.futures
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from prefect_governor.blocks.errors import governor_error
 from prefect_governor.blocks.models.failures import spent_quota
 from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.blocks.secrets.scrubber import REDACTED
+from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.report.model import ItemReport, ItemState
 
 LONGEST = 300
@@ -216,4 +218,31 @@ def _grouped(members: Sequence[ItemReport], items: Sequence[ItemReport]) -> list
         )
         for (state, _), alike in groups.items()
     ]
+    return sorted(found, key=lambda group: -group.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """So many files or items of which the same is to be said; `keys` are up to 3 of them."""
+
+    reason: str
+    count: int
+    keys: tuple[str, ...]
+
+
+def grouped_notes(items: Sequence[ItemReport]) -> list[Saying]:
+    """The notes of items, the most frequent first, ties in input order."""
+    return _by_reason((note, item.key) for item in items for note in item.notes)
+
+
+def grouped_skips(skipped: Sequence[Skipped]) -> list[Saying]:
+    """What was left out by its reason, the most frequent first, ties in input order."""
+    return _by_reason((each.reason, each.key) for each in skipped)
+
+
+def _by_reason(said: Iterable[tuple[str, str]]) -> list[Saying]:
+    groups: dict[str, list[str]] = {}
+    for reason, key in said:
+        groups.setdefault(reason, []).append(key)
+    found = [Saying(reason, len(keys), tuple(keys[:3])) for reason, keys in groups.items()]
     return sorted(found, key=lambda group: -group.count)

@@ -14,10 +14,10 @@ from prefect_governor.blocks.sandboxes.results import SandboxResult
 from prefect_governor.blocks.sandboxes.runtime import Cell
 from prefect_governor.blocks.workspaces.workspace import Workspace
 from prefect_governor.flows.agent.corpus import Corpus
-from prefect_governor.flows.items.encodings import decoded
 from prefect_governor.flows.items.documents.formats.document import Document
 from prefect_governor.flows.items.documents.formats.kinds import COMPOUND, SUFFIXES, ZIPPED
 from prefect_governor.flows.items.documents.workers import read_document
+from prefect_governor.flows.items.encodings import decoded
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.tools.snapshots import Snapshots
 

@@ -20,11 +20,13 @@ from typing_extensions import Self
 from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.report.reasons import (
     ReasonGroup,
+    Saying,
     group_notes,
     group_reasons,
+    grouped_notes,
+    grouped_skips,
     one_line,
 )
-from prefect_governor.flows.report.sayings import Saying, grouped_notes, grouped_skips
 
 if TYPE_CHECKING:
     from prefect_governor.flows.report.model import ItemReport, Report

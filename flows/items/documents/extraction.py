@@ -8,7 +8,6 @@ from pathlib import PurePath
 from typing import TypeVar, get_args
 
 from prefect_governor.blocks.errors import ItemFailed
-from prefect_governor.flows.items.encodings import Decoded, decoded, is_binary
 from prefect_governor.flows.items.documents.formats.books import epub
 from prefect_governor.flows.items.documents.formats.document import Document, Extracted
 from prefect_governor.flows.items.documents.formats.embedded import without_embedded
@@ -34,6 +33,7 @@ from prefect_governor.flows.items.documents.formats.office import (
 from prefect_governor.flows.items.documents.formats.opendocument import opendocument
 from prefect_governor.flows.items.documents.formats.pdf import pdf
 from prefect_governor.flows.items.documents.formats.richtext import rich_text
+from prefect_governor.flows.items.encodings import Decoded, decoded, is_binary
 
 # What a compressed file may become, in bytes: what one that is not may be.
 MAX_FILE_BYTES = 50 * 2**20

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
+from prefect_governor.flows.items.encodings.binary import SNIFFED_BYTES
+
 Kind = Literal[
     "text",
     "pdf",
@@ -26,9 +28,6 @@ Kind = Literal[
     "html",
     "notebook",
 ]
-
-# Of a file's first bytes, as many are looked at.
-SNIFFED_BYTES = 8192
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
