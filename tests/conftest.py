@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.integration.databases import Databases
+from tests.leftovers import end_with_this_process
 from tests.warm import WarmParent
 
 # In a worker, until all tests are collected: the process that hands them out collects none.
@@ -54,6 +55,8 @@ settings.load_profile("landing" if os.environ.get("CI") else "anywhere")
 
 pytest_plugins = ["tests.provider.fixtures"]
 
+
+end_with_this_process()
 
 # Under nohup, or in the background of a script, SIGINT is ignored, and so it would be in every
 # process that a test starts and interrupts.

@@ -2,13 +2,14 @@
 and its blocks are nine seconds of a core, which one server of a run of the tests takes for all."""
 
 import fcntl
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 _NAME = "prefect.db"
 _REGISTER = "PREFECT_SERVER_REGISTER_BLOCKS_ON_START"
@@ -33,14 +34,17 @@ class Databases:
                 yield
                 self._keep(home)
                 return
-        self.copy(home)
-        yield
+        with self.copied(home):
+            yield
 
-    def copy(self, home: Path) -> None:
-        """For a new server that starts later than one that has begun."""
+    @contextmanager
+    def copied(self, home: Path) -> Iterator[None]:
+        """Around the start of a new server that starts later than one that has begun."""
         home.mkdir(parents=True, exist_ok=True)
         shutil.copy(self._kept, home / _NAME)
-        os.environ[_REGISTER] = "false"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(_REGISTER, "false")
+            yield
 
     @property
     def _kept(self) -> Path:

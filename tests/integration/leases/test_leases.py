@@ -91,10 +91,10 @@ tell(("ended", time.monotonic() - begun))
 @pytest.fixture
 def background(home: Path, server: ServerInfo, databases: Databases) -> Iterator[BackgroundServer]:
     """A server of the test's own, to be restarted; not started yet."""
-    databases.copy(home)
-    made = BackgroundServer(state_folder())
-    keep_to_a_port_of_its_own(made)
-    yield made
+    with databases.copied(home):
+        made = BackgroundServer(state_folder())
+        keep_to_a_port_of_its_own(made)
+        yield made
     if running := made.running():
         made.end(running, 10)
 
