@@ -36,6 +36,24 @@ WORDS = ("budget", "ceiling", "ledger", "slot", "rate", "queue", "reply", "token
 
 Corpus = Callable[..., list[Path]]
 
+# Of the servers of the tests, which stand still for half of the time: what looks every few seconds
+# for what no test brings about is half of what they take then.
+SERVICES = {
+    f"PREFECT_SERVER_SERVICES_{name}": value
+    for name, value in {
+        # What writes to SQLite beside the flows has them answered 503 and wait for seconds.
+        "EVENT_PERSISTER_ENABLED": "false",
+        "TRIGGERS_ENABLED": "false",
+        "CLEANUP_RECONCILER_ENABLED": "false",
+        "FOREMAN_ENABLED": "false",
+        "LATE_RUNS_ENABLED": "false",
+        "CANCELLATION_CLEANUP_LOOP_SECONDS": "60",
+        "PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",
+        # A new schedule's runs are made at its next look, which is a minute away.
+        "SCHEDULER_LOOP_SECONDS": "10",
+    }.items()
+}
+
 
 @pytest.fixture(scope="package")
 def server(databases: Databases) -> Iterator[ServerInfo]:
@@ -43,11 +61,7 @@ def server(databases: Databases) -> Iterator[ServerInfo]:
     from prefect_governor.blocks.work.registry import stop_all
     from prefect_governor.flows.server.server import ensure_server, stop_server, use_server
 
-    # What writes to SQLite beside the flows has them answered 503 and wait for seconds.
-    os.environ["PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED"] = "false"
-    os.environ["PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED"] = "false"
-    # A new schedule's runs are made at its next look, which is a minute away.
-    os.environ["PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS"] = "10"
+    os.environ.update(SERVICES)
     _forget_events_client()
     keep_to_a_port_of_its_own(BackgroundServer(state_folder()))
     with databases.begin(state_folder().parent):

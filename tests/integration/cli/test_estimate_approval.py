@@ -3,7 +3,6 @@
 import contextvars
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from prefect_governor.blocks.work.ledgers import desk
 from prefect_governor.flows.estimate import approval
 from tests.integration.conftest import Corpus
 from tests.provider.process import ProviderProcess
+from tests.warm import WarmParent
 
 MODEL = "openai/gpt-4o-mini"
 
@@ -142,11 +142,12 @@ def test_run_that_is_cancelled_while_it_waits_ends_without_a_call(
     start: Callable[..., FlowRun],
     upstream: ProviderProcess,
     tmp_path: Path,
+    warm: WarmParent,
 ) -> None:
     run = start()
     with (tmp_path / "run.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "flow-run", "execute", str(run.id)],
+            warm.command("-m", "prefect", "flow-run", "execute", str(run.id)),
             stdout=log, stderr=log, env={**os.environ, "PREFECT_RUNNER_POLL_FREQUENCY": "1"},
         )  # fmt: skip
     try:
