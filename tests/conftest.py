@@ -1,6 +1,7 @@
 """What every test runs under: a home of its own, no telemetry, no key of the person's."""
 
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -72,9 +73,47 @@ def _room(item: pytest.Item) -> str:
     return item.path.relative_to(Path(__file__).parent).parts[0]
 
 
+# A minute and more each, the longest first. The first few, one a worker, need no server: its
+# database is made meanwhile, for which all others would wait.
+LONGEST = (
+    "integration/fan_out/test_deployed.py",
+    "integration/sandbox/test_servers.py",
+    "chaos/test_ceiling_chaos.py",
+    "integration/claims/test_interrupted.py",
+    "integration/fan_out/test_fan_out.py",
+    "integration/cli/test_server.py",
+    "integration/runner/test_stops.py",
+    "integration/cli/test_cli.py",
+    "integration/cli/test_estimate.py",
+    "integration/leases/test_leases.py",
+    "integration/fan_out/test_injections.py",
+    "integration/documents/test_notices.py",
+    "integration/documents/test_identity.py",
+    "integration/runner/test_behaviours.py",
+    "chaos/test_research_killed.py",
+    "integration/documents/test_limit_edited.py",
+)
+
+# Seconds of imports each, most of them of compiling where it is the first time.
+HEAVY = ("prefect.main", "litellm", "anthropic", "google.genai", "mcp")
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Each worker begins with a library of its own: as all of them import the same in the same
+    order, each would compile all of it on a new machine."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and session.config.args == session.config.getini("testpaths"):
+        first = int(worker.removeprefix("gw")) % len(HEAVY)
+        for name in (*HEAVY[first:], *HEAVY[:first]):
+            importlib.import_module(name)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long files first: one that begins last is waited for alone."""
-    items.sort(key=lambda item: _room(item) != "integration")
+    tests = Path(__file__).parent
+    places = {tests / name: place for place, name in enumerate(LONGEST)}
+    last = len(LONGEST)
+    items.sort(key=lambda item: places.get(item.path, last + (_room(item) != "integration")))
     for item in items:
         if any(item.get_closest_marker(name) for name in LONG):
             item.add_marker(pytest.mark.timeout(LONG_SECONDS))

@@ -78,7 +78,7 @@ class WarmParent:
             stdout=subprocess.PIPE,
         )
         assert self._process.stdout is not None
-        assert readable(self._process.stdout, 120) and self._process.stdout.readline()
+        assert readable(self._process.stdout, 240) and self._process.stdout.readline()
 
     def command(self, *words: str) -> list[str]:
         """For `[sys.executable, *words]`, which is `-m MODULE …` or `-c PROGRAM …`."""
