@@ -1,7 +1,7 @@
 """A provider's own limit on a model, as it was learned: a cap and rates, kept as text. Pure."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from prefect_governor.blocks.limits.adaptive import WIDTH, AdaptiveCap, index_of
@@ -93,19 +93,22 @@ class Upstream:
 
     def to_text(self) -> str:
         """As the ledger keeps it."""
-        rates = asdict(self.rates)
-        rates["rates"] = {
-            name: {**asdict(each), "meter": [*_rate(each.meter.rate), sorted(_taken(each))]}
-            for name, each in self.rates.rates.items()
+        # Not `asdict`, which copies all that is in them, at every call of the limit's.
+        rates = {
+            **vars(self.rates),
+            "rates": {
+                name: {**vars(each), "meter": [*_rate(each.meter.rate), sorted(_taken(each))]}
+                for name, each in self.rates.rates.items()
+            },
+            "served": sorted(self.rates.served.items()),
         }
-        rates["served"] = sorted(self.rates.served.items())
         kept = {
             "version": VERSION,
-            "cap": asdict(self.cap),
+            "cap": {**vars(self.cap), "pace": vars(self.cap.pace)},
             "rates": rates,
             "episodes": self.episodes,
             "episode_at": self.episode_at,
-            "each": asdict(self.each),
+            "each": vars(self.each),
         }
         return json.dumps(kept, separators=(",", ":"))
 
