@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from prefect_governor.blocks.ledger.decision.heads import Head
 from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.ledger.decision.store import Lease, OwnerRow
+from prefect_governor.blocks.ledger.sqlite.memory import Memory
 from prefect_governor.blocks.ledger.sqlite.values import purses_text, to_allocation, to_notice
 from prefect_governor.blocks.machine.clock import Instant, boot_id
 from prefect_governor.blocks.machine.text import storable
@@ -18,9 +19,12 @@ from prefect_governor.blocks.records.notices import Audit, Notice
 class KeptRows:
     """The half of `store.Rows` that decides nothing about money."""
 
-    def __init__(self, connection: sqlite3.Connection, now: Instant) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, now: Instant, memory: Memory | None = None
+    ) -> None:
         self._db = connection
         self.now = now
+        self._memory = memory or Memory()
 
     def owners(self) -> list[OwnerRow]:
         # Whoever has calls in flight is one, whatever became of its row.
@@ -44,6 +48,7 @@ class KeptRows:
         self._db.execute("DELETE FROM owners WHERE owner = ?", (owner,))
         self._db.execute("DELETE FROM waiting WHERE owner = ?", (owner,))
         self._db.execute("DELETE FROM heads WHERE owner = ?", (owner,))
+        self._memory.forget("heads", None)
 
     def put_waiting(self, owner: str, waiting: Mapping[str, int]) -> None:
         self._db.execute("DELETE FROM waiting WHERE owner = ?", (owner,))
@@ -53,25 +58,28 @@ class KeptRows:
         )
 
     def put_heads(self, owner: str, heads: Mapping[str, Head]) -> None:
+        own = [
+            (owner, resource, head.since, self.now.boot, head.to_text())
+            for resource, head in heads.items()
+        ]
         self._db.execute("DELETE FROM heads WHERE owner = ?", (owner,))
         self._db.executemany(
-            "INSERT INTO heads (owner, resource, since, said, claim) VALUES (?, ?, ?, ?, ?)",
-            [
-                (owner, resource, head.since, self.now.boot, head.to_text())
-                for resource, head in heads.items()
-            ],
+            "INSERT INTO heads (owner, resource, since, said, claim) VALUES (?, ?, ?, ?, ?)", own
         )
+        known = self._memory.known("heads", None)
+        if known is not None:
+            others = [each for each in known if each[0] != owner]
+            self._memory.put("heads", None, sorted([*others, *own]))
 
     def heads(self, owner: str, heard_since: int) -> dict[str, list[Head]]:
-        rows = self._db.execute(
-            "SELECT resource, since, claim FROM heads WHERE owner <> ? AND said >= ?"
-            " ORDER BY owner",
-            (owner, heard_since),
-        )
+        def read() -> list[tuple[str, str, int, int, str]]:
+            sql = "SELECT owner, resource, since, said, claim FROM heads"
+            return sorted(tuple(row) for row in self._db.execute(sql))
+
         found: dict[str, list[Head]] = {}
-        for row in rows:
-            head = Head.of_text(row["since"], row["claim"])
-            found.setdefault(row["resource"], []).append(head)
+        for whose, resource, since, said, claim in self._memory.get("heads", None, read):
+            if whose != owner and said >= heard_since:
+                found.setdefault(resource, []).append(Head.of_text(since, claim))
         return found
 
     def demand(self, limit_key: str) -> int:
@@ -129,14 +137,18 @@ class KeptRows:
         return [to_allocation(row) for row in rows]
 
     def learned(self, model: str) -> Learned | None:
-        row = self._one("SELECT record FROM learned WHERE model = ?", model)
-        return None if row is None else Learned.from_text(model, row["record"])
+        def read() -> Learned | None:
+            row = self._one("SELECT record FROM learned WHERE model = ?", model)
+            return None if row is None else Learned.from_text(model, row["record"])
+
+        return self._memory.get("learned", model, read)
 
     def put_learned(self, learned: Learned) -> None:
         self._db.execute(
             "INSERT OR REPLACE INTO learned (model, record) VALUES (?, ?)",
             (learned.model, learned.to_text()),
         )
+        self._memory.put("learned", learned.model, learned)
 
     def mark(self, subject: str, window: str, name: str) -> int:
         row = self._one(

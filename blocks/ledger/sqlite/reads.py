@@ -13,7 +13,6 @@ from prefect_governor.blocks.ledger.decision.purse import WHOLE
 from prefect_governor.blocks.ledger.decision.store import Spend
 from prefect_governor.blocks.ledger.sqlite.rows import SQLiteRows
 from prefect_governor.blocks.ledger.sqlite.values import (
-    read_gate,
     to_account,
     to_allocation,
     to_audit,
@@ -81,15 +80,15 @@ class Reads(ABC):
 
     def read_gate(self, key: str) -> Gate | None:
         with self._read() as connection:
-            return read_gate(connection, key, self._now())
+            return SQLiteRows(connection, self._now()).gate(key)
 
     def read_upstreams(self) -> list[Gate]:
         with self._read() as connection:
             keys = connection.execute(
                 "SELECT key FROM limits WHERE adaptive IS NOT NULL ORDER BY key"
             ).fetchall()
-            now = self._now()
-            gates = (read_gate(connection, row["key"], now) for row in keys)
+            rows = SQLiteRows(connection, self._now())
+            gates = (rows.gate(row["key"]) for row in keys)
             return [gate for gate in gates if gate is not None]
 
     def read_spend(

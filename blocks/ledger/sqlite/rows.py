@@ -7,12 +7,13 @@ from prefect_governor.blocks.ledger.decision.store import NewReservation
 from prefect_governor.blocks.ledger.sqlite.kept import KeptRows
 from prefect_governor.blocks.ledger.sqlite.values import (
     PURSE_FIGURES,
+    gate_row,
     gates_text,
     meters_text,
     purses_text,
-    read_gate,
     tags_text,
     to_account,
+    to_gate,
     to_meters,
     to_purse,
     to_reservation,
@@ -22,6 +23,7 @@ from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.limits import LimitRecord
 
+_PURSE = f"SELECT {', '.join(PURSE_FIGURES)} FROM purses WHERE account = ? AND label = ?"
 _PUT_PURSE = (
     f"INSERT OR REPLACE INTO purses (account, label, {', '.join(PURSE_FIGURES)})"
     f" VALUES (?, ?{', ?' * len(PURSE_FIGURES)})"
@@ -37,6 +39,10 @@ _PUT_RESERVATION = (
     " input_tokens = ?, output_tokens = ?, cached_input_tokens = ?, resolved_wall = ?"
     " WHERE call_id = ?"
 )
+_PUT_GATE = (
+    "UPDATE limits SET in_flight = ?, max_in_flight = ?, throttled = ?, hold_until = ?,"
+    " meters = ?, adaptive = ? WHERE key = ?"
+)
 # Fewer values than any SQLite takes in one statement.
 _MOST_IDS = 500
 
@@ -45,10 +51,14 @@ class SQLiteRows(KeptRows):
     """See `store.Rows`."""
 
     def account(self, key: str) -> tuple[Account, str | None] | None:
-        row = self._one("SELECT * FROM accounts WHERE key = ?", key)
-        return None if row is None else (to_account(row), row["last_label"])
+        def read() -> tuple[Account, str | None] | None:
+            row = self._one("SELECT * FROM accounts WHERE key = ?", key)
+            return None if row is None else (to_account(row), row["last_label"])
+
+        return self._memory.get("accounts", key, read)
 
     def put_account(self, account: Account) -> None:
+        self._memory.forget("accounts", account.key)
         self._db.execute(
             "INSERT INTO accounts (key, name, ceiling_nano, ceiling_tokens, window, time_zone,"
             " version) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
@@ -68,15 +78,21 @@ class SQLiteRows(KeptRows):
         )
 
     def put_label(self, key: str, label: str) -> None:
+        self._memory.forget("accounts", key)
         self._db.execute("UPDATE accounts SET last_label = ? WHERE key = ?", (label, key))
 
     def purse(self, account: Account, label: str) -> Purse:
-        sql = "SELECT * FROM purses WHERE account = ? AND label = ?"
-        return to_purse(account, label, self._one(sql, account.key, label))
+        row = self._memory.get(
+            "purses",
+            (account.key, label),
+            lambda: self._one(_PURSE, account.key, label),
+        )
+        return to_purse(account, label, row)
 
     def put_purse(self, purse: Purse) -> None:
-        figures = (getattr(purse, name) for name in PURSE_FIGURES)
-        self._db.execute(_PUT_PURSE, (purse.account, purse.label, *figures))
+        figures = {name: getattr(purse, name) for name in PURSE_FIGURES}
+        self._db.execute(_PUT_PURSE, (purse.account, purse.label, *figures.values()))
+        self._memory.put("purses", (purse.account, purse.label), figures)
 
     def terms(self, key: str) -> LimitRecord | None:
         row = self._one("SELECT * FROM limits WHERE key = ?", key)
@@ -89,6 +105,7 @@ class SQLiteRows(KeptRows):
         )
 
     def put_terms(self, terms: LimitRecord) -> None:
+        self._memory.forget("limits", terms.key)
         row = self._one("SELECT meters FROM limits WHERE key = ?", terms.key)
         known = [] if row is None else to_meters(row["meters"])
         # What was taken counts under the new amount too: the provider has not forgotten it.
@@ -114,24 +131,27 @@ class SQLiteRows(KeptRows):
         )
 
     def gate(self, key: str) -> Gate | None:
-        return read_gate(self._db, key, self.now)
+        row = self._memory.get("limits", key, lambda: gate_row(self._db, key, self.now))
+        if row is not None and row["leased"]:
+            # By the next transaction a lease may be over.
+            self._memory.forget("limits", key)
+        return None if row is None else to_gate(row)
 
     def put_gate(self, gate: Gate) -> None:
-        self._db.execute(
-            "UPDATE limits SET in_flight = ?, max_in_flight = ?, throttled = ?, hold_until = ?,"
-            " meters = ?, adaptive = ? WHERE key = ?",
-            (
-                gate.in_flight,
-                gate.max_in_flight,
-                gate.throttled,
-                gate.hold_until,
-                meters_text(gate.meters),
-                None if gate.upstream is None else gate.upstream.to_text(),
-                gate.key,
-            ),
-        )
+        figures = {
+            "in_flight": gate.in_flight,
+            "max_in_flight": gate.max_in_flight,
+            "throttled": gate.throttled,
+            "hold_until": gate.hold_until,
+            "meters": meters_text(gate.meters),
+            "adaptive": None if gate.upstream is None else gate.upstream.to_text(),
+        }
+        self._db.execute(_PUT_GATE, (*figures.values(), gate.key))
+        if (known := self._memory.known("limits", gate.key)) is not None:
+            self._memory.put("limits", gate.key, {**dict(known), **figures})
 
     def put_server_limit(self, key: str, slots: int | None) -> None:
+        self._memory.forget("limits", key)
         self._db.execute("UPDATE limits SET server_limit = ? WHERE key = ?", (slots, key))
 
     def reservations(self, call_ids: Iterable[str]) -> dict[str, Reservation]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from prefect_governor.blocks.errors import LedgerUnavailable
 from prefect_governor.blocks.ledger.decision.store import ASKED_BACK
 from prefect_governor.blocks.ledger.migration import migrate
+from prefect_governor.blocks.ledger.sqlite.memory import Memory
 from prefect_governor.blocks.ledger.sqlite.reads import Reads
 from prefect_governor.blocks.ledger.sqlite.rows import SQLiteRows
 from prefect_governor.blocks.ledger.sqlite.turn import Turn
@@ -60,6 +61,7 @@ class SQLiteStore(Reads):
         self._reader: sqlite3.Connection | None = None
         self._turn = Turn(path.with_suffix(".turn"), timeout_seconds=turn_timeout_seconds)
         self._seen_version: int | None = None
+        self._memory = Memory()
         self._closed = False
         try:
             with self._guard(), self._writing:
@@ -88,7 +90,8 @@ class SQLiteStore(Reads):
             try:
                 # What others wrote before now is seen by this transaction: no reason to wake.
                 self._seen_version = _data_version(connection)
-                yield SQLiteRows(connection, self._now())
+                self._memory.begins(self._seen_version)
+                yield SQLiteRows(connection, self._now(), self._memory)
                 connection.execute("COMMIT")
             except BaseException:
                 self._abort(connection)
@@ -128,6 +131,8 @@ class SQLiteStore(Reads):
             if connection is not None:
                 connection.close()
         self._writer = self._reader = self._seen_version = None
+        # Another connection counts the file's versions anew.
+        self._memory.forget_all()
 
     def _create_private(self) -> None:
         """Make the file for its user alone: it keeps replies. Only where it is missing, as closing
@@ -157,6 +162,7 @@ class SQLiteStore(Reads):
 
     def _abort(self, connection: sqlite3.Connection) -> None:
         """Roll back; where even that fails, the next transaction starts on a new connection."""
+        self._memory.forget_all()
         with suppress(sqlite3.Error):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

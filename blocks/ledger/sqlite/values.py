@@ -3,7 +3,9 @@ migrations."""
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from prefect_governor.blocks.ledger.decision.admission import Gate, Purse, Reservation
 from prefect_governor.blocks.ledger.decision.purse import PurseKey
@@ -14,6 +16,9 @@ from prefect_governor.blocks.records.budgets import Account, Allocation
 from prefect_governor.blocks.records.calls import Attribution, Bound, CallRecord, Usage
 from prefect_governor.blocks.records.limits import Rate
 from prefect_governor.blocks.records.notices import Audit, Notice
+
+# A row by the names of its columns.
+Row = sqlite3.Row | Mapping[str, Any]
 
 PURSE_FIGURES = (
     "spent_nano",
@@ -39,7 +44,7 @@ def to_account(row: sqlite3.Row) -> Account:
     )
 
 
-def to_purse(account: Account, label: str, row: "sqlite3.Row | None") -> Purse:
+def to_purse(account: Account, label: str, row: "Row | None") -> Purse:
     """A budget's figures; zeros where it has no row."""
     purse = Purse(account.key, label, account.name, account.ceiling_nano, account.ceiling_tokens)
     if row is not None:
@@ -132,15 +137,17 @@ def to_audit(row: sqlite3.Row) -> Audit:
     )
 
 
-def read_gate(connection: sqlite3.Connection, key: str, now: Instant) -> Gate | None:
+def gate_row(connection: sqlite3.Connection, key: str, now: Instant) -> "Row | None":
     """A limit's row with what is leased for it now."""
-    row = connection.execute(
+    row: Row | None = connection.execute(
         "SELECT *, (SELECT COALESCE(SUM(slots), 0) FROM leases WHERE limit_key = ?1"
         " AND usable_until > ?2) AS leased_slots FROM limits WHERE key = ?1",
         (key, now.boot),
     ).fetchone()
-    if row is None:
-        return None
+    return row
+
+
+def to_gate(row: "Row") -> Gate:
     return Gate(
         key=row["key"],
         name=row["name"],
