@@ -1,7 +1,8 @@
 """One writer that commits for everybody in its process.
 
-Requests that arrive while a commit is under way share the next one (group commit). What ends and
-what waits meet in the same transaction, so a slot that comes free is taken by it.
+Requests that arrive while a commit is under way, and a moment after it, share the next one (group
+commit). What ends and what waits meet in the same transaction, so a slot that comes free is taken
+by it.
 
 A transaction that fails changes nothing and lets nobody through. What must happen and who waits
 stay where they are and are tried again; whoever has waited for the ledger itself for half a minute
@@ -27,6 +28,7 @@ from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.decision.queue import Queue, Waiter
 from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.decision.turns import REPEAT_SECONDS, Turns
+from prefect_governor.blocks.ledger.gathering import Gathering
 from prefect_governor.blocks.ledger.liveness import SWEEP_SECONDS, Liveness, Process
 from prefect_governor.blocks.ledger.patience import Patience
 from prefect_governor.blocks.ledger.request import Request, as_unavailable, fail
@@ -321,9 +323,10 @@ class Writer(Listener):
 
     def _serve(self) -> None:
         pause: float | None = 0.0
+        gathering = Gathering(self._now)
         while not self._closed:
             if self._rest(pause):
-                pause = self.run_once()
+                pause = gathering.then(self.run_once)
 
     def _rest(self, pause: float | None) -> bool:
         """Sleep until there is something to do. False to look once more."""
