@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.machine.private import make_folder, open_file
 from prefect_governor.blocks.prefect_internals.lease_storage import durable_lease_storage
 from prefect_governor.flows.server import process as program
+from prefect_governor.flows.server.tuning import for_ours
 
 HOST = "127.0.0.1"
 USUAL_PORT = 4200
@@ -185,6 +186,7 @@ class BackgroundServer:
         leases = durable_lease_storage()
         kept = {} if leases is None else {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": leases}
         return {
+            **for_ours(_given()),
             **kept,
             **os.environ,
             # The same home, so the same database.
@@ -252,6 +254,14 @@ def _home_of(url: str) -> str | None:
     except (OSError, ValueError, AttributeError):
         return None
     return home if isinstance(home, str) else None
+
+
+def _given() -> Mapping[str, str]:
+    """The settings that a person gave Prefect, by their variables: in the environment, a profile
+    or a file."""
+    from prefect.settings import get_current_settings
+
+    return get_current_settings().to_environment_variables(exclude_unset=True)
 
 
 def _info(port: int, *, pid: int | None = None, started: bool = False) -> ServerInfo:

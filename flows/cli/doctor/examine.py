@@ -8,6 +8,7 @@ from prefect_governor.flows.cli.doctor.governors import governors
 from prefect_governor.flows.cli.doctor.ledgers import ledger
 from prefect_governor.flows.cli.doctor.machine import enforcement, home, model, versions
 from prefect_governor.flows.cli.doctor.sandbox import sandbox
+from prefect_governor.flows.cli.doctor.server_settings import server_settings
 from prefect_governor.flows.cli.doctor.unseen import unseen
 from prefect_governor.flows.server.server import ensure_server, status, use_server
 
@@ -47,4 +48,6 @@ def _server(*, ledger: bool) -> Iterator[Finding]:
         return
     kind = "PREFECT_API_URL" if found.configured_url else "ours, in the background"
     yield Finding("ok", f"server: {info.ui_url} ({kind})")
+    if found.configured_url:
+        yield from server_settings()
     yield from governors(ledger=ledger)
