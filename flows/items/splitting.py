@@ -12,6 +12,9 @@ _BOUNDARIES = (
 )
 # A better boundary is taken only if it leaves this share of the part that would fit.
 _FULL_ENOUGH = 0.5
+# To look for the very last character that fits takes three times as long as to within this part of
+# as many characters as tokens fit.
+_SLACK = 64
 
 
 def split_text(
@@ -20,7 +23,7 @@ def split_text(
     max_tokens: int,
     count: Callable[[str], int],
     overlap_tokens: int = 0,
-) -> list[str]:
+) -> Iterator[str]:
     """`text` in parts of at most `max_tokens` tokens by `count`, cut at the best boundary.
 
     With `overlap_tokens` 0 (the default) the parts joined are `text` again. Otherwise each part but
@@ -34,7 +37,7 @@ def split_text(
         raise ValueError(
             f"overlap_tokens must be 0 or more and below half of {max_tokens}, not {overlap_tokens}"
         )
-    return list(_parts(text, max_tokens, count, overlap_tokens))
+    return _parts(text, max_tokens, count, overlap_tokens)
 
 
 def _parts(
@@ -75,12 +78,14 @@ def _cut(text: str, start: int, fresh: int, max_tokens: int, count: Callable[[st
 
 
 def _furthest(text: str, start: int, max_tokens: int, count: Callable[[str], int]) -> int:
-    """The largest end found whose text from `start` fits; `start` if no character does."""
+    """The largest end found whose text from `start` fits, but for a little where the part is long;
+    `start` if no character does."""
     width = 4 * max_tokens
     while start + width < len(text) and count(text[start : start + width]) <= max_tokens:
         width *= 2
     low, high = start, min(len(text), start + width)
-    while low < high:
+    slack = max_tokens // _SLACK
+    while low < high and (low == start or high - low > slack):
         middle = (low + high + 1) // 2
         if count(text[start:middle]) <= max_tokens:
             low = middle

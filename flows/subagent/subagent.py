@@ -14,7 +14,7 @@ from prefect_governor.blocks.context.waits import wait_async
 from prefect_governor.blocks.machine.stops import check_not_stopped, under
 from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.items.item import Item
-from prefect_governor.flows.items.parts import parts_of
+from prefect_governor.flows.items.parts import parts_beside
 from prefect_governor.flows.run.job import TAG, Job, Request, current_job
 from prefect_governor.flows.run.outcomes import kept_record
 from prefect_governor.flows.subagent.asking import ModelAnswer, ask_model, ask_to_read
@@ -29,6 +29,9 @@ from prefect_governor.flows.subagent.retrying import RETRYING
 from prefect_governor.flows.subagent.tool_prompt import VERSION as WITH_TOOLS
 from prefect_governor.flows.subagent.working import answer_with_tools, quoting_messages
 from prefect_governor.flows.subagent.workplace import snapshots_of
+
+# Texts that are hashed in less time than a thread takes.
+_SHORT_CHARACTERS = 65_536
 
 
 @task(name="sub-agent", task_run_name="{key}", tags=[TAG], **RETRYING)
@@ -82,11 +85,10 @@ async def _answer_and_keep(job: Job, position: int) -> Any:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(wait_async(job.fill.ended), left)
     if job.request.kit is None:
-        input_hash = job.input_hash(item, document.text)
         result = await _answer(job, key, document.text)
+        input_hash = await _input_hash(job, item, document.text)
     else:
-        # Of a folder all is read.
-        input_hash = await asyncio.to_thread(job.input_hash, item, document.text)
+        input_hash = await _input_hash(job, item, document.text)
         result = await _answer_with_kit(job, item, document.text, input_hash)
     record = kept_record(result, job.notes.get(key), job.endings.get(key), job.files.record(key))
     await wait_async(
@@ -98,6 +100,13 @@ async def _answer_and_keep(job: Job, position: int) -> Any:
         # Not before: whoever went on without its answer would run its programs again.
         await asyncio.to_thread(snapshots_of(job, item).remove)
     return result
+
+
+async def _input_hash(job: Job, item: Item, text: str) -> str:
+    # Of a folder all is read, and a long text takes its time.
+    if item.folder is None and len(text) <= _SHORT_CHARACTERS:
+        return job.input_hash(item, text)
+    return await asyncio.to_thread(job.input_hash, item, text)
 
 
 async def _answer_with_kit(job: Job, item: Item, text: str, input_hash: str) -> Any:
@@ -113,7 +122,7 @@ async def _answer_with_kit(job: Job, item: Item, text: str, input_hash: str) -> 
 async def _answer(job: Job, key: str, text: str) -> Any:
     request = job.request
     schema = request.shape.schema if request.shape else None
-    parts = parts_of(request.model, text)
+    parts = await parts_beside(request.model, text)
     if len(parts) == 1:
         return await _ask(job, key, first_messages(request.ask, key=key, text=text, schema=schema))
     answers = []

@@ -21,7 +21,7 @@ from prefect_governor.flows.agent.loop import Bounds, Trace, run_agent
 from prefect_governor.flows.agent.offline import MOST_PASSAGES, excerpt_messages
 from prefect_governor.flows.agent.tools import Tool, tools_of
 from prefect_governor.flows.items.item import Item
-from prefect_governor.flows.items.parts import parts_of
+from prefect_governor.flows.items.parts import parts_beside
 from prefect_governor.flows.mcp.quarters import Quarters
 from prefect_governor.flows.run.job import TAG, Job
 from prefect_governor.flows.run.naming import hash_of
@@ -158,7 +158,7 @@ class _Agent:
             lines = text.count("\n") + 1
             for name in {item.key, Path(item.source).name if item.source else item.key}:
                 self._evidence.add(name, 1, lines)
-        parts = parts_of(request.model, text)
+        parts = await parts_beside(request.model, text)
         source = f"the files of {item.key}" if item.folder is not None else item.key
         if len(parts) == 1:
             return await self._ask(self._messages(source, text))
