@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import parse_usd
 from prefect_governor.flows.cli.terminal.session import run_command, set_quiet
+from prefect_governor.flows.items.lines import lines_in, piped_text
+from prefect_governor.flows.items.reading import reading_of
 from prefect_governor.flows.items.spool import spool
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ def run_fan_out(sources: list[str], told: "Told") -> int:
     from prefect_governor.flows.run.job import check_most_multiple, make_request
 
     parameters = {
-        "sources": [_spooled() if source == "-" else source for source in sources],
+        "sources": [
+            _spooled(told.parameters["reading"]) if source == "-" else source for source in sources
+        ],
         "folder": os.getcwd(),
         **told.parameters,
     }
@@ -114,18 +118,14 @@ def _may_start(
     return ask_person(expected, above, stdin_is_read=stdin_is_read)
 
 
-def _spooled() -> str:
+def _spooled(reading: Any) -> str:
     """Stdin as a file of rows, so that the run's parameters stay small and a worker can read it
     again."""
-    try:
-        lines = sys.stdin.read().splitlines() if sys.stdin else []
-        rows = [
-            {"key": f"line-{at:0{len(str(len(lines)))}d}", "text": line}
-            for at, line in enumerate(lines, start=1)
-            if line.strip() and line.encode()
-        ]
-    except UnicodeError:
-        raise ConfigurationError("stdin ('-') is not UTF-8 text: convert it first") from None
+    raw = sys.stdin.buffer.read() if sys.stdin else b""
+    encoding = reading_of(reading).encoding
+    lines = list(lines_in(piped_text(raw, name="stdin ('-')", encoding=encoding)))
+    width = len(str(lines[-1][0])) if lines else 0
+    rows = [{"key": f"line-{at:0{width}d}", "text": line} for at, line in lines]
     if not rows:
         raise ConfigurationError("stdin ('-') holds no lines: pipe in one item a line")
     return str(spool(rows))

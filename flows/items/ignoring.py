@@ -49,7 +49,7 @@ class Ignoring:
 
 def _read(path: Path) -> "GitIgnoreSpec | None":
     try:
-        lines = os.fsdecode(path.read_bytes()).removeprefix("\ufeff").splitlines()
+        lines = os.fsdecode(path.read_bytes()).removeprefix("\ufeff").split("\n")
     except OSError:
         return None
     from pathspec import GitIgnoreSpec
