@@ -110,7 +110,8 @@ _BOOK = "a Kindle or FictionBook file: convert it to .epub first (ebook-convert 
 _PRINTED = "a printed page: convert it to PDF first"
 _OLD = "a document that is read by its own program alone: save it as .docx or PDF first"
 _MAILBOX = "a mailbox: export its messages as .eml or .msg first"
-_UNREAD: Mapping[str, str] = MappingProxyType(
+# Why files of these suffixes have no reader here.
+UNREAD: Mapping[str, str] = MappingProxyType(
     {
         _ARCHIVE: ".7z .bz2 .cab .deb .dmg .egg .iso .jar .lz4 .rar .rpm .tar .tbz2 .tgz .txz .whl"
         " .xz .zip .zst",
@@ -118,7 +119,7 @@ _UNREAD: Mapping[str, str] = MappingProxyType(
         " .dng",
         _RECORDING: ".aac .aiff .avi .flac .flv .m4a .m4v .mkv .mov .mp3 .mp4 .mpeg .mpg .ogg .opus"
         " .wav .webm .wma .wmv",
-        _DATA: ".accdb .arrow .avro .db .dbf .feather .h5 .hdf5 .mat .mdb .npy .npz .orc .parquet"
+        _DATA: ".accdb .arrow .avro .db .dbf .feather .h5 .hdf5 .mat .mdb .npy .npz .orc"
         " .pickle .pkl .rdata .rds .sas7bdat .sav .sqlite .sqlite3",
         _PROGRAM: ".a .bin .class .dll .dylib .eot .exe .lib .o .obj .otf .pyc .pyd .pyo .so .ttf"
         " .wasm .woff .woff2",
@@ -134,7 +135,7 @@ _ALSO_TEXT = frozenset(
     {".key", ".pages", ".numbers", ".ps", ".raw", ".one", ".sav", ".mat", ".pub"}
 )
 _REASONS: Mapping[str, str] = MappingProxyType(
-    {suffix: reason for reason, suffixes in _UNREAD.items() for suffix in suffixes.split()}
+    {suffix: reason for reason, suffixes in UNREAD.items() for suffix in suffixes.split()}
 )
 # What bytes without a reader begin with.
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
