@@ -9,7 +9,7 @@ import anyio.to_thread
 from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.blocks.offline.passages import lines_of
 from prefect_governor.flows.agent.corpus import Source
-from prefect_governor.flows.items.documents.extraction import document_of
+from prefect_governor.flows.items.documents.extraction import document_of, is_plain
 from prefect_governor.flows.items.documents.formats.document import Document
 from prefect_governor.flows.web.extractor import MOST_CHARACTERS
 from prefect_governor.flows.web.network.fetching import Fetched
@@ -53,9 +53,10 @@ async def page_of(fetched: Fetched, *, seconds: float) -> Source:
 def _is_plain(data: bytes) -> bool:
     """Text that nothing has to be taken out of, or guessed."""
     try:
-        return not data.removeprefix(codecs.BOM_UTF8).decode("utf-8").lstrip().startswith("%PDF-")
+        data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError:
         return False
+    return is_plain("", data)
 
 
 def _plain(url: str, data: bytes) -> Document:

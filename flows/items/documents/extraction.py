@@ -9,7 +9,7 @@ from typing import TypeVar, get_args
 
 from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.flows.items.documents.formats.books import epub
-from prefect_governor.flows.items.documents.formats.document import Document, Extracted
+from prefect_governor.flows.items.documents.formats.document import Document, Extracted, in_a_line
 from prefect_governor.flows.items.documents.formats.embedded import without_embedded
 from prefect_governor.flows.items.documents.formats.kinds import (
     NAMES,
@@ -82,7 +82,7 @@ def document_of(key: str, data: bytes, *, suffix: str, encoding: str | None = No
     if not text.strip():
         raise ItemFailed(_nothing(kind, data))
     notes = (*extracted.notes, left_out) if left_out else extracted.notes
-    return Document(key, text, kind, extracted.pages, notes)
+    return Document(key, text, kind, extracted.pages, tuple(map(in_a_line, notes)))
 
 
 def _kind(suffix: str, data: bytes) -> Kind:
@@ -157,14 +157,14 @@ def _guarded(name: str, extract: Callable[[_Given], _Found], data: _Given) -> _F
     try:
         return extract(data)
     except ItemFailed as error:
-        raise ItemFailed(f"the {name} cannot be read: {error}") from None
+        raise ItemFailed(f"the {name} cannot be read: {in_a_line(error)}") from None
     except RecursionError:
         raise ItemFailed(f"the {name} cannot be read: it is nested too deeply") from None
     except MemoryError:
         raise ItemFailed(f"the {name} cannot be read: it needs too much memory") from None
     except Exception as error:
         # The libraries raise whatever a broken file makes them trip over: KeyError, struct.error.
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = in_a_line(error, most=200) or type(error).__name__
         raise ItemFailed(f"the {name} cannot be read: {reason}") from error
     except BaseException as error:
         # What a library in Rust trips over is no Exception.

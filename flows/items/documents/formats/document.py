@@ -38,6 +38,12 @@ class Document:
         return bisect_right(self.pages, line) or None
 
 
+def in_a_line(text: object, *, most: int = 300) -> str:
+    """What a file says of itself, for people: in a line, nothing that a terminal would obey."""
+    line = " ".join(str(text).split())[:most]
+    return "".join(each if each.isprintable() else "\ufffd" for each in line)
+
+
 def named(names: Iterable[str], *, most: int = 10) -> str:
     """Names in a line for people; of more than `most` the first, and how many more."""
     given = list(names)
