@@ -106,8 +106,8 @@ def fan_out(
             held while the item is under way, and such a run cannot be taken up again. With a bar on
             the cost it is read whole first.
         ask: what each sub-agent is to answer about its item.
-        sources: files, folders and globs to read items from; rows of .jsonl, .csv and .yaml files
-            are an item each.
+        sources: files, folders and globs to read items from; rows of tables (.csv,
+            .jsonl, .json lists, .xlsx, .ods, .parquet, .yaml) are an item each.
         folder: what `sources` are relative to. Defaults to the working directory.
         schema: a JSON schema that each answer must validate against; in Python also a pydantic
             model.
@@ -182,7 +182,7 @@ def fan_out(
         mcp=mcp,
         reading=reading,
     )
-    if request.more is not None and (most_multiple is not None or ask_above is not None):
+    if request.is_read_once and (most_multiple is not None or ask_above is not None):
         request = _known(request)
     here = this_run("fan_out")
     kit = request.kit
@@ -241,14 +241,21 @@ afan_out = in_thread(fan_out)
 
 def _known(request: Request) -> Request:
     """A request whose iterator is read to its end."""
-    skipped = list(request.skipped)
+    skipped, said = list(request.skipped), list(request.said)
     rest = items_from(
         request.more or (),
         whole_folders=request.whole_folders,
         skipped=skipped,
         reading=request.reading,
+        said=said,
     )
-    return replace(request, items=(*request.items, *rest), skipped=tuple(skipped), more=None)
+    return replace(
+        request,
+        items=(*request.items, *rest),
+        skipped=tuple(skipped),
+        said=tuple(said),
+        more=None,
+    )
 
 
 def _run(job: Job, out: OutFile) -> Report:
@@ -324,7 +331,7 @@ def _run(job: Job, out: OutFile) -> Report:
             *([picture] if picture else []),
         ],
         # What an iterator gave is gone.
-        resumable=job.request.more is None,
+        resumable=not job.request.is_read_once,
         picture=picture,
     )
     if unread is None:
@@ -337,7 +344,9 @@ def _run(job: Job, out: OutFile) -> Report:
 
 def _notes(job: Job) -> list[str]:
     share = job.runtime.fallback_share
-    notes = [] if job.request.shape is None else list(job.request.shape.notes)
+    notes = list(job.request.said)
+    if job.request.shape is not None:
+        notes.extend(job.request.shape.notes)
     if (kit := job.request.kit) is not None:
         if is_offline(job.request.model.name):
             notes.append(OFFLINE)
@@ -387,7 +396,7 @@ def _taking_in(job: Job, *, most: int) -> Iterator[Intake | None]:
         yield None
         return
     job.intake = Intake(
-        job.request.more,
+        iter(job.request.more),
         known=[item.key for item in job.items],
         most=most,
         whole_folders=job.request.whole_folders,

@@ -71,6 +71,7 @@ ORDER = (
     "flows.items.encodings",
     "flows.items.documents.formats",
     "flows.items.documents",
+    "flows.items.tables",
     "flows.items",
     "flows.answers",
     "flows.agent",

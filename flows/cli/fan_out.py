@@ -54,6 +54,7 @@ def run_fan_out(sources: list[str], told: "Told") -> int:
         request = make_request(**parameters)
         if told.out is not None:
             files = [str(item.source) for item in request.items if item.source]
+            files += getattr(request.more, "files", ())
             _check_apart(told.out, [*(parameters["sources"] or ()), *files])
         return request
 

@@ -50,9 +50,9 @@ def main() -> None:
 def fan_out_command(sources: tuple[str, ...], **options: Any) -> None:
     """Ask the same question about each of many items, a sub-agent each.
 
-    SOURCE is a file, a folder, a glob, '-' (a line of stdin an item), or a .jsonl, .csv or .yaml
-    file (a row an item; `key` names it). Text of any encoding, PDF, office files, mail, books,
-    notebooks and HTML are read.
+    SOURCE is a file, a folder, a glob, '-' (a line of stdin an item), or a table such as .csv,
+    .jsonl, .xlsx, .yaml (a row an item; `key` names it). Text of any encoding, PDF, office files,
+    mail, books, notebooks and HTML are read.
 
     With --tools a sub-agent works on its item: it calls tools until it knows, within bounds, and a
     folder is one item. The offline model calls none: it quotes.

@@ -53,7 +53,7 @@ def surely_at_most(request: Request, standing: Standing, usd: Decimal) -> bool:
     messages = first_call(request)
     prompt = 2 * sum(len(str(each["content"]).encode()) for each in messages) + _ROOM_BYTES
     room, most, total = room_for_text(request.model), to_nano(usd), 0
-    for item in request.items:
+    for item in request.every_item():
         size = _bytes_of(item.text, item.source)
         if size is None or (room is not None and size > room):
             return False

@@ -81,7 +81,8 @@ class Forecast:
         wide: nothing rules out that the bill is above p95 or far from p50.
         assumptions: what it takes for granted, a sentence each.
         unreadable: the items that would fail, with the reason.
-        notes: what the run will have to do without, and what is odd about its schema.
+        notes: how tables were read, what the run will have to do without, and what is odd about
+            its schema.
         skipped: what the sources hold that is no item, by name, with the reason.
     """
 
@@ -227,6 +228,7 @@ def forecast(request: Request, standing: Standing) -> Forecast:
         ),
         unreadable=work.unreadable,
         notes=(
+            *request.said,
             *(() if request.shape is None else request.shape.notes),
             *(() if request.kit is None else request.kit.without),
         ),

@@ -67,7 +67,7 @@ def plan_work(request: Request, *, loop_calls: int = LIKELY_CALLS) -> Work:
     """Read every item of a request and count the calls about it; with tools a loop has so many."""
     planned: list[PlannedItem] = []
     unreadable: list[tuple[str, str]] = []
-    for item in request.items:
+    for item in request.every_item():
         try:
             document = read_text(item, bounds=request.workspace_bounds, reading=request.reading)
             calls = tuple(_calls(request, item, document.text))

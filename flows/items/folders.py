@@ -14,6 +14,7 @@ from prefect_governor.flows.items.encodings.binary import SNIFFED_BYTES
 from prefect_governor.flows.items.ignoring import Ignoring
 from prefect_governor.flows.items.reading import Reading
 from prefect_governor.flows.items.skipped import Skipped
+from prefect_governor.flows.items.tables.kinds import is_packed
 from prefect_governor.flows.items.trees import UNREAD_FOLDERS
 
 # Why what is hidden is left out: a file, and the files of a folder.
@@ -224,6 +225,8 @@ def _unreadable(path: Path, reading: Reading) -> str | None:
         return None
     except OSError as error:
         return f"a link that leads nowhere ({error.strerror})" if path.is_symlink() else None
+    if is_packed(path.name):
+        return None
     binary = is_binary(head, encoding=reading.encoding)
     return reason_unread(path.suffix, head, is_binary=binary)
 

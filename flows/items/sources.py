@@ -21,9 +21,11 @@ from prefect_governor.flows.items.folders import (
 )
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.reading import AS_IT_IS, Reading
-from prefect_governor.flows.items.rows import ROW_SUFFIXES, Row, read_rows, row_of
+from prefect_governor.flows.items.rows import apart, row_item, table_items, table_kind
 from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.items.spool import is_spooled
+from prefect_governor.flows.items.tables.kinds import kind_of
+from prefect_governor.flows.items.tables.row import row_of
 
 __all__ = [
     "Document",
@@ -31,6 +33,7 @@ __all__ = [
     "Skipped",
     "items_from",
     "items_of_value",
+    "iter_sources",
     "read_text",
     "resolve_sources",
 ]
@@ -46,38 +49,64 @@ def resolve_sources(
     skipped: list[Skipped] | None = None,
     whole_folders: bool = False,
     reading: Reading = AS_IT_IS,
+    said: list[str] | None = None,
 ) -> list[Item]:
     """The items of `sources`, in their order; within a folder or glob sorted by path.
 
     A source is a file, a folder (read recursively), a glob (`**` goes any depth), `-` (a line of
-    `stdin` an item), or a `.jsonl`, `.csv`, `.yaml` or `.yml` file (a row an item), named or by a
-    glob that ends so. A file's key is its path relative to `cwd` (default: the working directory),
-    absolute outside it; a row's its `key`, else its `id`, else `file:line`; a line's `stdin:line`.
+    `stdin` an item). Tables are a row an item, named or found: `.csv`, `.tsv`, `.jsonl`, `.ndjson`,
+    a list in `.json`, `.xlsx`, `.xls`, `.ods`, `.parquet`, each gzipped too; `.yaml` and `.yml`
+    where they are named, or by a glob that ends so. A file's key is its path relative to `cwd`
+    (default: the working directory), absolute outside it; a row's its `key`, else its `id`, else
+    `file:line`; a line's `stdin:line`. A key that a row of another file has is `file:key`.
 
     Folders and globs leave out hidden and binary files, empty ones, links to folders, what is in
     `node_modules` and `__pycache__`, and folders what their `.gitignore` names; `skipped` is told
     of each. A file that is named is an item whatever it holds, and fails by name when it is read.
 
     With `whole_folders` a folder is one item, named or matched by a glob, in place of the files in
-    it. `reading` says how files are read, but for those that hold spooled items.
+    it. `reading` says how files are read, but for those that hold spooled items; `said` is told how
+    tables were.
 
     Raises ConfigurationError, in one line that says what to do, for a source that is missing, empty
     or unreadable, and for two items of one key.
     """
+    return list(
+        iter_sources(
+            sources,
+            stdin=stdin,
+            cwd=cwd,
+            skipped=skipped,
+            whole_folders=whole_folders,
+            reading=reading,
+            said=said,
+        )
+    )
+
+
+def iter_sources(
+    sources: Sequence[str],
+    *,
+    stdin: TextIO | None = None,
+    cwd: Path | str | None = None,
+    skipped: list[Skipped] | None = None,
+    whole_folders: bool = False,
+    reading: Reading = AS_IT_IS,
+    said: list[str] | None = None,
+) -> Iterator[Item]:
+    """The items of `resolve_sources`, each as it is read."""
     base = Path(cwd) if cwd is not None else Path.cwd()
     base = Path(os.path.abspath(base))
     if not sources:
         raise ConfigurationError(
-            "no source was given: name files, folders, globs or a .jsonl, .csv or .yaml file"
+            "no source was given: name files, folders, globs or a table such as .jsonl, .csv, .xlsx"
         )
     left_out: list[Skipped] = [] if skipped is None else skipped
+    notes: list[str] = [] if said is None else said
     places: dict[str, str] = {}
-    found: list[Item] = []
     for source in sources:
-        for item, place in _items_of(source, base, stdin, left_out, whole_folders, reading):
-            _claim(places, item.key, place)
-            found.append(item)
-    return found
+        for item, place in _items_of(source, base, stdin, left_out, notes, whole_folders, reading):
+            yield _claimed(places, item, place)
 
 
 def items_from(
@@ -86,14 +115,15 @@ def items_from(
     whole_folders: bool = False,
     skipped: list[Skipped] | None = None,
     reading: Reading = AS_IT_IS,
+    said: list[str] | None = None,
 ) -> list[Item]:
-    """Items of Python values: a str is a text, a Path a file (a folder: its files, or itself with
-    `whole_folders`), a mapping a row (`key` or `id`, and `text` or `content`, else its fields), an
-    Item itself.
+    """Items of Python values: a str is a text, a Path a file or the rows of a table (a folder: its
+    files, or itself with `whole_folders`), a mapping a row (`key` or `id`, and `text` or `content`,
+    else its fields), an Item itself.
 
     What has no key gets `item-0001` and so on, by its place. `skipped` is told of what a folder
-    holds that is no item. Raises ConfigurationError for no values, for a value of another type, and
-    for two items of one key.
+    holds that is no item, `said` how tables were read. Raises ConfigurationError for no values, for
+    a value of another type, and for two items of one key.
     """
     if isinstance(values, (str, bytes, Mapping, Path)):
         raise ConfigurationError(
@@ -108,7 +138,13 @@ def items_from(
     for at, value in enumerate(given, 1):
         name = f"item-{at:0{width}d}"
         for item in items_of_value(
-            value, name, at, whole_folders=whole_folders, skipped=skipped, reading=reading
+            value,
+            name,
+            at,
+            whole_folders=whole_folders,
+            skipped=skipped,
+            reading=reading,
+            said=said,
         ):
             _claim(places, item.key, f"item {at}")
             found.append(item)
@@ -123,32 +159,51 @@ def items_of_value(
     whole_folders: bool = False,
     skipped: list[Skipped] | None = None,
     reading: Reading = AS_IT_IS,
+    said: list[str] | None = None,
 ) -> list[Item]:
     """The items of one Python value, the `at`th of all, called `name` where it has no key; several
-    of a folder that is not taken as a whole. Raises ConfigurationError for another type."""
+    of a table, and of a folder that is not taken as a whole. Raises ConfigurationError for another
+    type."""
     if isinstance(value, Item):
         return [value]
     if isinstance(value, os.PathLike):
         base = Path.cwd()
         path = base / Path(value)
+        left_out = [] if skipped is None else skipped
         if os.path.isdir(path) and whole_folders:
             return [_folder_item(path, base)]
-        if os.path.isdir(path):
-            left_out = [] if skipped is None else skipped
-            found = folder_files(path, str(value), base, left_out, reading)
-            return [_file_item(each, base) for each in found]
-        if not _is_there(path):
+        paths, named = [path], not os.path.isdir(path)
+        if not named:
+            paths = folder_files(path, str(value), base, left_out, reading)
+        elif not _is_there(path):
             raise ConfigurationError(f"item {at}: there is no file {os.fspath(value)}")
-        return [_file_item(path, base)]
+        notes = [] if said is None else said
+        places: dict[str, str] = {}
+        return [
+            _claimed(places, item, place)
+            for each in paths
+            for item, place in _file_items(
+                each, base, reading, left_out, notes, f"item {at}", named=named
+            )
+        ]
     if isinstance(value, (str, Mapping)):
         try:
-            return [_row_item(row_of(value, at), name)]
+            return [row_item(row_of(value), name)]
         except ValueError as error:
             raise ConfigurationError(f"item {at}: {error}") from None
     raise ConfigurationError(
         f"item {at} is a {type(value).__name__}: give a str (a text), a Path (a file),"
         " a mapping (a row) or an Item"
     )
+
+
+def _claimed(places: dict[str, str], item: Item, place: str) -> Item:
+    """An item under a key of its own."""
+    if item.source is None and item.folder is None:
+        key = apart(item.key, place, places)
+        item = item if key == item.key else item.model_copy(update={"key": key})
+    _claim(places, item.key, place)
+    return item
 
 
 def _claim(places: dict[str, str], key: str, place: str) -> None:
@@ -166,6 +221,7 @@ def _items_of(
     base: Path,
     stdin: TextIO | None,
     skipped: list[Skipped],
+    said: list[str],
     whole_folders: bool,
     reading: Reading,
 ) -> Iterator[tuple[Item, str]]:
@@ -190,16 +246,34 @@ def _items_of(
         raise ConfigurationError(
             f"there is no file or folder {source!r} (looked in {base}): check its name"
         )
-    as_rows = Path(source).suffix.lower() in ROW_SUFFIXES and not os.path.isdir(path)
+    found = os.path.isdir(path) or not _is_there(path)
+    rows_are_meant = not found or kind_of(source) is not None
     for each in paths:
         if whole_folders and os.path.isdir(each):
             yield _folder_item(each, base), repr(source)
-        elif as_rows:
-            name = key_of(each, base)
-            for row in read_rows(each, name, reading, skipped):
-                yield _row_item(row, f"{name}:{row.line}"), f"{name}:{row.line}"
         else:
-            yield _file_item(each, base), repr(source)
+            yield from _file_items(
+                each, base, reading, skipped, said, repr(source), named=rows_are_meant
+            )
+
+
+def _file_items(
+    path: Path,
+    base: Path,
+    reading: Reading,
+    skipped: list[Skipped],
+    said: list[str],
+    source: str,
+    *,
+    named: bool,
+) -> Iterator[tuple[Item, str]]:
+    """A file as an item, or its rows; each with the place that gave it."""
+    kind = table_kind(path, reading, named=named)
+    if kind is None:
+        yield _file_item(path, base), source
+    else:
+        name = key_of(path, base)
+        yield from table_items(path, name, kind, reading, skipped, said, named=named)
 
 
 def _is_there(path: Path) -> bool:
@@ -245,7 +319,3 @@ def _file_item(path: Path, base: Path) -> Item:
 def _folder_item(path: Path, base: Path) -> Item:
     """A folder as one item, named as a file is."""
     return Item(key=key_of(path, base), folder=os.path.normpath(path))
-
-
-def _row_item(row: Row, name: str) -> Item:
-    return Item(key=row.key or name, text=row.text, data=row.data)

@@ -1,10 +1,11 @@
 """A fan-out that is ready to run: what to ask, of which items, of which model, under what."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from prefect_governor.flows.items.intake import Intake
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.reading import AS_IT_IS, Reading, reading_of
 from prefect_governor.flows.items.skipped import Skipped
-from prefect_governor.flows.items.sources import Document, items_from, read_text, resolve_sources
+from prefect_governor.flows.items.sources import Document, items_from, read_text
+from prefect_governor.flows.items.stream import checked_sources
 from prefect_governor.flows.items.trees import tree_digest
 from prefect_governor.flows.report.model import check_min_success
 from prefect_governor.flows.run.control import Control
@@ -71,17 +73,28 @@ class Terms:
 class Request(Terms):
     """A fan-out that was asked for, checked: nothing is started or spent yet. `more` are items
     after those, that are read as the run gets to them. `kit` are the tools of its sub-agents,
-    `reading` says how its files are read, `skipped` what its sources hold that is no item.
-    `items_per_task` share a task run, None for as many as a run of this length has."""
+    `reading` says how its files are read, `skipped` what its sources hold that is no item, `said`
+    how their tables were read. `items_per_task` share a task run, None for as many as a run of this
+    length has."""
 
     ask: str
     items: tuple[Item, ...]
-    more: Iterator[Any] | None = None
+    more: Iterable[Any] | None = None
     shape: Shape | None = None
     kit: Kit | None = None
     reading: Reading = AS_IT_IS
     skipped: tuple[Skipped, ...] = ()
     items_per_task: int | None = None
+    said: tuple[str, ...] = ()
+
+    @property
+    def is_read_once(self) -> bool:
+        """Whether `more` is gone when it is read: nobody can count it before, or go on with it."""
+        return isinstance(self.more, Iterator)
+
+    def every_item(self) -> Iterator[Item]:
+        """The items that can be known before the run: all but those that are read once."""
+        return chain(self.items, () if self.more is None or self.is_read_once else self.more)
 
     @property
     def whole_folders(self) -> bool:
@@ -193,16 +206,23 @@ def make_request(
         search_usd=search_usd,
     )
     whole = kit is not None and kit.works_on_files
-    more = items if isinstance(items, Iterator) else None
+    more: Iterable[Any] | None = items if isinstance(items, Iterator) else None
     how = reading_of(reading)
     given: list[Item] = []
     skipped: list[Skipped] = []
+    said: list[str] = []
     if items is not None and more is None:
-        given = items_from(items, whole_folders=whole, skipped=skipped, reading=how)
+        given = items_from(items, whole_folders=whole, skipped=skipped, reading=how, said=said)
     if sources:
-        given += resolve_sources(
-            sources, cwd=base, whole_folders=whole, skipped=skipped, reading=how
+        found = checked_sources(
+            sources, cwd=base, whole_folders=whole, skipped=skipped, reading=how, said=said
         )
+        if isinstance(found, list):
+            given += found
+        else:
+            if given:
+                _check_keys(chain(given, found))
+            more = found if more is None else chain(found, more)
     if not given and more is None:
         raise ConfigurationError(NO_ITEMS)
     _check_keys(given)
@@ -233,6 +253,7 @@ def make_request(
         reading=how,
         skipped=tuple(skipped),
         items_per_task=check_items_per_task(items_per_task),
+        said=tuple(said),
     )
 
 
@@ -370,7 +391,7 @@ def runtime_for(request: Terms, run_id: str, *, more: tuple[Limit, ...] = ()) ->
     return runtime
 
 
-def _check_keys(items: list[Item]) -> None:
+def _check_keys(items: Iterable[Item]) -> None:
     seen: set[str] = set()
     for item in items:
         if item.key in seen:

@@ -26,6 +26,11 @@ _WEB_UNSAID = {"allow_host": (), "deny_host": (), "search": "auto", "search_usd"
 _READING: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "encoding": ("encoding", str),
     "no_gitignore": ("gitignore", lambda given: not given),
+    "delimiter": ("delimiter", str),
+    "text_column": ("text_column", str),
+    "key_column": ("key_column", str),
+    "as_": ("as", str),
+    "skip_bad_rows": ("skip_bad_rows", bool),
 }
 # What is said of the command and not of the run.
 _NOT_PARAMETERS = frozenset(
@@ -197,6 +202,35 @@ FAN_OUT = (
         metavar="N|auto",
         help="How many items share a task run in Prefect: one each up to 200 items, then more and"
         " more, where nobody says. All else stays by item.",
+    ),
+    option(
+        "--delimiter",
+        metavar="D",
+        help="What stands between the fields of a table: ',', ';', '|', tab or another character."
+        " [default: told from its rows]",
+    ),
+    option(
+        "--text-column",
+        metavar="C",
+        help="The column of a table that is asked about. [default: every column, as name: value"
+        " lines; a lone `text` or `content` as it stands]",
+    ),
+    option(
+        "--key-column",
+        metavar="C",
+        help="The column that names a row. [default: `key`, else `id`, else its file and line]",
+    ),
+    option(
+        "--as",
+        "as_",
+        type=click.Choice(["text", "rows"]),
+        help="A file as one text, though it is a table; or as rows, a line each of a .txt or .log."
+        " [default: by its name]",
+    ),
+    option(
+        "--skip-bad-rows",
+        is_flag=True,
+        help="Leave out rows that cannot be read, by name, in place of refusing the file.",
     ),
     option(
         "--out",

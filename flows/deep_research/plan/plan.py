@@ -23,7 +23,7 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.text import storable_value
 from prefect_governor.blocks.money.usd import parse_usd
 from prefect_governor.blocks.secrets.exits import scrubbed_value
-from prefect_governor.flows.items.rows import NOT_OF_ITS_TAG
+from prefect_governor.flows.items.tables.yamls import NOT_OF_ITS_TAG
 
 Effort = Literal["fact", "comparison", "investigation"]
 

@@ -1,0 +1,74 @@
+"""A YAML list as records."""
+
+from functools import cache
+from typing import Any, TextIO
+
+from prefect_governor.flows.items.tables.records import BadRecord, NotATable, Record, Records
+
+# What PyYAML raises, beside its own errors, for a text that is not what its tag says (`!!bool x`).
+NOT_OF_ITS_TAG = (AttributeError, LookupError)
+
+
+def yaml_records(stream: TextIO, name: str) -> Records:
+    """The entries of a YAML list, their values as they are written: 00123 is no number, 12:30:45
+    none to the base of 60, and `no` no truth value. Raises NotATable for anything else."""
+    import yaml
+
+    # Nodes first, values one by one: a node knows its line.
+    loader = _loader()(stream.read())
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return
+        if not isinstance(root, yaml.SequenceNode):
+            raise NotATable(
+                f"{name}:{root.start_mark.line + 1}", "not a list: write a row an entry (- key: …)"
+            )
+        for node in root.value:
+            place = f"{name}:{node.start_mark.line + 1}"
+            try:
+                yield Record(place, loader.construct_object(node, deep=True))
+            except NOT_OF_ITS_TAG:
+                yield BadRecord(place, "a value is not what its tag (!!…) says")
+            except RecursionError:
+                yield BadRecord(place, "nested too deeply")
+            except ValueError as error:
+                yield BadRecord(place, str(error))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark is not None else 1
+        raise NotATable(f"{name}:{line}", f"not YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise NotATable(f"{name}:1", f"not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise NotATable(f"{name}:1", "nested too deeply") from None
+    finally:
+        loader.dispose()
+
+
+@cache
+def _loader() -> Any:
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):  # type: ignore[misc]
+        """Values as they are written, where Python would write them otherwise."""
+
+    def written(construct: Any) -> Any:
+        def constructed(loader: Any, node: Any) -> Any:
+            value = construct(loader, node)
+            finite = value == value and value not in (float("inf"), float("-inf"))
+            plain = not node.style and finite
+            return node.value if plain and _shown(value) != node.value else value
+
+        return constructed
+
+    for tag in ("int", "float", "bool", "timestamp"):
+        name = f"tag:yaml.org,2002:{tag}"
+        Loader.add_constructor(name, written(base.yaml_constructors[name]))
+    return Loader
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
