@@ -90,7 +90,6 @@ LONGEST = (
     "integration/documents/test_notices.py",
     "integration/documents/test_identity.py",
     "integration/runner/test_behaviours.py",
-    "chaos/test_research_killed.py",
     "integration/documents/test_limit_edited.py",
 )
 

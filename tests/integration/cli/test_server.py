@@ -21,6 +21,7 @@ import pytest
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.server.background import BackgroundServer, ServerInfo
 from prefect_governor.flows.server.server import run_url
+from tests.integration.databases import Databases
 from tests.warm import WarmParent
 
 CALL = """
@@ -106,10 +107,11 @@ def usual_port_taken() -> Iterator[bool]:
 
 
 def test_commands_at_once_share_one_server_and_it_outlives_a_crash(
-    home: Path, usual_port_taken: bool, warm: WarmParent
+    home: Path, usual_port_taken: bool, warm: WarmParent, databases: Databases
 ) -> None:
-    asked = [begin(home, ENSURE) for _ in range(4)]
-    answers = [found(each) for each in [answer(each) for each in asked]]
+    with databases.begin(home):
+        asked = [begin(home, ENSURE, each) for each in (warm, warm, warm, None)]
+        answers = [found(each) for each in [answer(each) for each in asked]]
 
     assert [each["started"] for each in answers].count(True) == 1
     assert len({each["pid"] for each in answers}) == 1
