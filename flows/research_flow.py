@@ -50,6 +50,7 @@ from prefect_governor.flows.deep_research.worth import check_worth, cost_multipl
 from prefect_governor.flows.report.publish import finish, make_report
 from prefect_governor.flows.run.advice import advised
 from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
+from prefect_governor.flows.run.item_files import ItemFiles
 from prefect_governor.flows.run.job import TAG, runtime_for
 from prefect_governor.flows.run.outfile import OutFile
 from prefect_governor.flows.run.watch import Watch
@@ -104,8 +105,11 @@ def research(
         plan: a plan in place of the lead's: `{"tasks": [{"id", "objective", "depends_on", …}]}`, or
             the path of a YAML file.
         folder: what `corpus` and `plan` are relative to. Defaults to the working directory.
-        tools: functions with type hints and a docstring (or "package.module:name"), beside
-            `search_corpus` and `read`.
+        tools: what each agent may call beside `search_corpus` and `read`: "python" and "shell",
+            programs in a sandbox, in a workspace of the agent's own that has copies of the corpus's
+            files in its folder `corpus`; "read" and "search", of what they wrote there; "web", as
+            `web` has it; in Python also functions with type hints and a docstring (or
+            "package.module:name"). What an agent leaves in its workspace are its task's files.
         agent: a callable in place of our agent (or "package.module:name"): it gets the task, its
             inputs by task id, and the governor's clients, and returns its answer.
         web: the agents may fetch public web pages and PDFs, and search the web where somebody
@@ -123,8 +127,8 @@ def research(
             "python3", "args": ["server.py"], "cwd": "FOLDER", "env": {…}}}}`, or the path of a JSON
             file that holds it. `${NAME}` in it stands for a variable of the environment, which is
             where keys belong. Each agent has sessions of its own.
-        sandbox: name of a saved Sandbox block for servers that are programs. Without one the
-            default bounds.
+        sandbox: name of a saved Sandbox block for "python" and "shell", and for servers of `mcp`
+            that are programs. Without one the default bounds.
         governor: name of a saved Governor block. Without one the run has a ceiling of its own.
         model: LiteLLM's name, "block:NAME" for a Model block, or "auto".
         max_usd: ceiling of this run, under the governor's; $1.00 where there is no governor.
@@ -181,17 +185,17 @@ def research(
     )
     check_tools_are_called(inquiry)
     here = this_run("research")
-    searches = inquiry.web is not None and inquiry.web.provider is not None
-    runtime = runtime_for(inquiry, here.kept_as, more=(SEARCH_LIMIT,) if searches else ())
-    for tool in inquiry.tools:
+    kit = inquiry.kit
+    runtime = runtime_for(inquiry, here.kept_as, more=(SEARCH_LIMIT,) if kit.searches else ())
+    for tool in kit.own:
         if tool.limit is not None:
             # Refused here by name, before anything is spent, where there is none.
             runtime.limit_named(tool.limit)
-    files = state_folder() / "runs" / here.id
-    with inquiry.mcp.open():
-        # Servers that cannot be had are told of before anything is spent.
-        with scope(Scope(governor=runtime, tags=(TAG,), run_id=here.kept_as)):
-            inquiry.mcp.check_beside(inquiry.tools)
+    state = state_folder() / "runs" / here.id
+    answer_file = here.control.out or state / "report.md"
+    files = ItemFiles(answer_file)
+    files.sweep()
+    with kit.mcp.open():
         study = Study(
             inquiry,
             here.id,
@@ -199,17 +203,21 @@ def research(
             runtime,
             here.control,
             Corpus(inquiry.corpus),
-            files / "findings",
+            state / "findings",
+            files,
             # A run that is gone on with has what it retrieved before.
-            web=_web(inquiry.web, here.kept_as),
+            web=_web(kit.web, here.kept_as),
             records=runtime.desk.store.read_items(here.kept_as),
         )
+        # Servers that cannot be had are told of before anything is spent.
+        with scope(Scope(governor=runtime, tags=(TAG,), run_id=here.kept_as)):
+            study.check_tools()
         here.started()
         token = current_study.set(study)
         try:
-            with OutFile(files / "results.jsonl") as out:
+            with OutFile(state / "results.jsonl") as out:
                 report = here.control.report = advised(
-                    _run(study, out, here.control.out or files / "report.md"),
+                    _run(study, out, answer_file),
                     command="research",
                     most_tokens=inquiry.model.max_output_tokens,
                 )
@@ -271,7 +279,12 @@ def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
         figures=_figures(study),
         cost_multiple=cost_multiple(study, conductor.findings, written.text),
         notes=notes,
-        files=[str(answer_file), str(out.path), *([picture] if picture else [])],
+        files=[
+            str(answer_file),
+            str(out.path),
+            *([str(study.files.folder)] if study.files.any else []),
+            *([picture] if picture else []),
+        ],
         resumable=True,
         picture=picture,
     )

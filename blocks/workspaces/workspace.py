@@ -107,6 +107,28 @@ class Workspace:
                     refused.append(Refused(shown(entry.name), str(error.strerror)))
         return tuple(refused)
 
+    def put_files(self, files: Iterable[tuple[str, Path]]) -> tuple[Refused, ...]:
+        """Copy files, each under its name here, as inputs. What cannot be read, or whose name the
+        rules refuse, is left out and returned.
+
+        Raises:
+            WorkspaceFull: they do not fit; what was copied until then stays.
+        """
+        standing = Standing(self._tree, self.bounds)
+        refused: list[Refused] = []
+        for name, source in files:
+            try:
+                parts = self._parts(name)
+                with source.open("rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    standing.stand(standing.place(parts, size), size)
+                    self._write(parts, chunks_of(file.fileno(), size))
+            except NameRefused as error:
+                refused.append(error.refused)
+            except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+                refused.append(Refused(shown(name), str(error.strerror)))
+        return tuple(refused)
+
     def read(self, name: str) -> bytes:
         """What is in a file.
 

@@ -40,11 +40,13 @@ def told(text: str, *, most: int) -> Told:
 @dataclass(frozen=True)
 class Excerpts(Showing):
     """Extracts of sources, with the number of each line. They are cut between lines; only a line
-    that is too long by itself, where nothing else is shown, is cut inside."""
+    that is too long by itself, where nothing else is shown, is cut inside. Those that are not
+    `citable` are no sources, and show no lines that may be cited."""
 
     extracts: Sequence[Extract]
     # What is said where there are none.
     instead: str = ""
+    citable: bool = True
 
     def within(self, most: int | None = None) -> Told:
         kept = list(self.extracts)
@@ -53,7 +55,7 @@ class Excerpts(Showing):
             kept = list(_fitting(kept, most))
             note = _what_was_cut(self.extracts, kept)
         lines = Evidence()
-        for each in kept:
+        for each in kept if self.citable else ():
             lines.add(each.source, each.first, each.last)
         return Told((_text(kept) or self.instead) + note, lines)
 

@@ -1,8 +1,11 @@
 """The sub-agent of a research run: one task of the plan, one finding."""
 
 import asyncio
+import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +32,23 @@ from prefect_governor.flows.deep_research.plan.plan import PlanTask
 from prefect_governor.flows.deep_research.prompts import agent_messages
 from prefect_governor.flows.deep_research.request import BOUNDS
 from prefect_governor.flows.deep_research.study import Study, current_study
+from prefect_governor.flows.deep_research.workspace import own_tools
 from prefect_governor.flows.report.model import json_value
 from prefect_governor.flows.run.job import TAG
+from prefect_governor.flows.run.naming import hash_of
 from prefect_governor.flows.run.outcomes import FINE
 from prefect_governor.flows.subagent.asking import ModelAnswer, ask_model
-from prefect_governor.flows.subagent.keeping import KeptInLedger, place_of, read_records
+from prefect_governor.flows.subagent.keeping import (
+    KeptInLedger,
+    KeptOnBench,
+    place_of,
+    read_records,
+)
 from prefect_governor.flows.subagent.retrying import RETRYING
 from prefect_governor.flows.subagent.turns import Turns
+from prefect_governor.flows.subagent.workplace import snapshots_of
+from prefect_governor.flows.tools.bench import Bench
+from prefect_governor.flows.tools.snapshots import Snapshots
 
 
 @prefect_task(name="research-agent", task_run_name="{key}", tags=[TAG], **RETRYING)
@@ -55,6 +68,9 @@ async def research_agent(key: str, inputs: dict[str, Any]) -> dict[str, Any]:
         async with alone(study.runtime, plan_task.writes):
             finding = await _find(study, plan_task, given)
             await study.keep(key, study.input_hash(plan_task, given), finding.to_record())
+        if study.inquiry.kit.runs_programs:
+            # Not before: whoever went on without its finding would run its programs again.
+            await asyncio.to_thread(snapshots_of(study.kept_as, key).remove)
     return (await asyncio.to_thread(Reference.to, finding, study.folder)).to_json()
 
 
@@ -66,7 +82,7 @@ async def _find(study: Study, task: PlanTask, inputs: Mapping[str, Finding]) -> 
     # Answers that are taken though they did not end well.
     taken: list[ModelAnswer] = []
     if study.inquiry.agent is not None:
-        answer = await _by_own_agent(study, task, inputs, evidence)
+        answer = await _by_own_agent(study, task, inputs, evidence, notes)
     elif is_offline(study.inquiry.model.name):
         answer = await _by_rule(study, task, evidence, taken)
     else:
@@ -75,7 +91,8 @@ async def _find(study: Study, task: PlanTask, inputs: Mapping[str, Finding]) -> 
     notes += [*dict.fromkeys(each.note for each in taken if each.note), *checked.notes]
     study.notes[task.id] = notes
     ended = taken[-1].ending.kind if taken else FINE
-    return Finding(task.id, checked.text, evidence.to_json(), tuple(notes), ended)
+    files = study.files.record(task.id)
+    return Finding(task.id, checked.text, evidence.to_json(), tuple(notes), ended, files)
 
 
 async def _by_agent(
@@ -89,28 +106,85 @@ async def _by_agent(
     # Of the results that it may use, what stands in its prompt.
     evidence.update(merged(each.as_told(MOST_IN_PROMPT).lines for each in inputs.values()))
     trace = Trace()
-    place, name = place_of(study.kept_as, task.id), study.input_hash(task, inputs)
-    records = await read_records(study.runtime, place, name)
     turns = Turns(study.inquiry.model, accept=study.inquiry.accept)
-    async with study.inquiry.mcp.agent() as served:
+    async with _at_work(study, task) as (place, served):
         answer = await run_agent(
             agent_messages(study.inquiry.question, task, inputs, study.means),
-            tools_of([*_our_tools(study, task, inputs), *_their_tools(study, served)]),
+            tools_of([*_our_tools(study, task, inputs, place), *_their_tools(study, served)]),
             turns,
             bounds=BOUNDS[task.effort],
             evidence=evidence,
             trace=trace,
-            keeping=KeptInLedger(study.runtime, place, name, records),
+            keeping=await _keeping(study, task, inputs, place),
         )
     taken += turns.taken
     if trace.stopped_by is not None:
         notes.append(f"it had to answer at the bound of its {trace.stopped_by}")
+    notes += place.notes
     return answer
 
 
-def _our_tools(study: Study, task: PlanTask, inputs: Mapping[str, Finding]) -> list[Tool]:
-    tools = corpus_tools(study.corpus, within=task.sources) if len(study.corpus) else []
-    tools += study.web_tools
+@dataclass(frozen=True)
+class _Place:
+    """Where an agent works: the tools `on_bench` on a bench of its own, where it runs programs."""
+
+    bench: Bench | None = None
+    snapshots: Snapshots | None = None
+    on_bench: tuple[Tool, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        return [] if self.bench is None else self.bench.notes
+
+    def in_turn(self, tool: Tool) -> Tool:
+        """A tool for whoever calls it as it is: those on the bench have their turns."""
+        bench, function = self.bench, tool.function
+        if bench is None or tool not in self.on_bench:
+            return tool
+
+        @functools.wraps(function)
+        async def call(*args: Any, **values: Any) -> Any:
+            async with bench.turn:
+                return await function(*args, **values)
+
+        return replace(tool, function=call)
+
+
+@asynccontextmanager
+async def _at_work(study: Study, task: PlanTask) -> AsyncIterator[tuple[_Place, list[Tool]]]:
+    """The agent's place, and the tools of the servers that it has sessions with."""
+    kit = study.inquiry.kit
+    quarters = kit.mcp.quarters(programs=kit.runs_programs)
+    async with kit.mcp.agent(quarters) as served:
+        if not kit.runs_programs:
+            yield _Place(), served
+            return
+        async with study.at_bench(task.id, quarters) as (bench, snapshots):
+            yield _Place(bench, snapshots, tuple(own_tools(kit, bench, study.corpus))), served
+
+
+async def _keeping(
+    study: Study, task: PlanTask, inputs: Mapping[str, Finding], place: _Place
+) -> KeptInLedger:
+    kept, name = place_of(study.kept_as, task.id), study.input_hash(task, inputs)
+    if place.bench is None or place.snapshots is None:
+        return KeptInLedger(
+            study.runtime, kept, name, await read_records(study.runtime, kept, name)
+        )
+    name = hash_of(name, study.inquiry.kit.ran_in)
+    return KeptOnBench(
+        study.runtime, kept, name, await read_records(study.runtime, kept, name),
+        bench=place.bench, snapshots=place.snapshots,
+        on_bench={tool.name for tool in place.on_bench},
+    )  # fmt: skip
+
+
+def _our_tools(
+    study: Study, task: PlanTask, inputs: Mapping[str, Finding], place: _Place
+) -> list[Tool]:
+    own = {tool.name: tool for tool in place.on_bench}
+    corpus = corpus_tools(study.corpus, within=task.sources) if len(study.corpus) else []
+    tools = [*own.values(), *(tool for tool in corpus if tool.name not in own), *study.web_tools]
     if inputs:
 
         def read_result(task: str) -> Citing:
@@ -124,7 +198,7 @@ def _our_tools(study: Study, task: PlanTask, inputs: Mapping[str, Finding]) -> l
 
 
 def _their_tools(study: Study, served: Sequence[Tool]) -> list[Tool]:
-    return [tool.under(study.slot) for tool in (*study.inquiry.tools, *served)]
+    return [tool.under(study.slot) for tool in (*study.inquiry.kit.own, *served)]
 
 
 async def _by_rule(
@@ -149,7 +223,11 @@ async def _by_rule(
 
 
 async def _by_own_agent(
-    study: Study, task: PlanTask, inputs: Mapping[str, Finding], evidence: Evidence
+    study: Study,
+    task: PlanTask,
+    inputs: Mapping[str, Finding],
+    evidence: Evidence,
+    notes: list[str],
 ) -> str:
     """An agent of the user's own. The lines that it may cite are those that the inputs cite, those
     that its governor's tools showed it, and those it names itself:
@@ -162,11 +240,14 @@ async def _by_own_agent(
     def note(told: Told) -> None:
         evidence.update(told.lines)
 
-    async with study.inquiry.mcp.agent() as served:
-        ours, theirs = _our_tools(study, task, inputs), _their_tools(study, served)
+    async with _at_work(study, task) as (place, served):
+        ours, theirs = _our_tools(study, task, inputs, place), _their_tools(study, served)
         tools_of([*ours, *theirs])
         governor = TaskGovernor(
-            [*(noting(tool, note) for tool in ours), *(tool.function for tool in theirs)]
+            [
+                *(noting(place.in_turn(tool), note) for tool in ours),
+                *(tool.function for tool in theirs),
+            ]
         )
         if inspect.iscoroutinefunction(agent):
             result = await agent(task, answers, governor)
@@ -174,6 +255,7 @@ async def _by_own_agent(
             result = await asyncio.to_thread(agent, task, answers, governor)
             if inspect.isawaitable(result):
                 result = await result
+    notes += place.notes
     if isinstance(result, Mapping) and "answer" in result:
         evidence.update(Evidence.of_json(result.get("evidence") or {}))
         result = result["answer"]

@@ -49,7 +49,7 @@ def answer_of(
         return _composed(tasks, findings, missing)
     if study.control.stop.is_set():
         return _composed(tasks, findings, missing, unwritten="stopped before the synthesis")
-    records = {task.id: findings[task.id].to_record() for task in tasks if task.id in findings}
+    records = {task.id: findings[task.id].to_others() for task in tasks if task.id in findings}
     messages = synthesis_messages(study.inquiry.question, tasks, findings, missing)
     name = study.name_of(messages, records)
     kept = study.kept(SYNTHESIS, name)

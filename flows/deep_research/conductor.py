@@ -101,6 +101,7 @@ class Conductor:
             inputs = {name: self.findings[name] for name in self.schedule.inputs(task_id)}
             finding = self.study.kept_finding(task_id, self.study.input_hash(task, inputs))
             if finding is not None:
+                self.study.take_over(finding)
                 self._succeeded(task_id, finding)
                 continue
             # Futures, not their results, are passed where they are there: the UI draws the arrows.

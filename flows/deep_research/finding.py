@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,15 @@ MOST_IN_PROMPT = 6_000
 @dataclass(frozen=True)
 class Finding:
     """A task's answer, and the lines that its agent was shown, which are what it may cite. `ended`
-    is how the answer ended, where such are taken that did not end well."""
+    is how the answer ended, where such are taken that did not end well; `files` where the files are
+    that its agent left, as `ItemFiles` records them."""
 
     task: str
     answer: str
     evidence: dict[str, list[list[int]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     ended: str = FINE
+    files: dict[str, Any] | None = None
 
     @property
     def shown(self) -> Evidence:
@@ -40,13 +42,21 @@ class Finding:
 
     def to_record(self) -> str:
         """As the ledger keeps it."""
-        return json.dumps(asdict(self), sort_keys=True)
+        record = asdict(self)
+        if self.files is None:
+            del record["files"]
+        return json.dumps(record, sort_keys=True)
+
+    def to_others(self) -> str:
+        """What others get of it, as JSON: they do not see its files."""
+        return replace(self, files=None).to_record()
 
     @classmethod
     def of_record(cls, record: str) -> "Finding":
         data = json.loads(record)
         notes, ended = tuple(data["notes"]), data.get("ended", FINE)
-        return cls(data["task"], data["answer"], data["evidence"], notes, ended)
+        files = data.get("files")
+        return cls(data["task"], data["answer"], data["evidence"], notes, ended, files)
 
 
 @dataclass(frozen=True)

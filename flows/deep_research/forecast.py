@@ -18,7 +18,6 @@ from prefect_governor.flows.estimate.loops import (
     SPREAD,
     likely_searches,
 )
-from prefect_governor.flows.web.settings import NO_SEARCHER
 
 # An agent's prompt with its tools, in tokens; measured on the repository's own docs.
 _PROMPT_TOKENS = 900
@@ -74,9 +73,9 @@ def forecast(inquiry: Inquiry) -> ResearchForecast:
     assert price is not None, "an inquiry's model is priced"
     searches = 0
     cost = cost_usd(price, UsageParts(inputs, outputs))
-    if inquiry.web is not None and inquiry.web.provider is not None:
+    if inquiry.kit.searches:
         searches = sum(likely_searches(CALLS[task.effort]) for task in plan.tasks)
-        cost += searches * inquiry.web.search_usd
+        cost += searches * inquiry.kit.search_usd
     seconds = (
         critical_path(
             plan.tasks, {task.id: CALLS[task.effort] * _CALL_SECONDS for task in plan.tasks}
@@ -97,7 +96,7 @@ def forecast(inquiry: Inquiry) -> ResearchForecast:
         expected_multiple(inquiry, plan),
         inquiry.ceiling_usd,
         searches,
-        (NO_SEARCHER,) if inquiry.web is not None and inquiry.web.provider is None else (),
+        inquiry.kit.without,
     )
 
 

@@ -26,7 +26,8 @@ def _item(
     return ItemReport(
         key=task_id,
         state=ended.state,
-        reason=ended.reason or ("; ".join(finding.notes) or None if finding else None),
+        reason=ended.reason
+        or ("; ".join([*finding.notes, *study.lost.get(task_id, ())]) or None if finding else None),
         result=None if finding is None else _result(finding.answer, finding.evidence),
         usd=to_usd(figures.usd_nano) if figures else Decimal(0),
         tokens=Tokens(input=figures.input_tokens, output=figures.output_tokens)
@@ -35,6 +36,7 @@ def _item(
         calls=figures.calls if figures else 0,
         attempts=study.attempts.get(task_id, 1 if finding else 0),
         seconds=conductor.seconds.get(task_id),
+        files=study.files.of(task_id),
     )
 
 

@@ -13,7 +13,6 @@ from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.agent.callables import imported
 from prefect_governor.flows.agent.loop import Bounds
 from prefect_governor.flows.agent.offline import is_offline
-from prefect_governor.flows.agent.tools import Tool, tools_of
 from prefect_governor.flows.deep_research.plan.plan import (
     MOST_TASKS,
     Effort,
@@ -21,10 +20,10 @@ from prefect_governor.flows.deep_research.plan.plan import (
     check_plan,
     load_plan,
 )
+from prefect_governor.flows.deep_research.workspace import Files, corpus_files
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.items.sources import resolve_sources
-from prefect_governor.flows.mcp.serving import Serving, ready_serving
 from prefect_governor.flows.report.model import check_min_success
 from prefect_governor.flows.run.job import (
     Terms,
@@ -33,7 +32,7 @@ from prefect_governor.flows.run.job import (
     check_numbers,
     run_limit,
 )
-from prefect_governor.flows.web.settings import WebSettings, web_of
+from prefect_governor.flows.tools.kit import Kit, ready_kit
 
 # What a look at a question is worth, by its effort: a fact is 3 to 10 calls of one agent.
 BOUNDS: dict[Effort, Bounds] = {
@@ -53,19 +52,19 @@ class Inquiry(Terms):
     """A question, its corpus, and how much it may take.
 
     `plan` is given, or made by the lead. `agent` stands in for ours. `max_tasks` bounds the plan
-    with all that the lead adds; `max_rounds` how often the lead may change it, 0 for never. `web`
-    is what the agents may do on the web, None for nothing; `mcp` are servers of more tools.
-    `skipped` is what the corpus's folders hold that is not in it.
+    with all that the lead adds; `max_rounds` how often the lead may change it, 0 for never. `kit`
+    are the agents' tools beside those of the corpus, `files` the corpus's files as each of them has
+    them in its workspace, where it has one. `skipped` is what the corpus's folders hold that is not
+    in it.
     """
 
     question: str
     corpus: tuple[Item, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     plan: Plan | None = None
-    tools: tuple[Tool, ...] = ()
+    kit: Kit = field(default_factory=lambda: Kit(()))
+    files: Files = ()
     agent: Agent | None = None
-    web: WebSettings | None = None
-    mcp: Serving = field(default_factory=Serving)
     max_tasks: int = DEFAULT_MAX_TASKS
     max_rounds: int = DEFAULT_MAX_ROUNDS
     max_cost_multiple: float | None = None
@@ -126,6 +125,18 @@ def make_inquiry(
         max_tasks = len(made.tasks)
     base = Path(folder) if folder else Path.cwd()
     skipped: list[Skipped] = []
+    kit = ready_kit(
+        tools,
+        sandbox=sandbox,
+        mcp=mcp,
+        folder=base,
+        web=web,
+        allow_hosts=allow_hosts,
+        deny_hosts=deny_hosts,
+        search=search,
+        search_usd=search_usd,
+    ) or Kit(())
+    items = resolve_sources(list(corpus), cwd=base, skipped=skipped) if corpus else []
     chosen = choose(
         model,
         max_output_tokens=max_output_tokens,
@@ -146,19 +157,12 @@ def make_inquiry(
         min_success=check_min_success(min_success),
         # As the flow run's parameters have it.
         question=scrubbed(storable(question.strip())),
-        corpus=tuple(resolve_sources(list(corpus), cwd=base, skipped=skipped)) if corpus else (),
+        corpus=tuple(items),
         skipped=tuple(skipped),
         plan=made,
-        tools=tuple(tools_of([imported(each, "tool") for each in tools]).values()),
+        kit=kit,
+        files=_files(kit, corpus or (), items, base),
         agent=None if agent is None else imported(agent, "agent"),
-        web=web_of(
-            web,
-            allow_hosts=allow_hosts,
-            deny_hosts=deny_hosts,
-            search=search,
-            search_usd=search_usd,
-        ),
-        mcp=_serving(mcp, base, sandbox),
         max_tasks=max_tasks,
         # The offline model is no lead.
         max_rounds=0 if is_offline(chosen.name) else max_rounds,
@@ -170,20 +174,25 @@ def make_inquiry(
 def check_tools_are_called(inquiry: Inquiry) -> None:
     """Raises ConfigurationError where the model would never call what it is given: the offline one
     calls no tools."""
-    if is_offline(inquiry.model.name) and (inquiry.web is not None or inquiry.mcp):
+    kit = inquiry.kit
+    if is_offline(inquiry.model.name) and (kit.names or kit.web is not None or kit.mcp):
         raise ConfigurationError(
-            f"{inquiry.model.name} calls no tools, of the web or of servers: name a model, or set"
-            " the key of one (OPENAI_API_KEY, ANTHROPIC_API_KEY, …)"
+            f"{inquiry.model.name} calls no tools, neither programs nor the web nor those of"
+            " servers: name a model, or set the key of one (OPENAI_API_KEY, ANTHROPIC_API_KEY, …)"
         )
 
 
-def _serving(mcp: Any, folder: Path, sandbox: str | None) -> Serving:
-    serving = ready_serving(mcp, folder=folder, sandbox=sandbox)
-    if sandbox is not None and not serving.programs:
+def _files(kit: Kit, sources: Sequence[str], items: Sequence[Item], base: Path) -> Files:
+    """What is put into each agent's workspace. Raises ConfigurationError where it does not fit, and
+    where there are tools on files and no files."""
+    if kit.runs_programs:
+        return corpus_files(sources, items, base, kit.bounds)
+    if kit.works_on_files and not items:
         raise ConfigurationError(
-            f"sandbox {sandbox!r} is for MCP servers that are programs: name one, or leave it out"
+            "there are no files to read or search: name a corpus, or python or shell among the"
+            " tools, which write some"
         )
-    return serving
+    return ()
 
 
 def _plan(plan: Any, folder: str | None) -> Plan | None:

@@ -1,12 +1,13 @@
 """A research run at work: what its tasks share. The findings are the only memory between agents."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from prefect.context import TaskRunContext
 
@@ -15,17 +16,25 @@ from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.context.waits import wait_async
 from prefect_governor.blocks.machine.stops import under
 from prefect_governor.blocks.work.runtime import Runtime
+from prefect_governor.blocks.workspaces.workspace import Workspace
 from prefect_governor.flows.agent.callables import source_of
 from prefect_governor.flows.agent.corpus import Corpus
-from prefect_governor.flows.agent.tools import Tool
+from prefect_governor.flows.agent.tools import Tool, corpus_tools
 from prefect_governor.flows.deep_research.finding import Finding
 from prefect_governor.flows.deep_research.plan.plan import PlanTask
 from prefect_governor.flows.deep_research.prompts import Means, agent_messages
 from prefect_governor.flows.deep_research.request import Inquiry
+from prefect_governor.flows.deep_research.workspace import CORPUS, own_tools
+from prefect_governor.flows.mcp.quarters import Quarters
 from prefect_governor.flows.run.control import Control
+from prefect_governor.flows.run.item_files import ItemFiles
 from prefect_governor.flows.run.job import TAG
 from prefect_governor.flows.run.naming import by_question, hash_of, name_of, what_of
 from prefect_governor.flows.run.outcomes import FINE
+from prefect_governor.flows.subagent.workplace import at_bench
+from prefect_governor.flows.tools.bench import Bench
+from prefect_governor.flows.tools.kit import PROGRAMS
+from prefect_governor.flows.tools.snapshots import Snapshots
 from prefect_governor.flows.web.tools import web_tools
 from prefect_governor.flows.web.web import Web
 
@@ -39,8 +48,10 @@ class Study:
     """An inquiry in one flow run.
 
     `kept_as` names the run in the ledger, where it outlives a flow run; `folder` is where findings
-    stand as files. `attempts`, `began` (monotonic seconds), `waited` (seconds in the queue),
-    `notes` and `allocations` (their keys in the ledger, the synthesis's among them) are by task.
+    stand as files, `files` are those that its agents leave. `attempts`, `began` (monotonic
+    seconds), `waited` (seconds in the queue), `notes`, `lost` (what is said of files that an
+    earlier attempt kept and that are gone) and `allocations` (their keys in the ledger, the
+    synthesis's among them) are by task.
     """
 
     inquiry: Inquiry
@@ -50,6 +61,7 @@ class Study:
     control: Control
     corpus: Corpus
     folder: Path
+    files: ItemFiles
     web: Web | None = None
     tasks: dict[str, PlanTask] = field(default_factory=dict)
     allocations: dict[str, str] = field(default_factory=dict)
@@ -58,6 +70,7 @@ class Study:
     began: dict[str, float] = field(default_factory=dict)
     waited: dict[str, float] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
+    lost: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -109,13 +122,39 @@ class Study:
     @property
     def means(self) -> Means:
         """What the agents may look into."""
-        web = self.inquiry.web
+        kit = self.inquiry.kit
         return Means(
-            corpus=len(self.corpus) > 0 or not (web or self.inquiry.mcp),
-            web=web is not None,
-            search=web is not None and web.provider is not None,
-            others=tuple(each.name for each in self.inquiry.mcp.offers),
+            corpus=len(self.corpus) > 0 or not (kit.web or kit.mcp or kit.runs_programs),
+            web=kit.web is not None,
+            search=kit.searches,
+            programs=tuple(name for name in kit.names if name in PROGRAMS),
+            others=tuple(each.name for each in kit.mcp.offers),
         )
+
+    def check_tools(self) -> None:
+        """Raises ConfigurationError where a server cannot be asked for its tools, and where two
+        tools have one name."""
+        nowhere: Any = None
+        kit = self.inquiry.kit
+        ours = {tool.name: tool for tool in corpus_tools(self.corpus) if len(self.corpus)}
+        if kit.runs_programs:
+            ours |= {tool.name: tool for tool in own_tools(kit, nowhere, self.corpus)}
+        kit.mcp.check_beside([*ours.values(), *self.web_tools, *kit.own])
+
+    @asynccontextmanager
+    async def at_bench(
+        self, key: str, quarters: Quarters | None
+    ) -> AsyncIterator[tuple[Bench, Snapshots]]:
+        """Where a task's agent runs programs, with copies of the corpus's files."""
+
+        def put(workspace: Workspace) -> None:
+            workspace.put_files(self.inquiry.files)
+
+        async with at_bench(
+            self.inquiry.kit, kept_as=self.kept_as, key=key, put=put, files=self.files,
+            quarters=quarters, apart=CORPUS,
+        ) as found:  # fmt: skip
+            yield found
 
     @property
     def web_tools(self) -> list[Tool]:
@@ -160,6 +199,11 @@ class Study:
     def _by_question(self) -> Mapping[tuple[str, str], Sequence[str]]:
         return by_question(self.records)
 
+    def take_over(self, finding: Finding) -> None:
+        """A finding of an earlier attempt has its files here too."""
+        if finding.files and (lost := self.files.taken_over(finding.task, finding.files)):
+            self.lost[finding.task] = (lost,)
+
     def kept_finding(self, key: str, input_hash: str) -> Finding | None:
         """What an earlier attempt of this run found. An answer that did not end well is nothing
         that was found, unless such are taken."""
@@ -179,13 +223,15 @@ class Study:
     def _answered_from(self) -> str:
         """Names what shapes all answers of the run, whatever is asked: tools and agent by their
         source, what the corpus holds."""
-        inquiry = self.inquiry
+        nowhere: Any = None
+        inquiry, kit = self.inquiry, self.inquiry.kit
         return hash_of(
-            [(tool.schema, source_of(tool.function)) for tool in inquiry.tools],
+            [(tool.schema, source_of(tool.function)) for tool in kit.own],
             None if inquiry.agent is None else source_of(inquiry.agent),
             self.corpus.digest,
-            *([] if inquiry.web is None else [inquiry.web.name]),
-            *([[tool.schema for tool in inquiry.mcp.tools]] if inquiry.mcp else []),
+            *([] if kit.web is None else [kit.web.name]),
+            *([[tool.schema for tool in kit.mcp.tools]] if kit.mcp else []),
+            *([[tool.schema for tool in kit.on(nowhere)]] if kit.runs_programs else []),
         )
 
     def input_hash(self, task: PlanTask, inputs: Mapping[str, Finding]) -> str:
@@ -194,7 +240,7 @@ class Study:
             agent_messages(self.inquiry.question, task, inputs, self.means),
             # More money for a task is no other task.
             task.model_dump(mode="json", exclude={"max_usd"}),
-            {name: finding.to_record() for name, finding in inputs.items()},
+            {name: finding.to_others() for name, finding in inputs.items()},
         )
 
 

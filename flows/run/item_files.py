@@ -75,13 +75,19 @@ class ItemFiles:
         missing = sorted({each.name for each in wanted} - {each.name for each in found})
         return f"of its files in {there} are gone: {', '.join(missing)}" if missing else None
 
-    def taken(self, key: str) -> tuple[ItemFile, ...]:
-        """An item's files for its report, once."""
+    def of(self, key: str) -> tuple[ItemFile, ...]:
+        """An item's files for its report."""
         above = f"{self.folder.name}/{folder_name(key)}"
         return tuple(
             ItemFile(name=f"{above}/{each.name}", bytes=each.bytes, sha256=each.sha256)
-            for each in self._kept.pop(key, ())
+            for each in self._kept.get(key, ())
         )
+
+    def taken(self, key: str) -> tuple[ItemFile, ...]:
+        """`of`, once: nothing of them is held any longer."""
+        found = self.of(key)
+        self._kept.pop(key, None)
+        return found
 
     def _keep(self, key: str, files: tuple[CollectedFile, ...]) -> None:
         self._kept[key] = files

@@ -98,7 +98,7 @@ async def _answer_and_keep(job: Job, position: int) -> Any:
     )
     if job.request.kit is not None:
         # Not before: whoever went on without its answer would run its programs again.
-        await asyncio.to_thread(snapshots_of(job, item).remove)
+        await asyncio.to_thread(snapshots_of(job.kept_as, key).remove)
     return result
 
 

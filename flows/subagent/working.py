@@ -1,19 +1,12 @@
 """A sub-agent that works with tools on its item: the loop, and what becomes of its answer."""
 
-import asyncio
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from prefect_governor.blocks.claims.slots import Slot
-from prefect_governor.blocks.errors import (
-    BadAnswer,
-    ConfigurationError,
-    GovernorError,
-    ItemFailed,
-)
+from prefect_governor.blocks.errors import BadAnswer, ConfigurationError, ItemFailed
 from prefect_governor.flows.agent.corpus import Corpus
 from prefect_governor.flows.agent.evidence import Evidence, check_citations
 from prefect_governor.flows.agent.keeping import Keeping
@@ -35,11 +28,7 @@ from prefect_governor.flows.subagent.keeping import (
 from prefect_governor.flows.subagent.prompt import Message, repair_messages
 from prefect_governor.flows.subagent.tool_prompt import combining_tool_messages, tool_messages
 from prefect_governor.flows.subagent.turns import Turns
-from prefect_governor.flows.subagent.workplace import at_bench
-from prefect_governor.flows.tools.bench import Bench
-from prefect_governor.flows.tools.snapshots import Snapshots
-
-logger = logging.getLogger(__name__)
+from prefect_governor.flows.subagent.workplace import at_bench, put_item
 
 # How much one item's agent may do: as much as an agent of a research whose effort nobody named.
 BOUNDS = Bounds()
@@ -85,33 +74,19 @@ async def _answered(
         value = await agent.answer(text)
         _note(job, item, agent.notes)
         return value
-    async with at_bench(job, item, quarters) as (bench, snapshots):
+    async with at_bench(
+        kit, kept_as=job.kept_as, key=item.key, put=lambda workspace: put_item(workspace, item),
+        files=job.files, quarters=quarters,
+    ) as (bench, snapshots):  # fmt: skip
         ours = kit.on(bench)
         keeping = KeptOnBench(
             job.runtime, place, told_from, records,
             bench=bench, snapshots=snapshots, on_bench={tool.name for tool in ours},
         )  # fmt: skip
         agent = _Agent(job, item, [*ours, *beside], keeping)
-        try:
-            value = await agent.answer(text)
-        except Exception:
-            # What it wrote before it failed is what a person wants to look at.
-            try:
-                await _keep_files(job, item, bench, snapshots)
-            except (OSError, GovernorError) as error:
-                logger.warning("what %s left before it failed is not kept: %s", item.key, error)
-            raise
-        ended = [f"a program was ended: {each}" for each in dict.fromkeys(bench.runaways)]
-        _note(job, item, [*agent.notes, *ended])
-        await _keep_files(job, item, bench, snapshots)
+        value = await agent.answer(text)
+        _note(job, item, [*agent.notes, *bench.notes])
         return value
-
-
-async def _keep_files(job: Job, item: Item, bench: Bench, snapshots: Snapshots) -> None:
-    async with bench.turn:
-        # Where all that its programs said was kept, none has run here.
-        await asyncio.to_thread(bench.catch_up, snapshots)
-        await job.files.keep(item.key, bench.workspace)
 
 
 def _note(job: Job, item: Item, notes: Sequence[str]) -> None:

@@ -41,14 +41,18 @@ class Bench:
     Args:
         workspace: the item's.
         make_cell: makes a sandbox; None where nothing may be run.
+        apart: a folder of it whose files are searched elsewhere.
 
     Attributes:
         programs: how many have run.
         runaways: the bounds that ended programs, in people's words.
     """
 
-    def __init__(self, workspace: Workspace, make_cell: MakeCell | None) -> None:
+    def __init__(
+        self, workspace: Workspace, make_cell: MakeCell | None, *, apart: str | None = None
+    ) -> None:
         self.workspace = workspace
+        self._apart = apart
         self.programs = 0
         self.runaways: list[str] = []
         self._make_cell = make_cell
@@ -68,6 +72,11 @@ class Bench:
         # What was left behind, as it came too late, has ended once it gives back its turn.
         async with self.turn:
             pass
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of an answer whose agent worked here."""
+        return [f"a program was ended: {each}" for each in dict.fromkeys(self.runaways)]
 
     async def run(self, argv: Sequence[str], stdin: bytes = b"") -> SandboxResult:
         """Run a program in a sandbox of its own on the workspace: none is held, nor a place for
@@ -119,9 +128,11 @@ class Bench:
         return self._read([name])
 
     def files(self) -> Corpus:
-        """All files as they are now."""
+        """All files as they are now, but for those apart."""
         if self._corpus is None:
-            self._corpus = self._read(self.workspace.names())
+            apart = None if self._apart is None else f"{self._apart}/"
+            names = self.workspace.names()
+            self._corpus = self._read([n for n in names if not (apart and n.startswith(apart))])
         return self._corpus
 
     def _read(self, names: Sequence[str]) -> Corpus:

@@ -39,7 +39,7 @@ _OF_THE_WEB = ("fetch", "web_search")
 
 @dataclass(frozen=True)
 class Kit:
-    """Tools of a fan-out's sub-agents.
+    """Tools of the sub-agents of a fan-out, or of a research.
 
     Attributes:
         names: of ours, in the order of `NAMES`.
@@ -128,7 +128,7 @@ def kit_of(tools: Sequence[Any] | None) -> Kit | None:
         )
     others = [each for each in tools if not (isinstance(each, str) and each in named)]
     own = tools_of([imported(each, "tool") for each in others])
-    if taken := sorted({*own} & {*NAMES, *_OF_THE_WEB}):
+    if taken := sorted({*own} & {*named, *(_OF_THE_WEB if WEB in named else ())}):
         raise ConfigurationError(f"{taken[0]!r} is the name of a tool of ours: give yours another")
     return Kit(tuple(name for name in NAMES if name in named), tuple(own.values()))
 
@@ -139,18 +139,20 @@ def ready_kit(
     sandbox: str | None,
     mcp: Any = None,
     folder: Path,
-    **web: Any,
+    web: bool = False,
+    **hosts: Any,
 ) -> Kit | None:
     """`kit_of`, with the sandbox that its programs run in: the saved block of a name, or the
-    default; with the web as `web_of` has it, and with the servers of `mcp`.
+    default; with the web as `web_of` has it, where `web` or a tool says so, and with the servers of
+    `mcp`.
 
     Raises ConfigurationError besides where there is no such block, nothing to run in it, or no way
     to run it here; the message says what mends that.
     """
     kit = kit_of(tools)
-    settings = web_of(kit is not None and WEB in kit.names, **web)
-    if kit is not None:
-        kit = replace(kit, web=settings)
+    settings = web_of(web or (kit is not None and WEB in kit.names), **hosts)
+    if settings is not None:
+        kit = replace(kit or Kit(()), web=settings)
     runs_programs = kit is not None and kit.runs_programs
     serving = ready_serving(mcp, folder=folder, sandbox=sandbox)
     if serving:

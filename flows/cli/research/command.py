@@ -30,7 +30,7 @@ def run_research(question: str | None, told: "Told") -> int:
     )
 
     parameters: dict[str, Any] = {"question": question, "folder": os.getcwd(), **told.parameters}
-    for name in ("corpus", "allow_hosts", "deny_hosts"):
+    for name in ("corpus", "tools", "allow_hosts", "deny_hosts"):
         parameters[name] = list(parameters[name])
     for name in ("plan", "mcp"):
         given = parameters[name]
@@ -45,7 +45,7 @@ def run_research(question: str | None, told: "Told") -> int:
     def show(inquiry: "Inquiry") -> None:
         check_tools_are_called(inquiry)
         # A server that does not answer is told of by a look as well.
-        _ = inquiry.mcp.offers
+        _ = inquiry.kit.mcp.offers
         expected = forecast(inquiry)
         print(json.dumps(expected.to_json())) if told.as_json else print_forecast(expected)
 

@@ -7,7 +7,14 @@ from typing import Any
 import click
 
 from prefect_governor.flows.cli.terminal.command_line import CONTEXT, UsageProblem, option
-from prefect_governor.flows.cli.terminal.options import MCP, RUN, WEB, Told, run_options
+from prefect_governor.flows.cli.terminal.options import (
+    MCP,
+    RUN,
+    WEB,
+    Told,
+    run_options,
+    tools_option,
+)
 
 COMMAND = "research"
 _RESEARCH = (
@@ -16,6 +23,11 @@ _RESEARCH = (
         multiple=True,
         metavar="DIR|GLOB",
         help="Files, folders and globs that the agents search and read. May be given often.",
+    ),
+    tools_option(
+        "What the agents may call besides: python and shell (programs in a sandbox, in a workspace"
+        " of the agent's own with copies of the corpus's files), read and search (what those wrote"
+        " there too), web (as --web), or package.module:function."
     ),
     option("--web", is_flag=True, help="The agents may read public web pages, and search the web."),
     *WEB,
@@ -67,6 +79,7 @@ def research_command(question: str | None, **options: Any) -> None:
       prefect-governor research "How are retries decided?" --corpus docs --corpus src
       prefect-governor research "Who pays what?" --corpus 'contracts/**/*.pdf' --max-usd 2
       prefect-governor research "What changed?" --plan plan.yaml --corpus notes --out report.md
+      prefect-governor research "Which region sold most?" --corpus sales --tools python
       prefect-governor research "What changed in HTTP/3?" --web --deny-host example.com
       prefect-governor research --resume last
 

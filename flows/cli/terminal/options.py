@@ -165,6 +165,23 @@ MCP = (
     ),
 )
 
+
+def tools_option(help: str) -> Option:
+    """`--tools` of a command; `help` says what they are there."""
+    return option(
+        "--tools",
+        multiple=True,
+        metavar="NAME,…",
+        callback=lambda context, parameter, given: _names(given),
+        help=help,
+    )
+
+
+def _names(given: Sequence[str]) -> tuple[str, ...]:
+    """Names that stand together, between commas, or apart."""
+    return tuple(name for each in given for part in each.split(",") if (name := part.strip()))
+
+
 FAN_OUT = (
     option("--ask", help="What each sub-agent answers about its item.", metavar="TEXT"),
     option(
@@ -173,14 +190,10 @@ FAN_OUT = (
         type=click.Path(path_type=Path),
         metavar="FILE.json",
     ),
-    option(
-        "--tools",
-        multiple=True,
-        metavar="NAME,…",
-        callback=lambda context, parameter, given: _names(given),
-        help="What each sub-agent may call: python and shell (programs in a sandbox), read and"
+    tools_option(
+        "What each sub-agent may call: python and shell (programs in a sandbox), read and"
         " search (its item's files), web (public pages, searches), or package.module:function. With"
-        " those on files a folder is ONE item, its files copied into the item's workspace.",
+        " those on files a folder is ONE item, its files copied into the item's workspace."
     ),
     *WEB,
     *MCP,
@@ -239,11 +252,6 @@ FAN_OUT = (
         help="An item a line as each finishes, in input order at the end.",
     ),
 )
-
-
-def _names(given: Sequence[str]) -> tuple[str, ...]:
-    """Names that stand together, between commas, or apart."""
-    return tuple(name for each in given for part in each.split(",") if (name := part.strip()))
 
 
 def run_options(*options: Sequence[Option]) -> Callable[[F], F]:
