@@ -63,11 +63,15 @@ class PooledTransport(httpx.AsyncBaseTransport, Telling):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises httpx's errors: `ConnectError` and `ConnectTimeout` only where nothing left."""
         sent = sent_of(request)
-        if not _is_plain(request, sent):
+        if request.url.scheme not in ("http", "https"):
+            raise httpx.UnsupportedProtocol(
+                f"the address has to begin with http:// or https://, not {request.url.scheme!r}"
+            )
+        headers = _headers(request)
+        if headers is None or not _is_plain(request, sent):
             if self._other is None:
                 self._other = httpx.AsyncHTTPTransport(limits=self._limits)
             return await self._other.handle_async_request(request)
-        _check(request)
         session = self._session()
         timeout = request.extensions.get("timeout", {})
         body = request.content
@@ -78,10 +82,7 @@ class PooledTransport(httpx.AsyncBaseTransport, Telling):
                 request.method,
                 URL(str(request.url), encoded=True),
                 data=io.BytesIO(body) if len(body) > ONE_PIECE_BYTES else body or None,
-                headers=[
-                    (name.decode("ascii"), value.decode("latin-1"))
-                    for name, value in request.headers.raw
-                ],
+                headers=headers,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
                     total=None, connect=timeout.get("connect"), sock_read=timeout.get("read")
@@ -192,15 +193,24 @@ def _after_fork() -> None:
 class _Request(aiohttp.ClientRequest):
     """Tells that its bytes leave, and by which connection."""
 
+    # Whether this aiohttp writes bodies where it is told here: until one was, a request may leave
+    # as soon as it has a connection.
+    _writes_here = False
+
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         sent = _sending.get()
         assert sent is not None
         sent.leaves_by(conn.protocol, conn.transport)
+        # With its body, which before Python 3.12 a task of its own writes.
+        if not sent.size or not _Request._writes_here:
+            sent.begins()
         return await super().send(conn)
 
     async def write_bytes(self, writer: Any, conn: Any, *rest: Any, **more: Any) -> None:
         sent, timer = _sending.get(), None
         assert sent is not None
+        _Request._writes_here = True
+        sent.begins()
         if sent.write_seconds is not None and sent.size > BUFFERED_BYTES:
             timer = self.loop.call_later(sent.write_seconds, _give_up, sent, conn)
         try:
@@ -245,14 +255,15 @@ def _is_plain(request: httpx.Request, sent: Sent) -> bool:
     )
 
 
-def _check(request: httpx.Request) -> None:
-    """Raises LocalProtocolError for a header that is none, before anything is sent."""
+def _headers(request: httpx.Request) -> list[tuple[str, str]] | None:
+    """As aiohttp takes them; None where it would send other bytes. Raises LocalProtocolError for
+    what is no header."""
     if not _FIELDS.fullmatch(b"".join(b"%b:%b\n" % pair for pair in request.headers.raw)):
         raise httpx.LocalProtocolError("a header is not valid")
-    if request.url.scheme not in ("http", "https"):
-        raise httpx.UnsupportedProtocol(
-            f"the address has to begin with http:// or https://, not {request.url.scheme!r}"
-        )
+    try:
+        return [(name.decode("ascii"), value.decode()) for name, value in request.headers.raw]
+    except UnicodeDecodeError:
+        return None
 
 
 def _as_httpx(error: BaseException, sent: Sent) -> httpx.TransportError:

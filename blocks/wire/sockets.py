@@ -176,11 +176,14 @@ class Sent:
         self.write_seconds: float | None = None
 
     def leaves_by(self, held: Any, stream: Any) -> None:
-        """Its first byte may leave from now on, by the connection that `held` has."""
+        """It has a connection, for as long as `held` is there."""
+        _CONNECTIONS.add(held, stream, self._cuts)
+
+    def begins(self) -> None:
+        """Its first byte may leave from now on."""
         self.begun = True
         if self._left is not None:
             self._left.begins()
-        _CONNECTIONS.add(held, stream, self._cuts)
 
     def has_left(self) -> None:
         """Its last byte is on its way."""
