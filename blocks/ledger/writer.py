@@ -91,6 +91,8 @@ class Writer(Listener):
         self._last_error: GovernorError | None = None
         # Fewer where one of those that were let through may be what fails the transaction.
         self._most_grants = MOST_GRANTS
+        # How many requests and calls the last transaction took in.
+        self._shared_by = 0
         self._closed = False
         self._pid = os.getpid()
         self._thread: threading.Thread | None = None
@@ -204,6 +206,7 @@ class Writer(Listener):
         for waiter in twice:
             fail(waiter.future, CallRefused(f"call {waiter.demand.call_id!r} waits already"))
         fresh, self._unknown = self._unknown, []
+        self._shared_by = len(requests) + len(fresh)
         return requests, fresh
 
     def _somebody_waits(self) -> bool:
@@ -326,7 +329,9 @@ class Writer(Listener):
         gathering = Gathering(self._now)
         while not self._closed:
             if self._rest(pause):
-                pause = gathering.then(self.run_once)
+                gathering.begin()
+                pause = self.run_once()
+                gathering.end(self._shared_by)
 
     def _rest(self, pause: float | None) -> bool:
         """Sleep until there is something to do. False to look once more."""
