@@ -49,6 +49,7 @@ ORDER = (
     "blocks.wire.dialects",
     "blocks.wire",
     "blocks.offline",
+    "blocks.models.library",
     "blocks.models",
     "blocks.bypass",
     "blocks.bypass.hooks",

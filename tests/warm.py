@@ -199,7 +199,7 @@ def _begin(order: dict[str, Any]) -> None:
 def _warm() -> None:
     gc.disable()
 
-    from prefect_governor.blocks.models.library import litellm
+    from prefect_governor.blocks.models.library.module import litellm
     from prefect_governor.flows import fan_out_flow, research_flow
     from prefect_governor.flows.cli.main import main
     from prefect_governor.flows.cli.terminal import session

@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.models.calls import Prepared
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm
 from prefect_governor.blocks.prices.bedrock import PROVIDER, region_and_id
 from prefect_governor.blocks.wire.replies.event_stream import BOTOCORE, INSTALL
 

@@ -15,7 +15,7 @@ import httpx
 from prefect_governor.blocks.context.scope import current_scope
 from prefect_governor.blocks.errors import CallRefused, ConfigurationError
 from prefect_governor.blocks.models.calls import Given, Prepared
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm
 from prefect_governor.blocks.models.openai_clients import Azure, Wanted
 from prefect_governor.blocks.prices.deployments import PROVIDER, bare
 

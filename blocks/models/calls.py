@@ -14,7 +14,7 @@ from prefect_governor.blocks.models.clients import (
     answers_heard,
     requests_seen,
 )
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm
 from prefect_governor.blocks.models.openai_clients import Wanted
 from prefect_governor.blocks.prices.prices import load_price
 from prefect_governor.blocks.records.accepted import Accepted, accepted
@@ -64,17 +64,22 @@ class Given:
     accepted: Accepted
 
 
-def taken(kwargs: dict[str, Any]) -> Given:
-    """The arguments of a call, with LiteLLM's own retries and caches off.
-
-    Raises NotGoverned outside any governor and for an argument that would pass by it;
-    ConfigurationError where LiteLLM was told, for all calls, to try again by itself.
-    """
+def check_governed(kwargs: dict[str, Any]) -> None:
+    """Raises NotGoverned outside any governor and for an argument that would pass by it, before
+    LiteLLM is waited for."""
     if current_scope.get() is None:
         raise NotGoverned(OUTSIDE)
     for name, instead in REFUSED_ARGUMENTS.items():
         if kwargs.get(name) is not None and kwargs[name] is not False:
             raise NotGoverned(f"`{name}` would pass by the governor: {instead}")
+
+
+def taken(kwargs: dict[str, Any]) -> Given:
+    """The arguments of a call that `check_governed` lets through, with LiteLLM's own retries and
+    caches off.
+
+    Raises ConfigurationError where LiteLLM was told, for all calls, to try again by itself.
+    """
     arguments = {
         name: value
         for name, value in kwargs.items()

@@ -15,6 +15,7 @@ from prefect_governor.blocks.models.calls import (
     Prepared,
     accepting,
     came_through,
+    check_governed,
     check_mode,
     taken,
     under,
@@ -23,7 +24,7 @@ from prefect_governor.blocks.models.calls import (
 )
 from prefect_governor.blocks.models.clients import async_client, blocking_client
 from prefect_governor.blocks.models.compatible import COMPATIBLE
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm, litellm_off_loop
 from prefect_governor.blocks.models.openai_clients import Wanted
 from prefect_governor.blocks.models.providers import (
     LITELLM_CLIENT,
@@ -75,13 +76,15 @@ async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any
             answers is raised as LiteLLM's own error.
         ConfigurationError: a key, a region or a package is missing.
     """
+    check_governed(kwargs)
+    library = await litellm_off_loop()
     call = _prepare(model, kwargs)
     credentials = await credentials_off_loop(call)
     with (
         signing_with(credentials), accepting(call.accepted), watched() as seen, unwrapped(),
         by_default(),
     ):  # fmt: skip
-        reply = await litellm().acompletion(
+        reply = await library.acompletion(
             model=call.model, messages=list(messages), client=async_client(call.wanted),
             **call.arguments,
         )  # fmt: skip
@@ -93,6 +96,7 @@ async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any
 
 def completion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any:
     """`acompletion` for synchronous code: the calling thread waits."""
+    check_governed(kwargs)
     call = _prepare(model, kwargs)
     credentials = credentials_of(call)
     with (

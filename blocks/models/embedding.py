@@ -9,6 +9,7 @@ from prefect_governor.blocks.models.calls import (
     Prepared,
     accepting,
     came_through,
+    check_governed,
     check_mode,
     taken,
     under,
@@ -16,7 +17,7 @@ from prefect_governor.blocks.models.calls import (
     watched,
 )
 from prefect_governor.blocks.models.clients import async_client, blocking_client
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm, litellm_off_loop
 from prefect_governor.blocks.models.providers import (
     EMBEDDING_PROVIDERS,
     as_openai,
@@ -42,9 +43,11 @@ async def aembedding(model: str, input: Input, **kwargs: Any) -> Any:
     Returns:
         LiteLLM's own reply.
     """
+    check_governed(kwargs)
+    library = await litellm_off_loop()
     call = _prepare(model, kwargs)
     with accepting(call.accepted), watched() as seen, unwrapped():
-        reply = await litellm().aembedding(
+        reply = await library.aembedding(
             model=call.model, input=input, client=async_client(call.wanted), **call.arguments
         )
     return came_through(reply, seen, model)
@@ -52,6 +55,7 @@ async def aembedding(model: str, input: Input, **kwargs: Any) -> Any:
 
 def embedding(model: str, input: Input, **kwargs: Any) -> Any:
     """`aembedding` for synchronous code: the calling thread waits."""
+    check_governed(kwargs)
     call = _prepare(model, kwargs)
     with accepting(call.accepted), watched() as seen, unwrapped():
         reply = litellm().embedding(

@@ -4,7 +4,7 @@ import os
 
 from prefect_governor.blocks.errors import ConfigurationError, NotGoverned
 from prefect_governor.blocks.models.compatible import COMPATIBLE
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm
 from prefect_governor.blocks.models.openai_clients import Wanted
 from prefect_governor.blocks.prices.deployments import PROVIDER as AZURE
 

@@ -15,6 +15,7 @@ from prefect_governor.blocks.models.calls import (
     Prepared,
     accepting,
     came_through,
+    check_governed,
     check_mode,
     taken,
     under,
@@ -22,7 +23,7 @@ from prefect_governor.blocks.models.calls import (
     watched,
 )
 from prefect_governor.blocks.models.clients import async_client, blocking_client
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm, litellm_off_loop
 from prefect_governor.blocks.models.providers import (
     RESPONSES_PROVIDERS,
     as_openai,
@@ -60,6 +61,8 @@ async def aresponses(input: Input, model: str, **kwargs: Any) -> Any:
         LiteLLM's own reply, a stream of events with `stream=True` (which LiteLLM makes of a whole
         reply where it does not know that the model streams).
     """
+    check_governed(kwargs)
+    await litellm_off_loop()
     call = _prepare(model, kwargs)
     with accepting(call.accepted), watched() as seen, unwrapped():
         reply = await _library().aresponses(
@@ -70,6 +73,7 @@ async def aresponses(input: Input, model: str, **kwargs: Any) -> Any:
 
 def responses(input: Input, model: str, **kwargs: Any) -> Any:
     """`aresponses` for synchronous code: the calling thread waits."""
+    check_governed(kwargs)
     call = _prepare(model, kwargs)
     with accepting(call.accepted), watched() as seen, unwrapped():
         reply = _library().responses(

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError, NotGoverned, chain
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm
 
 PROVIDER = "vertex_ai"
 # What its publishers' models are called that are reached by `generateContent` and `rawPredict`

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.stops import current_stop
 from prefect_governor.blocks.machine.text import storable_error, storable_value
+from prefect_governor.blocks.models.library.module import warm_up
 from prefect_governor.blocks.prefect_internals.parameters import FlowOfManyItems
 from prefect_governor.blocks.secrets.exits import learn, scrubbed_error, scrubbed_value
 from prefect_governor.flows.items.item import Item
@@ -110,6 +111,8 @@ def this_run(name: str) -> ThisRun:
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         raise ConfigurationError(f"{name} is a flow: call it, not its function")
+    # It will call: LiteLLM, which takes seconds, is imported while the rest is made ready.
+    warm_up()
     flow_run = context.flow_run
     control = current_control.get() or Control()
     if (stop := current_stop()) is not None:

@@ -40,7 +40,8 @@ class Watchdog:
     """Watches loops from `watch(thread)` on until `close()`; its own thread starts with the first.
 
     A task that holds a loop for over `held_seconds` is named once per task name, in its run's log,
-    with the line where it is and what to do. Imports are not: they are made once.
+    with the line where it is and what to do. Imports are not: they are made once. Nor are tasks of
+    this package: nobody who reads it can change them.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Watchdog:
 
     def _name(self, context: Context, frame: FrameType) -> None:
         run = context.copy().run(TaskRunContext.get)
-        if run is None or run.task.name in self._named or _imports(frame):
+        if run is None or run.task.name in self._named or _is_ours(run.task.fn) or _imports(frame):
             return
         name = run.task.name
         self._named.add(name)
@@ -135,6 +136,10 @@ def _running(frame: FrameType) -> asyncio.Handle | None:
             handle = each.f_locals.get("self")
             return handle if isinstance(handle, asyncio.Handle) else None
     return None
+
+
+def _is_ours(task_function: Callable[..., object]) -> bool:
+    return str(getattr(task_function, "__module__", "")).startswith("prefect_governor.")
 
 
 def _imports(frame: FrameType) -> bool:

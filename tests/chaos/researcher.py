@@ -15,7 +15,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
 
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm
 from prefect_governor.flows.cli.main import main as command_line
 from prefect_governor.flows.research_flow import research
 from tests.talk import tell

@@ -53,6 +53,7 @@ def run_command(
     Raises ConfigurationError for anything wrong with what was given, before anything starts.
     """
     from prefect_governor.blocks.models.choice import BLOCK
+    from prefect_governor.blocks.models.library.module import warm_up
     from prefect_governor.blocks.prices.prices import OFFLINE
 
     past = None if told.resume is None else _past_run(told.resume, command, flow)
@@ -82,6 +83,8 @@ def run_command(
     if not may_start(request):
         say("not started; nothing was spent")
         return TURNED_DOWN
+    # It takes seconds, in which the server is asked and the run made ready.
+    warm_up().add_done_callback(lambda _: gc.freeze())
     say(f"model: {request.model.name} ({request.model.why})")
     say(f"ceiling: {ceiling_text(request)}")
     if info is None:
@@ -133,7 +136,7 @@ def run_flow(
     from prefect_governor.flows.run.control import Control, current_control
 
     # What the imports made stays for as long as this process, and looking through it takes half a
-    # second in which nothing moves.
+    # second in which nothing moves. So it is with LiteLLM's, once that is there.
     gc.freeze()
     with ExitStack() as stack:
         if kept_as is not None:

@@ -20,7 +20,7 @@ from prefect import flow, task
 from prefect.utilities.annotations import quote
 
 from prefect_governor.blocks.governor import Governor
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm
 from prefect_governor.blocks.terms.limit import Limit
 from prefect_governor.flows.runner import GovernedTaskRunner
 from tests.integration.governing import HELLO, MODEL

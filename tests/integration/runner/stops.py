@@ -22,7 +22,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from prefect_governor import GovernedTaskRunner, Governor, Limit, acompletion, completion, governed
 from prefect_governor.blocks.claims import flow_stops
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm
 from tests.talk import tell
 
 MODEL = "openai/gpt-4o-mini"

@@ -10,7 +10,7 @@ from prefect_governor.blocks.errors import ConfigurationError, NotGoverned
 from prefect_governor.blocks.models.choice import BASE_VARIABLES, KEY_VARIABLES, ModelChoice
 from prefect_governor.blocks.models.compatible import COMPATIBLE, OTHER_KEY_VARIABLES
 from prefect_governor.blocks.models.completion import TESTED_PROVIDERS, acompletion
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm
 from prefect_governor.blocks.prices.places import provider_at
 from prefect_governor.blocks.prices.prices import _entries, load_price
 from tests.unit.blocks.models.network import Network, quiet

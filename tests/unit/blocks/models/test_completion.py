@@ -27,7 +27,7 @@ from prefect_governor.blocks.models.completion import (
     completion,
     completion_under,
 )
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm
 from prefect_governor.blocks.wire.requests.routing import OWN_KEY
 from tests.unit.blocks.models.network import ADDRESS, Network, failures, quiet
 from tests.unit.fakes import (

@@ -20,7 +20,7 @@ from prefect_governor.blocks.models.embedding import (
     embedding,
     embedding_under,
 )
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm
 from prefect_governor.blocks.models.responses import (
     aresponses,
     aresponses_under,

@@ -105,6 +105,17 @@ def test_a_task_that_holds_the_loop_is_named_once_with_the_fix(
     assert "test_watchdog.py" in message
 
 
+def test_a_task_of_this_package_is_not_named_to_people_who_cannot_change_it(
+    loop: _Loop, said: Callable[[], list[str]]
+) -> None:
+    looks, run = _Looks(loop), _Run("sub-agent")
+    run.task.fn.__module__ = "prefect_governor.flows.subagent.subagent"
+    with loop.holding(run):
+        for _ in range(20):
+            looks.after(0.05)
+    assert said() == []
+
+
 def test_many_short_steps_are_not_one_long_one(loop: _Loop, said: Callable[[], list[str]]) -> None:
     looks = _Looks(loop)
     for _ in range(10):
