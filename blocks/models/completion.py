@@ -24,6 +24,7 @@ from prefect_governor.blocks.models.calls import (
 )
 from prefect_governor.blocks.models.clients import async_client, blocking_client
 from prefect_governor.blocks.models.compatible import COMPATIBLE
+from prefect_governor.blocks.models.library.bookkeeping import Books
 from prefect_governor.blocks.models.library.module import litellm, litellm_off_loop
 from prefect_governor.blocks.models.openai_clients import Wanted
 from prefect_governor.blocks.models.providers import (
@@ -84,10 +85,17 @@ async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any
         signing_with(credentials), accepting(call.accepted), watched() as seen, unwrapped(),
         by_default(),
     ):  # fmt: skip
-        reply = await library.acompletion(
-            model=call.model, messages=list(messages), client=async_client(call.wanted),
-            **call.arguments,
-        )  # fmt: skip
+        books = Books(
+            library,
+            "acompletion",
+            {
+                "model": call.model,
+                "messages": list(messages),
+                "client": async_client(call.wanted),
+                **call.arguments,
+            },
+        )
+        reply = books.close(await library.acompletion(**books.arguments))
         # Some providers' streams are only asked for when they are first read: here, at once.
         if not seen and hasattr(reply, "fetch_stream"):
             await reply.fetch_stream()
