@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -58,6 +59,7 @@ def lasts(value: str) -> bool:
     return is_secret(value) and not _NUMBER.fullmatch(value)
 
 
+@lru_cache(maxsize=1024)
 def names_a_secret(name: str) -> bool:
     """Whether what goes by this name, of a variable, an argument or a header, is a secret."""
     words = [each for each in re.split(r"[^a-z0-9]+", name.lower()) if each]
