@@ -13,7 +13,6 @@ from prefect_governor.flows.items.documents.formats.document import Document, Ex
 from prefect_governor.flows.items.documents.formats.embedded import without_embedded
 from prefect_governor.flows.items.documents.formats.kinds import (
     NAMES,
-    SNIFFED_BYTES,
     ZIPPED,
     Kind,
     container_of,
@@ -34,6 +33,7 @@ from prefect_governor.flows.items.documents.formats.opendocument import opendocu
 from prefect_governor.flows.items.documents.formats.pdf import pdf
 from prefect_governor.flows.items.documents.formats.richtext import rich_text
 from prefect_governor.flows.items.encodings import Decoded, decoded, is_binary
+from prefect_governor.flows.items.encodings.binary import SNIFFED_BYTES
 
 # What a compressed file may become, in bytes: what one that is not may be.
 MAX_FILE_BYTES = 50 * 2**20
