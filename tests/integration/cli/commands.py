@@ -14,7 +14,7 @@ from prefect_governor.flows.cli.main import main
 Command = Callable[..., "subprocess.Popen[str]"]
 
 
-def run(*arguments: str, stdin: str | None = None, **environment: str | None) -> Result:
+def run(*arguments: str, stdin: str | bytes | None = None, **environment: str | None) -> Result:
     """A command in this process, which has imported everything."""
     return CliRunner(env=environment).invoke(main, list(arguments), input=stdin)
 
