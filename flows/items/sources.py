@@ -183,7 +183,7 @@ def items_of_value(
             _claimed(places, item, place)
             for each in paths
             for item, place in _file_items(
-                each, base, reading, left_out, notes, f"item {at}", named=named
+                each, base, reading, left_out, notes, f"item {at}", named=named, yaml=False
             )
         ]
     if isinstance(value, (str, Mapping)):
@@ -253,7 +253,14 @@ def _items_of(
             yield _folder_item(each, base), repr(source)
         else:
             yield from _file_items(
-                each, base, reading, skipped, said, repr(source), named=rows_are_meant
+                each,
+                base,
+                reading,
+                skipped,
+                said,
+                repr(source),
+                named=rows_are_meant,
+                yaml=rows_are_meant,
             )
 
 
@@ -266,9 +273,11 @@ def _file_items(
     source: str,
     *,
     named: bool,
+    yaml: bool,
 ) -> Iterator[tuple[Item, str]]:
-    """A file as an item, or its rows; each with the place that gave it."""
-    kind = table_kind(path, reading, named=named)
+    """A file as an item, or its rows; each with the place that gave it. `named`: a person named it;
+    `yaml`: YAML is meant to hold rows."""
+    kind = table_kind(path, reading, yaml=yaml)
     if kind is None:
         yield _file_item(path, base), source
     else:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from prefect_governor.blocks.errors import ConfigurationError, ItemFailed
 from prefect_governor.flows.items.extraction import read_text
 from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.reading import Reading
 from prefect_governor.flows.items.sources import Skipped, items_from, resolve_sources
 
 
@@ -251,6 +252,30 @@ def test_rows_are_the_same_whether_a_file_is_named_or_found(tmp_path: Path) -> N
     assert keys(["in/*.jsonl"], tmp_path) == ["a"]
     assert keys(["in"], tmp_path) == ["a"]
     assert keys(["in/r.jsonl"], tmp_path) == ["a"]
+
+
+def test_a_table_in_a_folder_with_a_bad_row_is_skipped_whole_and_holds_up_no_other(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/bad.csv").write_text("a,b\n1,2\n3\n")
+    (tmp_path / "in/good.csv").write_text("key,text\nk,x\n")
+    skipped: list[Skipped] = []
+    assert keys(["in"], tmp_path, skipped=skipped) == ["k"]
+    assert [each.key for each in skipped] == ["in/bad.csv"]
+    assert "in/bad.csv:3: 1 fields where the header has 2" in skipped[0].reason
+    told = Reading(skip_bad_rows=True)
+    assert keys(["in"], tmp_path, reading=told) == ["in/bad.csv:2", "k"]
+    assert "in/bad.csv:3" in refusal(["in/bad.csv"], tmp_path)
+
+
+def test_a_path_to_settings_in_yaml_is_one_text_and_to_a_table_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.yaml").write_text("a: 1\n")
+    (tmp_path / "r.csv").write_text("key,text\nk,x\n")
+    assert [item.key for item in items_from([Path("s.yaml"), Path("r.csv")])] == ["s.yaml", "k"]
 
 
 @pytest.mark.parametrize(
