@@ -13,6 +13,7 @@ from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.blocks.workspaces.bounds import BOUNDS, WorkspaceBounds
 from prefect_governor.flows.items.documents.extraction import MAX_FILE_BYTES
 from prefect_governor.flows.items.documents.formats.document import Document
+from prefect_governor.flows.items.documents.formats.embedded import without_embedded
 from prefect_governor.flows.items.documents.workers import read_document
 from prefect_governor.flows.items.reading import AS_IT_IS, Reading
 from prefect_governor.flows.items.trees import tree_text
@@ -29,7 +30,7 @@ def read_text(
     reading: Reading = AS_IT_IS,
 ) -> Document:
     """The item's own text, else that of the file it names, as `reading` says; of a folder, which
-    may hold as much as `bounds` say, the names in it.
+    may hold as much as `bounds` say, the names in it. Bytes that stand in a text are left out.
 
     Raises ItemFailed where there is none: the file is gone, may not be read, is no regular file, is
     larger than `max_bytes`, is binary, needs a password, holds no text, or is empty.
@@ -37,7 +38,9 @@ def read_text(
     if item.text is not None:
         if not item.text.strip():
             raise ItemFailed("the item's text is empty")
-        return Document(item.key, item.text, notes=item.notes)
+        text, left_out = without_embedded(item.text)
+        notes = (*item.notes, left_out) if left_out else item.notes
+        return Document(item.key, text, notes=notes)
     if item.folder is not None:
         return Document(item.key, tree_text(Path(item.folder), bounds))
     if item.source is None:

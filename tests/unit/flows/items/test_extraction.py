@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import ItemFailed
+from prefect_governor.flows.items.documents.formats.document import Document
 from prefect_governor.flows.items.encodings import decoded, is_binary
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.sources import read_text
 from tests.samples.pdf import pdf
+from tests.samples.sample import PICTURE
 
 TEXT = "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. Ça va très bien, merci.\n"
 
@@ -117,6 +119,33 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
         assert "permission denied" in failure(given)
     finally:
         os.seteuid(user)
+
+
+def test_bytes_that_stand_in_an_items_own_text_are_left_out_and_said() -> None:
+    given = Item(key="row", text=f"<p>Tea</p><img src='data:image/png;base64,{PICTURE}'>")
+    document = read_text(given)
+    assert document.text == "<p>Tea</p><img src='data:image/png;base64,…'>"
+    (note,) = document.notes
+    assert note.startswith("embedded bytes are left out: image/png (")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data:text/plain;base64,aGVsbG8= is an icon's worth",
+        "commit 9fceb02d0ae598e95dc970b74767f19372d61af8 of /9j/ in a path",
+        "-----BEGIN CERTIFICATE-----\nMIIBszCCARygAwIBAgIBADANBg\n-----END CERTIFICATE-----",
+        "UEsDB begins a zip; iVBORw0KGgo a picture",
+    ],
+)
+def test_what_only_looks_like_bytes_is_sent_as_it_is(text: str) -> None:
+    assert read_text(Item(key="a", text=text)) == Document("a", text)
+
+
+def test_bytes_broken_into_lines_end_where_they_end() -> None:
+    lines = "\n".join(PICTURE[at : at + 76] for at in range(0, len(PICTURE), 76))
+    text = f"Photo:\n{lines}\n\nRegards\nAnn of Sales\n"
+    assert read_text(Item(key="a", text=text)).text == "Photo:\n…\n\nRegards\nAnn of Sales\n"
 
 
 def test_an_items_own_text_is_its_text() -> None:
