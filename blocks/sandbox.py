@@ -1,7 +1,9 @@
 """The Sandbox block: runs programs that nobody has read, such as a model's, apart from the host."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,24 +246,56 @@ class Wanted:
 
 # What has run a program of ours in this process, by what was wanted.
 _proved: dict[tuple[int, Wanted], SandboxRuntime] = {}
+# What is being found out: None where whoever did so was cancelled.
+_proving: "dict[tuple[int, Wanted], Future[SandboxRuntime | None]]" = {}
 
 
 async def choose(wanted: Wanted) -> SandboxRuntime:
-    """The first runtime that works here, found out once in a process. What dead owners left is
-    swept then.
+    """The first runtime that works here, found out once in a process, however many ask at once.
+    What dead owners left is swept then.
 
     Raises ConfigurationError: none does; one line says why of each, and what mends it. Nothing is
     ever run without one.
     """
     key = (os.getpid(), wanted)
-    if (found := _proved.get(key)) is not None:
+    mine: Future[SandboxRuntime | None] = Future()
+    while (found := _proved.get(key)) is None:
+        others = _proving.setdefault(key, mine)
+        if others is mine:
+            found = await _proved_here(key, mine)
+        # Whoever stops waiting stops nobody else.
+        elif (found := await asyncio.shield(asyncio.wrap_future(others))) is None:
+            continue
         return found
+    return found
+
+
+async def _proved_here(
+    key: tuple[int, Wanted], told: "Future[SandboxRuntime | None]"
+) -> SandboxRuntime:
+    try:
+        # It may have been found out since this one looked.
+        found = _proved.get(key) or await _first_that_works(key[1])
+    except BaseException as error:
+        del _proving[key]
+        if isinstance(error, Exception):
+            told.set_exception(error)
+        else:
+            told.set_result(None)
+        raise
+    _proved[key] = found
+    del _proving[key]
+    told.set_result(found)
+    return found
+
+
+async def _first_that_works(wanted: Wanted) -> SandboxRuntime:
     why = []
     for runtime in wanted.candidates():
         refusal = await runtime.refusal()
         if refusal is None:
             await runtime.sweep()
-            return _proved.setdefault(key, runtime)
+            return runtime
         why.append(f"{runtime.name}: {refusal}")
     raise ConfigurationError(
         "no sandbox can be made here, so no code is run; " + ("; ".join(why) or "no runtime")
