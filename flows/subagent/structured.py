@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
-from prefect_governor.blocks.models.library import litellm
+from prefect_governor.blocks.models.library.module import litellm
 from prefect_governor.blocks.models.providers import OPENAI_CLIENT
 from prefect_governor.blocks.prices.deployments import PROVIDER as AZURE
 
