@@ -91,7 +91,7 @@ PLAIN = [
 LEFT_OUT = [
     Case("empty.txt", b"", None, "empty"),
     Case("random.bin", bytes(range(256)) * 8, None, "binary"),
-    Case("picture.dat", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(40), None, "binary"),
+    Case("picture.dat", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(40), None, "image"),
     Case(
         "numbers.dat", b"".join(each.to_bytes(4, "little") for each in range(900)), None, "binary"
     ),
