@@ -50,7 +50,7 @@ def faults(sample: Sample, item: dict[str, Any]) -> list[str]:
         return [f"{item['state']}: {item['reason']}"] if wrong or paid else []
     if item["state"] != "succeeded":
         return [f"{item['state']}: {item['reason']}"]
-    text, said = item["result"], "; ".join(item["notes"])
+    text, said = item["result"], "; ".join(item.get("notes") or ())
     return [
         *(f"not sent: {each}" for each in sample.sent if each not in text),
         *(f"sent: {each}" for each in sample.unsent if each in text),
