@@ -173,9 +173,8 @@ def texts_files() -> list[Sample]:
         Sample("cut.txt.gz", gzip.compress(str([*range(3000)]).encode())[:-20], failure="cut off"),
         Sample(
             "bomb.txt.gz",
-            gzip.compress(bytes(51 * 2**20)),
+            gzip.compress(b"x" * 51 * 2**20),
             failure="unpacks to more than",
-            skipped=True,
         ),
         Sample("files.tar.gz", tar.getvalue(), failure="an archive", skipped=True),
     ]
