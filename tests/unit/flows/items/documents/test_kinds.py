@@ -14,7 +14,7 @@ from prefect_governor.flows.items.encodings import is_binary
 from tests import ROOT
 from tests.samples.documents import samples
 
-PAGE = ROOT / "docs" / "how-to" / "what-is-read.md"
+PAGE = ROOT / "docs" / "how-to" / "items" / "what-is-read.md"
 
 
 def test_the_page_of_what_is_read_names_every_suffix_where_it_belongs() -> None:
