@@ -24,7 +24,7 @@ ELSEWHERE = {"agents-of-your-own.md"}
 PAGES = sorted(
     page
     for page in (
-        ROOT / "README.md", *ROOT.glob("docs/how-to/*.md"), *ROOT.glob("docs/reference/*.md")
+        ROOT / "README.md", *ROOT.glob("docs/how-to/**/*.md"), *ROOT.glob("docs/reference/*.md")
     )
     if page.name not in ELSEWHERE
 )  # fmt: skip
