@@ -209,7 +209,8 @@ def fan_out(
     # For the estimates of runs that ask the same.
     asked = question_key(request)
     runtime.desk.write(lambda batch: batch.rows.put_item(asked, here.kept_as, "", "{}"))
-    results = here.control.out or state_folder() / "runs" / here.id / "results.jsonl"
+    kept = state_folder() / "runs" / here.id / "results.jsonl"
+    results = here.control.out or kept
     files = ItemFiles(results)
     files.sweep()
     web = None
@@ -224,7 +225,10 @@ def fan_out(
     here.started()
     token = current_job.set(job)
     try:
-        with OutFile(results) as out, serving.open():
+        with (
+            OutFile(results, spare=kept, told=here.control.told) as out,
+            serving.open(),
+        ):
             report = here.control.report = advised(
                 _run(job, out),
                 command="fan-out",
@@ -324,7 +328,7 @@ def _run(job: Job, out: OutFile) -> Report:
             ),
         ),
         cost_multiple=_cost_multiple(job, items),
-        notes=_notes(job),
+        notes=[*_notes(job), *out.notes],
         files=[
             str(out.path),
             *([str(job.files.folder)] if job.files.any else []),

@@ -268,7 +268,9 @@ def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
     notes += written.notes
     items = item_reports(study, conductor, (task.id for task in tasks))
     out.finish(items)
-    write_answer(answer_file, written.text)
+    spare = state_folder() / "runs" / study.run_id / "report.md"
+    answer_file, unwritten = write_answer(answer_file, written.text, spare=spare)
+    notes += unwritten
     picture = watch.keep_picture(state_folder() / "runs" / study.run_id)
     base = make_report(
         items,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import parse_usd
+from prefect_governor.flows.cli.terminal.outputs import STDOUT
 from prefect_governor.flows.cli.terminal.session import run_command, set_quiet
 from prefect_governor.flows.items.lines import lines_in, piped_text
 from prefect_governor.flows.items.reading import reading_of
@@ -34,6 +35,8 @@ def run_fan_out(sources: list[str], told: "Told") -> int:
     from prefect_governor.flows.estimate.shown import print_forecast
     from prefect_governor.flows.run.job import check_most_multiple, make_request
 
+    if told.out == STDOUT and told.as_json:
+        raise ConfigurationError("--out - and --json both want standard output: give one of them")
     parameters = {
         "sources": [
             _spooled(told.parameters["reading"]) if source == "-" else source for source in sources
@@ -52,7 +55,7 @@ def run_fan_out(sources: list[str], told: "Told") -> int:
 
     def make(**parameters: Any) -> "Request":
         request = make_request(**parameters)
-        if told.out is not None:
+        if told.out not in (None, STDOUT):
             files = [str(item.source) for item in request.items if item.source]
             files += getattr(request.more, "files", ())
             _check_apart(told.out, [*(parameters["sources"] or ()), *files])

@@ -146,8 +146,17 @@ def plan_text(question: str, plan: Plan, expected_multiple: float) -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def write_answer(path: Path, text: str) -> None:
-    """The answer's file, whole or not at all."""
-    make_folder(path.parent)
+def write_answer(path: Path, text: str, *, spare: Path) -> tuple[Path, list[str]]:
+    """Write the answer's file, whole or not at all, or `spare` where that cannot be. Which it is,
+    and what is to be said of it. Raises OSError where neither can be."""
     text = scrubbed(text)
-    write_whole(path, text if text.endswith("\n") else f"{text}\n")
+    text = text if text.endswith("\n") else f"{text}\n"
+    try:
+        make_folder(path.parent)
+        write_whole(path, text)
+    except OSError as error:
+        if path == spare:
+            raise
+        write_whole(spare, text)
+        return spare, [f"{path} could not be written ({error.strerror}): the answer is in {spare}"]
+    return path, []

@@ -11,7 +11,7 @@ from prefect_governor.blocks.context.scope import attribution, current_scope
 from prefect_governor.blocks.errors import CallRefused
 from prefect_governor.blocks.machine.stops import Stop
 from prefect_governor.blocks.models.failures import ends_the_run
-from prefect_governor.flows.report.model import Report
+from prefect_governor.flows.report.model import ItemReport, Report
 from prefect_governor.flows.report.progress import Progress
 
 
@@ -26,6 +26,7 @@ class Control:
         watch: called a few times a second, in a thread of its own, with where the run is.
         started: called once with the run's id.
         out: where the results go.
+        told: called with each item that has its outcome, as it is written.
         reason: why the run stopped itself, in a person's words.
         interrupted: a person stopped it.
         kept_as: name in the ledger of the run that this one goes on with, None for a new one.
@@ -38,6 +39,7 @@ class Control:
     watch: Callable[[Progress], None] | None = None
     started: Callable[[str], None] | None = None
     out: Path | None = None
+    told: Callable[[ItemReport], None] = lambda item: None
     reason: str | None = None
     interrupted: bool = False
     kept_as: str | None = None

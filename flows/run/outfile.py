@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -17,12 +18,29 @@ from prefect_governor.flows.report.model import ItemReport
 class OutFile:
     """A results file in JSON Lines.
 
+    Where the file cannot be written any more (a full disk), the rest goes to `spare`, and `finish`
+    puts all of it there.
+
+    Args:
+        path: where the results go.
+        spare: another file, of the state folder.
+        told: is given each item too, as it is written.
+
     Raises:
         ConfigurationError: it cannot be written. Raised before a run starts.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        spare: Path | None = None,
+        told: Callable[[ItemReport], None] = lambda item: None,
+    ) -> None:
         self.path = path
+        self._spare = spare
+        self._told = told
+        self.notes: list[str] = []
         if path.exists() and not path.is_dir() and not path.is_file():
             # It is put in its place at the end, which would replace a device.
             raise ConfigurationError(f"{path} is no plain file: choose another one with --out")
@@ -43,18 +61,49 @@ class OutFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
 
     def add(self, *items: ItemReport) -> None:
-        """Write items so that no crash can lose them."""
-        self._file.writelines(_line(item) for item in items)
+        """Write items so that no crash can lose them. Raises OSError where nothing can be
+        written."""
+        text = "".join(map(_line, items))
+        self._written(lambda: self._append(text))
+        for item in items:
+            self._told(item)
+
+    def finish(self, items: Sequence[ItemReport]) -> None:
+        """All items, in input order, in one step: a reader sees the old file or the new one. Raises
+        OSError where nothing can be written."""
+
+        def write() -> None:
+            with whole_file(self.path) as file:
+                file.writelines(map(_line, items))
+
+        self._written(write)
+
+    def _append(self, text: str) -> None:
+        self._file.write(text)
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def finish(self, items: Sequence[ItemReport]) -> None:
-        """All items, in input order, in one step: a reader sees the old file or the new one."""
-        with whole_file(self.path) as file:
-            file.writelines(_line(item) for item in items)
+    def _written(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            if self._spare is None or self._spare == self.path:
+                raise
+            self.notes.append(
+                f"{self.path} could not be written ({error.strerror}): the answers are in"
+                f" {self._spare}"
+            )
+            with suppress(OSError):
+                # What it holds in its buffer is tried once more, in vain.
+                self._file.close()
+            self.path = self._spare
+            make_folder(self.path.parent)
+            self._file = open_file(self.path, errors=ERRORS)
+            write()
 
 
 def _line(item: ItemReport) -> str:

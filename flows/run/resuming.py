@@ -32,13 +32,14 @@ class PastRun:
     """A run of a ready flow.
 
     `kept_as` names it in the ledger, with all runs that went on with it; `command` is "fan-out" or
-    "research", `parameters` the flow's.
+    "research", `parameters` the flow's. `ended` says that its report was made.
     """
 
     run_id: str
     kept_as: str
     command: str
     parameters: Mapping[str, Any]
+    ended: bool = False
 
     def save(self) -> None:
         """Beside the run's results."""
@@ -49,6 +50,7 @@ class PastRun:
             "kept_as": self.kept_as,
             "command": self.command,
             "parameters": scrubbed_value(dict(self.parameters)),
+            "ended": self.ended,
         }
         write_whole(folder / _FILE, json.dumps(data, default=str))
 
@@ -159,5 +161,10 @@ def _read(path: Path) -> PastRun:
     if not isinstance(data["parameters"], dict):
         raise TypeError("its parameters are no object")
     return PastRun(
-        str(data["run_id"]), str(data["kept_as"]), str(data["command"]), data["parameters"]
+        str(data["run_id"]),
+        str(data["kept_as"]),
+        str(data["command"]),
+        data["parameters"],
+        # What earlier releases wrote does not say.
+        data.get("ended") is not False,
     )

@@ -4,7 +4,9 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import parse_usd
+from prefect_governor.flows.cli.terminal.outputs import STDOUT
 from prefect_governor.flows.cli.terminal.session import run_command, set_quiet
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ def run_research(question: str | None, told: "Told") -> int:
 
     Raises ConfigurationError for anything wrong with what was given, before anything starts.
     """
+    if told.out == STDOUT:
+        raise ConfigurationError("the answer is printed in any case: name a file with --out")
     set_quiet()
     from prefect_governor.flows.deep_research.forecast import forecast, may_start, print_forecast
     from prefect_governor.flows.deep_research.request import (

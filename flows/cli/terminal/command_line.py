@@ -1,6 +1,8 @@
 """What every command of the command line is made of. Imports nothing heavy."""
 
 import os
+import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,7 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from prefect_governor.blocks.errors import ConfigurationError, GovernorError
+from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.machine.private import make_folder
 from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_error
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -16,6 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 USAGE = 2
 FAILED = 1
 INTERRUPTED = 3
+# Set by --debug too.
+DEBUG = "PREFECT_GOVERNOR_DEBUG"
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 # Newer releases of click raise it where a group is called without a command.
@@ -31,8 +37,18 @@ class UsageProblem(click.ClickException):
         click.echo(scrubbed(f"prefect-governor: {self.message}"), err=True)
 
 
+class RunBroken(Exception):
+    """What nobody expected ended a run, which can be gone on with. Its cause says what."""
+
+    def __init__(self, run_id: str, way_on: str) -> None:
+        super().__init__(run_id, way_on)
+        self.run_id = run_id
+        self.way_on = way_on
+
+
 class Teaching(click.Group):
-    """A group whose commands turn bad input into one line and exit 2."""
+    """A group whose commands turn bad input into one line and exit 2, and what nobody expected into
+    one line that says where the rest is, and exit 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -52,16 +68,19 @@ class Teaching(click.Group):
             ctx.exit(FAILED)
         except OSError as error:
             if not _is_of_the_home(error):
-                scrubbed_error(error)
-                raise
+                _say_unexpected(error)
+                ctx.exit(FAILED)
             raise UsageProblem(
                 f"{state_folder()} cannot be used ({error.strerror}): set PREFECT_HOME to a folder"
                 " that this user may write"
             ) from None
-        except Exception as error:
-            # Python prints it.
-            scrubbed_error(error)
+        except click.exceptions.Exit:
             raise
+        except (click.ClickException, click.Abort):
+            raise
+        except Exception as error:
+            _say_unexpected(error)
+            ctx.exit(FAILED)
 
 
 def option(*names: str, **settings: Any) -> Callable[[F], F]:
@@ -86,6 +105,32 @@ def promise(group: click.Group, name: str, instead: str) -> None:
     @click.pass_context
     def command(_: click.Context) -> None:
         raise later(f"`{name}`", instead)
+
+
+def _say_unexpected(error: Exception) -> None:
+    """One line: what went wrong, the run that it ended and how to go on with it, and where the
+    traceback is; the traceback itself with --debug."""
+    scrubbed_error(error)
+    cause = error.__cause__ if isinstance(error, RunBroken) and error.__cause__ else error
+    text = scrubbed("".join(traceback.format_exception(type(cause), cause, cause.__traceback__)))
+    if os.environ.get(DEBUG):
+        click.echo(text, err=True)
+    parts = [" ".join(f"{type(cause).__name__}: {cause}".split())]
+    if isinstance(error, RunBroken):
+        parts.append(f"run {error.run_id} was started; go on with it: {error.way_on}")
+    parts.append(_kept(text))
+    click.echo(scrubbed(f"prefect-governor: {'; '.join(parts)}"), err=True)
+
+
+def _kept(text: str) -> str:
+    """Where a traceback is kept."""
+    path = state_folder() / "errors" / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
+    try:
+        make_folder(path.parent)
+        write_whole(path, text)
+    except OSError:
+        return "--debug shows where it happened"
+    return f"where it happened: {path} (--debug shows it)"
 
 
 def _is_of_the_home(error: OSError) -> bool:

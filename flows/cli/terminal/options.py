@@ -1,5 +1,6 @@
 """The options of the commands that run something: one place, so that they are the same."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import click
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.cli.terminal.command_line import F, option
+from prefect_governor.flows.cli.terminal.command_line import DEBUG, F, option
 
 Option = Callable[[Any], Any]
 
@@ -34,8 +35,14 @@ _READING: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 # What is said of the command and not of the run.
 _NOT_PARAMETERS = frozenset(
-    {"as_json", "out", "yes", "resume", "retry_failed", "dry_run", "ask_above_usd"}
+    {"as_json", "out", "yes", "resume", "retry_failed", "dry_run", "ask_above_usd", "force"}
 )
+
+
+def _debug(context: click.Context, parameter: click.Parameter, given: bool) -> None:
+    if given:
+        os.environ[DEBUG] = "1"
+
 
 RUN = (
     option("--governor", help="A saved Governor block to run under.", metavar="NAME"),
@@ -116,6 +123,18 @@ RUN = (
         multiple=True,
         type=click.Choice(["cut", "filtered", "refused"]),
         help="Take such an answer as it is, with a note. May be given often. [default: it fails]",
+    ),
+    option(
+        "--force",
+        is_flag=True,
+        help="Let --out replace a file that is there already.",
+    ),
+    option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=_debug,
+        help="Show the traceback of an error that nobody expected.",
     ),
     option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table."),
 )
@@ -249,7 +268,9 @@ FAN_OUT = (
         "--out",
         type=click.Path(path_type=Path),
         metavar="FILE.jsonl",
-        help="An item a line as each finishes, in input order at the end.",
+        help="An item a line as each finishes, in input order at the end; '-' is stdout. A file"
+        " that is there is replaced with --force alone; one of a run that did not end is gone on"
+        " with.",
     ),
 )
 
@@ -278,6 +299,7 @@ class Told:
     resume: str | None
     retry_failed: bool
     dry_run: bool
+    force: bool
     ask_above_usd: str | None
 
     @classmethod

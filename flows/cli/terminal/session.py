@@ -3,22 +3,36 @@
 import gc
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from prefect_governor.blocks.errors import ConfigurationError, RunFailed
-from prefect_governor.blocks.machine.files import write_whole
+from prefect_governor.blocks.errors import GovernorError, RunFailed
 from prefect_governor.blocks.money.usd import show_usd, to_nano
+from prefect_governor.flows.cli.terminal.command_line import RunBroken
 from prefect_governor.flows.cli.terminal.interrupts import interruptible
-from prefect_governor.flows.cli.terminal.terminal import ProgressLine, print_report, say
+from prefect_governor.flows.cli.terminal.outputs import (
+    STDOUT,
+    check_writable,
+    claim,
+    run_to_go_on_with,
+)
+from prefect_governor.flows.cli.terminal.terminal import (
+    ProgressLine,
+    print_line,
+    print_report,
+    say,
+)
 from prefect_governor.flows.run.resuming import PastRun, find_run, held
 from prefect_governor.flows.server.server import ensure_server, run_url, use_server
 
 if TYPE_CHECKING:
     from prefect_governor.flows.cli.terminal.options import Told
+    from prefect_governor.flows.report.model import ItemReport
     from prefect_governor.flows.run.job import Terms
 
 T = TypeVar("T", bound="Terms")
@@ -68,8 +82,13 @@ def run_command(
     if parameters.get("sandbox") is not None:
         on_server["sandbox"] = None
     request = make(**{**parameters, **on_server})
-    if told.out is not None:
-        check_writable(told.out)
+    out = None if told.out == STDOUT else told.out
+    if out is not None and not told.dry_run:
+        going_on = run_to_go_on_with(out, command, parameters, past=past, force=told.force)
+        if going_on is not None:
+            say(f"going on with run {going_on.run_id}, whose results {out} holds")
+            past = going_on
+        check_writable(out)
     info = None
     if parameters["governor"] is not None or on_server:
         info = ensure_server(on_progress=say)
@@ -128,26 +147,33 @@ def run_flow(
 ) -> int:
     """Run a ready flow and print what came of it. Returns the exit status.
 
-    `kept_as` names the run that this one goes on with. Only one process does, and this one alone
-    does with its own while it lasts.
+    `out` is where the results go; "-" is stdout, an item a line as each finishes, and the table
+    goes to stderr. `kept_as` names the run that this one goes on with. Only one process does, and
+    this one alone does with its own while it lasts.
 
-    Raises ConfigurationError before anything starts.
+    Raises ConfigurationError before anything starts, RunBroken for what nobody expected.
     """
     from prefect_governor.flows.run.control import Control, current_control
 
     # What the imports made stays for as long as this process, and looking through it takes half a
     # second in which nothing moves. So it is with LiteLLM's, once that is there.
     gc.freeze()
+    piped = out == STDOUT
+    file = None if piped else out
+    run: PastRun | None = None
     with ExitStack() as stack:
         if kept_as is not None:
             stack.enter_context(held(kept_as))
 
         def started(run_id: str) -> None:
+            nonlocal run
+            take_again()
             if kept_as is None:
                 stack.enter_context(held(run_id))
-            PastRun(run_id, kept_as or run_id, command, parameters).save()
-            if out is not None:
-                write_whole(out.with_name(f"{out.name}.run"), f"{run_id}\n")
+            run = PastRun(run_id, kept_as or run_id, command, parameters)
+            run.save()
+            if file is not None:
+                claim(file, run_id)
             say(f"run: {run_id}")
             say(f"page: {run_url(ui_url, run_id)}")
 
@@ -155,32 +181,69 @@ def run_flow(
         control = Control(
             watch=line.show,
             started=started,
-            out=out and out.absolute(),
+            out=file and file.absolute(),
             kept_as=kept_as,
             retry_failed=retry_failed,
         )
+        if piped:
+            control.told = _Piped().give
         token = current_control.set(control)
         try:
-            with interruptible(control), _hushed():
+            with interruptible(control) as take_again, _hushed():
                 flow(**parameters)
         except RunFailed:
             # The report says it.
             pass
+        except KeyboardInterrupt:
+            if run is None:
+                raise
+            say(f"interrupted; run {run.run_id} was started, and what was in flight stays charged")
+            say(f"go on with it: {way_on(run)}")
+            return INTERRUPTED
         except Exception as error:
             # A server that goes away at the end must not take the answers with it.
             if control.report is None:
-                raise
+                if run is None or isinstance(error, GovernorError):
+                    raise
+                raise RunBroken(run.run_id, way_on(run)) from error
             say(f"the end of the run did not reach Prefect: {type(error).__name__}: {error}")
         finally:
             current_control.reset(token)
     report = control.report
-    assert report is not None, "a run that ended has its report"
-    print_report(report, ui_url=run_url(ui_url, report.run_id), as_json=as_json)
+    assert report is not None and run is not None, "a run that ended has its report"
+    replace(run, ended=True).save()
+    print_report(
+        report,
+        ui_url=run_url(ui_url, report.run_id),
+        as_json=as_json,
+        stream=sys.stderr if piped else None,
+    )
     if control.interrupted:
         say(f"interrupted; what finished is in {report.files[0]}")
     for advice in report.advice:
         say(str(advice))
     return INTERRUPTED if control.interrupted else int(report.exit_status)
+
+
+def way_on(run: PastRun) -> str:
+    """The command that goes on with a run."""
+    return f"prefect-governor {run.command} --resume {run.run_id}"
+
+
+class _Piped:
+    """Items as lines of stdout, until nobody reads them any more: all are in the results' file."""
+
+    _open = True
+
+    def give(self, item: "ItemReport") -> None:
+        """Print an item."""
+        if not self._open:
+            return
+        try:
+            print_line(item.to_json())
+        except (OSError, ValueError) as error:
+            self._open = False
+            say(f"standard output takes no more items ({error}); they are kept with the run")
 
 
 def check_governor(name: str, *, starts: bool) -> None:
@@ -204,23 +267,6 @@ def ceiling_text(request: "Terms") -> str:
     own = f"{' and '.join(parts)} for this run" if parts else ""
     above = "" if request.governor is None else f"what governor {request.governor!r} has left"
     return ", within ".join(part for part in (own, above) if part)
-
-
-def check_writable(out: Path) -> None:
-    """Raises ConfigurationError where a results file cannot be written."""
-    was_there = out.exists()
-    if was_there and not out.is_dir() and not out.is_file():
-        # It is written beside and then put in its place, which would replace a device.
-        raise ConfigurationError(f"{out} is no plain file: choose another one with --out")
-    try:
-        with out.open("a", encoding="utf-8"):
-            pass
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write {out}: {error.strerror}; choose another file with --out"
-        ) from None
-    if not was_there:
-        out.unlink()
 
 
 def set_quiet() -> None:

@@ -6,9 +6,10 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich import box
 from rich.console import Console
@@ -45,15 +46,16 @@ _EXTRACT = "offline extract"
 
 
 def say(line: str) -> None:
-    """One line to the person, out of the result's way."""
-    print(scrubbed(line), file=sys.stderr, flush=True)
+    """One line to the person, out of the result's way; in vain where nobody listens any more."""
+    with suppress(OSError, ValueError):
+        print(scrubbed(line), file=sys.stderr, flush=True)
 
 
 class ProgressLine:
     """A bar with the run's figures, or plain lines where stderr is no terminal."""
 
     def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
+        self._live = sys.stderr is not None and sys.stderr.isatty()
         self._said = 0.0
         self._last = ""
         self._bar = Progress(
@@ -77,15 +79,17 @@ class ProgressLine:
         trace: TracebackType | None,
     ) -> None:
         if self._live:
-            self._bar.stop()
+            with suppress(OSError, ValueError):
+                self._bar.stop()
 
     def show(self, progress: Any) -> None:
         """Show where the run is; called from the thread that watches it."""
         text = _figures(progress)
         if self._live:
-            self._bar.update(
-                self._task, total=progress.total, completed=progress.done, description=text
-            )
+            with suppress(OSError, ValueError):
+                self._bar.update(
+                    self._task, total=progress.total, completed=progress.done, description=text
+                )
             return
         now = time.monotonic()
         over = progress.done == progress.total
@@ -94,17 +98,62 @@ class ProgressLine:
             say(text)
 
 
-def print_report(report: "Report", *, ui_url: str, as_json: bool) -> None:
-    """The run's result on stdout: the contract's object, or a table with where the rest is."""
-    if as_json:
-        text = json.dumps(report.to_json(), ensure_ascii=False)
-        # Half a character, which a model's JSON may hold, as the escape that JSON has for it.
-        print(text.encode(errors="backslashreplace").decode())
-        return
-    known_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+def print_report(
+    report: "Report", *, ui_url: str, as_json: bool, stream: TextIO | None = None
+) -> None:
+    """The run's result on stdout, or on `stream`: the contract's object, or a table with where the
+    rest is. Where it cannot be written, that is said, and where the results are."""
+    out = stream or sys.stdout
+    try:
+        if out is None:
+            raise OSError("it is closed")
+        if as_json:
+            print(_json_text(report.to_json(), out), file=out)
+        else:
+            _print_table(report, ui_url, out)
+        out.flush()
+    except (OSError, ValueError) as error:
+        if out is not None and out is sys.stdout:
+            _give_up(out)
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        say(f"the result cannot be written to standard output ({why}); it is kept:")
+        for path in report.files:
+            say(f"answers: {path}")
+        say(f"page: {ui_url}")
+
+
+def print_line(value: Any) -> None:
+    """One JSON value as a line of stdout. Raises OSError."""
+    if sys.stdout is None:
+        raise OSError("it is closed")
+    print(_json_text(value, sys.stdout), flush=True)
+
+
+def _json_text(value: Any, stream: TextIO) -> str:
+    """As the stream can have it: what it cannot encode, and half a character, which a model's JSON
+    may hold, as the escape that JSON has for it."""
+    unicode = (stream.encoding or "").lower().replace("-", "") in ("utf8", "utf8sig")
+    text = json.dumps(value, ensure_ascii=not unicode)
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _give_up(stream: TextIO) -> None:
+    """What is left in its buffer would be tried again as Python ends, and end in a traceback."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _print_table(report: "Report", ui_url: str, out: TextIO) -> None:
+    known_width = out.isatty() or "COLUMNS" in os.environ
     # Answers are data: nothing in them is markup, a link or a number to colour.
     console = Console(
-        width=None if known_width else _WIDTH, markup=False, emoji=False, highlight=False
+        file=out,
+        width=None if known_width else _WIDTH,
+        markup=False,
+        emoji=False,
+        highlight=False,
     )
     for line in _report_lines(report, console.width):
         console.print(line, soft_wrap=isinstance(line, str))

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from prefect_governor.flows.cli.main import main
+from prefect_governor.flows.cli.terminal.command_line import DEBUG
 
 OPTIONS = {
     "fan-out": [
@@ -16,14 +17,14 @@ OPTIONS = {
         "max-concurrent", "rpm", "tpm", "min-success", "max-cost-multiple", "dry-run", "yes",
         "ask-above-usd",
         "resume", "out", "json", "encoding", "no-gitignore", "delimiter", "text-column",
-        "key-column", "as", "skip-bad-rows",
+        "key-column", "as", "skip-bad-rows", "force", "debug",
     ],
     "estimate": [
         "ask", "schema", "governor", "model", "max-usd", "max-total-tokens", "max-output-tokens",
         "max-concurrent", "rpm", "tpm", "min-success", "max-cost-multiple", "dry-run", "yes",
         "ask-above-usd",
         "resume", "out", "json", "encoding", "no-gitignore", "delimiter", "text-column",
-        "key-column", "as", "skip-bad-rows",
+        "key-column", "as", "skip-bad-rows", "force", "debug",
     ],
     "budget show": ["by", "since", "audit", "csv", "json", "watch"],
     "budget raise": ["tokens", "reason"],
@@ -205,7 +206,43 @@ def test_error_that_is_not_of_the_home_is_not_blamed_on_it(
 
     monkeypatch.setattr("prefect_governor.flows.server.server.status", fail)
     result = run("server", "status")
-    assert isinstance(result.exception, FileNotFoundError)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert "No such file or directory" in line and "PREFECT_HOME" not in line
+
+
+_KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz012345"
+
+
+def _broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ValueError(f"two\nlines of {_KEY}")
+
+    monkeypatch.setenv("OPENAI_API_KEY", _KEY)
+    monkeypatch.setattr("prefect_governor.flows.server.server.status", fail)
+
+
+def test_what_nobody_expected_is_one_line_that_says_where_the_rest_is(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _broken(monkeypatch)
+    result = run("server", "status")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("prefect-governor: ValueError: two lines of ")
+    (kept,) = (home / "governor" / "errors").iterdir()
+    assert str(kept) in line
+    text = kept.read_text()
+    assert "Traceback (most recent call last)" in text and "in fail" in text
+    assert _KEY not in result.stderr + text
+    assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_the_traceback_is_shown_to_whoever_asks(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _broken(monkeypatch)
+    assert "Traceback (most recent call last)" in run("server", "status", **{DEBUG: "1"}).stderr
 
 
 def test_half_a_character_is_printed_as_an_escape() -> None:

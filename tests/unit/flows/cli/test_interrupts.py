@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -59,3 +60,44 @@ def test_a_press_where_the_run_stopped_itself_cancels() -> None:
         assert control.abort.wait(30)
     assert not control.interrupted
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_asked_to_end_a_run_stops_and_finishes_what_is_in_flight(number: signal.Signals) -> None:
+    control, before = Control(), signal.getsignal(number)
+    with interruptible(control) as take_again:
+        # As Prefect's engine does when a flow begins.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        take_again()
+        os.kill(os.getpid(), number)
+        assert control.stop.wait(30)
+        # A terminal that is closed sends both: nothing in flight is cancelled for it.
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert control.abort.wait(30)
+    assert control.interrupted
+    assert signal.getsignal(number) is before
+
+
+def test_what_is_ignored_is_ignored_still() -> None:
+    control, before = Control(), signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible(control) as take_again:
+            take_again()
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not control.stop.wait(0.1)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_is_gone_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    control = Control()
+    # What it could not take fails once more as it is closed.
+    with suppress(OSError), open("/dev/full", "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with interruptible(control):
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert control.stop.wait(30)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert control.abort.wait(30)
+        monkeypatch.undo()

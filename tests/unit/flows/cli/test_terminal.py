@@ -129,6 +129,31 @@ def test_json_is_one_object_even_with_half_a_character(capsys: pytest.CaptureFix
     assert json.loads(line) == report.to_json()
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_result_that_cannot_be_printed_is_said_to_be_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    files = ["/kept/results.jsonl"]
+    report = Report(run_id="run", outcome="complete", items=[succeeded("a", "b")], files=files)
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        print_report(report, ui_url="http://page", as_json=as_json)
+        # Nothing of it is left to fail as Python ends.
+    said = capsys.readouterr().err
+    assert "No space left on device" in said and "answers: /kept/results.jsonl" in said
+    monkeypatch.setattr("sys.stdout", None)
+    print_report(report, ui_url="http://page", as_json=as_json)
+    assert "answers: /kept/results.jsonl" in capsys.readouterr().err
+
+
+def test_json_is_json_on_a_terminal_without_unicode(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii", errors="backslashreplace")
+    report = Report(run_id="run", outcome="complete", items=[succeeded("ä", "東")])
+    print_report(report, ui_url="", as_json=True, stream=stream)
+    assert json.loads(raw.getvalue()) == report.to_json()
+
+
 def test_plain_progress_has_all_figures_and_says_nothing_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

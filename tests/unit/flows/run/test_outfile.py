@@ -90,3 +90,40 @@ def test_what_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:
         OutFile(tmp_path / "file" / "out.jsonl")
     with pytest.raises(ConfigurationError, match="Is a directory"):
         OutFile(tmp_path)
+
+
+def _full(out: OutFile) -> None:
+    """The disk below a results file is full from here on."""
+    out._file.close()
+    out._file = open("/dev/full", "w")  # noqa: SIM115
+
+
+def test_full_disk_loses_nothing_and_says_where_the_answers_are(tmp_path: Path) -> None:
+    path, spare = tmp_path / "out.jsonl", tmp_path / "state" / "results.jsonl"
+    with OutFile(path, spare=spare) as out:
+        out.add(item("b"))
+        _full(out)
+        out.add(item("a"))
+        assert [line["key"] for line in lines(spare)] == ["a"]
+        out.add(item("c"))
+        out.finish([item("a"), item("b"), item("c")])
+    assert out.path == spare
+    assert [line["key"] for line in lines(spare)] == ["a", "b", "c"]
+    assert [line["key"] for line in lines(path)] == ["b"]
+    (note,) = out.notes
+    assert "No space left on device" in note and str(spare) in note
+
+
+def test_full_state_folder_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    with OutFile(path, spare=path) as out:
+        _full(out)
+        with pytest.raises(OSError, match="No space left"):
+            out.add(item("a"))
+
+
+def test_each_item_is_told_once_it_is_written(tmp_path: Path) -> None:
+    told: list[str] = []
+    with OutFile(tmp_path / "out.jsonl", told=lambda each: told.append(each.key)) as out:
+        out.add(item("b"), item("a"))
+        assert told == ["b", "a"]
