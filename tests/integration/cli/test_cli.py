@@ -20,7 +20,7 @@ from tests.integration.cli.commands import Command, ended, lines, nano, run
 from tests.integration.conftest import Corpus
 from tests.integration.governing import MODEL
 from tests.provider.process import ProviderProcess
-from tests.waiting import until
+from tests.waiting import A_LOOK_AT_THE_SERVER, until
 from tests.warm import WarmParent
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -204,7 +204,9 @@ def test_two_commands_under_one_governor_share_its_cap_and_its_money(
             stdout, stderr = ended(process)
             assert process.returncode in (0, 3), stderr
             reports.append(json.loads(stdout))
-        until(lambda: _active_slots(client, f"governor:{name}:llm") == 0)
+        until(
+            lambda: _active_slots(client, f"governor:{name}:llm") == 0, every=A_LOOK_AT_THE_SERVER
+        )
     stats = upstream.settled_stats()
     assert 0 < used <= 8
     assert stats["max_open"] <= 8

@@ -78,7 +78,7 @@ def wait_for(what: Callable[[], Any], *, seconds: float = 180) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.05)
+        time.sleep(0.2)
     return found
 
 

@@ -10,7 +10,7 @@ from prefect_governor import Budget, Governor, Limit
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.records.calls import Usage
 from tests.integration.governing import NANO, ask, document_of, edit, loaded_as
-from tests.waiting import until
+from tests.waiting import A_LOOK_AT_THE_SERVER, until
 
 pytestmark = pytest.mark.usefixtures("server", "put_out_of_work")
 
@@ -91,7 +91,10 @@ def test_prefects_limit_is_obeyed_when_an_ops_person_lowers_it(
             done.add(call_id)
         time.sleep(0.01)
     assert 1 <= most <= 2
-    until(lambda: client.read_global_concurrency_limit_by_name(limit).active_slots == 0)
+    until(
+        lambda: client.read_global_concurrency_limit_by_name(limit).active_slots == 0,
+        every=A_LOOK_AT_THE_SERVER,
+    )
 
 
 def test_limit_that_is_added_while_at_work_gets_its_slots(

@@ -14,7 +14,7 @@ from prefect.client.schemas.actions import (
 from prefect_governor import Budget, Governor, Limit
 from prefect_governor.blocks.work.registry import stop_all
 from tests.integration.leases.load import CAP, Load
-from tests.waiting import until
+from tests.waiting import A_LOOK_AT_THE_SERVER, until
 
 pytestmark = [pytest.mark.usefixtures("server", "home"), pytest.mark.slow]
 
@@ -75,7 +75,10 @@ def test_limit_that_is_edited_switched_off_deleted_and_made_again_is_never_passe
     assert (again.limit, again.active_slots) == (CAP, CAP)
 
     load.end()
-    until(lambda: client.read_global_concurrency_limit_by_name(name).active_slots == 0)
+    until(
+        lambda: client.read_global_concurrency_limit_by_name(name).active_slots == 0,
+        every=A_LOOK_AT_THE_SERVER,
+    )
 
 
 def test_nobody_is_let_in_while_a_shared_limit_is_gone_and_it_is_said_why(
@@ -98,4 +101,7 @@ def test_nobody_is_let_in_while_a_shared_limit_is_gone_and_it_is_said_why(
     until(lambda: load.now == 3)
     assert load.most_in(2.0) == 3
     load.end()
-    until(lambda: client.read_global_concurrency_limit_by_name(shared).active_slots == 0)
+    until(
+        lambda: client.read_global_concurrency_limit_by_name(shared).active_slots == 0,
+        every=A_LOOK_AT_THE_SERVER,
+    )

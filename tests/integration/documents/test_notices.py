@@ -31,7 +31,7 @@ from tests.integration.databases import Databases
 from tests.integration.governing import NANO, ask, document_of, edit, loaded_as, spend_reserved
 from tests.postgres import free_port
 from tests.provider.process import ProviderProcess
-from tests.waiting import until
+from tests.waiting import A_LOOK_AT_THE_SERVER, until
 
 EXAMPLES = ROOT / "deployments" / "automations"
 # Prefect's own way from an event to its feed and to its Automations, on a busy machine.
@@ -110,7 +110,11 @@ def test_shares_of_a_ceiling_are_told_with_the_budget_as_related_resource(
     share_spent = "prefect-governor.budget.share-spent"
     for usd in ("0.55", "0.3", "0.11", "0.04"):
         spend_reserved(governor, usd)
-    until(lambda: len(events(client, document, share_spent)) >= 4, seconds=PATIENCE_SECONDS)
+    until(
+        lambda: len(events(client, document, share_spent)) >= 4,
+        seconds=PATIENCE_SECONDS,
+        every=A_LOOK_AT_THE_SERVER,
+    )
     told = events(client, document, share_spent)
     shares = [each.resource["prefect-governor.budget.share"] for each in told]
     assert sorted(shares, key=int) == ["50", "80", "95", "100"]
@@ -164,7 +168,11 @@ def test_circuit_breaker_is_told_about_the_flow_run_with_the_budget_beside_it(
     with pytest.raises(RunFailed) as stopped:
         run(name)
     opened = "prefect-governor.circuit-breaker.opened"
-    until(lambda: bool(events(client, document, opened)), seconds=PATIENCE_SECONDS)
+    until(
+        lambda: bool(events(client, document, opened)),
+        seconds=PATIENCE_SECONDS,
+        every=A_LOOK_AT_THE_SERVER,
+    )
     (told,) = events(client, document, opened)
     assert told.resource.id == f"prefect.flow-run.{stopped.value.report.run_id}"
     assert "OPENAI_API_KEY" in told.payload["reason"]
@@ -179,7 +187,11 @@ def test_throttling_is_told_of_the_budget_whose_call_it_was(
     ask_everybody(name)
     assert upstream.settled_stats()["throttled"] > 0
     throttled = "prefect-governor.budget.throttled"
-    until(lambda: bool(events(client, document, throttled)), seconds=PATIENCE_SECONDS)
+    until(
+        lambda: bool(events(client, document, throttled)),
+        seconds=PATIENCE_SECONDS,
+        every=A_LOOK_AT_THE_SERVER,
+    )
     (told,) = events(client, document, throttled)
     assert told.resource.id == f"prefect.block-document.{document}"
     assert told.payload["limits"]
@@ -194,7 +206,11 @@ def test_document_edited_to_nonsense_raises_an_alarm_once(
     document = document_of(governor)
     invalid = "prefect-governor.budget.document-invalid"
     edit(document, budget={"max_usd": "lots"})
-    until(lambda: bool(events(client, document, invalid)), seconds=PATIENCE_SECONDS)
+    until(
+        lambda: bool(events(client, document, invalid)),
+        seconds=PATIENCE_SECONDS,
+        every=A_LOOK_AT_THE_SERVER,
+    )
     edit(document, budget={"max_usd": 2})
     until(lambda: governor.runtime.accounts_[0].ceiling_nano == 2 * NANO)
     (told,) = events(client, document, invalid)
@@ -255,7 +271,9 @@ def test_notice_stays_until_the_api_has_taken_it(
     assert len(left()) == 1
     teller.tell()
     assert left() == []
-    until(lambda: bool(events(client, document)), seconds=PATIENCE_SECONDS)
+    until(
+        lambda: bool(events(client, document)), seconds=PATIENCE_SECONDS, every=A_LOOK_AT_THE_SERVER
+    )
     assert len(events(client, document)) == 1
 
 
@@ -349,7 +367,9 @@ def test_automation_pauses_a_deployment_at_80_percent(name: str, client: SyncPre
         return client.read_deployment(deployment_id).paused
 
     document = document_of(loaded_as(Budget, f"{name}-team"))
-    until(lambda: bool(events(client, document)), seconds=PATIENCE_SECONDS)
+    until(
+        lambda: bool(events(client, document)), seconds=PATIENCE_SECONDS, every=A_LOOK_AT_THE_SERVER
+    )
     assert not paused(), "it acted at 50%"
     with pytest.raises(OverBudget):
         spend_reserved(governor, "0.6")

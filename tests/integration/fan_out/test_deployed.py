@@ -89,7 +89,7 @@ def wait_for(what: Callable[[], Any], *, seconds: float = 120) -> Any:
         found = what()
         if found:
             return found
-        time.sleep(0.2)
+        time.sleep(0.5)
     raise AssertionError(f"not within {seconds} s")
 
 
