@@ -6,7 +6,6 @@ is always read from the corpus, whatever became of the copy.
 """
 
 import functools
-import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -18,8 +17,9 @@ from prefect_governor.blocks.workspaces.bounds import Allowance, WorkspaceBounds
 from prefect_governor.flows.agent.corpus import Corpus
 from prefect_governor.flows.agent.showing import Excerpts
 from prefect_governor.flows.agent.tools import Tool, tool_of
-from prefect_governor.flows.items.folders import has_magic, key_of
+from prefect_governor.flows.items.folders import folder_files, glob_files, has_magic, key_of
 from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.reading import AS_IT_IS
 from prefect_governor.flows.tools.bench import Bench
 from prefect_governor.flows.tools.kit import Kit
 
@@ -60,10 +60,12 @@ def corpus_files(
 def _named(sources: Sequence[str], base: Path) -> Iterator[Path]:
     for source in sources:
         path = base / os.path.expanduser(source)
-        names = [str(path)]
-        if has_magic(source) and not path.exists():
-            names = sorted(glob.glob(str(path), recursive=True))
-        yield from (Path(name) for name in names if os.path.isfile(name))
+        if path.is_dir():
+            yield from folder_files(path, source, base, [], AS_IT_IS)
+        elif path.exists():
+            yield path
+        elif has_magic(source):
+            yield from glob_files(source, base, [], AS_IT_IS)
 
 
 def own_tools(kit: Kit, bench: Bench, corpus: Corpus) -> list[Tool]:
