@@ -12,6 +12,7 @@ from prefect_governor.blocks.models.choice import ModelChoice
 from prefect_governor.blocks.models.completion import acompletion
 from prefect_governor.blocks.models.failures import failure_of, worth_another_model
 from prefect_governor.blocks.models.fallback import models_to_ask
+from prefect_governor.blocks.models.library.module import litellm_off_loop
 from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_value
 from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.flows.subagent.structured import shaped, told
@@ -223,6 +224,8 @@ def _refusal(message: Any) -> str | None:
 
 async def _answer(name: str, messages: Messages, options: dict[str, Any]) -> ModelAnswer:
     """One model's. How it ended is what the provider's reply says, not what LiteLLM makes of it."""
+    # What a model has is asked of LiteLLM, which the loop must not stand still for.
+    await litellm_off_loop()
     options = shaped(name, options)
     with listening() as heard:
         try:
