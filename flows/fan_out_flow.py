@@ -1,7 +1,6 @@
 """`fan_out`: a sub-agent for each item, as many at once as the governor lets through."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -27,7 +26,6 @@ from prefect_governor.flows.estimate.approval import checked_bars, turned_down
 from prefect_governor.flows.estimate.estimate import cost_multiple, prompt_tokens
 from prefect_governor.flows.estimate.history import question_key
 from prefect_governor.flows.handfuls.sizes import AUTO
-from prefect_governor.flows.items.intake import Intake
 from prefect_governor.flows.items.sources import items_from
 from prefect_governor.flows.mcp.serving import Serving
 from prefect_governor.flows.report.model import ItemReport, Report
@@ -51,7 +49,7 @@ from prefect_governor.flows.run.underway import Run
 from prefect_governor.flows.run.watch import Watch
 from prefect_governor.flows.run.window import Window, room_for
 from prefect_governor.flows.runner import GovernedTaskRunner
-from prefect_governor.flows.subagent.starting import Starting, check_handfuls
+from prefect_governor.flows.subagent.starting import Starting, check_handfuls, taking_in
 from prefect_governor.flows.subagent.subagent import prompts_of
 from prefect_governor.flows.subagent.working import OFFLINE
 from prefect_governor.flows.web.searching import SEARCH_LIMIT
@@ -283,7 +281,7 @@ def _run(job: Job, out: OutFile) -> Report:
         missing = [at for at in known if at not in kept]
         job.fill = Fill(min(cap or 0, len(missing)))
         window = Window(missing, cap=cap)
-        with _taking_in(job, most=room_for(cap)) as intake, Starting(job) as starting:
+        with taking_in(job, most=room_for(cap)) as intake, Starting(job) as starting:
             ended: list[tuple[int, Run]] = []
             while True:
                 stopped = job.control.stop.is_set()
@@ -391,22 +389,3 @@ def _start(batch: list[int], job: Job, window: Window, starting: Starting) -> No
     if item_starts().figures().waiting_for is not None:
         # Some of the first will not begin before others have ended.
         job.fill.end()
-
-
-@contextmanager
-def _taking_in(job: Job, *, most: int) -> Iterator[Intake | None]:
-    """What reads the items that come one by one, until it is left; None where all are known."""
-    if job.request.more is None:
-        yield None
-        return
-    job.intake = Intake(
-        iter(job.request.more),
-        known=[item.key for item in job.items],
-        most=most,
-        whole_folders=job.request.whole_folders,
-        reading=job.request.reading,
-    )
-    try:
-        yield job.intake
-    finally:
-        job.intake.close()

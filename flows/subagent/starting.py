@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -22,6 +23,7 @@ from prefect_governor.blocks.machine.answers import Answer
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.flows.handfuls.handful import Handful
 from prefect_governor.flows.handfuls.sizes import name_of, size_after
+from prefect_governor.flows.items.intake import Intake
 from prefect_governor.flows.report.reasons import reason_of
 from prefect_governor.flows.run.job import TAG, Job, current_job
 from prefect_governor.flows.run.underway import Run
@@ -157,6 +159,25 @@ def is_limited_by_prefect() -> bool:
 
 def _task_tags() -> set[str]:
     return {TAG, *TagsContext.get().current_tags}
+
+
+@contextmanager
+def taking_in(job: Job, *, most: int) -> Iterator[Intake | None]:
+    """What reads the items that come one by one, until it is left; None where all are known."""
+    if job.request.more is None:
+        yield None
+        return
+    job.intake = Intake(
+        iter(job.request.more),
+        known=[item.key for item in job.items],
+        most=most,
+        whole_folders=job.request.whole_folders,
+        reading=job.request.reading,
+    )
+    try:
+        yield job.intake
+    finally:
+        job.intake.close()
 
 
 async def _answer_item(job: Job, position: int) -> Any:
