@@ -1,7 +1,6 @@
 """`fan_out`: a sub-agent for each item, as many at once as the governor lets through."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 from prefect_governor.blocks.bypass.passed import passed_notes
@@ -22,11 +21,10 @@ from prefect_governor.blocks.money.usd import Money
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.agent.offline import is_offline
-from prefect_governor.flows.estimate.approval import checked_bars, turned_down
+from prefect_governor.flows.estimate.approval import checked_bars, known, turned_down
 from prefect_governor.flows.estimate.estimate import cost_multiple, prompt_tokens
 from prefect_governor.flows.estimate.history import question_key
 from prefect_governor.flows.handfuls.sizes import AUTO
-from prefect_governor.flows.items.sources import items_from
 from prefect_governor.flows.mcp.serving import Serving
 from prefect_governor.flows.report.model import ItemReport, Report
 from prefect_governor.flows.report.publish import finish, make_report
@@ -38,7 +36,6 @@ from prefect_governor.flows.run.job import (
     NO_ITEMS,
     TAG,
     Job,
-    Request,
     current_job,
     make_request,
     runtime_for,
@@ -181,7 +178,7 @@ def fan_out(
         reading=reading,
     )
     if request.is_read_once and (most_multiple is not None or ask_above is not None):
-        request = _known(request)
+        request = known(request)
     here = this_run("fan_out")
     kit = request.kit
     searches = kit is not None and kit.searches
@@ -239,25 +236,6 @@ def fan_out(
 
 
 afan_out = in_thread(fan_out)
-
-
-def _known(request: Request) -> Request:
-    """A request whose iterator is read to its end."""
-    skipped, said = list(request.skipped), list(request.said)
-    rest = items_from(
-        request.more or (),
-        whole_folders=request.whole_folders,
-        skipped=skipped,
-        reading=request.reading,
-        said=said,
-    )
-    return replace(
-        request,
-        items=(*request.items, *rest),
-        skipped=tuple(skipped),
-        said=tuple(said),
-        more=None,
-    )
 
 
 def _run(job: Job, out: OutFile) -> Report:

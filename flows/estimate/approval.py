@@ -1,5 +1,6 @@
 """A deployed run that waits for a person before it spends much."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from prefect_governor.flows.estimate.asking import check_multiple, question, sur
 from prefect_governor.flows.estimate.estimate import forecast
 from prefect_governor.flows.estimate.shown import forecast_lines
 from prefect_governor.flows.estimate.standing import standing_in
+from prefect_governor.flows.items.sources import items_from
 from prefect_governor.flows.run.job import Request, check_most_multiple
 
 # How long a run waits for its answer, and how often it looks, in seconds.
@@ -40,6 +42,26 @@ def checked_bars(
     check_most_multiple(max_cost_multiple)
     above = None if ask_above_usd is None else parse_usd(ask_above_usd, name="ask_above_usd")
     return max_cost_multiple, above
+
+
+def known(request: Request) -> Request:
+    """A request whose iterator is read to its end, so that it can be estimated. Raises
+    ConfigurationError."""
+    skipped, said = list(request.skipped), list(request.said)
+    rest = items_from(
+        request.more or (),
+        whole_folders=request.whole_folders,
+        skipped=skipped,
+        reading=request.reading,
+        said=said,
+    )
+    return replace(
+        request,
+        items=(*request.items, *rest),
+        skipped=tuple(skipped),
+        said=tuple(said),
+        more=None,
+    )
 
 
 def turned_down(

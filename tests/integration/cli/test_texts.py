@@ -15,7 +15,13 @@ from tests.provider.process import ProviderProcess
 pytestmark = pytest.mark.usefixtures("server")
 
 # The provider answers with the document that it was sent.
-_SENT = {r'(?s)<document key="[^"]*">\n(.*)\n</document>': {"text": r"\1", "expand": True}}
+_SENT = [
+    {
+        "match": r'(?s)<document key="[^"]*">\n(.*)\n</document>',
+        "reply": r"\1",
+        "expand": True,
+    }
+]
 _ASKED = ("--ask", "What?", "--model", MODEL, "--json", "--yes")
 
 
