@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.integration.cli.commands import run
-from tests.integration.cli.tables import FOUND, REFUSED, SILENT, TOLD, Case
+from tests.integration.cli.inputs.tables import FOUND, REFUSED, SILENT, TOLD, Case
 from tests.integration.governing import MODEL
 from tests.provider.process import ProviderProcess
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.cli.commands import run
-from tests.integration.cli.texts import CASES, DE, RU, Case
+from tests.integration.cli.inputs.texts import CASES, DE, RU, Case
 from tests.integration.governing import MODEL
 from tests.provider.process import ProviderProcess
 
