@@ -56,7 +56,7 @@ def test_every_file_is_an_item_or_named_with_its_reason(tmp_path: Path) -> None:
         ".git/HEAD": IN_HIDDEN,
         "node_modules/p/i.js": "in node_modules, which holds nothing that people wrote",
         "empty.txt": "empty",
-        "pic.dat": "binary",
+        "pic.dat": "binary, and nothing here reads it",
         "caf\\xe9.txt": "its name is not UTF-8: rename it",
         "pipe": "not a regular file (a FIFO)",
         "sock": "not a regular file (a socket)",
@@ -142,5 +142,5 @@ def test_what_a_glob_matches_is_named_where_it_is_left_out(tmp_path: Path) -> No
 def test_wide_text_is_no_binary_where_its_encoding_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("あ".encode("utf-16-le") * 20 + b"\0\x01")
     (tmp_path / "b.txt").write_text("b")
-    assert walked(".", tmp_path)[1] == {"a.txt": "binary"}
+    assert walked(".", tmp_path)[1] == {"a.txt": "binary, and nothing here reads it"}
     assert walked(".", tmp_path, Reading(encoding="utf-16-le"))[1] == {}
