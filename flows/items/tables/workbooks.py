@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect_governor.flows.items.tables.formulas import formulas_without_value
 from prefect_governor.flows.items.tables.header import Header, NoHeader, header_of
 from prefect_governor.flows.items.tables.records import NotATable, Record, Records, Telling
 
@@ -20,6 +21,10 @@ _DIGITS = 15
 _ROUNDED = (
     "holds numbers of more than 15 digits, which a workbook rounds: keep long ids in text cells"
 )
+_UNRECKONED = (
+    "formulas without a stored value, which read as empty: open the workbook in a spreadsheet"
+    " program and save it"
+)
 _ROUNDED_NUMBER = re.compile(r"-?\d(\.\d+)?e\+\d+\Z")
 _SAMPLE_ROWS = 200
 
@@ -31,6 +36,8 @@ def workbook_records(path: Path, name: str, telling: Telling) -> Records:
     Raises NotATable for what cannot be opened, by what is needed.
     """
     workbook = _opened(path, name)
+    if empty := formulas_without_value(path):
+        telling.said.append(f"{name}: {empty:,} {_UNRECKONED}")
     try:
         sheets = _visible(workbook, name, telling)
         single = len(sheets) == 1
