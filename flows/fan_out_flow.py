@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from prefect_governor.blocks.bypass.passed import passed_notes
+from prefect_governor.blocks.claims.task_slots import let_go
 from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures.figures import (
@@ -223,6 +224,7 @@ def fan_out(
         with (
             OutFile(results, spare=kept, told=here.control.told) as out,
             serving.open(),
+            let_go(),
         ):
             report = here.control.report = advised(
                 _run(job, out),

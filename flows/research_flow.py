@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from prefect_governor.blocks.bypass.passed import passed_notes
+from prefect_governor.blocks.claims.task_slots import let_go
 from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.figures.figures import (
     RunFigures,
@@ -49,6 +50,7 @@ from prefect_governor.flows.deep_research.study import PLAN, Study, current_stud
 from prefect_governor.flows.deep_research.worth import check_worth, cost_multiple
 from prefect_governor.flows.report.publish import finish, make_report
 from prefect_governor.flows.run.advice import advised
+from prefect_governor.flows.run.counted import counted_under
 from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
 from prefect_governor.flows.run.item_files import ItemFiles
 from prefect_governor.flows.run.job import TAG, runtime_for
@@ -215,7 +217,7 @@ def research(
         here.started()
         token = current_study.set(study)
         try:
-            with OutFile(state / "results.jsonl") as out:
+            with OutFile(state / "results.jsonl") as out, let_go():
                 report = here.control.report = advised(
                     _run(study, out, answer_file),
                     command="research",
@@ -313,7 +315,9 @@ def _planned(study: Study) -> tuple[Plan | None, str | None]:
     name = plan_name(study)
     record = study.kept(PLAN, name)
     if record is None:
-        ending = ending_of(lead_plan.submit())
+        with counted_under(study.runtime, kept_as=study.kept_as):
+            future = lead_plan.submit()
+        ending = ending_of(future)
         if ending.state != "succeeded":
             # Where the run was stopped for it, that says what to do.
             return None, study.control.reason or ending.reason

@@ -16,6 +16,7 @@ from prefect_governor.flows.deep_research.lead import (
 from prefect_governor.flows.deep_research.plan.plan import PlanTask
 from prefect_governor.flows.deep_research.prompts import synthesis_messages
 from prefect_governor.flows.deep_research.study import SYNTHESIS, Study
+from prefect_governor.flows.run.counted import counted_under
 from prefect_governor.flows.run.outcomes import FINE
 
 
@@ -55,13 +56,13 @@ def answer_of(
     kept = study.kept(SYNTHESIS, name)
     result = None if kept is None else json.loads(kept)
     if result is None or result.get("ended", FINE) not in (FINE, *study.inquiry.accept):
-        ending = ending_of(
-            synthesis.submit(
+        with counted_under(study.runtime, kept_as=study.kept_as):
+            future = synthesis.submit(
                 tasks=[task.model_dump(mode="json") for task in tasks],
                 findings=records,
                 missing=dict(missing),
             )
-        )
+        ending = ending_of(future)
         if ending.state != "succeeded":
             # Where the run was stopped for it, that says what to do.
             why = study.control.reason or ending.reason

@@ -20,6 +20,7 @@ from prefect_governor.flows.deep_research.plan.scheduler import End, Ended, Sche
 from prefect_governor.flows.deep_research.prompts import round_messages
 from prefect_governor.flows.deep_research.study import Study
 from prefect_governor.flows.report.states import Ending, read_endings
+from prefect_governor.flows.run.counted import counted_under
 from prefect_governor.flows.run.job import TAG
 from prefect_governor.flows.run.underway import CANCELLED, UnderWay
 from prefect_governor.flows.run.window import room_for
@@ -106,7 +107,8 @@ class Conductor:
                 continue
             # Futures, not their results, are passed where they are there: the UI draws the arrows.
             given = {name: self._results[name] for name in inputs}
-            self._under_way.add(task_id, research_agent.submit(key=task_id, inputs=given))
+            with counted_under(self.study.runtime, kept_as=self.study.kept_as):
+                self._under_way.add(task_id, research_agent.submit(key=task_id, inputs=given))
 
     def _succeeded(self, task_id: str, finding: Finding, future: Any = None) -> None:
         self.findings[task_id] = finding
@@ -194,12 +196,13 @@ class Conductor:
         self._seen.update(ended)
         self._round = len(self._changes) + 1
         self.study.keep_now(f"lead:asked-{self._round}", self._made_for(), json.dumps(snapshot))
-        future = lead_round.submit(
-            number=self._round,
-            tasks=[task.model_dump(mode="json") for task in self.schedule.tasks],
-            ended={task_id: self._told(task_id) for task_id in snapshot},
-            most=self._most(),
-        )
+        with counted_under(self.study.runtime, kept_as=self.study.kept_as):
+            future = lead_round.submit(
+                number=self._round,
+                tasks=[task.model_dump(mode="json") for task in self.schedule.tasks],
+                ended={task_id: self._told(task_id) for task_id in snapshot},
+                most=self._most(),
+            )
         self._under_way.add(_ROUND, future)
 
     def _told(self, task_id: str) -> list[str]:

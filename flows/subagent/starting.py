@@ -25,6 +25,7 @@ from prefect_governor.flows.handfuls.handful import Handful
 from prefect_governor.flows.handfuls.sizes import name_of, size_after
 from prefect_governor.flows.items.intake import Intake
 from prefect_governor.flows.report.reasons import reason_of
+from prefect_governor.flows.run.counted import counted_under
 from prefect_governor.flows.run.job import TAG, Job, current_job
 from prefect_governor.flows.run.underway import Run
 from prefect_governor.flows.run.window import Window
@@ -97,7 +98,8 @@ class Starting:
     def _alone(self, positions: Sequence[int]) -> Iterator[tuple[int, Run]]:
         if positions:
             keys = [self._job.items[position].key for position in positions]
-            futures = sub_agent.map(key=keys, position=list(positions))
+            with counted_under(self._job.runtime, kept_as=self._job.kept_as):
+                futures = sub_agent.map(key=keys, position=list(positions))
             yield from zip(positions, futures, strict=True)
 
     def _begun(self, size: int, coming: Sequence[int]) -> Handful:
@@ -106,7 +108,7 @@ class Starting:
         known = list(coming[:1] if self._job.intake is not None else coming[:size])
         last = self._job.intake is None and len(coming) < size
         name = name_of(known, size=len(known) if last else size)
-        with held_inside():
+        with held_inside(), counted_under(self._job.runtime, kept_as=self._job.kept_as):
             future = sub_agents.submit(name=name, handful=handful)
         future.add_done_callback(lambda ended: handful.give_up(_why(ended)))
         return handful
