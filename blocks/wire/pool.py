@@ -9,7 +9,7 @@ import asyncio
 import atexit
 import io
 import os
-import re
+import select
 import ssl
 import threading
 from collections.abc import AsyncIterator
@@ -22,6 +22,7 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from prefect_governor.blocks.wire.plain import is_plain, pairs_of
 from prefect_governor.blocks.wire.sockets import Sent, Telling, sent_of
 
 # What h11, beneath httpcore, takes of a reply's headers in all; aiohttp's own is 8,190 each.
@@ -31,15 +32,8 @@ BUFFERED_BYTES = 64 * 1024
 # Above it aiohttp warns of bytes that are sent in one piece.
 ONE_PIECE_BYTES = 1024 * 1024
 
-# A field's name and value (RFC 9110, 5.1 and 5.5), as h11 is as strict about.
-_FIELDS = re.compile(
-    rb"(?:[-!#$%&'*+.^_`|~0-9A-Za-z]+:(?:[^\x00\s](?:[^\x00\r\n\f\v]*[^\x00\s])?)?\n)*"
-)
 # aiohttp's own, which are no part of what was asked for.
 _ADDED = ("accept", "accept-encoding", "content-type", "user-agent")
-# Extensions of httpcore's that aiohttp has no word for.
-_HTTPCORES_OWN = frozenset({"target", "sni_hostname"})
-
 _sending: ContextVar[Sent | None] = ContextVar("prefect_governor_pool", default=None)
 
 
@@ -48,14 +42,14 @@ class PooledTransport(httpx.AsyncBaseTransport, Telling):
 
     HTTP/1.1, certificates as httpx has them (`SSL_CERT_FILE`, `SSL_CERT_DIR`), no proxies, no
     bound on the connections: of `limits` the seconds count that one is kept idle. Timeouts are
-    httpx's; that of the pool says nothing here. What aiohttp cannot send as it is (a body that is
-    a stream, a caller's `trace`, `target` or `sni_hostname`) goes out through httpx's own transport
-    with these limits.
+    httpx's; that of the pool says nothing here. A request is sent once, by a connection that its
+    peer has not ended. What aiohttp cannot send as it is (a body that is a stream or not of the
+    length that is said, a caller's `trace`, `target` or `sni_hostname`) goes out through httpx's
+    own transport with these limits.
     """
 
     def __init__(self, limits: httpx.Limits) -> None:
         self._limits = limits
-        self._lock = threading.Lock()
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
         self._tls: ssl.SSLContext | None = None
         self._other: httpx.AsyncHTTPTransport | None = None
@@ -67,8 +61,12 @@ class PooledTransport(httpx.AsyncBaseTransport, Telling):
             raise httpx.UnsupportedProtocol(
                 f"the address has to begin with http:// or https://, not {request.url.scheme!r}"
             )
-        headers = _headers(request)
-        if headers is None or not _is_plain(request, sent):
+        if isinstance(request.stream, httpx.ByteStream):
+            # That of a redirect is not read yet.
+            await request.aread()
+        headers = pairs_of(request)
+        url = URL(str(request.url), encoded=True)
+        if headers is None or not is_plain(request, url, sent):
             if self._other is None:
                 self._other = httpx.AsyncHTTPTransport(limits=self._limits)
             return await self._other.handle_async_request(request)
@@ -76,23 +74,27 @@ class PooledTransport(httpx.AsyncBaseTransport, Telling):
         timeout = request.extensions.get("timeout", {})
         body = request.content
         sent.size, sent.write_seconds = len(body), timeout.get("write")
-        token = _sending.set(sent)
+        times = aiohttp.ClientTimeout(
+            total=None, connect=timeout.get("connect"), sock_read=timeout.get("read")
+        )
+        token, reply = _sending.set(sent), None
         try:
-            reply = await session.request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                data=io.BytesIO(body) if len(body) > ONE_PIECE_BYTES else body or None,
-                headers=headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, connect=timeout.get("connect"), sock_read=timeout.get("read")
-                ),
-            )
+            while reply is None:
+                with suppress(_Ended):
+                    reply = await session.request(
+                        request.method,
+                        url,
+                        data=io.BytesIO(body) if len(body) > ONE_PIECE_BYTES else body or None,
+                        headers=headers,
+                        allow_redirects=False,
+                        timeout=times,
+                    )
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
             raise _as_httpx(error, sent) from None
         finally:
             _sending.reset(token)
-        extensions: dict[str, Any] = {"http_version": b"HTTP/1.1"}
+        said = reply.version or aiohttp.HttpVersion11
+        extensions: dict[str, Any] = {"http_version": b"HTTP/%d.%d" % (said.major, said.minor)}
         if reply.reason:
             extensions["reason_phrase"] = reply.reason.encode("ascii", "ignore")
         return httpx.Response(
@@ -104,7 +106,7 @@ class PooledTransport(httpx.AsyncBaseTransport, Telling):
 
     async def aclose(self) -> None:
         here = asyncio.get_running_loop()
-        with self._lock:
+        with _lock:
             pools, self._pools = self._pools, {}
         for loop, pool in pools.items():
             if loop is here:
@@ -116,7 +118,7 @@ class PooledTransport(httpx.AsyncBaseTransport, Telling):
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None:
-            with self._lock:
+            with _lock:
                 # A closed loop's connections died with it.
                 for each in [each for each in self._pools if each.is_closed()]:
                     del self._pools[each]
@@ -165,6 +167,7 @@ class _Pool:
             self.drop()
 
 
+_lock = threading.Lock()
 _pools: WeakSet[_Pool] = WeakSet()
 # What a forked child inherits and must neither use nor close: its parent talks over it.
 _parents: list[_Pool] = []
@@ -185,9 +188,16 @@ def _at_exit() -> None:
 
 
 def _after_fork() -> None:
+    global _lock
+    # Somebody may have held it during the fork.
+    _lock = threading.Lock()
     _parents.extend(_pools)
     _pools.clear()
     _closing.clear()
+
+
+class _Ended(Exception):
+    """Nothing was sent: the connection was kept idle, and its peer has ended it."""
 
 
 class _Request(aiohttp.ClientRequest):
@@ -200,7 +210,11 @@ class _Request(aiohttp.ClientRequest):
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         sent = _sending.get()
         assert sent is not None
-        sent.leaves_by(conn.protocol, conn.transport)
+        if sent.begun:
+            # aiohttp sends again by itself what it takes to be harmless (a GET, a PUT).
+            raise aiohttp.ServerDisconnectedError
+        if not sent.leaves_by(conn.protocol, conn.transport) and _is_readable(conn.transport):
+            raise _Ended
         # With its body, which before Python 3.12 a task of its own writes.
         if not sent.size or not _Request._writes_here:
             sent.begins()
@@ -219,6 +233,19 @@ class _Request(aiohttp.ClientRequest):
             if timer is not None:
                 timer.cancel()
         sent.has_left()
+
+
+def _is_readable(transport: Any) -> bool:
+    """Whether something came in that the loop has not seen yet. Of a connection that was idle it is
+    its end, which a loop that was busy, or one whose sockets were cut, comes to see too late."""
+    connected = None if transport is None else transport.get_extra_info("socket")
+    if connected is None:
+        return True
+    if (number := connected.fileno()) < 0:
+        return True
+    poll = select.poll()
+    poll.register(number, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _give_up(sent: Sent, conn: Any) -> None:
@@ -243,27 +270,6 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         # What was read to its end has gone back to the pool.
         self._reply.close()
-
-
-def _is_plain(request: httpx.Request, sent: Sent) -> bool:
-    return (
-        isinstance(request.stream, httpx.ByteStream)
-        and not sent.traced
-        and _HTTPCORES_OWN.isdisjoint(request.extensions)
-        and not request.url.userinfo
-        and "expect" not in request.headers
-    )
-
-
-def _headers(request: httpx.Request) -> list[tuple[str, str]] | None:
-    """As aiohttp takes them; None where it would send other bytes. Raises LocalProtocolError for
-    what is no header."""
-    if not _FIELDS.fullmatch(b"".join(b"%b:%b\n" % pair for pair in request.headers.raw)):
-        raise httpx.LocalProtocolError("a header is not valid")
-    try:
-        return [(name.decode("ascii"), value.decode()) for name, value in request.headers.raw]
-    except UnicodeDecodeError:
-        return None
 
 
 def _as_httpx(error: BaseException, sent: Sent) -> httpx.TransportError:

@@ -70,11 +70,12 @@ class _Connections:
             stream = info.get("return_value")
             self.add(stream, stream, cuts)
 
-    def add(self, held: Any, stream: Any, cuts: int) -> None:
+    def add(self, held: Any, stream: Any, cuts: int) -> bool:
         """A connection, for as long as what holds it is there. A request that began before the last
-        of the cuts gets none that works: it was to be ended too."""
-        if held in self._sockets and cuts == self.cuts:
-            return
+        of the cuts gets none that works: it was to be ended too. False for one that was there."""
+        new = held not in self._sockets
+        if not new and cuts == self.cuts:
+            return False
         find: Callable[[str], Any] | None = getattr(stream, "get_extra_info", None)
         found = None if find is None else find("socket")
         if found is not None:
@@ -83,6 +84,7 @@ class _Connections:
                 late = cuts != self.cuts
             if late:
                 _shut_down(found)
+        return new
 
     def cut(self) -> int:
         with self._lock:
@@ -175,9 +177,9 @@ class Sent:
         self.size = 0
         self.write_seconds: float | None = None
 
-    def leaves_by(self, held: Any, stream: Any) -> None:
-        """It has a connection, for as long as `held` is there."""
-        _CONNECTIONS.add(held, stream, self._cuts)
+    def leaves_by(self, held: Any, stream: Any) -> bool:
+        """It has a connection, for as long as `held` is there. False for one that others had."""
+        return _CONNECTIONS.add(held, stream, self._cuts)
 
     def begins(self) -> None:
         """Its first byte may leave from now on."""
