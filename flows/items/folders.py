@@ -51,6 +51,8 @@ def folder_files(
     """The files below a folder; `skipped` is told of all others. Raises ConfigurationError where
     there is none."""
     before = len(skipped)
+    # `../other` is not below the folder that it is seen from, nor under its rules.
+    path = Path(os.path.normpath(path))
     ignoring = Ignoring.above(path) if reading.gitignore else None
     found = _walk(path, base, ignoring=ignoring)
     paths = [each for each, why in found if _taken(each, why, base, skipped, reading)]

@@ -1,6 +1,7 @@
 """What the `.gitignore` files of a folder name, and those above it in its repository."""
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +50,9 @@ class Ignoring:
 
 def _read(path: Path) -> "GitIgnoreSpec | None":
     try:
+        # A FIFO or a device of that name is none, and reading it has no end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
         lines = os.fsdecode(path.read_bytes()).removeprefix("\ufeff").split("\n")
     except OSError:
         return None

@@ -3,6 +3,8 @@
 import codecs
 import re
 
+from prefect_governor.flows.items.encodings.names import name_of
+
 # UTF-32's begins as UTF-16's does.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -26,8 +28,24 @@ def marked(raw: bytes) -> tuple[str, int] | None:
 
 
 def declared_in(raw: bytes) -> str | None:
-    """The name of the encoding that a text without a mark says it is in."""
-    head = raw[:_HEAD_BYTES]
+    """The name of the encoding that a text without a mark says it is in. What can be read as ASCII
+    is in none that ASCII is no part of, such as EBCDIC, whatever a heading says."""
+    name = _named_in(raw[:_HEAD_BYTES])
+    return None if name is None or not _holds_ascii(name) else name
+
+
+def _holds_ascii(name: str) -> bool:
+    codec = name_of(name)
+    if codec is None or codec.startswith(("utf-16", "utf-32")):
+        # What these are taken for is told by who decodes it.
+        return True
+    try:
+        return name.encode().decode(codec) == name
+    except ValueError:
+        return False
+
+
+def _named_in(head: bytes) -> str | None:
     if found := _XML.search(head) or _CSS.search(head):
         return found[1].decode("ascii")
     if head.lstrip()[:1] == b"<" and (found := _META.search(head)):

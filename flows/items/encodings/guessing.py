@@ -12,6 +12,10 @@ _UNMET = (
 # So few bytes tell nothing but what is commonest: Windows' encodings of Latin letters.
 _SHORT_BYTES, _FEW = 64, 3
 _LATIN = ("cp1252", "cp1250", "cp1254", "cp1257")
+_OLD = ("cp437", "cp85", "cp86", "mac")
+# A sign between letters, and those that do stand there: apostrophes, hyphens, dashes, ellipses.
+_WITHIN_WORD = re.compile(r"(?<=[A-Za-z])([^\x00-\x7f])(?=[A-Za-z])")
+_IN_WORDS = "\u2018\u2019\u00b4\u00ad\u2013\u2014\u2026\u00a0\u00b7"
 _HIGH = bytes(range(128, 256))
 _LETTER = re.compile(rb"[A-Za-z]")
 # How a text in one of the encodings of ISO 2022, whose bytes are all ASCII, goes over to another
@@ -39,4 +43,25 @@ def guessed(raw: bytes) -> str | None:
         include_encodings=_LATIN if few else None,
         exclude_encodings=None if few else _UNMET,
     )
-    return found["encoding"]
+    return _or_windows(raw, found["encoding"])
+
+
+def _or_windows(raw: bytes, guess: str | None) -> str | None:
+    """The guess, but where an encoding of DOS or of old Macs puts a sign within a word, and that of
+    Windows a letter: names in a few lines of a table tell a detector little."""
+    if (
+        guess is None
+        or not guess.startswith(_OLD)
+        or not _sign_in_word(raw.decode(guess, "replace"))
+    ):
+        return guess
+    try:
+        return guess if _sign_in_word(raw.decode(_LATIN[0])) else _LATIN[0]
+    except UnicodeDecodeError:
+        return guess
+
+
+def _sign_in_word(text: str) -> bool:
+    return any(
+        not each[1].isalpha() and each[1] not in _IN_WORDS for each in _WITHIN_WORD.finditer(text)
+    )

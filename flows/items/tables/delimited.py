@@ -24,6 +24,7 @@ from prefect_governor.flows.items.tables.records import (
     Records,
     Telling,
 )
+from prefect_governor.flows.items.tables.streams import bounded_lines
 
 # What a dialect and a header are told from.
 _SAMPLE_LINES = 2_000
@@ -37,7 +38,7 @@ def delimited_records(stream: TextIO, name: str, how: HowRead, telling: Telling)
 
     Raises NotATable where there is no header, and for a quote that never ends.
     """
-    lines = _Lines(stream)
+    lines = _Lines(bounded_lines(stream, name))
     sample = lines.sample()
     if not sample:
         return
@@ -118,7 +119,7 @@ def _record(fields: list[str], header: Header, place: str, dialect: Dialect) -> 
 class _Lines:
     """The lines of a stream, with their ends; the first ones can be looked at before."""
 
-    stream: TextIO
+    stream: Iterator[str]
     dropped: int = 0
 
     def __post_init__(self) -> None:

@@ -11,10 +11,9 @@ from prefect_governor.flows.items.tables.records import (
     Record,
     Records,
 )
+from prefect_governor.flows.items.tables.streams import MOST_CHARACTERS
 
 _CHUNK_CHARACTERS = 256 * 1024
-# A row is a document at the most, as a file is.
-_MOST_CHARACTERS = 50 * 2**20
 _SPACE = " \t\r\n"
 _SPACES = re.compile(f"[{_SPACE}]*")
 
@@ -41,11 +40,11 @@ def line_records(stream: TextIO, name: str) -> Records:
     """A JSON value a line. Only `\\n` ends a line: JSON strings may hold the other line ends of
     Unicode."""
     number = 0
-    while line := stream.readline(_MOST_CHARACTERS + 1):
+    while line := stream.readline(MOST_CHARACTERS + 1):
         number += 1
         place = f"{name}:{number}"
-        if len(line) > _MOST_CHARACTERS:
-            yield BadRecord(place, f"over {_MOST_CHARACTERS:,} characters")
+        if len(line) > MOST_CHARACTERS:
+            yield BadRecord(place, f"over {MOST_CHARACTERS:,} characters")
             while line and not line.endswith("\n"):
                 line = stream.readline(_CHUNK_CHARACTERS)
         elif text := line.strip():
@@ -158,8 +157,8 @@ class _Window:
             return False
         self._text = self._text[self._at :]
         self._at = 0
-        if len(self._text) > _MOST_CHARACTERS:
-            raise ValueError(f"a row of over {_MOST_CHARACTERS:,} characters")
+        if len(self._text) > MOST_CHARACTERS:
+            raise ValueError(f"a row of over {MOST_CHARACTERS:,} characters")
         more = self._stream.read(max(_CHUNK_CHARACTERS, len(self._text)))
         self._ended = not more
         self._text += more

@@ -8,6 +8,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import IO, TextIO, cast
 
@@ -20,6 +21,8 @@ _GZIP = b"\x1f\x8b"
 # Gunzipped, what must be a file of its own may be so large.
 MAX_GUNZIPPED_BYTES = 2**30
 _CHUNK_BYTES = 2**20
+# A row is a document at the most, as a file is.
+MOST_CHARACTERS = 50 * 2**20
 # A file of no more is decoded at once; the encoding of a longer one is told from so much.
 _DECODED_BYTES = 8 * 2**20
 # Four bytes before two: one mark begins as another.
@@ -118,6 +121,21 @@ def opened_file(path: Path, name: str) -> Iterator[Path]:
                     if size > MAX_GUNZIPPED_BYTES:
                         raise NotATable(name, f"over {MAX_GUNZIPPED_BYTES:,} bytes, gunzipped")
             yield copy
+
+
+def bounded_lines(stream: TextIO, name: str) -> Iterator[str]:
+    """The lines of a stream, with their ends. Raises NotATable for one that is longer than a file
+    may be that is asked about: a few KB of gzip can be a line of any length."""
+    for number in count(1):
+        line = stream.readline(MOST_CHARACTERS + 1)
+        if len(line) > MOST_CHARACTERS:
+            raise NotATable(
+                f"{name}:{number}",
+                f"a line of over {MOST_CHARACTERS:,} characters: it is no table of rows",
+            )
+        if not line:
+            return
+        yield line
 
 
 def _regular(path: Path, name: str) -> Path:

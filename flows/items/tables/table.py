@@ -18,7 +18,7 @@ from prefect_governor.flows.items.tables.records import (
     Telling,
 )
 from prefect_governor.flows.items.tables.row import Columns, Row, row_of
-from prefect_governor.flows.items.tables.streams import opened_file, opened_text
+from prefect_governor.flows.items.tables.streams import bounded_lines, opened_file, opened_text
 from prefect_governor.flows.items.tables.workbooks import workbook_records
 from prefect_governor.flows.items.tables.yamls import yaml_records
 
@@ -95,7 +95,7 @@ def _listed(names: Iterable[str]) -> str:
 
 def _lines(stream: TextIO, name: str) -> Records:
     """A line a row, as it stands; blank ones are none."""
-    for number, line in enumerate(stream, 1):
+    for number, line in enumerate(bounded_lines(stream, name), 1):
         if line.strip():
             yield Record(f"{name}:{number}", line.rstrip("\r\n"))
 

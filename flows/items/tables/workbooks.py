@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect_governor.flows.items.tables.extent import check_extent
 from prefect_governor.flows.items.tables.formulas import formulas_without_value
 from prefect_governor.flows.items.tables.header import Header, NoHeader, header_of
 from prefect_governor.flows.items.tables.records import NotATable, Record, Records, Telling
@@ -54,12 +55,13 @@ def _opened(path: Path, name: str) -> "CalamineWorkbook":
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 unpacked = sum(part.file_size for part in archive.infolist())
-            if unpacked > MAX_UNPACKED_BYTES:
-                raise NotATable(
-                    name,
-                    f"{unpacked:,} bytes unpacked, at most {MAX_UNPACKED_BYTES:,} are read of a"
-                    " workbook: save its sheets as .csv",
-                )
+                if unpacked > MAX_UNPACKED_BYTES:
+                    raise NotATable(
+                        name,
+                        f"{unpacked:,} bytes unpacked, at most {MAX_UNPACKED_BYTES:,} are read of a"
+                        " workbook: save its sheets as .csv",
+                    )
+                check_extent(archive, name)
         return CalamineWorkbook.from_path(path)
     except PasswordError:
         raise NotATable(

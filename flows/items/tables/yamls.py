@@ -5,6 +5,10 @@ from typing import Any, TextIO
 
 from prefect_governor.flows.items.tables.records import BadRecord, NotATable, Record, Records
 
+# Its nodes take a hundred times as much in memory.
+MOST_CHARACTERS = 16 * 2**20
+# Levels that are composed at all; a row may have fewer.
+_DEEPEST = 200
 # What PyYAML raises, beside its own errors, for a text that is not what its tag says (`!!bool x`).
 NOT_OF_ITS_TAG = (AttributeError, LookupError)
 
@@ -15,8 +19,16 @@ def yaml_records(stream: TextIO, name: str) -> Records:
     import yaml
 
     # Nodes first, values one by one: a node knows its line.
-    loader = _loader()(stream.read())
+    text = stream.read(MOST_CHARACTERS + 1)
+    if len(text) > MOST_CHARACTERS:
+        raise NotATable(
+            name,
+            f"over {MOST_CHARACTERS:,} characters, and YAML is read whole: save its rows as .jsonl",
+        )
+    loader = _loader()(text)
     try:
+        if _is_deep(text):
+            raise NotATable(f"{name}:1", "nested too deeply")
         root = loader.get_single_node()
         if root is None:
             return
@@ -44,6 +56,21 @@ def yaml_records(stream: TextIO, name: str) -> Records:
         raise NotATable(f"{name}:1", "nested too deeply") from None
     finally:
         loader.dispose()
+
+
+def _is_deep(text: str) -> bool:
+    """Whether it has more levels than a row may have: composing so many takes hours, or no end."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=_loader()):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                return True
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return False
 
 
 @cache

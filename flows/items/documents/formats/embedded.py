@@ -5,7 +5,8 @@ import re
 
 _URI = re.compile(
     r"data:(?P<type>[a-z]+/[\w.+-]{1,80})?(?:;[\w-]{1,40}=[^,;\"'\s]{1,80}){0,4};base64,"
-    r"(?:\s*[A-Za-z0-9+/=%\s]{64,}(?=[\"')<>\]])|[A-Za-z0-9+/=%]{64,})",
+    # No space is next after the first ones, or they are shared out in every way there is.
+    r"(?:\s*(?=\S)[A-Za-z0-9+/=%\s]{64,}(?=[\"')<>\]])|[A-Za-z0-9+/=%]{64,})",
     re.IGNORECASE,
 )
 # What PNG, JPEG, GIF, WebP and WAV, TIFF, PDF, zip (office files), gzip, old office files, Ogg, MP3

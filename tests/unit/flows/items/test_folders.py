@@ -144,3 +144,15 @@ def test_wide_text_is_no_binary_where_its_encoding_is_told(tmp_path: Path) -> No
     (tmp_path / "b.txt").write_text("b")
     assert walked(".", tmp_path)[1] == {"a.txt": "binary, and nothing here reads it"}
     assert walked(".", tmp_path, Reading(encoding="utf-16-le"))[1] == {}
+
+
+def test_the_rules_of_the_folder_that_one_stands_in_are_not_for_another(tmp_path: Path) -> None:
+    made(tmp_path, "repo/.git/HEAD", "repo/other/a.log", "repo/here/b.md")
+    (tmp_path / "repo/here/.gitignore").write_text("*.log\n")
+    assert walked("../other", tmp_path / "repo/here")[0] == [str(tmp_path / "repo/other/a.log")]
+
+
+def test_a_fifo_that_is_called_gitignore_holds_nobody_up(tmp_path: Path) -> None:
+    made(tmp_path, "a.txt")
+    os.mkfifo(tmp_path / ".gitignore")
+    assert walked(".", tmp_path)[0] == ["a.txt"]

@@ -204,3 +204,19 @@ def test_no_bytes_crash_the_decoding(raw: bytes) -> None:
         decoded(raw).text.encode()
     except ItemFailed:
         return
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,nombre,nota\n1a,Núñez,El señor pagó por el café de mañana\n",
+        "größer ähnlich straße müller the of and line error warn\n" * 40,
+    ],
+)
+def test_a_few_names_in_a_table_are_not_taken_for_what_dos_wrote(text: str) -> None:
+    assert decoded(text.encode("cp1252")) == Decoded(text, "cp1252", "encoding guessed: cp1252")
+
+
+def test_a_heading_that_names_ebcdic_makes_no_garbage_of_a_text_in_ascii() -> None:
+    text = "# Encoding: cp037 and others\n\nThis is plain.\n"
+    assert decoded(text.encode()) == Decoded(text, "utf-8")
