@@ -23,6 +23,7 @@ from prefect_governor.blocks.money.usd import Money, to_nano
 from prefect_governor.blocks.money.windows import window_label
 from prefect_governor.blocks.records.budgets import Account, Allocation
 from prefect_governor.blocks.records.calls import Bound
+from prefect_governor.blocks.terms.limit import MOST_COUNT
 from prefect_governor.blocks.work.registry import desk_of_document
 from prefect_governor.blocks.work.runtime import Runtime
 
@@ -123,9 +124,10 @@ def _amount(max_usd: Money | None, max_total_tokens: int | None) -> Bound:
             "an allocation needs an amount: give max_usd, max_total_tokens or both"
         )
     tokens = max_total_tokens or 0
-    if isinstance(tokens, bool) or tokens < 0:
+    if isinstance(tokens, bool) or not 0 <= tokens <= MOST_COUNT:
         raise ConfigurationError(
-            f"max_total_tokens must be a whole number of at least 0, not {max_total_tokens!r}"
+            f"max_total_tokens must be a whole number from 0 to {MOST_COUNT:,}, not"
+            f" {max_total_tokens!r}"
         )
     nano = 0 if max_usd is None else to_nano(max_usd, name="max_usd")
     return Bound(nano, tokens, 0)

@@ -13,6 +13,10 @@ from prefect_governor.blocks.errors import RunStopped
 STOPPED = "the run was stopped before this began"
 
 
+class Now(KeyboardInterrupt):
+    """A Ctrl-C after others: nothing that is in flight is waited for."""
+
+
 class Stop:
     """Set once: nothing that is under it begins any more, and what waits to be admitted is refused.
 

@@ -20,6 +20,7 @@ from prefect_governor.blocks.money.windows import Window
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.terms.document import DocumentTerms
 from prefect_governor.blocks.terms.form import empty_is_none, plain
+from prefect_governor.blocks.terms.limit import MOST_COUNT
 
 
 def _exact(value: Any) -> Decimal | None:
@@ -55,6 +56,7 @@ class BudgetTerms(DocumentTerms):
     max_total_tokens: int | None = Field(
         default=None,
         ge=0,
+        le=MOST_COUNT,
         title="Max total tokens",
         description="The ceiling in tokens, input and output together.",
         json_schema_extra=plain,

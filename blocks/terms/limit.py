@@ -10,7 +10,10 @@ from typing_extensions import Self
 from prefect_governor.blocks.records.limits import LimitRecord, Rate
 from prefect_governor.blocks.terms.form import UnseenParts, empty_is_none, plain
 
-Count = Annotated[int, Field(ge=1)]
+# The most of anything that is counted: sums and products of it stay far within what SQLite and
+# PostgreSQL hold, 63 bits.
+MOST_COUNT = 10**12
+Count = Annotated[int, Field(ge=1, le=MOST_COUNT)]
 
 # Field of the model, what the ledger meters, the window in seconds.
 _RATES = (
@@ -130,6 +133,7 @@ class Limit(BaseModel):
     reserve_for_others: int = Field(
         default=0,
         ge=0,
+        le=MOST_COUNT,
         title="Reserve for others",
         description=(
             "Slots of Prefect's global concurrency limit that are never taken here, so that flows"

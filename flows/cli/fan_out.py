@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import parse_usd
+from prefect_governor.flows.cli.terminal.command_line import working_folder
 from prefect_governor.flows.cli.terminal.outputs import STDOUT
 from prefect_governor.flows.cli.terminal.session import run_command, set_quiet
 from prefect_governor.flows.items.lines import lines_in, piped_text
@@ -41,7 +42,7 @@ def run_fan_out(sources: list[str], told: "Told") -> int:
         "sources": [
             _spooled(told.parameters["reading"]) if source == "-" else source for source in sources
         ],
-        "folder": os.getcwd(),
+        "folder": working_folder(),
         **told.parameters,
     }
     # What is checked here, once, is no matter of the run's.
@@ -137,7 +138,8 @@ def _spooled(reading: Any) -> str:
 
 def _check_apart(out: Path, sources: list[str]) -> None:
     """What is asked about must not be what is written."""
-    if out.resolve() in {Path(source).resolve() for source in sources}:
+    # Of these two ways to ask, the one that takes a link to itself.
+    if os.path.realpath(out) in {os.path.realpath(source) for source in sources}:
         raise ConfigurationError(
             f"--out {out} is one of the sources and would be overwritten: write to another file, or"
             " name sources without it"

@@ -17,7 +17,7 @@ from prefect_governor.blocks.models.choice import ModelChoice
 from prefect_governor.blocks.money.usd import Money, parse_usd, to_nano
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.secrets.exits import scrubbed
-from prefect_governor.blocks.terms.limit import GovernedLimit, Limit
+from prefect_governor.blocks.terms.limit import MOST_COUNT, GovernedLimit, Limit
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.blocks.workspaces.bounds import BOUNDS, WorkspaceBounds
 from prefect_governor.flows.answers.shape import Shape, shape_of
@@ -146,8 +146,9 @@ def check_most_multiple(most: float | None, *, name: str = "max_cost_multiple") 
 def check_numbers(*, timeout_seconds: float | None, **counts: int | None) -> None:
     """Whole numbers of at least 1, and a time. Raises ConfigurationError by name."""
     for name, value in counts.items():
-        if value is not None and (isinstance(value, bool) or value < 1):
-            raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if value is not None and (isinstance(value, bool) or not 1 <= value <= MOST_COUNT):
+            most = f"at least 1 and at most {MOST_COUNT:,}"
+            raise ConfigurationError(f"{name} must be a whole number of {most}, not {value!r}")
     if timeout_seconds is not None and not 0 < timeout_seconds < float("inf"):
         raise ConfigurationError(f"timeout_seconds must be more than 0, not {timeout_seconds!r}")
 

@@ -21,7 +21,7 @@ from prefect_governor.blocks.claims.flow_stops import (
 )
 from prefect_governor.blocks.machine import strands
 from prefect_governor.blocks.machine.answers import Monitor
-from prefect_governor.blocks.machine.stops import Stop, innermost
+from prefect_governor.blocks.machine.stops import Now, Stop, innermost
 from prefect_governor.blocks.wire.sockets import cut_all
 from prefect_governor.flows.runner.futures import LOOK_SECONDS, LoopWouldBlock
 
@@ -77,6 +77,9 @@ class Outstanding:
 
     def end(self, error: BaseException | None) -> None:
         """Until all have ended, as whatever the flow was left by has it."""
+        if isinstance(error, Now):
+            self._abort(error)
+            return
         if error is not None and is_stop(error):
             self._heed(error)
         elif self._watch is not None and self._watch.code_is_over():

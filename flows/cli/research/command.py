@@ -1,11 +1,11 @@
 """`prefect-governor research`, once its arguments are parsed."""
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import parse_usd
+from prefect_governor.flows.cli.terminal.command_line import working_folder
 from prefect_governor.flows.cli.terminal.outputs import STDOUT
 from prefect_governor.flows.cli.terminal.session import run_command, set_quiet
 
@@ -33,7 +33,11 @@ def run_research(question: str | None, told: "Told") -> int:
         make_inquiry,
     )
 
-    parameters: dict[str, Any] = {"question": question, "folder": os.getcwd(), **told.parameters}
+    parameters: dict[str, Any] = {
+        "question": question,
+        "folder": working_folder(),
+        **told.parameters,
+    }
     for name in ("corpus", "tools", "allow_hosts", "deny_hosts"):
         parameters[name] = list(parameters[name])
     for name in ("plan", "mcp"):

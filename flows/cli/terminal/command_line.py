@@ -83,6 +83,16 @@ class Teaching(click.Group):
             ctx.exit(FAILED)
 
 
+def working_folder() -> str:
+    """Where the command was called. Raises ConfigurationError where that was removed since."""
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the working directory is not there any more ({error.strerror}): cd to another one"
+        ) from None
+
+
 def option(*names: str, **settings: Any) -> Callable[[F], F]:
     """An option with its PREFECT_GOVERNOR_… variable, shown in `--help`."""
     name = names[0].lstrip("-").replace("-", "_").upper()

@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from prefect_governor.blocks.machine.stops import Now
 from prefect_governor.flows.cli.terminal.terminal import say
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ ENDED_BY = (signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def interruptible(control: "Control") -> Iterator[Callable[[], None]]:
-    """Ctrl-C once stops starting, twice cancels what is in flight, a third time is Python's.
+    """Ctrl-C once stops starting, twice cancels what is in flight, a third time waits for nothing.
     SIGTERM and SIGHUP are the first; where one is ignored, as under nohup, it is still.
 
     Prefect's engine takes SIGTERM for itself when a flow begins: what is given is to be called once
@@ -33,7 +34,7 @@ def interruptible(control: "Control") -> Iterator[Callable[[], None]]:
 
     def press(number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT and control.abort.is_set():
-            raise KeyboardInterrupt
+            raise Now
         presses.put(number)
 
     def obey() -> None:
