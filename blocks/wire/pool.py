@@ -19,6 +19,7 @@ from typing import Any
 from weakref import WeakSet
 
 import aiohttp
+import anyio
 import httpx
 from yarl import URL
 
@@ -100,7 +101,7 @@ class PooledTransport(httpx.AsyncBaseTransport, Telling):
         return httpx.Response(
             reply.status,
             headers=list(reply.raw_headers),
-            stream=_Body(reply, sent),
+            stream=_Body(reply, sent, timeout.get("read")),
             extensions=extensions,
         )
 
@@ -162,8 +163,9 @@ class _Pool:
         else:
             self._loop.call_soon_threadsafe(_close_soon, self.session)
 
-    def __del__(self) -> None:
-        with suppress(Exception):
+    def __del__(self, quietly: Any = suppress) -> None:
+        # At a process's very end a module has no names any more.
+        with quietly(Exception):
             self.drop()
 
 
@@ -257,12 +259,24 @@ def _give_up(sent: Sent, conn: Any) -> None:
 class _Body(httpx.AsyncByteStream):
     """What a reply holds, as it comes: not decoded, which httpx does."""
 
-    def __init__(self, reply: aiohttp.ClientResponse, sent: Sent) -> None:
-        self._reply, self._sent = reply, sent
+    def __init__(
+        self, reply: aiohttp.ClientResponse, sent: Sent, read_seconds: float | None
+    ) -> None:
+        self._reply, self._sent, self._read_seconds = reply, sent, read_seconds
+        # aiohttp's own time runs on while nobody reads: a slow reader lost what came meanwhile.
+        protocol = None if reply.connection is None else reply.connection.protocol
+        if protocol is not None:
+            protocol.read_timeout = None
+            protocol.start_timeout()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        content = self._reply.content
         try:
-            async for piece in self._reply.content.iter_any():
+            while True:
+                with anyio.fail_after(self._read_seconds):
+                    piece = await content.readany()
+                if not piece:
+                    return
                 yield piece
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
             raise _as_httpx(error, self._sent) from None
@@ -279,9 +293,9 @@ def _as_httpx(error: BaseException, sent: Sent) -> httpx.TransportError:
     cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None)
     text = str(cause) if cause is not None else type(error).__name__
     if not sent.begun:
-        late = isinstance(error, asyncio.TimeoutError)
+        late = isinstance(error, asyncio.TimeoutError | TimeoutError)
         return (httpx.ConnectTimeout if late else httpx.ConnectError)(text)
-    if isinstance(error, asyncio.TimeoutError):
+    if isinstance(error, asyncio.TimeoutError | TimeoutError):
         return httpx.ReadTimeout(text)
     unclean = (
         aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientResponseError,

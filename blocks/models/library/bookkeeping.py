@@ -61,17 +61,20 @@ class Books:
         arguments = {"litellm_call_id": str(uuid.uuid4()), **arguments}
         self._logging, arguments = set_up(function, rules(), datetime.now(), **arguments)
         self.arguments = {**arguments, "litellm_logging_obj": self._logging}
-        for name in _CALCULATORS:
-            if hasattr(self._logging, name):
-                setattr(self._logging, name, self._later)
+        for name in self._calculators():
+            setattr(self._logging, name, self._later)
         if hasattr(self._logging, "claim_async_success_log"):
             self._logging.claim_async_success_log = _nobody
 
     def _later(self, result: Any = None, *args: Any, **kwargs: Any) -> None:
         """In place of what reckons the cost of a reply: how it would be reckoned."""
-        logging = self._logging
+        logging, (name, *_) = self._logging, self._calculators()
         # Off the instance: the class's own.
-        self._estimate = lambda: logging.response_cost_calculator(result, *args, **kwargs)
+        self._estimate = lambda: getattr(logging, name)(result, *args, **kwargs)
+
+    def _calculators(self) -> list[str]:
+        """What this version of LiteLLM reckons the cost with, the first for all."""
+        return [name for name in _CALCULATORS if hasattr(type(self._logging), name)]
 
     def close(self, reply: Any) -> Any:
         """The reply, with an estimate that is made when it is read."""

@@ -142,6 +142,33 @@ async def test_redirect_that_is_followed_is_sent() -> None:
         assert there.came[1].startswith(b"POST /there ")
 
 
+async def test_reader_who_takes_longer_than_a_read_may_loses_nothing() -> None:
+    """Of a reply that is paid for, too: the time counts while somebody waits for bytes."""
+    came = asyncio.Event()
+
+    async def pauses(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"{}")
+        writer.write(REPLY[:-1])
+        asyncio.get_running_loop().call_later(0.3, rest, writer)
+
+    def rest(writer: asyncio.StreamWriter) -> None:
+        writer.write(REPLY[-1:])
+        writer.close()
+        came.set()
+
+    server = await asyncio.start_server(pauses, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with pooled() as transport:
+        times = {"timeout": httpx.Timeout(SECONDS, read=0.1).as_dict()}
+        asked = httpx.Request("POST", url, content=b"{}", extensions=times)
+        reply = await transport.handle_async_request(asked)
+        pieces = reply.aiter_raw()
+        assert await anext(pieces) == b"{"
+        await came.wait()
+        assert [piece async for piece in pieces] == [b"}"]
+    server.close()
+
+
 async def test_version_of_a_reply_is_its_own() -> None:
     with provider(lambda _: REPLY.replace(b"1.1", b"1.0", 1)) as there:
         async with pooled() as transport:

@@ -7,13 +7,14 @@ import copy
 import json
 import pickle
 from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.models.completion import acompletion
-from prefect_governor.blocks.models.library.bookkeeping import LISTENERS, Estimated
+from prefect_governor.blocks.models.library.bookkeeping import LISTENERS, Books, Estimated
 from prefect_governor.blocks.models.library.module import litellm
 from tests.unit.blocks.models.network import ADDRESS, Network, quiet
 from tests.unit.fakes import FakeGoverning, chat_reply
@@ -62,6 +63,24 @@ def call(network: Network, governing: FakeGoverning) -> Callable[..., Any]:
             )
 
     return made
+
+
+class _OlderLogging:
+    """LiteLLM 1.100's, in what is asked of it here."""
+
+    def _response_cost_calculator(self, result: Any) -> float:
+        return float(result)
+
+
+def test_cost_is_reckoned_by_the_name_that_this_litellm_has_for_it() -> None:
+    """Where there is only the one with an underscore, reading the cost raised AttributeError."""
+    logging = _OlderLogging()
+    library: Any = ModuleType("litellm")
+    library.utils = SimpleNamespace(Rules=object, function_setup=lambda *_, **more: (logging, more))
+    books = Books(library, "acompletion", {"model": "a"})
+    assert logging._response_cost_calculator(0.5) is None
+    reply = books.close(SimpleNamespace(_hidden_params={"response_cost": None}))
+    assert reply._hidden_params["response_cost"] == 0.5
 
 
 async def test_a_reply_says_what_it_says_where_litellm_does_all_at_once(
