@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+import anyio
 import httpx
 import pytest
 
@@ -249,7 +250,7 @@ async def test_request_goes_out_as_httpx_sends_it(case: str) -> None:
             error = type(raised).__name__
         await transport.aclose()
         if error is None:
-            async with asyncio.timeout(SECONDS):
+            with anyio.fail_after(SECONDS):
                 await over.wait()
         # What a provider gets of what is not valid is no request: what comes of it is httpx's word.
         head, _, body = b"".join(came if error is None else []).partition(b"\r\n\r\n")
