@@ -10,7 +10,7 @@ from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.flows.items.encodings.binary import is_binary
 from prefect_governor.flows.items.encodings.declared import declared_in, marked
 from prefect_governor.flows.items.encodings.guessing import guessed, shifts
-from prefect_governor.flows.items.encodings.names import meant_by
+from prefect_governor.flows.items.encodings.names import meant_by, name_of
 from prefect_governor.flows.items.encodings.wide import wide_encoding
 
 BINARY = "the file is binary, not text"
@@ -54,7 +54,23 @@ def decoded(raw: bytes, *, declared: str | None = None, encoding: str | None = N
 def _as_told(raw: bytes, encoding: str) -> Decoded:
     if is_binary(raw, encoding=encoding):
         raise ItemFailed(BINARY)
-    return _replacing(raw, encoding, f"not all {encoding}")
+    return _replacing(raw, encoding, f"not all {encoding}", _looks_otherwise(raw, encoding))
+
+
+def _looks_otherwise(raw: bytes, encoding: str) -> str | None:
+    """What a person should know who told one encoding for files of which one is in another."""
+    codec = name_of(encoding) or encoding
+    mark = marked(raw)
+    if mark is not None:
+        by = mark[0]
+    elif not raw.isascii() and _strictly(raw, "utf-8") is not None:
+        by = "utf-8"
+    else:
+        return None
+    # Any of UTF-16 reads its own mark; utf-8-sig is UTF-8.
+    if by.startswith(codec) or codec.startswith(by):
+        return None
+    return f"read as {encoding}, as told, though by its bytes it is {by}"
 
 
 def _plain(raw: bytes, declared: str | None) -> Decoded:

@@ -166,7 +166,7 @@ def test_binary_is_not_taken_for_wide_text(name: str) -> None:
 
 def test_what_a_person_says_decides() -> None:
     raw = GERMAN.encode()
-    assert decoded(raw, encoding="cp1252") == Decoded(raw.decode("cp1252"), "cp1252")
+    assert decoded(raw, encoding="cp1252").text == raw.decode("cp1252")
     assert decoded(RUSSIAN.encode("utf-16-le"), encoding="utf-16-le").text == RUSSIAN
     broken = decoded(b"caf\xe9", encoding="ascii")
     assert broken == Decoded(
@@ -220,3 +220,14 @@ def test_a_few_names_in_a_table_are_not_taken_for_what_dos_wrote(text: str) -> N
 def test_a_heading_that_names_ebcdic_makes_no_garbage_of_a_text_in_ascii() -> None:
     text = "# Encoding: cp037 and others\n\nThis is plain.\n"
     assert decoded(text.encode()) == Decoded(text, "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("written", "by"), [("utf-8", "utf-8"), ("utf-8-sig", "utf-8"), ("utf-16", "utf-16-le")]
+)
+def test_one_encoding_told_for_all_files_garbles_none_in_silence(written: str, by: str) -> None:
+    raw = GERMAN.encode(written)
+    note = decoded(raw, encoding="cp1252").note or ""
+    assert note.startswith(f"read as cp1252, as told, though by its bytes it is {by}")
+    assert decoded(raw, encoding=written) == Decoded(GERMAN, written)
+    assert decoded(GERMAN.encode("cp1252"), encoding="cp1252").note is None
