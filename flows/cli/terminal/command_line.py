@@ -78,7 +78,10 @@ class Teaching(click.Group):
             raise
         except (click.ClickException, click.Abort):
             raise
-        except Exception as error:
+        except SystemExit:
+            # The exit status of a command.
+            raise
+        except BaseException as error:
             _say_unexpected(error)
             ctx.exit(FAILED)
 
@@ -117,7 +120,7 @@ def promise(group: click.Group, name: str, instead: str) -> None:
         raise later(f"`{name}`", instead)
 
 
-def _say_unexpected(error: Exception) -> None:
+def _say_unexpected(error: BaseException) -> None:
     """One line: what went wrong, the run that it ended and how to go on with it, and where the
     traceback is; the traceback itself with --debug."""
     scrubbed_error(error)

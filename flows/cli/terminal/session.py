@@ -200,7 +200,8 @@ def run_flow(
             say(f"interrupted; run {run.run_id} was started, and what was in flight stays charged")
             say(f"go on with it: {way_on(run)}")
             return INTERRUPTED
-        except Exception as error:
+        # Also what would end the process without a word (SystemExit).
+        except BaseException as error:
             # A server that goes away at the end must not take the answers with it.
             if control.report is None:
                 if run is None or isinstance(error, GovernorError):
