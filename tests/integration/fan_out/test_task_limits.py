@@ -1,5 +1,7 @@
 """Limits that count task runs, where the run's governor has them: each item takes its slot."""
 
+from typing import Any
+
 import pytest
 from prefect import flow, task
 
@@ -11,7 +13,7 @@ MODEL = "openai/gpt-4o-mini"
 pytestmark = pytest.mark.usefixtures("server")
 
 
-def ask(governor: str, **options: object) -> Report:
+def ask(governor: str, **options: Any) -> Report:
     items = [{"key": f"{at:02d}", "text": f"It is parcel {at:02d}."} for at in range(12)]
     report = fan_out(
         items, ask="What is this?", model=MODEL, max_output_tokens=24, governor=governor, **options
