@@ -5,6 +5,7 @@ import functools
 import importlib
 import inspect
 import json
+import tokenize
 from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
@@ -45,6 +46,7 @@ def source_of(function: Any) -> list[str]:
     name = f"{getattr(named, '__module__', '')}.{named.__qualname__}"
     try:
         return [name, inspect.getsource(inspect.unwrap(named))]
-    except (OSError, TypeError):
+    # The file may be another by now, or no Python: a notebook's, a page's.
+    except (OSError, TypeError, SyntaxError, tokenize.TokenError):
         code = getattr(named, "__code__", None)
         return [name] if code is None else [name, code.co_code.hex(), repr(code.co_names)]

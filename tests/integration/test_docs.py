@@ -44,7 +44,8 @@ def answering(upstream: ProviderProcess) -> ProviderProcess:
         "tasks": [{"id": "who", "objective": "Who pays?"}, {"id": "when", "objective": "When?"}]
     }
     # The lead is asked the bare question of the README.
-    script = {"^(Who pays for a call|What is short)": json.dumps(plan), "is succeeded": "{}"}
+    asked = "^(Who pays for a call|What is short|Which region)"
+    script = {asked: json.dumps(plan), "is succeeded": "{}"}
     upstream.configure(output_tokens=8, script=script)
     return upstream
 
@@ -109,6 +110,8 @@ def _sample_files(folder: Path) -> None:
     (folder / "contracts").mkdir()
     (folder / "contracts" / "lease.pdf").write_bytes(pdf("This lease is under Danish law."))
     (folder / "tickets.csv").write_text("key,text\nT-1,the printer is on fire\nT-2,no network\n")
+    (folder / "sales").mkdir()
+    (folder / "sales" / "2026.csv").write_text("id,region,sold\n1,north,12\n2,south,30\n")
     (folder / "orders").mkdir()
     (folder / "orders" / "o-1.txt").write_text("Twelve of part A, by Friday.")
     make_repository(folder / "repos" / "adding", PASSING)
