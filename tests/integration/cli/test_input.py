@@ -97,10 +97,15 @@ def _runs() -> int:
         return len(client.read_flow_runs(limit=200))
 
 
-def test_stdin_that_is_not_text_is_refused(upstream: ProviderProcess) -> None:
-    result = CliRunner().invoke(main, ["fan-out", "-", "--ask", "x"], input=b"\xff\xfe\x00")
+@pytest.mark.parametrize(
+    ("raw", "encoding"), [(b"one\ncaf\xe9\n", "UTF-8"), (b"\xff\xfe\x00", "UTF-16")]
+)
+def test_stdin_that_is_not_text_is_refused(
+    upstream: ProviderProcess, raw: bytes, encoding: str
+) -> None:
+    result = CliRunner().invoke(main, ["fan-out", "-", "--ask", "x"], input=raw)
     assert result.exit_code == 2
-    assert "UTF-8" in result.stderr
+    assert encoding in result.stderr and "--encoding" in result.stderr
 
 
 def test_governor_that_cannot_work_is_refused_before_a_run_starts(
