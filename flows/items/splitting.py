@@ -84,6 +84,9 @@ def _furthest(text: str, start: int, max_tokens: int, count: Callable[[str], int
     while start + width < len(text) and count(text[start : start + width]) <= max_tokens:
         width *= 2
     low, high = start, min(len(text), start + width)
+    if high == len(text) and count(text[start:]) <= max_tokens:
+        # Of the rest nothing is left for a call of its own.
+        return high
     slack = max_tokens // _SLACK
     while low < high and (low == start or high - low > slack):
         middle = (low + high + 1) // 2

@@ -105,3 +105,11 @@ def test_a_long_text_is_counted_seldom() -> None:
     parts = split_text(text, max_tokens=10_000, count=count)
     assert "".join(parts) == text
     assert counted < 40 * len(text)
+
+
+@pytest.mark.parametrize("words", [500, 3_000, 30_000])
+def test_the_rest_of_a_long_text_is_one_part_and_not_ever_smaller_ones(words: int) -> None:
+    text = "budget rate slot reply " * (words // 4)
+    most = words // 3
+    parts = split_text(text, max_tokens=most, count=by_tokenizer)
+    assert len(parts) <= by_tokenizer(text) // most + 2
