@@ -16,6 +16,7 @@ from prefect_governor.blocks import sandbox as block
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.sandbox import Sandbox
 from prefect_governor.blocks.sandboxes.docker import runtime
+from prefect_governor.blocks.workspaces.places import sweep
 from prefect_governor.flows.agent.tools import Tool
 from prefect_governor.flows.mcp import quarters, sessions
 from prefect_governor.flows.mcp.servers import servers_of
@@ -205,3 +206,5 @@ def test_servers_of_a_process_that_is_killed_end_with_it(sandbox: Sandbox) -> No
         holder.kill()
         holder.wait()
     until(lambda: not processes_of(holder.pid) and not containers(), seconds=30)
+    # What it wrote is removed by whoever begins next.
+    until(lambda: sweep() > 0)
