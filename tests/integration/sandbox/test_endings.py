@@ -13,7 +13,7 @@ from prefect_governor.blocks.sandboxes.bounds import SandboxBounds
 from prefect_governor.blocks.sandboxes.bubblewrap.orphans import owner
 from prefect_governor.blocks.sandboxes.runtime import SandboxRuntime
 from tests import ROOT
-from tests.integration.sandbox.left import everything, groups_of, processes_of
+from tests.integration.sandbox.left import descriptors, everything, groups_of, processes_of
 from tests.integration.sandbox.runtimes import runtime_named
 from tests.waiting import readable, until
 
@@ -30,11 +30,12 @@ def test_a_cancelled_program_and_all_that_it_started_are_gone_when_the_cancelled
 
     async def cancelled_at_any_step(runtime: SandboxRuntime) -> None:
         await _cancel(runtime, tmp_path, after=None)
-        before = everything()
+        before, files = everything(), descriptors()
         for steps in range(0, 60, 3):
             await _cancel(runtime, tmp_path, after=steps)
         await _cancel(runtime, tmp_path, after=None)
         assert everything() == before
+        assert descriptors() <= files
 
     asyncio.run(cancelled_at_any_step(runtime))
     assert processes_of(os.getpid()) == []

@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +12,14 @@ import pytest
 
 from prefect_governor.flows.cli.terminal.interrupts import interruptible
 from prefect_governor.flows.run.control import Control
+
+
+@pytest.fixture(autouse=True)
+def hangs_up() -> Iterator[None]:
+    """SIGHUP as a terminal has it: under nohup it is ignored, and would be here."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 class _PressedWhileWriting(io.RawIOBase):
