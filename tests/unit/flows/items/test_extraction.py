@@ -5,12 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.flows.items.documents.formats.document import Document
-from prefect_governor.flows.items.encodings import decoded, is_binary
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.sources import read_text
 from tests.samples.pdf import pdf
@@ -40,22 +37,6 @@ def failure(given: Item, **options: Any) -> str:
 )
 def test_text_of_any_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     assert read_text(write(tmp_path, "a.txt", TEXT.encode(encoding))).text == TEXT
-
-
-@given(st.text(min_size=1))
-def test_utf8_comes_back_as_it_was(text: str) -> None:
-    data = text.encode("utf-8", "replace")
-    if is_binary(data) or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return
-    assert decoded(data).text == data.decode().removeprefix("\ufeff")
-
-
-@given(st.binary(max_size=400))
-def test_no_bytes_crash_the_reading(data: bytes) -> None:
-    try:
-        decoded(data).text.encode()
-    except ItemFailed:
-        return
 
 
 def test_a_pdf_tells_its_text_and_its_pages(tmp_path: Path) -> None:

@@ -190,7 +190,8 @@ def test_every_known_encoding_is_one() -> None:
     assert all(check_encoding(each) for each in known_encodings())
 
 
-@given(st.text())
+# A few letters with a NUL between them are UTF-16.
+@given(st.text(st.characters(exclude_characters="\0")))
 def test_utf8_comes_back_as_it_was(text: str) -> None:
     raw = text.encode("utf-8", "replace")
     if is_binary(raw) or raw[:2] in (b"\xff\xfe", b"\xfe\xff") or raw[:1] in (b"<", b"#", b"@"):
