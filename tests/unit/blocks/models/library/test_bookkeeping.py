@@ -113,10 +113,11 @@ async def test_who_listens_to_litellm_hears_of_governed_calls_as_before(
         reply = await call()
     else:
         reply = await call(success_callback=[listener])
-    await asyncio.wait_for(listener.heard.wait(), PATIENCE_SECONDS)
     assert type(reply._hidden_params) is dict
-    # LiteLLM may bring up late what it kept of calls before this.
-    assert set(listener.costs) == {reply._hidden_params["response_cost"]}
+    # LiteLLM may bring up late what it kept of calls before this, of other tests too.
+    while reply._hidden_params["response_cost"] not in listener.costs:
+        await asyncio.wait_for(listener.heard.wait(), PATIENCE_SECONDS)
+        listener.heard.clear()
 
 
 def _as_json(params: Any) -> Any:
