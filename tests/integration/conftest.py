@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import prefect.context
 import pytest
@@ -18,6 +19,8 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.configuration import setup_logging
 
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.flows.agent import loop
+from prefect_governor.flows.agent.keeping import Result
 from prefect_governor.flows.server.background import BackgroundServer, ServerInfo
 from tests.engine import skip_loudly
 from tests.integration.databases import Databases
@@ -186,3 +189,17 @@ def command(
         )
 
     return start
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What tools said to sub-agents, or had said before."""
+    answers: list[str] = []
+    result = loop._Caller.result
+
+    async def noted(*args: Any, **options: Any) -> Result:
+        answers.append((answer := await result(*args, **options)).told.text)
+        return answer
+
+    monkeypatch.setattr(loop._Caller, "result", noted)
+    return answers

@@ -11,6 +11,15 @@ from click.testing import CliRunner, Result
 
 from prefect_governor.flows.cli.main import main
 
+# As a provider's script: its answer is the document that it was sent.
+AS_SENT = [
+    {
+        "match": r'(?s)<document key="[^"]*">\n(.*)\n</document>',
+        "reply": r"\1",
+        "expand": True,
+    }
+]
+
 Command = Callable[..., "subprocess.Popen[str]"]
 
 

@@ -14,8 +14,6 @@ import pytest
 from prefect_governor import Report, Sandbox, fan_out
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
 from prefect_governor.blocks.machine.home import state_folder
-from prefect_governor.flows.agent import loop
-from prefect_governor.flows.agent.keeping import Result
 from prefect_governor.flows.run.control import Control, current_control
 from prefect_governor.flows.run.underway import CANCELLED
 from prefect_governor.flows.subagent import subagent
@@ -64,20 +62,6 @@ def test_the_example_of_the_readme(upstream: ProviderProcess, tmp_path: Path) ->
 
 def called(tool: str, /, **arguments: Any) -> dict[str, Any]:
     return {"tool_calls": [{"name": tool, "arguments": arguments}]}
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What tools said, or had said before."""
-    answers: list[str] = []
-    result = loop._Caller.result
-
-    async def noted(*args: Any, **options: Any) -> Result:
-        answers.append((answer := await result(*args, **options)).told.text)
-        return answer
-
-    monkeypatch.setattr(loop._Caller, "result", noted)
-    return answers
 
 
 # Another text each time, and a file that tells how often it ran.

@@ -10,8 +10,6 @@ import pytest
 
 from prefect_governor import Sandbox, research
 from prefect_governor.blocks.errors import ConfigurationError, RunFailed
-from prefect_governor.flows.agent import loop
-from prefect_governor.flows.agent.keeping import Result
 from prefect_governor.flows.deep_research import study
 from prefect_governor.flows.deep_research.finding import Finding
 from prefect_governor.flows.run.control import Control, current_control
@@ -32,20 +30,6 @@ SUM = (
     "print(uuid.uuid4())"
 )
 LIST = "ls; cat corpus/notes.md; echo secret > own.txt"
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the agents' tools said, or had said before."""
-    answers: list[str] = []
-    result = loop._Caller.result
-
-    async def noted(*args: Any, **options: Any) -> Result:
-        answers.append((answer := await result(*args, **options)).told.text)
-        return answer
-
-    monkeypatch.setattr(loop._Caller, "result", noted)
-    return answers
 
 
 @pytest.fixture

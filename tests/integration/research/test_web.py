@@ -10,8 +10,6 @@ import pytest
 
 from prefect_governor import Budget, Governor, Limit, research
 from prefect_governor.blocks.machine.home import state_folder
-from prefect_governor.flows.agent import loop
-from prefect_governor.flows.agent.keeping import Result
 from tests.integration.research.asking import plan
 from tests.integration.research.web import Engine, call, calls, options, the_web
 from tests.provider.process import ProviderProcess
@@ -26,20 +24,6 @@ ONE = plan(("a", "count the crates of A", []))
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Site, Engine]]:
     with the_web(monkeypatch) as found:
         yield found
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the agents' tools answered."""
-    answers: list[str] = []
-    result = loop._Caller.result
-
-    async def noted(*args: Any, **options: Any) -> Result:
-        answers.append((answer := await result(*args, **options)).told.text)
-        return answer
-
-    monkeypatch.setattr(loop._Caller, "result", noted)
-    return answers
 
 
 def script(*turns: Any) -> list[dict[str, Any]]:

@@ -6,22 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.integration.cli.commands import run
+from tests.integration.cli.commands import AS_SENT, run
 from tests.integration.governing import MODEL
 from tests.provider.process import ProviderProcess
 from tests.samples.documents import samples
 from tests.samples.sample import Sample
 
 pytestmark = pytest.mark.usefixtures("server")
-
-# The provider answers with the document that it was sent.
-_SENT = [
-    {
-        "match": r'(?s)<document key="[^"]*">\n(.*)\n</document>',
-        "reply": r"\1",
-        "expand": True,
-    }
-]
 
 
 @pytest.fixture
@@ -35,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def asked(upstream: ProviderProcess, *sources: str) -> dict[str, Any]:
-    upstream.configure(script=_SENT)
+    upstream.configure(script=AS_SENT)
     result = run("fan-out", *sources, "--ask", "What?", "--model", MODEL, "--json", "--yes")
     assert result.exit_code in (1, 3), result.output
     found: dict[str, Any] = json.loads(result.stdout)

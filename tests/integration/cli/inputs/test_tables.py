@@ -6,21 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.integration.cli.commands import run
+from tests.integration.cli.commands import AS_SENT, run
 from tests.integration.cli.inputs.tables import FOUND, REFUSED, SILENT, TOLD, Case
 from tests.integration.governing import MODEL
 from tests.provider.process import ProviderProcess
 
 pytestmark = pytest.mark.usefixtures("server")
-
-# The provider answers with the document that it was sent.
-_SENT = [
-    {
-        "match": r'(?s)<document key="[^"]*">\n(.*)\n</document>',
-        "reply": r"\1",
-        "expand": True,
-    }
-]
 
 
 @pytest.fixture
@@ -31,7 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def asked(upstream: ProviderProcess, *arguments: str, status: int = 0) -> dict[str, Any]:
-    upstream.configure(script=_SENT)
+    upstream.configure(script=AS_SENT)
     result = run("fan-out", *arguments, "--ask", "What?", "--model", MODEL, "--json", "--yes")
     assert result.exit_code == status, result.output
     found: dict[str, Any] = json.loads(result.stdout)

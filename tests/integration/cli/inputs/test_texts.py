@@ -7,21 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.integration.cli.commands import run
+from tests.integration.cli.commands import AS_SENT, run
 from tests.integration.cli.inputs.texts import CASES, DE, RU, Case
 from tests.integration.governing import MODEL
 from tests.provider.process import ProviderProcess
 
 pytestmark = pytest.mark.usefixtures("server")
 
-# The provider answers with the document that it was sent.
-_SENT = [
-    {
-        "match": r'(?s)<document key="[^"]*">\n(.*)\n</document>',
-        "reply": r"\1",
-        "expand": True,
-    }
-]
 _ASKED = ("--ask", "What?", "--model", MODEL, "--json", "--yes")
 
 
@@ -44,7 +36,7 @@ def _key(case: Case) -> str:
 def test_each_file_of_a_folder_is_sent_as_it_was_meant_or_named(
     upstream: ProviderProcess, folder: Path
 ) -> None:
-    upstream.configure(script=_SENT)
+    upstream.configure(script=AS_SENT)
     result = run("fan-out", "in", *_ASKED)
     assert result.exit_code == 3, result.output
     report: dict[str, Any] = json.loads(result.stdout)
@@ -105,7 +97,7 @@ def test_what_a_person_says_decides_and_a_line_ends_at_a_line_end(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_bytes(raw)
-    upstream.configure(script=_SENT)
+    upstream.configure(script=AS_SENT)
     result = run("fan-out", *given, *_ASKED, stdin=raw)
     assert result.exit_code == 0, result.output
     (item,) = json.loads(result.stdout)["items"]
