@@ -92,6 +92,7 @@ ORDER = (
     "flows.research_flow",
     "flows.cli.terminal",
     "flows.cli.budget",
+    "flows.automations",
     "flows.cli.doctor",
     "flows.cli.research",
     "flows.cli",

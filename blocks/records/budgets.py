@@ -81,3 +81,17 @@ class AccountState:
     reserved_tokens: int = 0
     allocated_nano: int = 0
     allocated_tokens: int = 0
+
+    @property
+    def share(self) -> int:
+        """How much of the ceiling is spent or unconfirmed, as `percent_gone` has it."""
+        return percent_gone(
+            (self.ceiling_nano, self.spent_nano + self.unconfirmed_nano),
+            (self.ceiling_tokens, self.spent_tokens + self.unconfirmed_tokens),
+        )
+
+
+def percent_gone(*ceilings: tuple[int | None, int]) -> int:
+    """How much of a ceiling is gone, in whole percent rounded down, of ceilings and what is gone of
+    each: of the one that most is gone of. 0 without a ceiling and for one of 0."""
+    return max((gone * 100 // ceiling for ceiling, gone in ceilings if ceiling), default=0)

@@ -9,6 +9,7 @@ import click
 
 from prefect_governor.blocks.machine.files import ERRORS
 from prefect_governor.blocks.secrets.exits import scrubbed
+from prefect_governor.flows.cli.automate import automate
 from prefect_governor.flows.cli.budget.commands import budget
 from prefect_governor.flows.cli.research.commands import research_command
 from prefect_governor.flows.cli.terminal.command_line import (
@@ -168,3 +169,4 @@ def _say(line: str) -> None:
 promise(main, "uninstall", "delete the block types in the UI and the limits with `prefect gcl`")
 main.add_command(research_command)
 main.add_command(budget)
+main.add_command(automate)

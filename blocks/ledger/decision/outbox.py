@@ -9,7 +9,7 @@ from prefect_governor.blocks.ledger.decision.admission import Refused, Reservati
 from prefect_governor.blocks.ledger.decision.purse import ALLOCATION_PREFIX, Purse, PurseKey
 from prefect_governor.blocks.ledger.decision.store import Rows
 from prefect_governor.blocks.money.usd import to_usd
-from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.budgets import Account, percent_gone
 from prefect_governor.blocks.records.calls import Demand, Usage
 from prefect_governor.blocks.records.notices import Notice, NoticeKind
 
@@ -175,14 +175,10 @@ class Outbox:
 
 
 def share_of(purse: Purse) -> int:
-    """How much of a ceiling is spent or unconfirmed, in whole percent; of the ceiling in USD or in
-    tokens that more is gone of. 0 for a purse without a ceiling and for one of 0."""
-    share = 0
-    if purse.ceiling_nano:
-        share = purse.gone_nano * 100 // purse.ceiling_nano
-    if purse.ceiling_tokens:
-        share = max(share, purse.gone_tokens * 100 // purse.ceiling_tokens)
-    return share
+    """How much of a purse's ceiling is spent or unconfirmed, as `percent_gone` has it."""
+    return percent_gone(
+        (purse.ceiling_nano, purse.gone_nano), (purse.ceiling_tokens, purse.gone_tokens)
+    )
 
 
 def _highest(share: int) -> int:

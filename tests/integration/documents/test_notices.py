@@ -1,85 +1,31 @@
 """What the ledger has to tell, as Prefect events that an Automation acts on (P28)."""
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import prefect.context
 import pytest
-from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.events.schemas.events import Event
-from prefect.events.worker import EventsWorker
 
-from prefect_governor import Budget, Governor, OverBudget, RunFailed, fan_out, research
+from prefect_governor import Budget, Governor, RunFailed, fan_out, research
 from prefect_governor.blocks.context.enforcement import BREAK_GLASS
 from prefect_governor.blocks.documents.notices import Teller, event_of
 from prefect_governor.blocks.governor import load_governor
-from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.records.notices import Notice
 from prefect_governor.blocks.work.registry import stop_all
-from prefect_governor.flows.server.background import ServerInfo
-from tests import ROOT
-from tests.integration.databases import Databases
+from tests.integration.acting import server
 from tests.integration.governing import NANO, ask, document_of, edit, loaded_as, spend_reserved
-from tests.postgres import free_port
 from tests.provider.process import ProviderProcess
 from tests.waiting import A_LOOK_AT_THE_SERVER, until
 
-EXAMPLES = ROOT / "deployments" / "automations"
 # Prefect's own way from an event to its feed and to its Automations, on a busy machine.
 PATIENCE_SECONDS = 60
 MODEL = "openai/gpt-4o-mini"
 ITEMS = [{"key": f"t{at}", "text": f"Which word is {at}?"} for at in range(6)]
-_SETTINGS = (
-    "PREFECT_HOME",
-    "PREFECT_API_URL",
-    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED",
-    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED",
-    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL",
-)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[ServerInfo]:
-    """A server of these tests' own, that keeps events and acts on them."""
-    from prefect_governor.flows.server.server import ensure_server, stop_server, use_server
-
-    kept = {name: os.environ.get(name) for name in _SETTINGS}
-    stop_all()
-    os.environ.pop("PREFECT_API_URL", None)
-    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("acting"))
-    for name in _SETTINGS[2:4]:
-        os.environ[name] = "true"
-    os.environ[_SETTINGS[4]] = "1"
-    # Its last port is what it takes again: one that no other server that starts now thinks of.
-    state_folder().mkdir(parents=True)
-    record = json.dumps({"pid": None, "port": free_port()})
-    (state_folder() / "server.json").write_text(record)
-    settings = prefect.context.root_settings_context
-    vars(prefect.context)["GLOBAL_SETTINGS_CONTEXT"] = settings()
-    with databases.begin(state_folder().parent):
-        info = ensure_server()
-    use_server(info)
-    # The process's one worker goes on sending to the server that it began with.
-    EventsWorker.drain_all()
-    yield info
-    EventsWorker.drain_all()
-    stop_all()
-    stop_server()
-    for name, value in kept.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
-    vars(prefect.context)["GLOBAL_SETTINGS_CONTEXT"] = settings()
-
+__all__ = ["server"]
 
 pytestmark = pytest.mark.usefixtures("server", "put_out_of_work")
 
@@ -333,60 +279,3 @@ def test_flow_run_of_a_notice_is_related() -> None:
     (related,) = event.resources_in_role["flow-run"]
     assert related.id == f"prefect.flow-run.{run}"
     assert event.id == event_of(notice, "ledger").id != event_of(notice, "another").id
-
-
-# Automations
-
-
-def example(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@flow(name="nightly")
-def nightly() -> None:
-    """What is to be paused."""
-
-
-def test_automation_pauses_a_deployment_at_80_percent(name: str, client: SyncPrefectClient) -> None:
-    Budget(max_usd=1).save(f"{name}-team")
-    Governor(budget=Budget(parent=f"{name}-team")).save(name)
-    flow_id = client.create_flow(nightly)
-    deployment_id = client.create_deployment(flow_id=flow_id, name=name)
-    pause = example("pause_at_80_percent")
-    pause.save(pause.automation_for(f"{name}-team", f"nightly/{name}"))
-
-    governor = load_governor(name)
-    spend_reserved(governor, "0.6")
-
-    def paused() -> bool:
-        return client.read_deployment(deployment_id).paused
-
-    document = document_of(loaded_as(Budget, f"{name}-team"))
-    until(
-        lambda: bool(events(client, document)), seconds=PATIENCE_SECONDS, every=A_LOOK_AT_THE_SERVER
-    )
-    assert not paused(), "it acted at 50%"
-    with pytest.raises(OverBudget):
-        spend_reserved(governor, "0.6")
-    spend_reserved(governor, "0.25")
-    seconds = until(paused, seconds=PATIENCE_SECONDS)
-    print(f"the deployment was paused {seconds:.1f} s after the settle")
-
-
-def test_example_in_yaml_is_taken_by_prefects_own_command(
-    name: str, client: SyncPrefectClient
-) -> None:
-    path = EXAMPLES / "tell-at-80-percent.yaml"
-    made = subprocess.run(
-        [sys.executable, "-m", "prefect", "automation", "create", "--from-file", str(path)],
-        capture_output=True,
-        text=True,
-    )
-    assert made.returncode == 0, made.stdout + made.stderr
-    (found,) = client.read_automations_by_name("tell-at-80-percent")
-    assert found.enabled

@@ -1,0 +1,6 @@
+"""What Automations run: deployments held back while a budget is nearly spent, a person asked to
+raise one.
+
+May import: blocks, cli.budget.
+Begin with: holding.py.
+"""
