@@ -80,6 +80,7 @@ ORDER = (
     "flows.web",
     "flows.mcp",
     "flows.tools",
+    "flows.report.shown",
     "flows.report",
     "flows.handfuls",
     "flows.runner",

@@ -54,6 +54,10 @@ class ResearchReport(Report):
             "plan": list(self.plan),
         }
 
+    def questions(self) -> dict[str, str]:
+        """What each task was to find out."""
+        return {str(task["id"]): str(task["objective"]) for task in self.plan}
+
 
 def publish_plan(study: Study, plan: Plan, expected_multiple: float) -> UUID | None:
     """Keep the plan as artifacts of the run before it runs: a list with its graph, and a picture,

@@ -17,6 +17,8 @@ from prefect_governor.flows.report.keys import artifact_key
 from prefect_governor.flows.report.markdown import summary
 from prefect_governor.flows.report.model import Report, tally
 from prefect_governor.flows.report.picture import as_uri
+from prefect_governor.flows.report.shown.literal import literal
+from prefect_governor.flows.report.shown.places import on_host
 from prefect_governor.flows.report.table import rows
 
 _logger = get_logger("prefect_governor.report")
@@ -88,5 +90,7 @@ def _svg(report: Report) -> str | None:
 
 
 def _description(report: Report) -> str:
-    where = f" All of them are in {report.files[0]}." if report.files else ""
+    where = (
+        literal(f" All of them: {on_host(report.host, report.files[0])}") if report.files else ""
+    )
     return f"{len(report.items):,} items in input order.{where}"

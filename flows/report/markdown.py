@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
 
 from prefect_governor.blocks.errors import bad_kind
 from prefect_governor.flows.report.model import ITEM_STATES, BudgetReport, Report, tally
@@ -15,6 +14,7 @@ from prefect_governor.flows.report.reasons import (
     grouped_skips,
     one_line,
 )
+from prefect_governor.flows.report.shown.amounts import bar, usd
 
 _MOST_GROUPS = 20
 # What the ledger calls a bottleneck, in a person's words; rates speak for themselves.
@@ -26,7 +26,6 @@ _BOTTLENECKS = {
     "throttled": "the provider's own limit",
     "queue": "calls of other processes",
 }
-_BAR = 20
 _PICTURE = "In flight, queue, rate and spend over time"
 _HEADLINES = {"complete": "Complete", "partial": "Partial", "failed": "Failed"}
 
@@ -51,17 +50,22 @@ def escape(text: str, *, longest: int = 300) -> str:
     return _SPECIAL.sub(_escaped, flat)
 
 
+def code(text: str, *, longest: int = 80, in_table: bool = False) -> str:
+    """`text` as code on one line, of which renderers make nothing else; a pipe would end the cell
+    of a table."""
+    flat = one_line(text, longest=longest)
+    if not flat or (in_table and "|" in flat and "\\" in flat):
+        return escape(text, longest=longest)
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
+    room = " " if flat[0] == "`" or flat[-1] == "`" else ""
+    made = f"{fence}{room}{flat}{room}{fence}"
+    return made.replace("|", "\\|") if in_table else made
+
+
 def _escaped(found: "re.Match[str]") -> str:
     text = found[0]
     # "1." opens a list; a digit cannot be escaped itself.
     return f"&#{ord(text[0])};{text[1:]}" if text[0].isdigit() else f"\\{text}"
-
-
-def usd(amount: Decimal) -> str:
-    """An amount for people: "$2.00", "$0.0113", never rounded to nothing."""
-    if amount == 0 or abs(amount) >= Decimal("0.1"):
-        return f"${amount:,.2f}"
-    return f"${amount:.4f}" if abs(amount) >= Decimal("0.0001") else f"${amount:.9f}"
 
 
 def summary(report: Report, *, picture: str | None = None) -> str:
@@ -78,7 +82,7 @@ def summary(report: Report, *, picture: str | None = None) -> str:
         *_sayings("How it was read", "items", grouped_notes(report.items)),
         *_sayings("What was left out", "skipped", grouped_skips(report.skipped)),
         *_going_on(report),
-        *_files(report.files),
+        *_files(report),
         *[f"> {escape(note)}" for note in report.notes],
     ]
     return "\n\n".join(sections) + "\n"
@@ -97,23 +101,16 @@ def _counts(report: Report) -> str:
         for state in ITEM_STATES
         if counts[state] or state == "succeeded"
     ]
+    rows.append(f"| **total** | **{len(report.items)}** |")
     if report.skipped:
         rows.append(f"| no items: left out of the sources | {len(report.skipped)} |")
     return "\n".join(["| state | items |", "| --- | ---: |", *rows])
 
 
-def bar(part: Decimal, whole: Decimal, *, width: int = _BAR) -> str:
-    """`part` of `whole` as a bar of text; full only when nothing is left."""
-    share = min(max(part / whole, Decimal(0)), Decimal(1)) if whole > 0 else Decimal(1)
-    filled = int(share * width)
-    return "█" * filled + "░" * (width - filled)
-
-
 def _money(report: Report) -> str:
     budget = report.budget
     used = budget.spent_usd + budget.unconfirmed_usd
-    run = sum((item.usd for item in report.items), Decimal(0))
-    lines = ["## Money", f"Spent by these items: **{usd(run)}**"]
+    lines = ["## Money", f"This run: **{usd(report.run_usd)}**"]
     if budget.ceiling_usd is None:
         lines.append(f"Spent in all: {usd(used)}, under no ceiling in USD.")
     else:
@@ -162,7 +159,7 @@ def _reasons(title: str, groups: Sequence[ReasonGroup]) -> list[str]:
         return []
     rows = [
         f"| {group.count} | {group.state.replace('_', ' ')} | {escape(group.reason)} |"
-        f" {', '.join(escape(key, longest=80) for key in group.keys)} |"
+        f" {', '.join(code(key, in_table=True) for key in group.keys)} |"
         for group in groups[:_MOST_GROUPS]
     ]
     table = ["| items | state | why | for example |", "| ---: | --- | --- | --- |", *rows]
@@ -180,7 +177,7 @@ def _sayings(title: str, what: str, groups: Sequence[Saying]) -> list[str]:
         return []
     rows = [
         f"| {group.count} | {escape(group.reason)} |"
-        f" {', '.join(escape(key, longest=80) for key in group.keys)} |"
+        f" {', '.join(code(key, in_table=True) for key in group.keys)} |"
         for group in groups[:_MOST_GROUPS]
     ]
     parts = [
@@ -226,7 +223,8 @@ def _going_on(report: Report) -> list[str]:
     return ["## How to go on", "\n".join(lines)]
 
 
-def _files(files: Sequence[str]) -> list[str]:
-    if not files:
+def _files(report: Report) -> list[str]:
+    if not report.files:
         return []
-    return ["## Files", "\n".join(f"- {escape(name, longest=1000)}" for name in files)]
+    names = "\n".join(f"- {code(name, longest=1000)}" for name in report.files)
+    return [f"## Files\n\nOn {code(report.host)}:", names]

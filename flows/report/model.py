@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
+from platform import node
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -17,6 +18,7 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.limits.derived import AT_ONCE
 from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_value
 from prefect_governor.flows.items.skipped import Skipped
+from prefect_governor.flows.report.shown.spending import spending
 
 ItemState = Literal["succeeded", "failed", "over_budget", "not_started", "skipped"]
 Outcome = Literal["complete", "partial", "failed"]
@@ -145,6 +147,7 @@ class BudgetReport(_Part):
         reserved_usd: the bounds of calls in flight.
         name: the budget's or governor's name, to raise it by; None without a governor.
         window: the window's label, such as "2026-11-24"; None without a governor.
+        run_usd: what of it this run spent, what is unconfirmed included; None where nobody knows.
     """
 
     ceiling_usd: Usd | None = None
@@ -153,6 +156,7 @@ class BudgetReport(_Part):
     reserved_usd: Usd = Decimal(0)
     name: str | None = None
     window: str | None = None
+    run_usd: Usd | None = None
 
 
 class LimitsReport(_Part):
@@ -206,6 +210,7 @@ class Report(_Part):
         resumable: the same run, taken up again, pays only for what is missing.
         picture: the SVG file that shows the run over time, if it was watched.
         advice: the commands that go on with a run of `fan_out` or `research` that is not complete.
+        host: the name of the machine that the files are on.
     """
 
     run_id: str
@@ -221,6 +226,7 @@ class Report(_Part):
     resumable: bool = False
     picture: str | None = None
     advice: list[Advice] = Field(default_factory=list)
+    host: Words = Field(default_factory=node)
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints. `skipped` and `notes` are in it only where there are
@@ -232,7 +238,7 @@ class Report(_Part):
             "cost_multiple": _finite(self.cost_multiple),
             "items": [item.to_json() for item in self.items],
             **({"skipped": [each.model_dump() for each in self.skipped]} if self.skipped else {}),
-            "budget": self.budget.model_dump(mode="json", exclude={"name", "window"}),
+            "budget": self.budget.model_dump(mode="json", exclude={"name", "window", "run_usd"}),
             "limits": self.limits.model_dump(mode="json"),
         }
         if notes := [each for each in self.notes if AT_ONCE not in each]:
@@ -243,6 +249,28 @@ class Report(_Part):
     def exit_status(self) -> int:
         """0 complete, 3 partial, 1 failed."""
         return EXIT_STATUS[self.outcome]
+
+    @property
+    def run_usd(self) -> Decimal:
+        """What the run cost, in US dollars: all of its calls where that is known, else those of its
+        items."""
+        known = self.budget.run_usd
+        return sum((item.usd for item in self.items), Decimal(0)) if known is None else known
+
+    def spending(self) -> str:
+        """What it cost, beside what its budget has spent of the ceiling, on one line."""
+        budget = self.budget
+        return spending(
+            self.run_usd,
+            budget.spent_usd + budget.unconfirmed_usd,
+            budget.ceiling_usd,
+            name=budget.name,
+            window=budget.window,
+        )
+
+    def questions(self) -> dict[str, str]:
+        """What was asked, by item, where an item's key does not say it."""
+        return {}
 
     def counts(self) -> dict[ItemState, int]:
         """How many items are in each state, in a fixed order, zeros included."""

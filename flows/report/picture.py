@@ -12,8 +12,8 @@ from decimal import Decimal
 from html import escape
 
 from prefect_governor.flows.report.axes import labels, lasted, ticks, time_unit
-from prefect_governor.flows.report.markdown import usd
 from prefect_governor.flows.report.samples import Sample, requests_within
+from prefect_governor.flows.report.shown.amounts import usd
 
 # Sizes in pixels.
 WIDTH = 720

@@ -14,7 +14,8 @@ from prefect.logging import get_logger
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.report.artifact import artifact, artifact_changes
 from prefect_governor.flows.report.keys import artifact_key
-from prefect_governor.flows.report.markdown import bar, escape, usd
+from prefect_governor.flows.report.markdown import escape
+from prefect_governor.flows.report.shown.amounts import bar, usd
 
 _logger = get_logger("prefect_governor.report")
 

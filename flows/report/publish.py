@@ -21,7 +21,6 @@ from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.report.artifacts import publish_artifacts
 from prefect_governor.flows.report.figures import Figures, ItemSpend, context_figures
 from prefect_governor.flows.report.keys import artifact_key, item_keys
-from prefect_governor.flows.report.markdown import usd
 from prefect_governor.flows.report.model import (
     BudgetReport,
     ItemReport,
@@ -191,12 +190,10 @@ def conclude(report: Report) -> "State[Any]":
 
 
 def headline(report: Report) -> str:
-    """The outcome in one line: counts, the first reason, money."""
-    budget = report.budget
-    money = usd(budget.spent_usd + budget.unconfirmed_usd)
-    if budget.ceiling_usd is not None:
-        money = f"{money} of {usd(budget.ceiling_usd)}"
-    return one_line(f"{report.reason or tally(report.items)} · {money}", longest=500)
+    """The outcome in one line: counts, the first reason, the money."""
+    money = report.spending()
+    reason = one_line(report.reason or tally(report.items), longest=500 - len(money) - 3)
+    return f"{reason} · {money}"
 
 
 def _reason(items: Sequence[ItemReport], min_success: float, stopped: bool) -> str:

@@ -13,7 +13,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import Artifact
 
 from prefect_governor import Report, fan_out, research
-from prefect_governor.flows.report.markdown import usd
+from prefect_governor.flows.report.shown.amounts import usd
 from tests.integration.conftest import Corpus
 from tests.provider.process import ProviderProcess
 

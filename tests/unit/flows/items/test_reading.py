@@ -97,11 +97,11 @@ def test_notes_and_skipped_files_stand_in_the_json_the_table_and_the_summary() -
     assert data["skipped"] == [{"key": "c.bin", "reason": "binary"}]
     assert data["items"][0]["notes"] == ["encoding guessed: cp1252"]
     assert "notes" not in data["items"][1]
-    table = rows(report())
+    _, *table = rows(report())
     assert [each["key"] for each in table] == ["a.txt", "b.txt", "c.bin"]
     assert table[0]["notes"] == "encoding guessed: cp1252"
     assert (table[2]["state"], table[2]["reason"]) == ("skipped", "binary")
     text = summary(report())
     assert "encoding guessed: cp1252" in text
-    assert "| 1 | binary | c.bin |" in text
+    assert "| 1 | binary | `c.bin` |" in text
     assert report().counts()["succeeded"] == len(report().items)

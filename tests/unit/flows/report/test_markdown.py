@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from prefect_governor.flows.report.keys import artifact_key
-from prefect_governor.flows.report.markdown import bar, escape, summary, usd
+from prefect_governor.flows.report.markdown import code, escape, summary
 from prefect_governor.flows.report.model import BudgetReport, ItemReport, LimitsReport, Report
+from prefect_governor.flows.report.shown.amounts import bar, usd
 from prefect_governor.flows.report.table import rows, shown
 
 # GitHub's flavour without its autolinks, and with raw HTML let through: the laxest renderer.
@@ -56,6 +57,19 @@ def test_escaped_text_is_shown_as_it_is(text: str) -> None:
     assert shown_text == " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
+@given(st.text(alphabet="_*`|~ab.[]()<>&\\\\ ", min_size=1, max_size=20), st.booleans())
+def test_a_key_is_code_and_shown_as_it_is(text: str, in_table: bool) -> None:
+    flat = " ".join(text.split())
+    made = code(text, in_table=in_table)
+    html = RENDERER.render(f"| a |\n| --- |\n| {made} |\n" if in_table else f"x {made}")
+    found = re.search(r"<td>(.*)</td>" if in_table else r"<p>x ?(.*)</p>", html, re.S)
+    assert found is not None
+    told = re.sub("</?code>", "", found[1])
+    for entity, plain in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
+        told = told.replace(entity, plain)
+    assert told == flat
+
+
 @pytest.mark.parametrize("start", ["# a", "- a", "+ a", "1. a", "1) a", "===", "---", "> a"])
 def test_text_at_the_start_of_a_line_opens_no_block(start: str) -> None:
     assert tags(RENDERER.render(escape(start))) == {"p"}
@@ -84,9 +98,9 @@ def test_summary_says_outcome_money_bottleneck_causes_and_how_to_go_on() -> None
         "███████████████░░░░░",
         "$0.50 of it is unconfirmed",
         r"At most 19 in flight under a cap of 20; held back by **requests\_per\_minute**",
-        r"| 1 | over budget | needs \$1.00 | b.md |",
+        r"| 1 | over budget | needs \$1.00 | `b.md` |",
         "Raise the ceiling of llm-team first",
-        "/tmp/out.jsonl",
+        "- `/tmp/out.jsonl`",
         "> enforcement is off",
     ):
         assert expected in text
@@ -120,10 +134,10 @@ def test_bad_answers_are_no_matter_of_a_retry_and_the_command_that_asks_them_sta
 
 def test_a_cell_makes_no_link_image_or_tag() -> None:
     hostile = "![x](http://a.example/) [y](http://b.example) <img src=z> </td><!-- a < b"
-    (row,) = rows(report(item("k", "succeeded", result=hostile)))
+    (_, row) = rows(report(item("k", "succeeded", result=hostile)))
     assert "](" not in row["result"] and "![" not in row["result"]
     assert "<img" not in row["result"] and "</td" not in row["result"]
-    assert row["result"].replace("\u200b", "") == hostile
+    assert row["result"].replace("\u200b", "").replace("\u200a", "") == hostile
 
 
 @pytest.mark.parametrize(
@@ -146,18 +160,18 @@ def test_a_table_too_long_or_too_large_says_where_the_rest_is() -> None:
         files=["/tmp/all.jsonl"],
     )
     cut = rows(many, max_rows=20)
-    assert len(cut) == 21
+    assert len(cut) == 22
     assert cut[-1]["key"] == "… 30 more items"
-    assert cut[-1]["reason"] == "all of them are in /tmp/all.jsonl"
+    assert cut[-1]["result"] == f"all of them are on {many.host}: /tmp/all.jsonl"
     assert set(cut[-1]) == set(cut[0])
     small = rows(many, max_bytes=5_000)
     assert len(json.dumps(small)) < 5_400
     assert len(small) < 21
-    assert len(rows(many)) == 50
+    assert len(rows(many)) == 51
 
 
 def test_a_table_holds_what_databases_take() -> None:
-    (row,) = rows(report(item("a\x00\ud800", "failed", "b\x00", result={"c": "\ud800"})))
+    (_, row) = rows(report(item("a\x00\ud800", "failed", "b\x00", result={"c": "\ud800"})))
     json.dumps(row, ensure_ascii=False).encode()
     assert "\x00" not in json.loads(json.dumps(row))["key"]
 
