@@ -11,9 +11,9 @@ from prefect_governor.blocks.figures.figures import (
     LimitFigures,
     RunFigures,
     at_once_notes,
-    budget_figures,
     learned_notes,
     limit_figures,
+    run_figures,
 )
 from prefect_governor.blocks.figures.observing import enforcement_notes
 from prefect_governor.blocks.limits.items import item_starts
@@ -295,7 +295,7 @@ def _run(job: Job, out: OutFile) -> Report:
         stopped=job.control.interrupted,
         figures=RunFigures(
             {},
-            budget_figures(job.runtime, job.kept_as),
+            run_figures(job.runtime, job.kept_as),
             limits,
             (
                 *at_once_notes(limits),

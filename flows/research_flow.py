@@ -12,9 +12,9 @@ from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.figures.figures import (
     RunFigures,
     at_once_notes,
-    budget_figures,
     learned_notes,
     limit_figures,
+    run_figures,
 )
 from prefect_governor.blocks.figures.observing import enforcement_notes
 from prefect_governor.blocks.machine.home import state_folder
@@ -342,7 +342,7 @@ def _figures(study: Study) -> RunFigures:
     )
     return RunFigures(
         {},
-        budget_figures(study.runtime, study.kept_as),
+        run_figures(study.runtime, study.kept_as),
         limits,
         (
             *at_once_notes(limits),

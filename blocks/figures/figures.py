@@ -1,7 +1,7 @@
 """What a run came to, read from the ledger: by item, for its budget, for its limits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from prefect_governor.blocks.bypass.passed import passed_notes
@@ -36,7 +36,8 @@ class ItemFigures:
 
 @dataclass(frozen=True, slots=True)
 class BudgetFigures:
-    """A budget in its current window, in USD."""
+    """A budget in its current window, in USD. `run_usd` is what of it one run spent, None where it
+    was not asked for."""
 
     name: str
     window: str
@@ -44,6 +45,7 @@ class BudgetFigures:
     spent_usd: Decimal
     unconfirmed_usd: Decimal
     reserved_usd: Decimal
+    run_usd: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,18 @@ def budget_figures(runtime: Runtime, run: str | None) -> BudgetFigures:
         to_usd(purse.unconfirmed_nano),
         to_usd(purse.reserved_nano),
     )
+
+
+def run_figures(runtime: Runtime, run: str) -> BudgetFigures:
+    """`budget_figures`, with what a run spent."""
+    return replace(budget_figures(runtime, run), run_usd=run_usd(runtime, run))
+
+
+def run_usd(runtime: Runtime, run: str, *, column: str = "run_id") -> Decimal:
+    """What a run's calls came to so far, in USD: billed, and unconfirmed at their bounds. All of
+    its calls are read."""
+    spent = runtime.desk.store.read_spend(column, {column: run})
+    return to_usd(sum(each.spent_nano + each.unconfirmed_nano for each in spent.values()))
 
 
 def limit_figures(
@@ -180,9 +194,13 @@ def current_figures() -> RunFigures | None:
     run = attribution(model="").flow_run_id
     items = {} if run is None else item_figures(here.governor, "task_run_id", {"flow_run_id": run})
     limits = limit_figures(here.governor, run)
+    budget = budget_figures(here.governor, run)
+    if run is not None:
+        spent = run_usd(here.governor, run, column="flow_run_id")
+        budget = replace(budget, run_usd=spent)
     return RunFigures(
         items,
-        budget_figures(here.governor, run),
+        budget,
         limits,
         (
             *at_once_notes(limits),

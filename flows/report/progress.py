@@ -14,8 +14,10 @@ from prefect.logging import get_logger
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.report.artifact import artifact, artifact_changes
 from prefect_governor.flows.report.keys import artifact_key
-from prefect_governor.flows.report.markdown import escape
-from prefect_governor.flows.report.shown.amounts import bar, usd
+from prefect_governor.flows.report.reasons import one_line
+from prefect_governor.flows.report.shown.amounts import bar
+from prefect_governor.flows.report.shown.literal import literal
+from prefect_governor.flows.report.shown.spending import spending
 
 _logger = get_logger("prefect_governor.report")
 
@@ -43,6 +45,9 @@ class Progress:
     budget: str = ""
     at_once: str = ""
     skipped: int = 0
+    window: str = ""
+    run_usd: Decimal = Decimal(0)
+    throttled: int = 0
 
     @property
     def percent(self) -> float:
@@ -52,26 +57,31 @@ class Progress:
         percent = 100.0 * self.done / self.total
         return round(percent, 2) if percent < 99.99 else min(percent, 100.0)
 
+    def spending(self) -> str:
+        """What the run cost so far, beside what its budget has spent of the ceiling."""
+        return spending(
+            self.run_usd, self.spent_usd, self.ceiling_usd, name=self.budget, window=self.window
+        )
+
     def description(self) -> str:
-        """The figures on one line of Markdown."""
-        cap = "" if self.cap is None else f"/{self.cap}"
-        money = usd(self.spent_usd)
-        if self.ceiling_usd is not None:
-            money = f"{money} of {usd(self.ceiling_usd)} `{bar(self.spent_usd, self.ceiling_usd)}`"
-        parts = [
+        """The figures in lines of a bar each, of which lists of artifacts show the first as it
+        is: so there is no markup in them."""
+        cap = "" if self.cap is None else f" of {self.cap}"
+        counts = [
             f"{self.done} of {self.total} done",
             f"{self.failed} failed",
+            *([f"{self.skipped} left out"] if self.skipped else []),
             f"{self.queued} queued",
             f"{self.in_flight}{cap} in flight",
-            money,
         ]
-        if self.skipped:
-            parts.insert(2, f"{self.skipped} skipped")
+        lines = [f"Items {bar(Decimal(self.done), Decimal(self.total))} {' · '.join(counts)}"]
+        full = "" if self.ceiling_usd is None else f"{bar(self.spent_usd, self.ceiling_usd)} "
+        lines.append(f"Money {full}{self.spending()}")
         if self.bottleneck:
-            parts.append(f"waiting: {escape(self.bottleneck)}")
+            lines.append(f"Waiting: {self.bottleneck}")
             if self.at_once:
-                parts.append(f"at once: {escape(self.at_once)}")
-        return " · ".join(parts)
+                lines.append(f"At once: {self.at_once}")
+        return "\n\n".join(literal(one_line(line, longest=1000)) for line in lines)
 
 
 class ProgressWriter(Protocol):

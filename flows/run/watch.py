@@ -2,6 +2,7 @@
 
 import threading
 import time
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -11,7 +12,7 @@ from prefect.logging import get_logger
 from typing_extensions import Self
 
 from prefect_governor.blocks.context.settings import under_these_settings
-from prefect_governor.blocks.figures.figures import budget_figures, limit_figures
+from prefect_governor.blocks.figures.figures import budget_figures, limit_figures, run_usd
 from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.machine.private import make_folder
 from prefect_governor.blocks.work.runtime import Runtime
@@ -23,6 +24,10 @@ from prefect_governor.flows.run.job import TAG
 
 # How often whoever looks on is told, in seconds. The artifact has a slower pace of its own.
 LOOK_SECONDS = 0.25
+# What the run cost is a sum over all of its calls: read this often, in seconds, and so that reading
+# takes at most this share of the time.
+COST_SECONDS = 2.0
+COST_SHARE = 0.05
 
 _logger = get_logger("prefect_governor.flows")
 
@@ -56,6 +61,8 @@ class Watch:
         self._began = time.monotonic()
         self._samples = Samples()
         self._budget = ""
+        self._cost = Decimal(0)
+        self._cost_due = 0.0
         self._key_prefix = key_prefix
         self._over = threading.Event()
         self._artifact = RunProgress(ApiWriter(UUID(run.run_id)), key_prefix=key_prefix)
@@ -82,8 +89,8 @@ class Watch:
         self._done += 1
         self._failed += not succeeded
 
-    def progress(self) -> Progress:
-        """Where the run is now."""
+    def progress(self, *, last: bool = False) -> Progress:
+        """Where the run is now; what it cost may be some seconds old, but for the `last` time."""
         run = self._run
         budget = budget_figures(run.runtime, run.kept_as)
         limits = limit_figures(run.runtime, run.kept_as, tags=(TAG,), models=run.models)
@@ -101,9 +108,20 @@ class Watch:
             calls=limits.calls,
             rate=limits.rate,
             budget=budget.name,
+            window=budget.window,
+            run_usd=self._run_usd(last=last),
+            throttled=limits.throttled,
             at_once=", ".join(term.short for term in limits.at_once),
             skipped=run.left_out,
         )
+
+    def _run_usd(self, *, last: bool) -> Decimal:
+        began = time.monotonic()
+        if last or began >= self._cost_due:
+            self._cost = run_usd(self._run.runtime, self._run.kept_as)
+            ended = time.monotonic()
+            self._cost_due = ended + max(COST_SECONDS, (ended - began) / COST_SHARE)
+        return self._cost
 
     def keep_picture(self, folder: Path) -> str | None:
         """Write an SVG of the run until it was left; its path, None where it cannot be written."""
@@ -122,7 +140,7 @@ class Watch:
         while not last:
             last = self._over.wait(LOOK_SECONDS)
             try:
-                now = self.progress()
+                now = self.progress(last=last)
                 self._samples.add(time.monotonic() - self._began, now)
                 self._budget = now.budget
                 if self._run.control.watch is not None:

@@ -28,6 +28,7 @@ from prefect_governor.flows.report.reasons import (
     grouped_skips,
     one_line,
 )
+from prefect_governor.flows.report.shown.amounts import usd
 
 if TYPE_CHECKING:
     from prefect_governor.flows.report.model import ItemReport, Report
@@ -191,15 +192,20 @@ def _report_lines(report: "Report", width: int) -> Iterator[str | Text | Table]:
     for left_out in grouped_skips(report.skipped):
         yield Text(f"{left_out.count:,} skipped: {left_out.reason}", style="yellow")
         yield f"    {_names(left_out)}"
-    budget, limits = report.budget, report.limits
-    ceiling = "" if budget.ceiling_usd is None else f" of ${budget.ceiling_usd:,.2f}"
-    unconfirmed = f", unconfirmed ${budget.unconfirmed_usd:.6f}" if budget.unconfirmed_usd else ""
-    held = f", held back by {limits.bottleneck}" if limits.bottleneck else ""
-    yield (
-        f"spent ${budget.spent_usd:.6f}{ceiling}{unconfirmed};"
-        f" at most {limits.max_in_flight} in flight{held}"
-    )
+    yield report.spending()
+    yield _held(report)
     yield from report.notes
+
+
+def _held(report: "Report") -> str:
+    """What may cost more yet, and what held it back."""
+    unconfirmed, limits = report.budget.unconfirmed_usd, report.limits
+    parts = [
+        *([f"{usd(unconfirmed)} of it unconfirmed"] if unconfirmed else []),
+        f"at most {limits.max_in_flight} in flight",
+        *([f"held back by {limits.bottleneck}"] if limits.bottleneck else []),
+    ]
+    return "; ".join(parts)
 
 
 def _table(items: "list[ItemReport]", width: int) -> Table:
@@ -270,14 +276,13 @@ def _excerpt(answer: Any, longest: int) -> str:
 
 def _figures(progress: Any) -> str:
     cap = "" if progress.cap is None else f"/{progress.cap}"
-    ceiling = "" if progress.ceiling_usd is None else f"/${progress.ceiling_usd:.2f}"
     parts = [
         f"{progress.done}/{progress.total} done",
         f"{progress.failed} failed",
         *([f"{progress.skipped} skipped"] if progress.skipped else []),
         f"{progress.queued} queued",
         f"{progress.in_flight}{cap} in flight",
-        f"${progress.spent_usd:.4f}{ceiling}",
+        progress.spending(),
     ]
     if progress.bottleneck:
         parts.append(f"waiting: {progress.bottleneck}")

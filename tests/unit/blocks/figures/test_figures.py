@@ -13,6 +13,7 @@ from prefect_governor.blocks.figures.figures import (
     current_figures,
     item_figures,
     limit_figures,
+    run_figures,
 )
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
@@ -84,6 +85,19 @@ def test_budget_of_each_run_shows_that_runs_money_alone(desk: LedgerDesk) -> Non
     assert budget_figures(governor, "first").spent_usd == Decimal("0.000000005")
     assert budget_figures(governor, "second").spent_usd == Decimal("0.000000007")
     assert budget_figures(governor, "third").spent_usd == 0
+
+
+def test_what_a_run_cost_is_not_what_all_spent_of_its_budget(desk: LedgerDesk) -> None:
+    governor = runtime(desk)
+    call(desk, "a", "run", "i", 5)
+    call(desk, "lead", "run", "lead:plan", 2)
+    call(desk, "unknown", "run", "i")
+    desk.unconfirm("unknown", "nobody knows").result(30)
+    call(desk, "other", "other", "i", 100)
+    figures = run_figures(governor, "run")
+    assert figures.run_usd == Decimal("0.100000007")
+    assert figures.spent_usd == Decimal("0.000000107")
+    assert run_figures(governor, "third").run_usd == 0
 
 
 def test_items_have_what_their_calls_were_billed(desk: LedgerDesk) -> None:

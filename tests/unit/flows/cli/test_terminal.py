@@ -29,7 +29,12 @@ def shown(
         run_id="run",
         outcome="partial",
         items=list(items),
-        budget=BudgetReport(ceiling_usd=Decimal(2), spent_usd=Decimal("0.0012")),
+        budget=BudgetReport(
+            ceiling_usd=Decimal(2),
+            spent_usd=Decimal("0.0012"),
+            name="llm-team",
+            window="2026-11-30",
+        ),
         limits=LimitsReport(bottleneck="max_concurrent", max_in_flight=7),
         files=["/tmp/" + "long-folder/" * 20 + "out.jsonl"],
     )
@@ -64,6 +69,7 @@ def test_failures_stand_together_by_their_cause_with_the_items_named(
     ]
     text = shown(monkeypatch, capsys, succeeded("fine.md", "an answer"), *failed)
     assert "1 succeeded, 7 over budget" in text
+    assert "this run $0.00120 · $0.00120 of $2.00 in llm-team today\n" in text
     assert "7 over budget: nothing is left: raise it" in text
     assert "doc-0.pdf, doc-1.pdf, doc-2.pdf and 4 more" in text
 
@@ -168,7 +174,7 @@ def test_plain_progress_has_all_figures_and_says_nothing_twice(
         line.show(Progress(total=9, done=9))
         line.show(Progress(total=9, done=9))
     first, last = stream.getvalue().splitlines()
-    for figure in ("4/9 done", "1 failed", "3 queued", "2/5 in flight", "$0.2500/$2.00"):
+    for figure in ("4/9 done", "1 failed", "3 queued", "2/5 in flight", "$0.25 of $2.00"):
         assert figure in first
     assert "waiting: tokens_per_minute" in first
     assert "9/9 done" in last

@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
+from markdown_it import MarkdownIt
 
 from prefect_governor.flows.report.progress import Progress, RunProgress
 from tests.unit.clocks import Seconds
@@ -127,8 +128,8 @@ def test_a_hundred_percent_means_done(done: int, total: int, percent: float) -> 
     assert Progress(total=total, done=done).percent == pytest.approx(percent, abs=1e-9)
 
 
-def test_the_figures_are_on_one_line() -> None:
-    line = Progress(
+def test_items_and_money_have_a_bar_each_and_no_markup() -> None:
+    told = Progress(
         total=10,
         done=4,
         failed=1,
@@ -137,9 +138,16 @@ def test_the_figures_are_on_one_line() -> None:
         cap=20,
         spent_usd=Decimal(1),
         ceiling_usd=Decimal(2),
-        bottleneck="tokens_per_minute",
+        bottleneck="tokens_per_minute of *llm*",
+        budget="llm-team",
+        window="2026-11-30",
+        run_usd=Decimal("0.0113"),
     ).description()
-    assert line == (
-        "4 of 10 done · 1 failed · 4 queued · 2/20 in flight · $1.00 of $2.00"
-        r" `██████████░░░░░░░░░░` · waiting: tokens\_per\_minute"
-    )
+    assert told.replace("\u200b", "").replace("\u200a", "").split("\n\n") == [
+        "Items ████████░░░░░░░░░░░░ 4 of 10 done · 1 failed · 4 queued · 2 of 20 in flight",
+        "Money ██████████░░░░░░░░░░ this run $0.0113 · $1.00 of $2.00 in llm-team today",
+        "Waiting: tokens_per_minute of *llm*",
+    ]
+    assert "\\" not in told and "`" not in told
+    html = MarkdownIt().render(told)
+    assert "<em>" not in html and html.count("<p>") == 3
