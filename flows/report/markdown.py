@@ -195,7 +195,7 @@ def _going_on(report: Report) -> list[str]:
     if report.outcome == "complete":
         return []
     lines = []
-    if report.counts()["over_budget"]:
+    if report.counts()["over_budget"] and not report.advice:
         name = escape(report.budget.name or "the budget")
         lines.append(
             f"- Raise the ceiling of {name} first: edit its block, or `max_usd` where the run has"
@@ -212,7 +212,7 @@ def _going_on(report: Report) -> list[str]:
         )
         lines += [
             f"- {escape(each.what[:1].upper() + each.what[1:])}, on the command line:"
-            f" `{each.command}` ({escape(each.price)})"
+            f" {code(each.command, longest=1000)} ({escape(each.price)})"
             for each in report.advice
         ]
     else:
