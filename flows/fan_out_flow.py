@@ -11,6 +11,7 @@ from prefect_governor.blocks.figures.figures import (
     LimitFigures,
     RunFigures,
     at_once_notes,
+    chain_figures,
     learned_notes,
     limit_figures,
     run_figures,
@@ -41,6 +42,7 @@ from prefect_governor.flows.run.job import (
     make_request,
     runtime_for,
 )
+from prefect_governor.flows.run.log.run_log import RunLog
 from prefect_governor.flows.run.outcomes import Past, item_reports, not_started, stop_reason
 from prefect_governor.flows.run.outfile import OutFile
 from prefect_governor.flows.run.underway import Run
@@ -219,6 +221,8 @@ def fan_out(
     )
     check_handfuls(job)
     here.started()
+    log = RunLog()
+    log.began(governor=governor, budgets=chain_figures(runtime, here.kept_as), model=request.model)
     token = current_job.set(job)
     try:
         with (
@@ -227,12 +231,13 @@ def fan_out(
             let_go(),
         ):
             report = here.control.report = advised(
-                _run(job, out),
+                _run(job, out, log),
                 command="fan-out",
                 most_tokens=request.model.max_output_tokens,
             )
     finally:
         current_job.reset(token)
+    log.ended(report)
     # Prefect gives the report of the state to whoever calls the flow.
     return cast(Report, result_of(finish(report)))
 
@@ -240,7 +245,7 @@ def fan_out(
 afan_out = in_thread(fan_out)
 
 
-def _run(job: Job, out: OutFile) -> Report:
+def _run(job: Job, out: OutFile, log: RunLog) -> Report:
     """Map the sub-agent over the items, a window at a time, and report."""
     reports: dict[int, ItemReport] = {}
 
@@ -253,11 +258,14 @@ def _run(job: Job, out: OutFile) -> Report:
             watch.count(report.state == "succeeded")
             job.forget(position)
 
-    with Watch(job, key_prefix="fan-out") as watch:
+    with Watch(job, key_prefix="fan-out", log=log) as watch:
         past = Past(job)
         cap = _limits(job).cap
         known = range(job.total)
         keep(kept := past.finished(known))
+        log.knows(
+            job.total, left_out=job.left_out, kept=len(kept), more=job.request.more is not None
+        )
         missing = [at for at in known if at not in kept]
         job.fill = Fill(min(cap or 0, len(missing)))
         window = Window(missing, cap=cap)

@@ -12,6 +12,7 @@ from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.figures.figures import (
     RunFigures,
     at_once_notes,
+    chain_figures,
     learned_notes,
     limit_figures,
     run_figures,
@@ -54,6 +55,7 @@ from prefect_governor.flows.run.counted import counted_under
 from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
 from prefect_governor.flows.run.item_files import ItemFiles
 from prefect_governor.flows.run.job import TAG, runtime_for
+from prefect_governor.flows.run.log.run_log import RunLog
 from prefect_governor.flows.run.outfile import OutFile
 from prefect_governor.flows.run.watch import Watch
 from prefect_governor.flows.runner import GovernedTaskRunner
@@ -215,16 +217,21 @@ def research(
         with scope(Scope(governor=runtime, tags=(TAG,), run_id=here.kept_as)):
             study.check_tools()
         here.started()
+        log = RunLog()
+        log.began(
+            governor=governor, budgets=chain_figures(runtime, here.kept_as), model=inquiry.model
+        )
         token = current_study.set(study)
         try:
             with OutFile(state / "results.jsonl") as out, let_go():
                 report = here.control.report = advised(
-                    _run(study, out, answer_file),
+                    _run(study, out, answer_file, log),
                     command="research",
                     most_tokens=inquiry.model.max_output_tokens,
                 )
         finally:
             current_study.reset(token)
+        log.ended(report)
     return cast(ResearchReport, result_of(finish(report)))
 
 
@@ -237,7 +244,7 @@ def _web(settings: WebSettings | None, kept_as: str) -> Web | None:
     return Web(settings, state_folder() / "runs" / kept_as / "web")
 
 
-def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
+def _run(study: Study, out: OutFile, answer_file: Path, log: RunLog) -> ResearchReport:
     began = time.monotonic()
     notes = [f"{name} was left out: {why}" for name, why in study.corpus.unreadable.items()]
     if is_offline(study.inquiry.model.name):
@@ -249,7 +256,8 @@ def _run(study: Study, out: OutFile, answer_file: Path) -> ResearchReport:
         return _failed(study, out, f"no plan: {problem}", notes)
     expected = check_worth(study.inquiry, made)
     graph = publish_plan(study, made, expected)
-    with set_aside(study, made) as refused, Watch(study, key_prefix="research") as watch:
+    log.knows(len(made.tasks), left_out=study.left_out, kept=_answered_before(study, made))
+    with set_aside(study, made) as refused, Watch(study, key_prefix="research", log=log) as watch:
         if refused is not None:
             return _failed(study, out, refused, notes)
 
@@ -324,6 +332,11 @@ def _planned(study: Study) -> tuple[Plan | None, str | None]:
         record = json.dumps(ending.result)
         study.keep_now(PLAN, name, record)
     return check_plan({"tasks": json.loads(record)}), None
+
+
+def _answered_before(study: Study, plan: Plan) -> int:
+    """How many of its tasks have an answer of an earlier attempt."""
+    return len({task.id for task in plan.tasks} & {key for key, _ in study.records})
 
 
 def _failed(study: Study, out: OutFile, reason: str, notes: Sequence[str]) -> ResearchReport:

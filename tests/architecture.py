@@ -84,6 +84,7 @@ ORDER = (
     "flows.report",
     "flows.handfuls",
     "flows.runner",
+    "flows.run.log",
     "flows.run",
     "flows.subagent",
     "flows.estimate",

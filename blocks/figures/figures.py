@@ -79,7 +79,16 @@ class RunFigures:
 
 def budget_figures(runtime: Runtime, run: str | None) -> BudgetFigures:
     """The figures of the innermost budget that a run draws on."""
-    applied, purse = _purse(runtime, runtime.accounts_[0], run)
+    return _figures_of(runtime, runtime.accounts_[0], run)
+
+
+def chain_figures(runtime: Runtime, run: str | None) -> tuple[BudgetFigures, ...]:
+    """The figures of all budgets that a run draws on, the innermost first."""
+    return tuple(_figures_of(runtime, account, run) for account in runtime.accounts_)
+
+
+def _figures_of(runtime: Runtime, account: Account, run: str | None) -> BudgetFigures:
+    applied, purse = _purse(runtime, account, run)
     return BudgetFigures(
         applied.name,
         purse.label,

@@ -2,6 +2,6 @@
 and gone on with.
 
 May import: answers, blocks, handfuls, items, report, report.shown,
-runner, server, tools, web.
+run.log, runner, server, tools, web.
 Begin with: job.py: a run that is ready; outcomes.py: what came of it.
 """

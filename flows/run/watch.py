@@ -15,12 +15,14 @@ from prefect_governor.blocks.context.settings import under_these_settings
 from prefect_governor.blocks.figures.figures import budget_figures, limit_figures, run_usd
 from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.machine.private import make_folder
+from prefect_governor.blocks.machine.stops import STOPPED
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.flows.report.picture import as_svg
 from prefect_governor.flows.report.progress import ApiWriter, Progress, RunProgress
 from prefect_governor.flows.report.samples import Samples
 from prefect_governor.flows.run.control import Control
 from prefect_governor.flows.run.job import TAG
+from prefect_governor.flows.run.log.run_log import RunLog
 
 # How often whoever looks on is told, in seconds. The artifact has a slower pace of its own.
 LOOK_SECONDS = 0.25
@@ -54,8 +56,9 @@ class Watched(Protocol):
 class Watch:
     """Tells where a run is until it is left, and once more then."""
 
-    def __init__(self, run: Watched, *, key_prefix: str) -> None:
+    def __init__(self, run: Watched, *, key_prefix: str, log: RunLog) -> None:
         self._run = run
+        self._log = log
         self._done = 0
         self._failed = 0
         self._began = time.monotonic()
@@ -115,6 +118,11 @@ class Watch:
             skipped=run.left_out,
         )
 
+    def _tell_log(self, now: Progress) -> None:
+        control = self._run.control
+        stopped = (control.stop.reason or STOPPED) if control.stop.is_set() else None
+        self._log.looked(now, stopped=stopped, circuit=control.reason is not None)
+
     def _run_usd(self, *, last: bool) -> Decimal:
         began = time.monotonic()
         if last or began >= self._cost_due:
@@ -145,6 +153,7 @@ class Watch:
                 self._budget = now.budget
                 if self._run.control.watch is not None:
                     self._run.control.watch(now)
+                self._tell_log(now)
                 self._artifact.update(now, final=last)
             except Exception as error:
                 # Looking on must never end what it looks at.

@@ -290,10 +290,15 @@ def _hushed() -> Iterator[None]:
     logging.raiseExceptions = False
     for handler in handlers:
         handler.addFilter(_is_for_the_person)
+    # The run's own page has its log all the same.
+    of_runs = logging.getLogger("prefect.flow_runs")
+    level = of_runs.level
+    of_runs.setLevel(logging.INFO)
     try:
         yield
     finally:
         logging.raiseExceptions = raising
+        of_runs.setLevel(level)
         for handler in handlers:
             handler.removeFilter(_is_for_the_person)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from prefect_governor.flows.report.model import ItemReport, Outcome, Report
+from prefect_governor.flows.report.model import ItemReport, Outcome, Report, Tokens
 from prefect_governor.flows.run.advice import advised
 
 RESUME = "prefect-governor fan-out --resume run-1"
@@ -81,7 +81,7 @@ def test_tokens_are_raised_as_tokens() -> None:
         "needs 1,500 tokens, 200 tokens of the 9,000 tokens ceiling of budget 'llm-team' is left"
         " (window total); raise the ceiling to go on"
     )
-    done = ItemReport(key="d", state="succeeded", tokens={"input": 900, "output": 100}, calls=1)
+    done = ItemReport(key="d", state="succeeded", tokens=Tokens(input=900, output=100), calls=1)
     first, _ = advice(done, item("a", "over_budget", reason), item("b", "over_budget", reason))
     assert "about 2,000 tokens more finishes the 2 items" in first
     assert "budget raise llm-team --tokens +2300  (" in first
