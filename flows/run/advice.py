@@ -146,13 +146,13 @@ def _raised(
 def _raising(refusal: _Refusal, step: Decimal, report: Report, *, resume: str) -> str:
     if refusal.budget != THIS_RUN:
         tokens = " --tokens" if refusal.in_tokens else ""
-        return f"prefect-governor budget raise {shlex.quote(refusal.budget)}{tokens} +{step:f}"
+        return f"prefect-governor budget raise {shlex.quote(refusal.budget)}{tokens} +{step.normalize():f}"
     if refusal.in_tokens:
         taken = sum((_taken(item, True) for item in report.items), Decimal(0))
-        return f"{resume} --max-total-tokens {taken + refusal.left + step:f}"
+        return f"{resume} --max-total-tokens {(taken + refusal.left + step).normalize():f}"
     ceiling = report.budget.ceiling_usd
     base = report.run_usd + refusal.left if ceiling is None else ceiling
-    return f"{resume} --max-usd {base + step:f}"
+    return f"{resume} --max-usd {(base + step).normalize():f}"
 
 
 def _taken(item: ItemReport, in_tokens: bool) -> Decimal:

@@ -57,7 +57,7 @@ def test_what_is_missing_says_by_how_much_the_budget_that_refused_is_raised() ->
     # 5 at 0.002 each, 0.001 more for the most that the last may cost, less what is left.
     assert first == (
         "5 items were refused: about $0.0100 more finishes the 5 items that are missing:"
-        """ prefect-governor budget raise 'the team'"'"'s' +0.010"""
+        """ prefect-governor budget raise 'the team'"'"'s' +0.01"""
         "  (by what 4 items took on average; with room for the most that one call may take)"
     )
     assert second.startswith(f"to go on: {RESUME}  (pays only for what is missing: 5 items, about")
@@ -72,7 +72,7 @@ def test_where_nothing_succeeded_a_ceiling_is_raised_by_bounds() -> None:
 def test_a_ceiling_of_the_runs_own_is_raised_as_it_goes_on() -> None:
     budget = {"ceiling_usd": "0.01", "spent_usd": "0.009", "name": "this run"}
     (line,) = advice(item("d", usd="0.002"), over("a", "this run"), budget=budget)
-    assert f"missing: {RESUME} --max-usd 0.0120  (" in line
+    assert f"missing: {RESUME} --max-usd 0.012  (" in line
     assert line.startswith("1 item was refused: about $0.00200 more finishes the 1 item that is")
 
 
