@@ -261,12 +261,13 @@ _PRIVATE_MODULES = (
 )
 # Names that nobody else has: wherever one stands, it is Prefect's.
 PRIVATE_NAMES = {
-    "AsyncClientContext", "AsyncTaskRunEngine", "ConcurrencyLeaseHolder",
+    "AsyncClientContext", "AsyncTaskRunEngine", "BaseFlowRunEngine", "ConcurrencyLeaseHolder",
     "GLOBAL_SETTINGS_CONTEXT", "NotReady", "StopVisiting", "SyncClientContext",
     "SyncTaskRunEngine", "WatcherThreadCancelScope", "__var__", "_add_prefect_done_callback",
     "_block_document_id", "_block_document_name", "_final_state", "_from_block_document",
     "_started", "_wait_for_dependencies", "_wrapped_future", "asset_context", "begin_run",
-    "block_document_id", "block_schema_references", "call_task_fn", "model_construct",
+    "block_document_id", "block_schema_references", "call_flow_fn", "call_task_fn",
+    "model_construct",
     "raise_if_flow_run_suspension_requested", "refresh_global_settings_context",
     "retry_result_failure", "root_settings_context", "run_context", "run_coro_as_sync",
     "serialize_parameters", "setup_run_context", "transaction_context", "uuid7",

@@ -21,6 +21,7 @@ from prefect_governor.blocks.machine import strands
 from prefect_governor.blocks.machine.answers import Answer, Monitor
 from prefect_governor.blocks.machine.stops import STOPPED, under
 from prefect_governor.blocks.prefect_internals import clients
+from prefect_governor.blocks.prefect_internals.flow_engines import fail_flow_run
 from prefect_governor.blocks.prefect_internals.result_folder import ResultFolders
 from prefect_governor.blocks.prefect_internals.run_ids import new_run_id
 from prefect_governor.flows.runner.engine import run_sync, settle_async, settle_isolated
@@ -151,8 +152,14 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
                 stack.enter_context(under(self._outstanding.stop))
                 self._scope = stack.pop_all()
         except BaseException as exc:
-            super().__exit__(type(exc), exc, exc.__traceback__)
-            raise
+            undo = fail_flow_run(exc) if isinstance(exc, Exception) else None
+            if undo is None:
+                super().__exit__(type(exc), exc, exc.__traceback__)
+                raise
+            # The engine raises it in place of the flow's function.
+            self._scope = ExitStack()
+            self._scope.callback(undo)
+            return self
         self._takes_work = True
         return self
 

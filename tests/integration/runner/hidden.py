@@ -211,6 +211,25 @@ def a_server_is_known() -> dict[str, Any]:
     }
 
 
+def a_start_fails() -> dict[str, Any]:
+    """A flow whose governor does not load."""
+    from prefect_governor import GovernedTaskRunner
+    from prefect_governor.blocks.errors import ConfigurationError
+
+    @flow(task_runner=GovernedTaskRunner("a-governor-that-nobody-saved"))
+    def empty() -> None:
+        raise AssertionError("its function is not called")
+
+    try:
+        empty()
+    except ConfigurationError as error:
+        return {"named": "nobody-saved" in str(error)}
+    return {}
+
+
+A_START_FAILS = {"named": True}
+
+
 A_SERVER_IS_KNOWN = {"url": True, "home": True}
 
 # Of each kind of work, what is expected of it.
@@ -219,6 +238,7 @@ WORK = {
     "blocks": (blocks_are_used, BLOCKS_ARE_USED),
     "items": (items_are_asked, ITEMS_ARE_ASKED),
     "server": (a_server_is_known, A_SERVER_IS_KNOWN),
+    "starts": (a_start_fails, A_START_FAILS),
 }
 
 

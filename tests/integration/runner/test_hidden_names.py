@@ -39,6 +39,8 @@ HIDDEN = {
     "aresult": "items",
     "refresh_global_settings_context": "server",
     "filesystem": "server",
+    "BaseFlowRunEngine": "starts",
+    "call_flow_fn": "starts",
 }
 
 
