@@ -96,6 +96,7 @@ ORDER = (
     "flows.cli.budget",
     "flows.automations",
     "flows.cli.doctor",
+    "flows.cli.init",
     "flows.cli.research",
     "flows.cli",
     "flows",

@@ -17,9 +17,16 @@ from prefect_governor.flows.cli.terminal.command_line import (
     FAILED,
     Teaching,
     UsageProblem,
+    option,
     promise,
 )
-from prefect_governor.flows.cli.terminal.options import FAN_OUT, RUN, Told, run_options
+from prefect_governor.flows.cli.terminal.options import (
+    FAN_OUT,
+    RUN,
+    Told,
+    init_options,
+    run_options,
+)
 
 
 @click.group(cls=Teaching, context_settings=CONTEXT)
@@ -32,6 +39,7 @@ def main() -> None:
 
     \b
     Examples:
+      prefect-governor init
       prefect-governor fan-out docs/*.md --ask "What should a reader know first?"
       prefect-governor fan-out tickets.csv --ask "Which team?" --schema team.json --max-usd 2
       prefect-governor research "How are retries decided?" --corpus docs --corpus src
@@ -144,6 +152,29 @@ def server_status() -> None:
     answers = "answers" if found.responding else "does not answer"
     click.echo(f"background server: {found.server.ui_url}, pid {found.server.pid}, {answers}")
     click.echo(f"log: {found.log}")
+
+
+@main.command("init", context_settings=CONTEXT)
+@click.argument("name", default="llm-team", metavar="[NAME]")
+@init_options
+@option("--yes", is_flag=True, help="Ask nothing: take what is offered.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def init_command(name: str, yes: bool, as_json: bool, **options: Any) -> None:
+    """Make what a team begins with: a budget, a governor, a model, a work pool, a deployment of
+    `fan-out` and its schedule, all called NAME. Spends nothing.
+
+    Asks five questions; an option answers its question, and what is there already is offered as the
+    answer. Run again it changes what is otherwise now, says so, and leaves all else.
+
+    \b
+    Examples:
+      prefect-governor init
+      prefect-governor init reviews --source src --ask "What is unsafe here?" --max-usd 10
+      prefect-governor init --schedule "0 6 * * 1-5" --time-zone Europe/Berlin --yes
+    """
+    from prefect_governor.flows.cli.init.command import run_init
+
+    run_init(name, options, yes=yes, as_json=as_json)
 
 
 @main.command("doctor", context_settings=CONTEXT)
