@@ -26,6 +26,8 @@ from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.estimate.approval import checked_bars, known, turned_down
 from prefect_governor.flows.estimate.estimate import cost_multiple, prompt_tokens
 from prefect_governor.flows.estimate.history import question_key
+from prefect_governor.flows.forms.fan_out import FAN_OUT
+from prefect_governor.flows.forms.shape import shape
 from prefect_governor.flows.handfuls.sizes import AUTO
 from prefect_governor.flows.mcp.serving import Serving
 from prefect_governor.flows.report.model import ItemReport, Report
@@ -242,6 +244,7 @@ def fan_out(
     return cast(Report, result_of(finish(report)))
 
 
+shape(fan_out, FAN_OUT)
 afan_out = in_thread(fan_out)
 
 

@@ -49,6 +49,8 @@ from prefect_governor.flows.deep_research.request import (
 from prefect_governor.flows.deep_research.setting_aside import set_aside
 from prefect_governor.flows.deep_research.study import PLAN, Study, current_study
 from prefect_governor.flows.deep_research.worth import check_worth, cost_multiple
+from prefect_governor.flows.forms.research import RESEARCH
+from prefect_governor.flows.forms.shape import shape
 from prefect_governor.flows.report.publish import finish, make_report
 from prefect_governor.flows.run.advice import advised
 from prefect_governor.flows.run.counted import counted_under
@@ -235,6 +237,7 @@ def research(
     return cast(ResearchReport, result_of(finish(report)))
 
 
+shape(research, RESEARCH)
 aresearch = in_thread(research)
 
 

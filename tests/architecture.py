@@ -86,6 +86,7 @@ ORDER = (
     "flows.runner",
     "flows.run.log",
     "flows.run",
+    "flows.forms",
     "flows.subagent",
     "flows.estimate",
     "flows.deep_research.plan",

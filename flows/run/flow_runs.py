@@ -55,7 +55,7 @@ def read_run(run_id: UUID, *, command: str, flow: Callable[..., Any]) -> PastRun
             )
     defaults = {
         each.name: each.default
-        for each in inspect.signature(flow).parameters.values()
+        for each in inspect.signature(getattr(flow, "fn", flow)).parameters.values()
         if each.default is not each.empty and each.name not in _ASKED_BEFORE
     }
     kept_as = str(flow_run.parent_task_run_id or flow_run.id)

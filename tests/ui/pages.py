@@ -79,16 +79,10 @@ class RunForm:
         await self.page.get_by_role("menuitem", name="Custom run").click()
         return self
 
-    def parameter(self, name: str) -> Locator:
-        """The part of the form that is a parameter's."""
-        label = self.page.get_by_text(re.compile(rf"^{name}( \(Optional\))?$"))
-        return label.locator("xpath=ancestor::*[.//textarea or .//input or .//*[@role='tab']][1]")
-
-    async def fill(self, name: str, text: str, *, kind: str | None = None) -> None:
-        """Fills a parameter; one that may be empty needs its `kind` chosen first."""
-        parameter = self.parameter(name)
-        if kind is not None:
-            await parameter.get_by_role("tab", name=kind, exact=True).click()
+    async def fill(self, title: str, text: str) -> None:
+        """Fills the parameter of a title."""
+        label = self.page.get_by_text(re.compile(rf"^{title}( \(Optional\))?$"))
+        parameter = label.locator("xpath=ancestor::*[.//textarea or .//input][1]")
         await parameter.locator("textarea, input").fill(text)
 
     async def submit(self) -> None:

@@ -180,11 +180,11 @@ async def test_run_from_the_form_draws_on_what_the_one_before_left_of_the_day(
     assert spent == sum(item.usd for item in first.items) > 0
 
     form = await RunForm(page, server.ui_url).open(deployment)
-    await form.fill("ask", "What is never exceeded?")
-    await form.fill("governor", "from-the-form", kind="str")
-    await form.fill("folder", str(tmp_path), kind="str")
-    await form.fill("sources", "*.txt")
-    await form.fill("model", MODEL)
+    await form.fill("Ask", "What is never exceeded?")
+    await form.fill("Governor", "from-the-form")
+    await form.fill("Folder", str(tmp_path))
+    await form.fill("Sources", "*.txt")
+    await form.fill("Model", MODEL)
     await form.submit()
 
     run = await asyncio.to_thread(_ended_run, client, deployment)

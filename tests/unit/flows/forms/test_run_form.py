@@ -1,0 +1,86 @@
+"""The forms of the ready flows, as Prefect makes them and as its server holds runs to them."""
+
+import inspect
+from typing import Any
+
+import pytest
+from prefect import Flow
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools.validation import validate
+
+from prefect_governor import fan_out, research
+
+FLOWS: dict[str, Flow[..., Any]] = {"fan_out": fan_out, "research": research}
+INPUTS = sorted(
+    (name, each) for name in FLOWS for each in inspect.signature(FLOWS[name].fn).parameters
+)
+NEEDED = {"fan_out": {"ask": "What?"}, "research": {"question": "What?"}}
+# Either an object or a path.
+OF_ANY_TYPE = {"mcp", "plan"}
+
+
+def form(flow: str) -> dict[str, Any]:
+    return parameter_schema(FLOWS[flow]).model_dump(mode="json", exclude_unset=True)
+
+
+def refused(flow: str, **parameters: Any) -> list[str]:
+    """What the server has against a run with these."""
+    errors = validate(NEEDED[flow] | parameters, form(flow))
+    return [error.message for error in errors]
+
+
+@pytest.mark.parametrize(("flow", "name"), INPUTS)
+def test_input_is_of_one_type_and_says_what_it_is(flow: str, name: str) -> None:
+    shown = form(flow)["properties"][name]
+    assert "anyOf" not in shown, "tabs of type names in the form"
+    assert ("type" in shown) != (name in OF_ANY_TYPE)
+    assert shown["title"][0].isupper()
+    assert shown["title"] != name
+    assert shown["description"].endswith((".", ")"))
+    for what in ("pydantic", "Python", "iterator", "None", "pathlib"):
+        assert what not in shown["description"]
+
+
+@pytest.mark.parametrize(("flow", "name"), INPUTS)
+def test_examples_and_defaults_of_the_form_are_taken(flow: str, name: str) -> None:
+    shown = form(flow)["properties"][name]
+    values = [*shown.get("examples", ()), *([shown["default"]] if "default" in shown else [])]
+    for value in values:
+        assert refused(flow, **{name: value}) == []
+    assert shown.get("default", 0) is not None
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_what_is_left_empty_is_no_error_of_the_schema(flow: str) -> None:
+    shown = form(flow)
+    assert shown["required"] == list(NEEDED[flow])
+    empty = {name for name, each in shown["properties"].items() if "default" not in each}
+    assert refused(flow, **dict.fromkeys(empty - NEEDED[flow].keys())) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("max_usd", -1), ("max_concurrent", 0), ("min_success", 1.1), ("search", "google"),
+     ("accept", ["all"]), ("ask", ""), ("sources", "docs")],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_where_the_run_is_started(name: str, value: Any) -> None:
+    assert refused("fan_out", **{name: value})
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_python_takes_what_it_took(flow: str) -> None:
+    inner = inspect.signature(FLOWS[flow].fn).parameters
+    assert set(form(flow)["properties"]) == set(inner)
+    first = next(iter(inner.values()))
+    assert first.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    assert inner["model"].default == "auto"
+    assert inner["max_usd"].default is None
+
+
+def test_what_a_person_needs_stands_first() -> None:
+    assert list(form("fan_out")["properties"])[:6] == [
+        "ask", "sources", "folder", "governor", "model", "max_usd",
+    ]  # fmt: skip
+    assert list(form("research")["properties"])[:7] == [
+        "question", "corpus", "folder", "web", "governor", "model", "max_usd",
+    ]  # fmt: skip
