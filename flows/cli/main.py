@@ -11,6 +11,7 @@ from prefect_governor.blocks.machine.files import ERRORS
 from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.cli.automate import automate
 from prefect_governor.flows.cli.budget.commands import budget
+from prefect_governor.flows.cli.estimate import Estimate
 from prefect_governor.flows.cli.research.commands import research_command
 from prefect_governor.flows.cli.terminal.command_line import (
     CONTEXT,
@@ -81,11 +82,14 @@ def fan_out_command(sources: tuple[str, ...], **options: Any) -> None:
     _fan_out(list(sources), options)
 
 
-@main.command("estimate", context_settings=CONTEXT)
+@main.command("estimate", cls=Estimate, context_settings=CONTEXT)
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @run_options(FAN_OUT[:2], RUN, FAN_OUT[2:])
 def estimate_command(sources: tuple[str, ...], **options: Any) -> None:
     """Say what a fan-out would do, cost and take. Makes no call and spends nothing.
+
+    `estimate research QUESTION` does so for a research, with the arguments of `research`
+    (`estimate research --help`).
 
     The same arguments as `fan-out`. Calls, tokens, p50 and p95 of cost and of wall-clock, the cost
     multiple and the bottleneck, from the real inputs, prices and limits and from what past runs of
@@ -95,6 +99,7 @@ def estimate_command(sources: tuple[str, ...], **options: Any) -> None:
     Examples:
       prefect-governor estimate src --ask "What does this module do?"
       prefect-governor estimate tickets.csv --ask "Which team?" --schema team.json --rpm 60 --json
+      prefect-governor estimate research "How are retries decided?" --corpus docs
 
     \b
     Exit status: 0, 2 usage.

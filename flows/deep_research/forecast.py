@@ -1,16 +1,19 @@
 """What a research run would do and cost, before a call is made. Pure, but for asking a person."""
 
+import json
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
 from prefect_governor.blocks.money.usd import show_usd
 from prefect_governor.blocks.prices.prices import UsageParts, cost_usd
+from prefect_governor.flows.agent.corpus import Corpus
 from prefect_governor.flows.agent.offline import is_offline
+from prefect_governor.flows.agent.tools import corpus_tools
 from prefect_governor.flows.deep_research.plan.by_rule import plan_by_rule
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask, critical_path
 from prefect_governor.flows.deep_research.request import Inquiry
-from prefect_governor.flows.deep_research.worth import CALLS, expected_multiple
+from prefect_governor.flows.deep_research.worth import CALLS, expected_multiple, tokens_of
 from prefect_governor.flows.estimate.asking import ASK_ABOVE_USD, confirm
 from prefect_governor.flows.estimate.loops import (
     CALL_TOKENS,
@@ -19,8 +22,8 @@ from prefect_governor.flows.estimate.loops import (
     likely_searches,
 )
 
-# An agent's prompt with its tools, in tokens; measured on the repository's own docs.
-_PROMPT_TOKENS = 900
+# An agent's prompt without its tools, in tokens; measured on the repository's own docs.
+_PROMPT_TOKENS = 620
 # Without a plan, a question is taken to fall apart into so many tasks.
 _LIKELY_TASKS = 3
 # How long one call takes where nothing says it, in seconds.
@@ -56,15 +59,20 @@ class ResearchForecast:
 
 
 def forecast(inquiry: Inquiry) -> ResearchForecast:
-    """From the plan where there is one, else from the plan that such a question mostly gets."""
+    """From the plan where there is one, else from the plan that such a question mostly gets. An
+    agent is told of its tools at each call.
+
+    Raises ConfigurationError where a server of tools cannot be asked for them.
+    """
     offline = is_offline(inquiry.model.name)
     plan = inquiry.plan or (plan_by_rule(inquiry.question) if offline else _likely(inquiry))
     calls = 0 if offline or inquiry.plan else 1
     inputs = calls * _PROMPT_TOKENS
+    prompt = _PROMPT_TOKENS + (0 if offline else _tools_tokens(inquiry))
     for task in plan.tasks:
         turns = 1 if offline else CALLS[task.effort]
         calls += turns
-        inputs += turns * _PROMPT_TOKENS + RESULT_TOKENS * turns * (turns - 1) // 2
+        inputs += turns * prompt + RESULT_TOKENS * turns * (turns - 1) // 2
     if len(plan.tasks) > 1 and not offline:
         calls += 1
         inputs += _PROMPT_TOKENS + len(plan.tasks) * CALL_TOKENS
@@ -130,6 +138,15 @@ def may_start(expected: ResearchForecast, above: Decimal | None) -> bool:
         f" {_usd(expected.p50_usd)}, up to {_usd(stake)}, more than {_usd(most)}.",
         stdin_is_read=False,
     )
+
+
+def _tools_tokens(inquiry: Inquiry) -> int:
+    """What an agent's tools take of each of its calls."""
+    tools = {each["function"]["name"]: each for each in inquiry.kit.schemas}
+    if inquiry.corpus:
+        for tool in corpus_tools(Corpus([])):
+            tools.setdefault(tool.name, tool.schema)
+    return sum(tokens_of(inquiry.model.name, json.dumps(each)) for each in tools.values())
 
 
 def _likely(inquiry: Inquiry) -> Plan:

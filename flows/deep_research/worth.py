@@ -64,14 +64,15 @@ def cost_multiple(study: Study, findings: Mapping[str, Finding], answer: str) ->
     }
     read = "\n".join(study.line(source, line) for source, line in sorted(lines))
     once = UsageParts(
-        _count(model.name, study.inquiry.question) + _count(model.name, read),
-        _count(model.name, answer),
+        tokens_of(model.name, study.inquiry.question) + tokens_of(model.name, read),
+        tokens_of(model.name, answer),
     )
     alone = cost_usd(price, once)
     return round(billed / 1e9 / float(alone), 3) if alone else None
 
 
-def _count(model: str, text: str) -> int:
+def tokens_of(model: str, text: str) -> int:
+    """Tokens of a text, by the model's own tokenizer where it is known."""
     encoding = encoding_of(model)
     if encoding is None:
         return len(text.encode()) // _BYTES_PER_TOKEN

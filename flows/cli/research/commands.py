@@ -87,6 +87,30 @@ def research_command(question: str | None, **options: Any) -> None:
     Exit status: 0 complete, 3 partial, 1 failed, 2 usage.
     Ctrl-C once stops starting and finishes what is in flight; twice cancels that too.
     """
+    _research(question, options)
+
+
+@click.command(COMMAND, context_settings=CONTEXT)
+@click.argument("question", required=False)
+@run_options(_RESEARCH, RUN, _OUT)
+def research_estimate(question: str | None, **options: Any) -> None:
+    """Say what a research would do, cost and take. Makes no call and spends nothing.
+
+    The same arguments as `research`. Tasks, calls, tokens, p50 and p95 of cost and of time, and the
+    cost multiple, from the plan where one is given, from a guess where the lead makes it.
+
+    \b
+    Examples:
+      prefect-governor estimate research "How are retries decided?" --corpus docs --corpus src
+      prefect-governor estimate research "Who pays what?" --plan plan.yaml --corpus contracts --json
+
+    \b
+    Exit status: 0, 2 usage.
+    """
+    _research(question, options | {"dry_run": True})
+
+
+def _research(question: str | None, options: dict[str, Any]) -> None:
     from prefect_governor.flows.cli.research.command import run_research
 
     if not question and not options["resume"]:
