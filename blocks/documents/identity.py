@@ -57,6 +57,19 @@ def ledger_of(document_id: str) -> str | None:
     return None if told is None else str(told)
 
 
+def elsewhere(document_id: str, ledger: str | None) -> Place | None:
+    """Where a document's money is counted, where that is not the ledger of an id. None where it is,
+    and where none was told yet. A Variable that is none of ours names no ledger. Writes nothing."""
+    with get_client(sync_client=True) as client:
+        found = client.read_variable_by_name(variable_name(document_id))
+    if found is None:
+        return None
+    told = _read(found.value)
+    if ledger is not None and told.get("ledger") == ledger:
+        return None
+    return Place(*(str(told.get(field, "")) for field in ("ledger", "home", "host")))
+
+
 def _told(client: SyncPrefectClient, root: Root, place: Place) -> dict[str, Any]:
     name = variable_name(root.document_id)
     found = client.read_variable_by_name(name)

@@ -81,6 +81,15 @@ AUTO_MODELS = (
 _OLLAMA_SECONDS = 0.3
 
 
+class NoKey(ConfigurationError):
+    """This machine has no key for a model, which is read from `variable`."""
+
+    def __init__(self, message: str, model: str = "", variable: str = "") -> None:
+        super().__init__(message)
+        self.model = model
+        self.variable = variable
+
+
 @dataclass(frozen=True)
 class ModelChoice:
     """A model to call, how to reach it, and what else to try when it fails.
@@ -121,9 +130,23 @@ class ModelChoice:
     def price_of(self, name: str) -> Price | None:
         return self.prices.get(name) or load_price(name) or upstream_price(name)
 
+    def provider_of(self, name: str) -> str:
+        """Whose model one of the names means."""
+        return _provider(name, load_price(name))
+
+    def key_of(self, name: str) -> tuple[SecretStr | None, str]:
+        """The key that one of the names is called with, and where it is from: the block, or a
+        variable. None where there is none."""
+        if self.api_key is not None:
+            return self.api_key, "in the block"
+        for variable in _key_variables(self.provider_of(name)):
+            if value := os.environ.get(variable):
+                return SecretStr(value), variable
+        return None, ""
+
     def check(self) -> None:
-        """Raises ConfigurationError where a key or a price is missing, or where a call of the
-        model would be refused whatever it says."""
+        """Raises ConfigurationError (NoKey where it is that) where a key or a price is missing, or
+        where a call of the model would be refused whatever it says."""
         for name in self.names:
             price = self.price_of(name)
             provider = _provider(name, load_price(name))
@@ -143,14 +166,15 @@ class ModelChoice:
             variable = KEY_VARIABLES.get(provider)
             keyless = provider not in ADDRESSED and self.api_base
             keyless = keyless or (provider == "openai" and self.reached_at(name))
-            read = (variable or "", *OTHER_KEYS.get(provider, ()))
-            known = self.api_key or keyless or any(os.environ.get(each) for each in read)
+            known = keyless or self.key_of(name)[0] is not None
             if provider == BEDROCK:
                 check_there(name, bearer=self.api_key is not None, address=self.api_base)
             elif variable and not known:
-                raise ConfigurationError(
+                raise NoKey(
                     f"no key for {name}: set {variable}, give one in a Model block and name it"
-                    f" with --model {BLOCK}NAME, or use --model {OFFLINE}, which needs none"
+                    f" with --model {BLOCK}NAME, or use --model {OFFLINE}, which needs none",
+                    name,
+                    variable,
                 )
             if provider in ADDRESSED and not self.reached_at(name):
                 raise ConfigurationError(
@@ -180,6 +204,12 @@ def _provider(name: str, price: Price | None) -> str:
     if price is not None and price.provider is not None:
         return BEDROCK if price.provider in LISTED_AS else price.provider
     return prefix if slash else "openai"
+
+
+def _key_variables(provider: str) -> tuple[str, ...]:
+    variable = KEY_VARIABLES.get(provider)
+    others = OTHER_KEYS.get(provider, ())
+    return others if variable is None else (variable, *others)
 
 
 def named(name: str, why: str) -> ModelChoice:

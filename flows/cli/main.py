@@ -2,13 +2,14 @@
 needed, so that `--help` answers at once."""
 
 import io
+import json
 import sys
 from typing import Any
 
 import click
 
 from prefect_governor.blocks.machine.files import ERRORS
-from prefect_governor.blocks.secrets.exits import scrubbed
+from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_value
 from prefect_governor.flows.cli.automate import automate
 from prefect_governor.flows.cli.budget.commands import budget
 from prefect_governor.flows.cli.estimate import Estimate
@@ -145,18 +146,25 @@ def server_stop() -> None:
 
 @server.command("status")
 def server_status() -> None:
-    """Say which server is used, and whether it answers. Starts nothing."""
+    """Say which server is used, whether it answers, its version and its log. Starts nothing.
+
+    Exit status: 0 if it answers, else 1.
+    """
     from prefect_governor.flows.server.server import status
 
     found = status()
+    said = "does not answer" if found.answer is None else found.answer.in_words
     if found.configured_url:
-        click.echo(f"configured: {found.configured_url} (PREFECT_API_URL)")
+        click.echo(f"configured: {found.configured_url} (PREFECT_API_URL), {said}")
+        said = "answers" if found.responding else "does not answer"
     if found.server is None:
-        click.echo("background server: none; the next command starts one")
-        return
-    answers = "answers" if found.responding else "does not answer"
-    click.echo(f"background server: {found.server.ui_url}, pid {found.server.pid}, {answers}")
-    click.echo(f"log: {found.log}")
+        then = "" if found.configured_url else "; the next command starts one"
+        click.echo(f"background server: none{then}")
+    else:
+        click.echo(f"background server: {found.server.ui_url}, pid {found.server.pid}, {said}")
+        click.echo(f"log: {found.log}")
+    if not found.answers:
+        sys.exit(FAILED)
 
 
 @main.command("init", context_settings=CONTEXT)
@@ -183,18 +191,23 @@ def init_command(name: str, yes: bool, as_json: bool, **options: Any) -> None:
 
 
 @main.command("doctor", context_settings=CONTEXT)
-def doctor_command() -> None:
+@option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def doctor_command(as_json: bool) -> None:
     """Say what is installed, reachable and configured, and what to do next.
 
-    Starts nothing, spends nothing. Exit status: 0 if nothing is a problem, else 1.
+    A line for each thing, ok, warn or fail, and under it what mends it. Starts nothing, spends
+    nothing, and waits half a minute at the most. Exit status: 0 if nothing fails, else 1.
     """
-    from prefect_governor.flows.cli.doctor import examine
+    from prefect_governor.flows.cli.doctor import as_object, examine, worst
 
-    problems = 0
+    found = []
     for finding in examine():
-        click.echo(scrubbed(str(finding)))
-        problems += finding.mark == "problem"
-    if problems:
+        found.append(finding)
+        if not as_json:
+            click.echo(scrubbed(str(finding)))
+    if as_json:
+        click.echo(json.dumps(scrubbed_value(as_object(found)), ensure_ascii=False))
+    if worst(found) == "fail":
         sys.exit(FAILED)
 
 

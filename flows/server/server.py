@@ -7,13 +7,16 @@ an API. Nothing here imports Prefect before it is called.
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.prefect_internals.settings import read_again
 from prefect_governor.flows.server.background import BackgroundServer, Progress, ServerInfo
+
+if TYPE_CHECKING:
+    from prefect_governor.flows.server.asking import Answer
 
 __all__ = [
     "ServerInfo",
@@ -32,13 +35,20 @@ class ServerStatus:
 
     `configured_url` is the API that Prefect's settings name, if any: it is used instead of ours.
     `server` is our background server, None where its process is not alive; `responding` says
-    whether it answers; `log` is where it writes.
+    whether it answers; `log` is where it writes. `answer` is what the one that is used says of
+    itself, None where there is none.
     """
 
     configured_url: str | None
     server: ServerInfo | None
     responding: bool
     log: Path
+    answer: "Answer | None" = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether the server that is used does."""
+        return self.answer is not None and self.answer.answers
 
 
 def ensure_server(
@@ -89,15 +99,19 @@ def stop_server(*, timeout_seconds: float = 30.0) -> ServerInfo | None:
 
 
 def status() -> ServerStatus:
-    """What is configured and what runs. Starts nothing."""
+    """What is configured and what runs, each asked for seconds at the most. Starts nothing."""
+    from prefect_governor.flows.server.asking import ask
+
     background = BackgroundServer(state_folder())
     running = background.running()
-    return ServerStatus(
-        configured_url=_settings().api.url,
-        server=running,
-        responding=running is not None and background.answers(running),
-        log=background.log,
-    )
+    configured = _settings().api.url
+    responding = running is not None and background.answers(running)
+    answer = None
+    if configured:
+        answer = ask()
+    elif running is not None and responding:
+        answer = ask(running.url)
+    return ServerStatus(configured, running, responding, background.log, answer)
 
 
 def run_url(ui_url: str, flow_run_id: UUID | str) -> str:

@@ -1,53 +1,105 @@
-"""All that the doctor looks at, in turn."""
+"""All that the doctor looks at: at the same time, for so long, told in one order."""
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
+from dataclasses import dataclass, field
 
-from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.flows.cli.doctor.documents import Documents
 from prefect_governor.flows.cli.doctor.finding import Finding
-from prefect_governor.flows.cli.doctor.governors import governors
+from prefect_governor.flows.cli.doctor.governors import budgets, governors
 from prefect_governor.flows.cli.doctor.ledgers import ledger
-from prefect_governor.flows.cli.doctor.machine import enforcement, home, model, versions
+from prefect_governor.flows.cli.doctor.machine import enforcement, home, versions
+from prefect_governor.flows.cli.doctor.models import auto, models
 from prefect_governor.flows.cli.doctor.sandbox import sandbox
-from prefect_governor.flows.cli.doctor.server_settings import server_settings
+from prefect_governor.flows.cli.doctor.schedules import schedules
+from prefect_governor.flows.cli.doctor.servers import Servers
 from prefect_governor.flows.cli.doctor.unseen import unseen
-from prefect_governor.flows.server.server import ensure_server, status, use_server
+
+# How long all of it may take, in seconds. A request waits for 5 s, a part makes a few.
+SECONDS = 30.0
 
 
-def examine() -> Iterator[Finding]:
-    """Everything that a run would need, looked at in turn. Raises nothing."""
+def examine(*, seconds: float = SECONDS) -> Iterator[Finding]:
+    """Everything that a run would need. Raises nothing.
+
+    What has not ended after `seconds` is told as such, and nobody waits for it.
+    """
+    until = time.monotonic() + seconds
+    parts = [
+        _Part("state", lambda: _state()),
+        _Part("server", (servers := Servers()).findings),
+        _Part("model auto", auto),
+        _Part("sandbox", sandbox),
+    ]
+    for each in parts:
+        each.begin()
+    state, server, model, box = parts
     yield from versions()
     yield from unseen()
     yield from enforcement()
+    yield from (kept := list(state.until(until)))
+    yield from server.until(until)
+    if servers.answer is not None and servers.answer.answers:
+        documents = Documents(
+            servers.answer.ui_url, ledger=all(each.mark != "fail" for each in kept)
+        )
+        saved = [
+            _Part("budgets", lambda: budgets(documents)),
+            _Part("governors", lambda: governors(documents)),
+            _Part("models", lambda: models(documents)),
+            _Part("schedules", lambda: schedules(documents)),
+        ]
+        for each in saved:
+            each.begin()
+        for each in saved:
+            yield from each.until(until)
+    yield from model.until(until)
+    yield from box.until(until)
+
+
+def _state() -> Iterator[Finding]:
     found = list(home())
-    if all(each.mark != "problem" for each in found):
-        found += ledger()
     yield from found
-    try:
-        yield from _server(ledger=all(each.mark != "problem" for each in found))
-    except OSError as error:
-        yield Finding("problem", f"server: its state cannot be read: {error}")
-    yield from model()
-    yield from sandbox()
+    if all(each.mark != "fail" for each in found):
+        yield from ledger()
 
 
-def _server(*, ledger: bool) -> Iterator[Finding]:
-    try:
-        found = status()
-        if found.configured_url is None and found.server is None:
-            yield Finding("ok", "server: none; the next command starts one in the background")
-            return
-        if found.configured_url is None and not found.responding:
-            todo = "prefect-governor server stop, then try again; its log is " + str(found.log)
-            yield Finding("problem", f"server: {found.server} does not answer", todo)
-            return
-        # What is there is found; nothing is started.
-        info = ensure_server()
-        use_server(info)
-    except ConfigurationError as error:
-        yield Finding("problem", f"server: {error}")
-        return
-    kind = "PREFECT_API_URL" if found.configured_url else "ours, in the background"
-    yield Finding("ok", f"server: {info.ui_url} ({kind})")
-    if found.configured_url:
-        yield from server_settings()
-    yield from governors(ledger=ledger)
+@dataclass
+class _Part:
+    """One part of it, in a thread of its own, which may never end."""
+
+    about: str
+    look: Callable[[], Iterable[Finding]]
+    found: list[Finding] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def begin(self) -> None:
+        context = copy_context()
+        threading.Thread(
+            target=lambda: context.run(self._work), name=f"doctor-{self.about}", daemon=True
+        ).start()
+
+    def until(self, instant: float) -> Iterator[Finding]:
+        """What was found, once it ended or at an instant of the monotonic clock."""
+        ended = self.ended.wait(max(0.0, instant - time.monotonic()))
+        yield from list(self.found)
+        if not ended:
+            yield Finding(
+                "fail",
+                self.about,
+                "not all of it could be looked at: something does not answer",
+                "try again; what is missing here is slow or hangs",
+                "prefect-governor doctor",
+            )
+
+    def _work(self) -> None:
+        try:
+            for each in self.look():
+                self.found.append(each)
+        except Exception as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            self.found.append(Finding("fail", self.about, f"cannot be looked at: {said}"))
+        finally:
+            self.ended.set()

@@ -1,12 +1,18 @@
 """What the doctor finds of ledgers: this machine's, and those on PostgreSQL."""
 
+import os
+import shlex
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from prefect_governor.blocks.errors import GovernorError
 from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.migration import migrations
+from prefect_governor.blocks.machine.clock import Instant
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.machine.private import owned
 from prefect_governor.blocks.work.ledgers import (
     LEDGER_FILE,
     LEDGER_URL,
@@ -15,6 +21,7 @@ from prefect_governor.blocks.work.ledgers import (
     postgres_url,
 )
 from prefect_governor.flows.cli.doctor.finding import Finding
+from prefect_governor.flows.cli.doctor.servers import of_clock
 
 
 def ledger() -> Iterator[Finding]:
@@ -22,23 +29,34 @@ def ledger() -> Iterator[Finding]:
     if postgres_url(None) is None:
         yield from _on_file()
         return
-    source = f"ledger: {home_of()} ({LEDGER_URL})"
+    where = f"{home_of()} ({LEDGER_URL})"
     try:
         store = open_ledger(None)
     except GovernorError as error:
-        yield Finding("problem", f"{source}: {error}")
+        todo = "start that database, or correct its address"
+        yield Finding("fail", "ledger", f"{where}: {error}", todo, f"export {LEDGER_URL}=…")
         return
     assert store is not None
     try:
-        yield Finding("ok", f"{source}, id {store.ledger_id[:8]}")
+        yield Finding("ok", "ledger", f"{where}, id {store.ledger_id[:8]}")
+        yield from clock_of(store)
     finally:
         store.close()
+
+
+def clock_of(store: Store) -> Iterator[Finding]:
+    """A ledger on PostgreSQL counts windows and leases by the database's clock."""
+    now: Callable[[], Instant] | None = getattr(store, "now", None)
+    if now is not None:
+        with store.transaction():
+            ahead = (now().wall - time.time_ns()) / 1e9
+        yield from of_clock("the ledger's PostgreSQL's", ahead)
 
 
 def _on_file() -> Iterator[Finding]:
     path = state_folder() / LEDGER_FILE
     if not is_made():
-        yield Finding("ok", f"ledger: none yet; the first call makes {path}")
+        yield Finding("ok", "ledger", f"none yet; the first call makes {path}")
         return
     newest = migrations("sqlite")[-1][0]
     try:
@@ -51,18 +69,46 @@ def _on_file() -> Iterator[Finding]:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        todo = (
-            "check that it is a file of ours, whole and readable; move it away to begin a new one,"
-            " which has spent nothing"
+        yield Finding(
+            "fail",
+            "ledger",
+            f"{path} cannot be read: {error}",
+            "see that it is a file of ours, whole and readable; or begin a new one, which has spent"
+            " nothing",
+            f"mv {shlex.quote(str(path))} {shlex.quote(f'{path}.broken')}",
         )
-        yield Finding("problem", f"ledger: {path} cannot be read: {error}", todo)
         return
-    text = f"ledger: {path}, id {name[:8]}, schema {schema}"
+    text = f"{path}, id {name[:8]}, schema {schema}"
     if schema > newest:
-        todo = f"this release knows schema {newest}: pip install -U prefect-governor"
-        yield Finding("problem", text, todo)
-    else:
-        yield Finding("ok", text)
+        todo = f"this release knows schema {newest}"
+        yield Finding("fail", "ledger", text, todo, "pip install -U prefect-governor")
+        return
+    yield Finding("ok", "ledger", text)
+    yield from _access(path)
+
+
+def _access(path: Path) -> Iterator[Finding]:
+    """Whose it is, and who else may get at it. What others reach by its folder is said of that."""
+    quoted = f"{shlex.quote(str(path))}*"
+    if not owned(path):
+        owner = path.stat().st_uid
+        me = f"{os.geteuid()}:{os.getegid()}"
+        yield Finding(
+            "warn",
+            "ledger",
+            f"{path} is another user's (uid {owner}): whoever is that may change what was spent",
+            None,
+            f"sudo chown {me} {quoted}",
+        )
+    elif path.stat().st_mode & 0o077 and not path.parent.stat().st_mode & 0o077:
+        mode = path.stat().st_mode & 0o777
+        yield Finding(
+            "warn",
+            "ledger",
+            f"{path} has mode {mode:04o}: others may open it where they get into its folder",
+            None,
+            f"chmod go= {quoted}",
+        )
 
 
 def open_ledger(url: str | None) -> Store | None:

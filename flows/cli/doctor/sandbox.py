@@ -37,7 +37,7 @@ def sandbox() -> Iterator[Finding]:
     try:
         yield from asyncio.run(_found())
     except (GovernorError, OSError) as error:
-        yield Finding("ok", f"sandbox: {error}")
+        yield Finding("ok", "sandbox", str(error))
 
 
 async def _found() -> list[Finding]:
@@ -54,13 +54,13 @@ async def _found() -> list[Finding]:
                 result = await cell.run(["python3", "-c", code])
                 (held if result.exit == 0 else broken).append(what)
     if broken:
-        text = f"sandbox: {runtime.name} does not hold back {' and '.join(broken)}"
-        return [Finding("problem", text, "do not let models run code on this machine")]
-    text = f"sandbox: {runtime.name}, proved: it held back {', '.join(held)}"
+        text = f"{runtime.name} does not hold back {' and '.join(broken)}"
+        return [Finding("fail", "sandbox", text, "do not let models run code on this machine")]
+    text = f"{runtime.name}, proved: it held back {', '.join(held)}"
     if not isinstance(runtime, BubblewrapRuntime):
-        return [Finding("ok", text)]
+        return [Finding("ok", "sandbox", text)]
     version = runtime.cgroup_version()
     if version is None:
         text += "; no cgroup can be made here, so memory and processes are counted by us"
-        return [Finding("ok", text, f"to have the kernel count them: {_DELEGATED}")]
-    return [Finding("ok", f"{text}; cgroup v{version} counts memory and processes")]
+        return [Finding("ok", "sandbox", text, "to have the kernel count them", _DELEGATED)]
+    return [Finding("ok", "sandbox", f"{text}; cgroup v{version} counts memory and processes")]

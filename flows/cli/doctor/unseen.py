@@ -40,8 +40,8 @@ def unseen() -> Iterator[Finding]:
             found = distribution(name).version
         except PackageNotFoundError:
             continue
-        text = f"{name} {found} {how}: no governor sees what it costs"
-        yield Finding("warn", text, instead)
+        yield Finding("warn", name, f"{found} {how}: no governor sees what it costs", instead)
     if commands := [name for name in COMMANDS if shutil.which(name)]:
-        text = f"{' and '.join(commands)}: started by a task, no governor sees what it costs"
-        yield Finding("ok", text, "start it inside governor.reserve(max_usd=…)")
+        text = "started by a task, no governor sees what it costs"
+        todo = "start it inside governor.reserve(max_usd=…)"
+        yield Finding("ok", " and ".join(commands), text, todo)

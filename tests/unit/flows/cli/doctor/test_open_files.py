@@ -21,9 +21,9 @@ def test_doctor_names_files_that_others_can_get_at_and_the_command_that_mends_it
         each.chmod(0o755)
     (runs / "results.jsonl").chmod(0o644)
     _, warned = home()
-    assert warned.mark == "warn" and warned.todo is not None
+    assert warned.mark == "warn" and warned.command is not None
     assert "get at 3 of its files" in warned.text and "results.jsonl" in warned.text
-    subprocess.run(shlex.split(warned.todo), check=True)
+    subprocess.run(shlex.split(warned.command), check=True)
     assert [each.mark for each in home()] == ["ok"]
     # Behind a folder that is shut nobody gets at what is in it.
     (runs / "results.jsonl").chmod(0o644)

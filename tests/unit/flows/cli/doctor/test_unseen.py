@@ -14,7 +14,7 @@ def test_a_package_that_sends_by_grpc_is_found(
     folder.mkdir()
     (folder / "METADATA").write_text("Name: google-cloud-aiplatform\nVersion: 1.2.3\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    found = [each for each in unseen() if "aiplatform" in each.text]
+    found = [each for each in unseen() if "aiplatform" in each.about]
     assert [each.mark for each in found] == ["warn"]
     assert "1.2.3 calls Vertex AI by gRPC" in found[0].text
     assert found[0].todo is not None and "rest" in found[0].todo
@@ -28,5 +28,5 @@ def test_a_command_that_calls_models_is_found(
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     (found,) = [each for each in unseen() if each.mark == "ok"]
-    assert found.text.startswith("codex: ")
+    assert found.about == "codex"
     assert found.todo is not None and "reserve" in found.todo

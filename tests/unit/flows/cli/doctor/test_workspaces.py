@@ -12,6 +12,6 @@ def test_doctor_removes_the_workspaces_of_the_dead_alone(home: Path) -> None:
         # Nobody holds a lock on it.
         (workspaces_folder() / "other" / "left" / "files").mkdir(parents=True)
         found = [each.text for each in examine_home() if "processes that died" in each.text]
-        assert found == ["state: workspaces of processes that died were removed: 1"]
+        assert found == ["workspaces of processes that died were removed: 1"]
         assert folder.is_dir() and not (workspaces_folder() / "other").exists()
         assert not [each for each in examine_home() if "processes that died" in each.text]
