@@ -39,6 +39,7 @@ from prefect_governor.flows.cli.budget.view import (
     View,
     Waiting,
 )
+from prefect_governor.flows.cli.doctor import Finding, as_object
 from prefect_governor.flows.cli.main import main
 from prefect_governor.flows.deep_research.forecast import ResearchForecast
 from prefect_governor.flows.deep_research.plan.plan import PlanTask
@@ -245,6 +246,7 @@ TABLES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         outcome._object(RECONCILED),
         ("unconfirmed_calls", "budget"),
     ),
+    "`doctor --json`": (as_object([Finding("ok", "it", "is well")]), ()),
 }
 
 

@@ -28,7 +28,7 @@ def examine(*, seconds: float = SECONDS) -> Iterator[Finding]:
     """
     until = time.monotonic() + seconds
     parts = [
-        _Part("state", lambda: _state()),
+        _Part("state", state_of_machine),
         _Part("server", (servers := Servers()).findings),
         _Part("model auto", auto),
         _Part("sandbox", sandbox),
@@ -59,7 +59,8 @@ def examine(*, seconds: float = SECONDS) -> Iterator[Finding]:
     yield from box.until(until)
 
 
-def _state() -> Iterator[Finding]:
+def state_of_machine() -> Iterator[Finding]:
+    """The folder of our state, and the ledger in it."""
     found = list(home())
     yield from found
     if all(each.mark != "fail" for each in found):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from importlib.metadata import version
+from urllib.parse import urlsplit
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.home import state_folder
@@ -54,7 +55,7 @@ def of_status(found: ServerStatus) -> Iterator[Finding]:
         yield _away(answer)
     else:
         yield from _answering(answer, ours=found.configured_url is None)
-    if found.configured_url is not None and found.server is not None:
+    if found.server is not None and not _is_used(found):
         yield Finding(
             "warn",
             "background server",
@@ -63,6 +64,14 @@ def of_status(found: ServerStatus) -> Iterator[Finding]:
             None,
             "prefect-governor server stop",
         )
+
+
+def _is_used(found: ServerStatus) -> bool:
+    """Whether the background server is the one that is used, by whatever name of this machine."""
+    if found.configured_url is None or found.server is None:
+        return True
+    used, ours = urlsplit(found.configured_url), urlsplit(found.server.url)
+    return used.port == ours.port and used.hostname in ("localhost", "127.0.0.1")
 
 
 def _away(answer: Answer) -> Finding:
