@@ -30,6 +30,7 @@ class Control:
         reason: why the run stopped itself, in a person's words.
         interrupted: a person stopped it.
         kept_as: name in the ledger of the run that this one goes on with, None for a new one.
+        answers_as: name in the ledger under which answers are kept, and found, None for the run's.
         retry_failed: answers of that run which were bad are asked for, and paid for, again.
         report: what came of it, as soon as that is known, whatever becomes of the flow run's state.
     """
@@ -43,6 +44,7 @@ class Control:
     reason: str | None = None
     interrupted: bool = False
     kept_as: str | None = None
+    answers_as: str | None = None
     retry_failed: bool = False
     report: Report | None = None
 

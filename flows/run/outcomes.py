@@ -85,7 +85,8 @@ class Past:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._records = job.runtime.desk.store.read_items(job.kept_as)
+        kept = job.control.answers_as or job.kept_as
+        self._records = job.runtime.desk.store.read_items(kept)
         self._known = {key for key, _ in self._records}
         self._by_question = by_question(self._records) if job.control.retry_failed else {}
 

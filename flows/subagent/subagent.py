@@ -91,10 +91,9 @@ async def _answer_and_keep(job: Job, position: int) -> Any:
         input_hash = await _input_hash(job, item, document.text)
         result = await _answer_with_kit(job, item, document.text, input_hash)
     record = kept_record(result, job.notes.get(key), job.endings.get(key), job.files.record(key))
+    kept = job.control.answers_as or job.kept_as
     await wait_async(
-        job.runtime.desk.write(
-            lambda batch: batch.rows.put_item(job.kept_as, key, input_hash, record)
-        )
+        job.runtime.desk.write(lambda batch: batch.rows.put_item(kept, key, input_hash, record))
     )
     if job.request.kit is not None:
         # Not before: whoever went on without its answer would run its programs again.
