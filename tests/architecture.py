@@ -31,6 +31,7 @@ ORDER = (
     "blocks.workspaces",
     "blocks.secrets",
     "blocks.records",
+    "blocks.telemetry",
     "blocks.prices",
     "blocks.limits",
     "blocks.terms",

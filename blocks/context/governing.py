@@ -81,6 +81,10 @@ class Governing(Protocol):
     """The running side of a governor."""
 
     @property
+    def name(self) -> str:
+        """What people call it."""
+
+    @property
     def desk(self) -> Desk: ...
 
     @property

@@ -5,10 +5,10 @@ Written as coroutines over an `IO`, whose methods await in the asynchronous tran
 the synchronous one (where the coroutines therefore never suspend, see `ports.run_blocking`).
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
@@ -18,9 +18,10 @@ from prefect_governor.blocks.errors import GovernorError, OverBudget
 from prefect_governor.blocks.machine.stops import check_not_stopped
 from prefect_governor.blocks.records.calls import Reply
 from prefect_governor.blocks.secrets.exits import learn
+from prefect_governor.blocks.telemetry.switch import recorder
 from prefect_governor.blocks.wire.dialects import is_free
 from prefect_governor.blocks.wire.messages import handed_out, outgoing, replayed
-from prefect_governor.blocks.wire.planning import OUTSIDE, dialect_for, given_by, planned
+from prefect_governor.blocks.wire.planning import OUTSIDE, dialect_for, given_by, planned, told_to
 from prefect_governor.blocks.wire.ports import IO, Terms
 from prefect_governor.blocks.wire.replies.event_stream import MEDIA_TYPE
 from prefect_governor.blocks.wire.replies.secrets import Secrets
@@ -39,10 +40,14 @@ from prefect_governor.blocks.wire.retries import notice_retry
 from prefect_governor.blocks.wire.signing import signed_anew
 from prefect_governor.blocks.wire.sockets import LEFT, Leaving
 
+if TYPE_CHECKING:
+    from prefect_governor.blocks.telemetry.call import CallWatch
+
 __all__ = ["OUTSIDE", "exchange"]
 
 T = TypeVar("T")
 
+_PORTS = {"http": 80, "https": 443}
 MALFORMED = (
     "the request is not valid HTTP, so it was not sent; look for a space or a line end in the key "
     "or in another header"
@@ -54,7 +59,7 @@ STOOD_STILL = "its process stood still before it was sent"
 THROTTLED_PATIENCE_SECONDS = 1800.0
 
 
-async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Response:
+def exchange(terms: Terms, io: IO, request: httpx.Request) -> Coroutine[Any, Any, httpx.Response]:
     """Sends a request under its governor and returns the reply.
 
     Raises NotGoverned, NotPriced, NotBounded, OverBudget, QueueTimeout, RunStopped or
@@ -73,18 +78,34 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
 
     Where calls are only observed nothing is refused for want of a price, a bound or a known path.
     """
+    if (telling := recorder()) is None:
+        return _exchanged(terms, io, request)
+    url = request.url
+    watch = telling.watch(host=url.host, port=url.port or _PORTS.get(url.scheme, 0))
+    return watch.over(_exchanged(terms, io, request, watch))
+
+
+async def _exchanged(
+    terms: Terms, io: IO, request: httpx.Request, watch: "CallWatch | None" = None
+) -> httpx.Response:
     secrets = Secrets(request)
     learn(*secrets.lasting)
     if is_free(request.method, request.url.path, given_by(terms.provider, request.url)):
         return await _passed(io, request, secrets)
     notice_retry(request.headers)
     dialect = dialect_for(terms, request)
+    if watch is not None:
+        watch.opens(dialect.operation)
     body = await io.body(request)
     call = planned(terms, dialect, request, body, credential=secrets.fingerprint)
     if (kept := _kept(call)) is not None:
         return replayed(kept, request)
     if only_kept():
+        if watch is not None:
+            watch.drop()
         raise NotKept("no reply is kept for this call, so it was not made")
+    if watch is not None:
+        call = told_to(watch, call, terms)
     started, throttled = terms.clock(), 0
     while True:
         with Reservation(call) as reservation:
@@ -104,6 +125,8 @@ async def exchange(terms: Terms, io: IO, request: httpx.Request) -> httpx.Respon
                 reservation.heard(response, now=terms.now())
                 if call.plan.streamed and _is_stream(response):
                     if not reservation.fitted:
+                        if watch is not None:
+                            watch.streams()
                         return _streamed(io, reservation, response, secrets)
                     body, cut = await _held(io, reservation, response, secrets)
                     if not cut:

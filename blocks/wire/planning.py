@@ -1,6 +1,7 @@
 """From a request to a call that may be asked for: what it may cost, whose money, which limits."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -45,6 +46,9 @@ OUTSIDE = (
     "the call was made outside any governor, so it was not sent. Make it inside `with governor:` "
     "or a task under @governed or GovernedTaskRunner, or use the governor's own methods and clients"
 )
+if TYPE_CHECKING:
+    from prefect_governor.blocks.telemetry.call import CallWatch
+
 # Whose models Azure's are, for limits on models.
 OPENAI = "openai"
 FREE = Given(free=True)
@@ -166,6 +170,25 @@ def planned(
         provider=provider,
         credentials=credentials_of(request),
     )
+
+
+def told_to(watch: "CallWatch", call: Call, terms: Terms) -> Call:
+    """The same call, with `watch` told what becomes of it from now on."""
+    from prefect_governor.blocks.telemetry.call import Asked
+
+    governing = governing_of(terms)
+    model = call.demand.attribution.model or ""
+    watch.planned(
+        Asked(
+            governor="" if governing is None else governing.name,
+            provider=call.provider,
+            model=model.removeprefix(f"{call.provider}/"),
+            max_tokens=call.plan.output_tokens,
+            bound_nano=call.demand.bound.nano,
+            streamed=call.plan.streamed,
+        )
+    )
+    return replace(call, watch=watch)
 
 
 def _opened(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -28,6 +28,9 @@ from prefect_governor.blocks.wire.replies.statuses import Outcome
 from prefect_governor.blocks.wire.requests.fitting import output_within
 from prefect_governor.blocks.wire.requests.plans import Billed, CallPlan, Dialect
 
+if TYPE_CHECKING:
+    from prefect_governor.blocks.telemetry.call import CallWatch
+
 _counting = threading.Lock()
 
 NEVER_LEFT = "it was left before a byte of it was sent"
@@ -42,6 +45,7 @@ class Call:
     `cut_at`: its answer was cut before at so many tokens, to which it had been fitted. `whole`:
     what it was planned as, where it is asked for with less. `least_output_tokens`: the least that
     it may be asked for with while it yields. `credentials`: AWS's, where it is signed with them.
+    `watch`: who is told what becomes of it.
     """
 
     desk: Desk
@@ -60,6 +64,7 @@ class Call:
     whole: CallPlan | None = None
     least_output_tokens: int = 1
     credentials: Any = field(default=None, repr=False)
+    watch: "CallWatch | None" = field(default=None, repr=False, compare=False)
 
     def in_full(self, cut_at: int) -> "Call":
         """The same call, for the whole of its bound."""
@@ -150,6 +155,8 @@ class Reservation(Block):
     def ask(self, queue_timeout_seconds: float | None) -> "Future[Admission]":
         """Queue for its admission. Raises through the future what `Desk.admit` does."""
         self._open = True
+        if (watch := self.call.watch) is not None:
+            watch.asks(self.demand.limits)
         return self.call.desk.admit(
             self.demand,
             queue_timeout_seconds=queue_timeout_seconds,
@@ -160,9 +167,13 @@ class Reservation(Block):
     def refused(self) -> None:
         """It was not admitted: there is nothing to resolve."""
         self._open = False
+        if (watch := self.call.watch) is not None:
+            watch.asked()
 
     def admitted(self, admission: Admission) -> None:
         """It was."""
+        if (watch := self.call.watch) is not None:
+            watch.asked()
         self._admission = admission
         self.fitted = admission.fitted or self.call.whole is not None
         self._landings = in_flight(), flight()
@@ -235,6 +246,8 @@ class Reservation(Block):
 
     def throttled(self, hold_seconds: float) -> None:
         """The answer is a 429 that asks to hold for so long."""
+        if (watch := self.call.watch) is not None:
+            watch.throttled(hold_seconds)
         if self._signals is not None:
             self._signals = replace(self._signals, hold_seconds=hold_seconds)
 
@@ -249,6 +262,14 @@ class Reservation(Block):
             self.demand.call_id, usage, reply, facts=facts, signals=self._signals
         )
         self._over()
+        if (watch := self.call.watch) is not None:
+            watch.settles(
+                future,
+                nano=usage.nano,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                model=billed.model,
+            )
         if self.call.scope is not None:
             spent = self.call.scope.spent
             with _counting:
@@ -274,6 +295,8 @@ class Reservation(Block):
         # Told to the ledger first: twice is once there, and never is for ever.
         future = resolve(self.demand.call_id, reason, signals=self._signals)
         self._over()
+        if (watch := self.call.watch) is not None:
+            watch.resolves(future, outcome)
         return future
 
 

@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from prefect.blocks.core import Block
@@ -31,6 +31,7 @@ from prefect_governor.blocks.leases.shared_election import SharedElection
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.machine.election import Electing, Election
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.telemetry.switch import keep, look
 from prefect_governor.blocks.terms.budget import BudgetTerms
 from prefect_governor.blocks.terms.governor import GovernorTerms
 from prefect_governor.blocks.terms.limit import GovernedLimit, Limit
@@ -43,6 +44,9 @@ from prefect_governor.blocks.work.ledgers import (
     postgres_url,
 )
 from prefect_governor.blocks.work.runtime import Runtime
+
+if TYPE_CHECKING:
+    from prefect_governor.blocks.telemetry.gauges import Readings
 
 B = TypeVar("B", bound=Block)
 
@@ -70,6 +74,7 @@ def loaded(kind: type[B], name: str) -> B:
 
 def saved_runtime(document_id: UUID) -> Runtime:
     """A saved governor at work. Raises ConfigurationError, LedgerUnavailable."""
+    look(_readings)
     key = (api(), str(state_folder()), str(document_id))
     with _lock:
         if key not in _runtimes:
@@ -80,6 +85,7 @@ def saved_runtime(document_id: UUID) -> Runtime:
 def local_runtime(governor: GovernorTerms, name: str, version: str) -> Runtime:
     """A governor of this machine alone at work. Whoever gives the name with the latest `version`
     is right. Raises LedgerUnavailable."""
+    look(_readings)
     url = ledger_url_of(governor)
     known = ("local", str(state_folder()), url or "", name, version)
     with _lock:
@@ -226,8 +232,18 @@ def server_limit_name(governor: str, limit: Limit) -> str:
     return limit.share_with or re.sub(r"[/%&<>]", "-", f"governor:{governor}:{limit.name}")
 
 
+def _readings() -> "Readings":
+    # It imports what stands on OpenTelemetry.
+    from prefect_governor.blocks.work.measured import readings
+
+    with _lock:
+        runtimes = list(_runtimes.values())
+    return readings(runtimes)
+
+
 def stop_all() -> None:
     """Put every governor of this process out of work; leases that nobody needs go back."""
+    keep()
     for keeper in _keepers:
         keeper.end()
     for keeper in _keepers:

@@ -177,6 +177,7 @@ class FakeGoverning:
     unless `throttled_keys` are given."""
 
     desk: FakeDesk = field(default_factory=FakeDesk)
+    name: str = "a-team"
     price: Price | None = None
     limit_keys: tuple[str, ...] = ("limit",)
     throttled_keys: tuple[str, ...] | None = None

@@ -31,6 +31,7 @@ class OllamaEmbed(Dialect):
     """`POST …/api/embed`."""
 
     name = "Ollama embed"
+    operation = "embeddings"
     provider = "ollama"
 
     def matches(self, method: str, path: str) -> bool:

@@ -49,7 +49,7 @@ _COUNTED = {"search_units", "input_tokens", "total_tokens"}
 class Rerank(Dialect):
     """`POST …/rerank`."""
 
-    name = "rerank"
+    name = operation = "rerank"
     ranks = True
 
     def matches(self, method: str, path: str) -> bool:

@@ -153,6 +153,8 @@ class Dialect(Protocol):
     # Whose prices its models have where neither the transport nor the host says it, as LiteLLM
     # names it; None where the models' own names must do.
     provider: str | None = None
+    # What is asked for, as OpenTelemetry's conventions for generative AI name it.
+    operation: str = "chat"
     # Whether OpenRouter takes `provider` and `models` on its path.
     routes: bool = False
     # Where in a request the limit of an answer's output stands, by any of the names that the

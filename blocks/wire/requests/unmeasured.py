@@ -27,7 +27,7 @@ def named_in(body: bytes) -> CallRequest:
 class Unknown(Dialect):
     """A path that no dialect knows. `why` says so."""
 
-    name = "unknown"
+    name = operation = "unknown"
 
     def __init__(self, why: str) -> None:
         self._why = why

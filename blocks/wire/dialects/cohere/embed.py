@@ -37,6 +37,7 @@ class CohereEmbed(Dialect):
     """`POST …/v2/embed` and `…/v1/embed`."""
 
     name = "Cohere embed"
+    operation = "embeddings"
     provider = PROVIDER
 
     def matches(self, method: str, path: str) -> bool:

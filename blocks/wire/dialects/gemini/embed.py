@@ -41,6 +41,7 @@ class GeminiEmbed(Dialect):
     """`POST …/models/{model}:embedContent` and `:batchEmbedContents`."""
 
     name = "Gemini embedContent"
+    operation = "embeddings"
     provider = "gemini"
 
     def matches(self, method: str, path: str) -> bool:

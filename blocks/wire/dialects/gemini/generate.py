@@ -38,6 +38,7 @@ class Gemini(Dialect):
     """`POST …/models/{model}:generateContent`, plain, as server-sent events or as a JSON array."""
 
     name = "Gemini generateContent"
+    operation = "generate_content"
     provider = "gemini"
     output_fields = tuple(
         ("generationConfig", name) for name in ("maxOutputTokens", "max_output_tokens")

@@ -47,6 +47,7 @@ class OpenAIEmbeddings(Dialect):
     """`POST …/embeddings`."""
 
     name = "OpenAI embeddings"
+    operation = "embeddings"
 
     def matches(self, method: str, path: str) -> bool:
         return method == "POST" and path.rstrip("/").endswith("/embeddings")
