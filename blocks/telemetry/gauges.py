@@ -113,10 +113,14 @@ class Gauges:
         self, money: Callable[[BudgetReading], int | None]
     ) -> Callable[[], Iterable[Observation]]:
         def read() -> Iterable[Observation]:
+            sums: Counter[tuple[str, str]] = Counter()
+            for each in self.read().budgets:
+                if (nano := money(each)) is not None:
+                    # Runs have ceilings of their own, and ids are no attribute.
+                    sums[each.name, each.window] += nano
             return [
-                Observation(nano / NANO, _about_budget(each))
-                for each in self.read().budgets
-                if (nano := money(each)) is not None
+                Observation(nano / NANO, {names.BUDGET: name, names.WINDOW: window})
+                for (name, window), nano in sums.items()
             ]
 
         return read
@@ -144,10 +148,6 @@ def _summed(found: Iterable[tuple[LimitReading, int]]) -> list[Observation]:
         Observation(value, {names.GOVERNOR: governor, names.LIMIT: name})
         for (governor, name), value in sums.items()
     ]
-
-
-def _about_budget(each: BudgetReading) -> dict[str, str]:
-    return {names.BUDGET: each.name, names.WINDOW: each.window}
 
 
 def _ceiling(each: BudgetReading) -> int | None:

@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect.blocks.core import Block
@@ -43,10 +43,8 @@ from prefect_governor.blocks.work.ledgers import (
     home_of,
     postgres_url,
 )
+from prefect_governor.blocks.work.measured import readings
 from prefect_governor.blocks.work.runtime import Runtime
-
-if TYPE_CHECKING:
-    from prefect_governor.blocks.telemetry.gauges import Readings
 
 B = TypeVar("B", bound=Block)
 
@@ -74,7 +72,7 @@ def loaded(kind: type[B], name: str) -> B:
 
 def saved_runtime(document_id: UUID) -> Runtime:
     """A saved governor at work. Raises ConfigurationError, LedgerUnavailable."""
-    look(_readings)
+    look(readings)
     key = (api(), str(state_folder()), str(document_id))
     with _lock:
         if key not in _runtimes:
@@ -85,7 +83,7 @@ def saved_runtime(document_id: UUID) -> Runtime:
 def local_runtime(governor: GovernorTerms, name: str, version: str) -> Runtime:
     """A governor of this machine alone at work. Whoever gives the name with the latest `version`
     is right. Raises LedgerUnavailable."""
-    look(_readings)
+    look(readings)
     url = ledger_url_of(governor)
     known = ("local", str(state_folder()), url or "", name, version)
     with _lock:
@@ -230,15 +228,6 @@ def server_limit_name(governor: str, limit: Limit) -> str:
     """Prefect's global concurrency limit that a limit of a saved governor stands as."""
     # A model's pattern may hold what the names of Prefect's limits may not.
     return limit.share_with or re.sub(r"[/%&<>]", "-", f"governor:{governor}:{limit.name}")
-
-
-def _readings() -> "Readings":
-    # It imports what stands on OpenTelemetry.
-    from prefect_governor.blocks.work.measured import readings
-
-    with _lock:
-        runtimes = list(_runtimes.values())
-    return readings(runtimes)
 
 
 def stop_all() -> None:

@@ -28,6 +28,7 @@ from prefect_governor.blocks.records.output import AS_ASKED, OutputTerms
 from prefect_governor.blocks.terms.governor import Bypass
 from prefect_governor.blocks.terms.limit import GovernedLimit
 from prefect_governor.blocks.wire.sockets import cut_all
+from prefect_governor.blocks.work.measured import measure
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -134,6 +135,7 @@ class Runtime:
         held = [each.limit.memory_mib for each in self.limits_ if each.limit.memory_mib]
         if held:
             item_starts().expect(memory_mib=max(held))
+        measure(self)
 
     def narrowed(
         self,

@@ -19,6 +19,7 @@ from prefect_governor.blocks.machine.text import storable_error, storable_value
 from prefect_governor.blocks.models.library.module import warm_up
 from prefect_governor.blocks.prefect_internals.parameters import FlowOfManyItems
 from prefect_governor.blocks.secrets.exits import learn, scrubbed_error, scrubbed_value
+from prefect_governor.blocks.telemetry.switch import send
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.reading import reading_of
 from prefect_governor.flows.items.sources import items_from
@@ -46,6 +47,8 @@ class ReadyFlow(FlowOfManyItems[P, R]):
             use_server(ensure_server())
         # Of a profile, where it is in no variable.
         learn(PREFECT_API_KEY.value())
+        # Before the flow's own span begins.
+        send()
         return super().__call__(*args, **kwargs)
 
     def _kept(self, parameters: dict[str, Any]) -> dict[str, Any]:
