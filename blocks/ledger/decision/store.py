@@ -17,6 +17,7 @@ from prefect_governor.blocks.records.calls import (
     Reply,
     ReplyKey,
 )
+from prefect_governor.blocks.records.chunks import Chunk
 from prefect_governor.blocks.records.limits import LimitRecord
 from prefect_governor.blocks.records.notices import Audit, Notice
 
@@ -174,6 +175,14 @@ class Rows(Protocol):
     def add_reply(self, reply: Reply) -> None: ...
 
     def put_item(self, run_id: str, key: str, input_hash: str, record: str) -> None: ...
+
+    def chunks(self, work: str) -> list[Chunk]:
+        """The chunks of a piece of work that were claimed, by their numbers."""
+
+    def put_chunk(self, chunk: Chunk) -> None: ...
+
+    def remove_chunks(self, work: str) -> None:
+        """All of a piece of work that has ended."""
 
 
 class Store(Protocol):

@@ -12,6 +12,7 @@ from prefect_governor.blocks.ledger.postgres.values import dump
 from prefect_governor.blocks.machine.clock import Instant
 from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.records.calls import Reply
+from prefect_governor.blocks.records.chunks import Chunk
 from prefect_governor.blocks.records.notices import Audit, Notice
 
 if TYPE_CHECKING:
@@ -197,6 +198,25 @@ class KeptRows:
             input_hash,
             storable(record),
         )
+
+    def chunks(self, work: str) -> list[Chunk]:
+        sql = "SELECT work, number, owner, attempt, done FROM chunks WHERE work = %s"
+        return [Chunk(**row) for row in self._all(f"{sql} ORDER BY number", work)]
+
+    def put_chunk(self, chunk: Chunk) -> None:
+        self._write(
+            "INSERT INTO chunks (work, number, owner, attempt, done) VALUES (%s, %s, %s, %s, %s)"
+            " ON CONFLICT (work, number) DO UPDATE SET owner = excluded.owner,"
+            " attempt = excluded.attempt, done = excluded.done",
+            chunk.work,
+            chunk.number,
+            chunk.owner,
+            chunk.attempt,
+            chunk.done,
+        )
+
+    def remove_chunks(self, work: str) -> None:
+        self._write("DELETE FROM chunks WHERE work = %s", work)
 
     def flush(self) -> None:
         """Send what is kept until now, before anything is read or written beside it."""

@@ -13,6 +13,7 @@ from prefect_governor.blocks.machine.clock import Instant, boot_id
 from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.records.budgets import Allocation
 from prefect_governor.blocks.records.calls import Reply
+from prefect_governor.blocks.records.chunks import Chunk
 from prefect_governor.blocks.records.notices import Audit, Notice
 
 
@@ -222,6 +223,23 @@ class KeptRows:
             "INSERT OR REPLACE INTO items (run_id, key, input_hash, record) VALUES (?, ?, ?, ?)",
             (run_id, storable(key), input_hash, storable(record)),
         )
+
+    def chunks(self, work: str) -> list[Chunk]:
+        sql = "SELECT work, number, owner, attempt, done FROM chunks WHERE work = ? ORDER BY number"
+        rows = self._db.execute(sql, (work,))
+        return [
+            Chunk(name, number, owner, at, bool(done)) for name, number, owner, at, done in rows
+        ]
+
+    def put_chunk(self, chunk: Chunk) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO chunks (work, number, owner, attempt, done)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (chunk.work, chunk.number, chunk.owner, chunk.attempt, chunk.done),
+        )
+
+    def remove_chunks(self, work: str) -> None:
+        self._db.execute("DELETE FROM chunks WHERE work = ?", (work,))
 
     def _one(self, sql: str, *values: object) -> "sqlite3.Row | None":
         row: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
