@@ -1,11 +1,12 @@
-"""Who works on which part of a piece of work: chunks that processes claim, one at a time.
+"""Who works on which part of a piece of work: chunks that processes claim.
 
 A claim is a row, and belongs to a process that is there: what one that died had claimed is free
 again, and nobody waits longer for it than a death takes to be known.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from prefect_governor.blocks.ledger.decision.store import Rows
 from prefect_governor.blocks.records.chunks import Chunk
@@ -20,17 +21,16 @@ class Claimed:
     again: bool
 
 
-def first_free(
+def free(
     chunks: Iterable[Chunk], *, count: int, attempt: str, living: Collection[str]
-) -> int | None:
-    """The lowest number of `count` chunks that nobody works on and that this attempt has not done;
-    None where there is none. Pure."""
+) -> Iterator[int]:
+    """Of `count` chunks those that nobody works on and that this attempt has not done, in order.
+    Pure."""
     known = {chunk.number: chunk for chunk in chunks}
     for number in range(count):
         chunk = known.get(number)
         if chunk is None or is_free(chunk, attempt=attempt, living=living):
-            return number
-    return None
+            yield number
 
 
 def is_free(chunk: Chunk, *, attempt: str, living: Collection[str]) -> bool:
@@ -39,14 +39,17 @@ def is_free(chunk: Chunk, *, attempt: str, living: Collection[str]) -> bool:
     return chunk.attempt != attempt if chunk.done else chunk.owner not in living
 
 
-def claim(rows: Rows, work: str, *, count: int, attempt: str, owner: str) -> Claimed | None:
-    """Claim the first chunk that is free for a process; None where none is."""
+def claim(
+    rows: Rows, work: str, *, count: int, attempt: str, owner: str, most: int = 1
+) -> list[Claimed]:
+    """Claim the first chunks that are free for a process, up to `most` of them."""
     chunks = rows.chunks(work)
-    number = first_free(chunks, count=count, attempt=attempt, living=_living(rows) | {owner})
-    if number is None:
-        return None
-    rows.put_chunk(Chunk(work, number, owner, attempt))
-    return Claimed(number, any(chunk.number == number for chunk in chunks))
+    before = {chunk.number for chunk in chunks}
+    open_ones = free(chunks, count=count, attempt=attempt, living=_living(rows) | {owner})
+    claimed = [Claimed(number, number in before) for number in islice(open_ones, most)]
+    for each in claimed:
+        rows.put_chunk(Chunk(work, each.number, owner, attempt))
+    return claimed
 
 
 def finish(rows: Rows, work: str, number: int, *, owner: str) -> bool:
@@ -61,8 +64,8 @@ def finish(rows: Rows, work: str, number: int, *, owner: str) -> bool:
 
 def has_free(rows: Rows, work: str, *, count: int, attempt: str) -> bool:
     """Whether a process that came now would find a chunk to claim."""
-    found = first_free(rows.chunks(work), count=count, attempt=attempt, living=_living(rows))
-    return found is not None
+    open_ones = free(rows.chunks(work), count=count, attempt=attempt, living=_living(rows))
+    return next(open_ones, None) is not None
 
 
 def _living(rows: Rows) -> set[str]:
