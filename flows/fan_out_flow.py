@@ -1,27 +1,23 @@
 """`fan_out`: a sub-agent for each item, as many at once as the governor lets through."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, cast
 
-from prefect_governor.blocks.bypass.passed import passed_notes
 from prefect_governor.blocks.claims.task_slots import let_go
 from prefect_governor.blocks.context.scope import Scope, scope
-from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures.figures import (
-    LimitFigures,
     RunFigures,
     at_once_notes,
     chain_figures,
     learned_notes,
-    limit_figures,
     run_figures,
 )
 from prefect_governor.blocks.figures.observing import enforcement_notes
-from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.money.usd import Money
 from prefect_governor.blocks.prefect_internals.waiting import result_of
-from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.estimate.approval import checked_bars, known, turned_down
 from prefect_governor.flows.estimate.estimate import cost_multiple, prompt_tokens
@@ -33,11 +29,9 @@ from prefect_governor.flows.mcp.serving import Serving
 from prefect_governor.flows.report.model import ItemReport, Report
 from prefect_governor.flows.report.publish import finish, make_report
 from prefect_governor.flows.run.advice import advised
-from prefect_governor.flows.run.fill import Fill
 from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
 from prefect_governor.flows.run.item_files import ItemFiles
 from prefect_governor.flows.run.job import (
-    NO_ITEMS,
     TAG,
     Job,
     current_job,
@@ -45,13 +39,14 @@ from prefect_governor.flows.run.job import (
     runtime_for,
 )
 from prefect_governor.flows.run.log.run_log import RunLog
-from prefect_governor.flows.run.outcomes import Past, item_reports, not_started, stop_reason
-from prefect_governor.flows.run.outfile import OutFile
-from prefect_governor.flows.run.underway import Run
+from prefect_governor.flows.run.outfile import OutFile, Sink
 from prefect_governor.flows.run.watch import Watch
-from prefect_governor.flows.run.window import Window, room_for
 from prefect_governor.flows.runner import GovernedTaskRunner
-from prefect_governor.flows.subagent.starting import Starting, check_handfuls, taking_in
+from prefect_governor.flows.shards.asked import asked_for, check_can_be_shared
+from prefect_governor.flows.shards.places import place_of, shard_of
+from prefect_governor.flows.shards.planning import Part
+from prefect_governor.flows.subagent.here import Place
+from prefect_governor.flows.subagent.starting import check_handfuls
 from prefect_governor.flows.subagent.subagent import prompts_of
 from prefect_governor.flows.subagent.working import OFFLINE
 from prefect_governor.flows.web.searching import SEARCH_LIMIT
@@ -86,6 +81,9 @@ def fan_out(
     timeout_seconds: float | None = None,
     min_success: float = 0.0,
     items_per_task: int | str = AUTO,
+    processes: int | str | None = None,
+    shards: int | None = None,
+    deployment: str | None = None,
     max_cost_multiple: float | None = None,
     ask_above_usd: Money | None = None,
     accept: Sequence[str] = (),
@@ -97,6 +95,7 @@ def fan_out(
     search_usd: Money | None = None,
     mcp: Any = None,
     reading: Any = None,
+    part_of: Any = None,
 ) -> Report:
     """Ask a sub-agent the same question about each item, under one budget and its limits.
 
@@ -145,6 +144,7 @@ def fan_out(
         reading: how files are read, an object of any of `encoding` (of all text files, such as
             "cp1252"), `gitignore` (false: what it names is read too), `delimiter`, `text_column`,
             `key_column`, `as` ("text" or "rows") and `skip_bad_rows` (of tables).
+        part_of: what a run gives its shards.
 
     Returns:
         Called, the `Report` of the run, complete or partial.
@@ -155,8 +155,11 @@ def fan_out(
         RunFailed: nothing succeeded, or less than `min_success`; its `report` holds all of it.
     """
     most_multiple, ask_above = checked_bars(max_cost_multiple, ask_above_usd)
+    shared = asked_for(shards=shards, deployment=deployment, processes=processes)
+    part = Part.of(part_of)
     request = make_request(
-        items,
+        # Those of a shard come by its plan.
+        items if part is None else iter(()),
         ask=ask,
         sources=sources,
         folder=folder,
@@ -185,6 +188,10 @@ def fan_out(
     if request.is_read_once and (most_multiple is not None or ask_above is not None):
         request = known(request)
     here = this_run("fan_out")
+    if part is not None:
+        here = part.join(here)
+    if shared is not None:
+        check_can_be_shared(request, tools)
     kit = request.kit
     searches = kit is not None and kit.searches
     runtime = runtime_for(request, here.kept_as, more=(SEARCH_LIMIT,) if searches else ())
@@ -211,8 +218,7 @@ def fan_out(
     runtime.desk.write(lambda batch: batch.rows.put_item(asked, here.kept_as, "", "{}"))
     kept = state_folder() / "runs" / here.id / "results.jsonl"
     results = here.control.out or kept
-    files = ItemFiles(results)
-    files.sweep()
+    files = ItemFiles(results if part is None else Path(part.plan.results))
     web = None
     if kit is not None and kit.web is not None:
         # A run that is gone on with has what it retrieved before.
@@ -227,13 +233,20 @@ def fan_out(
     log.began(governor=governor, budgets=chain_figures(runtime, here.kept_as), model=request.model)
     token = current_job.set(job)
     try:
-        with (
-            OutFile(results, spare=kept, told=here.control.told) as out,
-            serving.open(),
-            let_go(),
-        ):
+        with ExitStack() as stack:
+            place: Place
+            sink: Sink
+            if part is not None:
+                place, shard = shard_of(job, part)
+                sink = stack.enter_context(shard)
+            else:
+                files.sweep()
+                place = stack.enter_context(place_of(job, here, shared, results=results))
+                sink = stack.enter_context(OutFile(results, spare=kept, told=here.control.told))
+            stack.enter_context(serving.open())
+            stack.enter_context(let_go())
             report = here.control.report = advised(
-                _run(job, out, log),
+                _run(job, place, sink, log),
                 command="fan-out",
                 most_tokens=request.model.max_output_tokens,
             )
@@ -248,56 +261,29 @@ shape(fan_out, FAN_OUT)
 afan_out = in_thread(fan_out)
 
 
-def _run(job: Job, out: OutFile, log: RunLog) -> Report:
-    """Map the sub-agent over the items, a window at a time, and report."""
+def _run(job: Job, place: Place, sink: Sink, log: RunLog) -> Report:
+    """Have the items answered, and report."""
     reports: dict[int, ItemReport] = {}
 
     def keep(ended: Mapping[int, ItemReport]) -> None:
         if not ended:
             return
         reports.update(ended)
-        out.add(*ended.values())
+        sink.put(ended)
         for position, report in ended.items():
             watch.count(report.state == "succeeded")
             job.forget(position)
 
-    with Watch(job, key_prefix="fan-out", log=log) as watch:
-        past = Past(job)
-        cap = _limits(job).cap
-        known = range(job.total)
-        keep(kept := past.finished(known))
-        log.knows(
-            job.total, left_out=job.left_out, kept=len(kept), more=job.request.more is not None
-        )
-        missing = [at for at in known if at not in kept]
-        job.fill = Fill(min(cap or 0, len(missing)))
-        window = Window(missing, cap=cap)
-        with taking_in(job, most=room_for(cap)) as intake, Starting(job) as starting:
-            ended: list[tuple[int, Run]] = []
-            while True:
-                stopped = job.control.stop.is_set()
-                if intake is not None and not stopped:
-                    came = job.take(intake, window.room)
-                    keep(kept := past.finished(came))
-                    window.add(at for at in came if at not in kept)
-                if batch := window.next_batch(stopped=stopped):
-                    _start(batch, job, window, starting)
-                # Not before others were begun in their place.
-                keep(item_reports(job, ended))
-                if not window.running and (stopped or intake is None or intake.ended):
-                    break
-                ended = window.wait()
-                if job.control.abort.is_set():
-                    keep(item_reports(job, [*ended, *window.cancel()]))
-                    break
-            keep({at: not_started(job, at) for at in window.rest()})
-    if not reports:
-        raise ConfigurationError((intake and intake.problem) or NO_ITEMS)
+    def knows(kept: int) -> None:
+        more = job.request.more is not None
+        log.knows(job.total, left_out=job.left_out, kept=kept, more=more)
+
+    with Watch(job, key_prefix="fan-out", log=log, limits=place.limits) as watch:
+        place.run(keep, knows)
     items = [reports[at] for at in sorted(reports)]
-    out.finish(items)
+    sink.finish(items)
     picture = watch.keep_picture(state_folder() / "runs" / job.run_id)
-    unread = None if intake is None or intake.exhausted else intake.problem or stop_reason(job)
-    limits = _limits(job)
+    limits = place.limits()
     report = make_report(
         items,
         skipped=job.skipped,
@@ -311,15 +297,14 @@ def _run(job: Job, out: OutFile, log: RunLog) -> Report:
             (
                 *at_once_notes(limits),
                 *enforcement_notes(job.runtime, job.kept_as),
-                *retry_notes(job.kept_as),
-                *passed_notes(job.kept_as),
+                *place.notes(),
                 *learned_notes(job.runtime),
             ),
         ),
         cost_multiple=_cost_multiple(job, items),
-        notes=[*_notes(job), *out.notes],
+        notes=[*_notes(job), *sink.notes],
         files=[
-            str(out.path),
+            *sink.files,
             *([str(job.files.folder)] if job.files.any else []),
             *([picture] if picture else []),
         ],
@@ -327,9 +312,9 @@ def _run(job: Job, out: OutFile, log: RunLog) -> Report:
         resumable=not job.request.is_read_once,
         picture=picture,
     )
-    if unread is None:
+    if place.unread is None:
         return report
-    reason = f"the items were read up to the {len(items):,}th: {unread}"
+    reason = f"the items were read up to the {len(items):,}th: {place.unread}"
     if report.outcome == "complete":
         report = report.model_copy(update={"outcome": "partial", "reason": reason})
     return report.model_copy(update={"notes": [*report.notes, reason]})
@@ -355,10 +340,6 @@ def _notes(job: Job) -> list[str]:
     ]
 
 
-def _limits(job: Job) -> LimitFigures:
-    return limit_figures(job.runtime, job.kept_as, tags=(TAG,), models=job.request.model.names)
-
-
 def _cost_multiple(job: Job, items: list[ItemReport]) -> float | None:
     """What was spent, as a multiple of one agent reading the same in one go."""
     price = job.request.model.price_of(job.request.model.name)
@@ -372,11 +353,3 @@ def _cost_multiple(job: Job, items: list[ItemReport]) -> float | None:
         calls=calls,
         prompt_tokens=prompt_tokens(job.request),
     )
-
-
-def _start(batch: list[int], job: Job, window: Window, starting: Starting) -> None:
-    for position, run in starting.start(batch, window):
-        window.started(position, run)
-    if item_starts().figures().waiting_for is not None:
-        # Some of the first will not begin before others have ended.
-        job.fill.end()

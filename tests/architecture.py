@@ -89,6 +89,7 @@ ORDER = (
     "flows.run",
     "flows.forms",
     "flows.subagent",
+    "flows.shards",
     "flows.estimate",
     "flows.deep_research.plan",
     "flows.deep_research",

@@ -64,6 +64,13 @@ def purse_run(run: str | None) -> str | None:
     return root
 
 
+def spend_as(run: str, root: str | None) -> None:
+    """From now on this process spends for `run` in the purse of `root`: a part of a run that other
+    processes share spends in that one's."""
+    if root is not None:
+        _roots.put(run, root)
+
+
 def _flow_run() -> tuple[str | None, object]:
     """The flow run that the code here is part of, and what it is a subflow of: None where it is
     none, and anything else where that is to be asked."""

@@ -1,7 +1,7 @@
 """A governor at work: which accounts and limits a call falls under, and what a model costs."""
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
@@ -331,6 +331,10 @@ class Runtime:
     def upstreams(self) -> tuple[str, ...]:
         """Keys of the providers' own limits that were met here."""
         return tuple(sorted(self._upstreams))
+
+    def met(self, upstreams: Iterable[str]) -> None:
+        """The run called these in other processes, where their limits were told to the ledger."""
+        self._upstreams.update(upstreams)
 
     def _upstream(self, host: str, model: str, credential: str) -> str:
         """The provider's own limit on a model, for each API key, unknown until the provider teaches

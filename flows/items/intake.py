@@ -4,7 +4,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from contextvars import copy_context
-from typing import Any
+from typing import Any, Protocol
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.items.item import Item
@@ -14,6 +14,33 @@ from prefect_governor.flows.items.sources import items_of_value
 
 # How often a reader that is ahead looks whether the run has ended, in seconds.
 _LOOK_SECONDS = 0.2
+
+
+class Feed(Protocol):
+    """Items that come one by one."""
+
+    skipped: list[Skipped]
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to take, now or later."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether it ended because there are no more."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why it ended before that, in a person's words."""
+
+    def take(self, most: int) -> list[Item]:
+        """Up to so many, those that are there now."""
+
+    def number_of(self, position: int) -> int:
+        """The place in the run of an item, by the order in which it came here."""
+
+    def close(self) -> None:
+        """Take no more in."""
 
 
 class Intake:
@@ -83,6 +110,10 @@ class Intake:
             except queue.Empty:
                 break
         return taken
+
+    def number_of(self, position: int) -> int:
+        """All items of the run come here."""
+        return position
 
     def close(self) -> None:
         """Read no further."""

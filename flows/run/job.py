@@ -22,7 +22,7 @@ from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.blocks.workspaces.bounds import BOUNDS, WorkspaceBounds
 from prefect_governor.flows.answers.shape import Shape, shape_of
 from prefect_governor.flows.handfuls.sizes import AUTO, check_items_per_task
-from prefect_governor.flows.items.intake import Intake
+from prefect_governor.flows.items.intake import Feed
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.reading import AS_IT_IS, Reading, reading_of
 from prefect_governor.flows.items.skipped import Skipped
@@ -287,7 +287,7 @@ class Job:
     # Calls that a cheaper model answered, because money ran low.
     fell_back: int = 0
     items: list[Item] = field(default_factory=list)
-    intake: Intake | None = None
+    intake: Feed | None = None
     fill: Fill = field(default_factory=lambda: Fill(0))
     web: Web | None = None
 
@@ -303,7 +303,7 @@ class Job:
     def models(self) -> tuple[str, ...]:
         return self.request.model.names
 
-    def take(self, intake: Intake, most: int) -> range:
+    def take(self, intake: Feed, most: int) -> range:
         """Know up to `most` items more, those that have come; their positions."""
         first = len(self.items)
         self.items.extend(intake.take(most))

@@ -2,10 +2,11 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from typing_extensions import Self
 
@@ -13,6 +14,22 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.files import ERRORS, whole_file
 from prefect_governor.blocks.machine.private import make_folder, open_file
 from prefect_governor.flows.report.model import ItemReport
+
+
+class Sink(Protocol):
+    """Where a run's items go as they end. `notes` are lines for the report."""
+
+    notes: list[str]
+
+    @property
+    def files(self) -> list[str]:
+        """Where they are kept."""
+
+    def put(self, ended: Mapping[int, ItemReport]) -> None:
+        """Items that ended, by their positions. Raises OSError."""
+
+    def finish(self, items: Sequence[ItemReport]) -> None:
+        """All of them, in input order. Raises OSError."""
 
 
 class OutFile:
@@ -63,6 +80,15 @@ class OutFile:
     ) -> None:
         with suppress(OSError):
             self._file.close()
+
+    @property
+    def files(self) -> list[str]:
+        """The file."""
+        return [str(self.path)]
+
+    def put(self, ended: Mapping[int, ItemReport]) -> None:
+        """Items that ended, by their positions. Raises OSError as `add`."""
+        self.add(*ended.values())
 
     def add(self, *items: ItemReport) -> None:
         """Write items so that no crash can lose them. Raises OSError where nothing can be

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,12 @@ from prefect.logging import get_logger
 from typing_extensions import Self
 
 from prefect_governor.blocks.context.settings import under_these_settings
-from prefect_governor.blocks.figures.figures import budget_figures, limit_figures, run_usd
+from prefect_governor.blocks.figures.figures import (
+    LimitFigures,
+    budget_figures,
+    limit_figures,
+    run_usd,
+)
 from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.machine.private import make_folder
 from prefect_governor.blocks.machine.stops import STOPPED
@@ -56,9 +62,18 @@ class Watched(Protocol):
 class Watch:
     """Tells where a run is until it is left, and once more then."""
 
-    def __init__(self, run: Watched, *, key_prefix: str, log: RunLog) -> None:
+    def __init__(
+        self,
+        run: Watched,
+        *,
+        key_prefix: str,
+        log: RunLog,
+        limits: Callable[[], LimitFigures] | None = None,
+    ) -> None:
         self._run = run
         self._log = log
+        # Of a run whose calls other processes make, they are theirs.
+        self._limits = limits or self._limits_here
         self._done = 0
         self._failed = 0
         self._began = time.monotonic()
@@ -96,7 +111,7 @@ class Watch:
         """Where the run is now; what it cost may be some seconds old, but for the `last` time."""
         run = self._run
         budget = budget_figures(run.runtime, run.kept_as)
-        limits = limit_figures(run.runtime, run.kept_as, tags=(TAG,), models=run.models)
+        limits = self._limits()
         total = run.total
         return Progress(
             total=total,
@@ -142,6 +157,10 @@ class Watch:
             _logger.warning("the picture of the run cannot be written: %s", error)
             return None
         return str(path)
+
+    def _limits_here(self) -> LimitFigures:
+        run = self._run
+        return limit_figures(run.runtime, run.kept_as, tags=(TAG,), models=run.models)
 
     def _look_on(self) -> None:
         last = False

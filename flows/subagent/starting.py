@@ -23,7 +23,7 @@ from prefect_governor.blocks.machine.answers import Answer
 from prefect_governor.blocks.work.runtime import Runtime
 from prefect_governor.flows.handfuls.handful import Handful
 from prefect_governor.flows.handfuls.sizes import name_of, size_after
-from prefect_governor.flows.items.intake import Intake
+from prefect_governor.flows.items.intake import Feed, Intake
 from prefect_governor.flows.report.reasons import reason_of
 from prefect_governor.flows.run.counted import counted_under
 from prefect_governor.flows.run.job import TAG, Job, current_job
@@ -45,7 +45,8 @@ async def sub_agents(name: str, handful: Handful) -> "State[Any]":
     await handful.run()
     if (context := TaskRunContext.get()) is not None and handful.positions:
         # By now it is known which they were.
-        context.task_run.name = name_of(handful.positions, size=len(handful.positions))
+        places = numbers(job, handful.positions)
+        context.task_run.name = name_of(places, size=len(places))
     return _state(job, handful)
 
 
@@ -107,7 +108,7 @@ class Starting:
         handful = Handful(size)
         known = list(coming[:1] if self._job.intake is not None else coming[:size])
         last = self._job.intake is None and len(coming) < size
-        name = name_of(known, size=len(known) if last else size)
+        name = name_of(numbers(self._job, known), size=len(known) if last else size)
         with held_inside(), counted_under(self._job.runtime, kept_as=self._job.kept_as):
             future = sub_agents.submit(name=name, handful=handful)
         future.add_done_callback(lambda ended: handful.give_up(_why(ended)))
@@ -164,13 +165,14 @@ def _task_tags() -> set[str]:
 
 
 @contextmanager
-def taking_in(job: Job, *, most: int) -> Iterator[Intake | None]:
-    """What reads the items that come one by one, until it is left; None where all are known."""
-    if job.request.more is None:
+def taking_in(job: Job, *, most: int, feed: Feed | None = None) -> Iterator[Feed | None]:
+    """What the items come from that come one by one, until it is left: `feed`, or what reads them;
+    None where all are known."""
+    if feed is None and job.request.more is None:
         yield None
         return
-    job.intake = Intake(
-        iter(job.request.more),
+    job.intake = feed or Intake(
+        iter(job.request.more or ()),
         known=[item.key for item in job.items],
         most=most,
         whole_folders=job.request.whole_folders,
@@ -180,6 +182,13 @@ def taking_in(job: Job, *, most: int) -> Iterator[Intake | None]:
         yield job.intake
     finally:
         job.intake.close()
+
+
+def numbers(job: Job, positions: Sequence[int]) -> list[int]:
+    """The places of items in the run, which are not a shard's own."""
+    if job.intake is None:
+        return list(positions)
+    return [job.intake.number_of(position) for position in positions]
 
 
 async def _answer_item(job: Job, position: int) -> Any:

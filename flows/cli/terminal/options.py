@@ -236,6 +236,22 @@ FAN_OUT = (
         " more, where nobody says. All else stays by item.",
     ),
     option(
+        "--processes",
+        metavar="N|auto",
+        help="How many processes of this machine share the run. [default: one, this one]",
+    ),
+    option(
+        "--shards",
+        type=int,
+        metavar="N",
+        help="With --deployment: how many flow runs of it share the run, on its workers.",
+    ),
+    option(
+        "--deployment",
+        metavar="NAME",
+        help="With --shards: a deployment of the flow `fan-out`, such as fan-out/shard.",
+    ),
+    option(
         "--delimiter",
         metavar="D",
         help="What stands between the fields of a table: ',', ';', '|', tab or another character."

@@ -1,0 +1,78 @@
+"""Whether a run is shared by several processes, by how many, and where they run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.limits.resources import cores, memory
+from prefect_governor.flows.run.job import Request
+from prefect_governor.flows.shards.cutting import (
+    AUTO,
+    PROCESS_BYTES,
+    check_count,
+    processes_for,
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a run is to be shared. `count` is None for as many processes as bring something, and
+    `deployment` for those of this machine."""
+
+    count: int | None
+    deployment: str | None = None
+
+    def shards(self, total: int) -> int:
+        """How many for so many items; 1 for this process alone."""
+        if self.count is None:
+            there = memory()
+            free_bytes = None if there is None else there.free_bytes
+            return processes_for(total, cores=cores(), free_bytes=free_bytes)
+        return min(self.count, total)
+
+    def notes(self) -> list[str]:
+        """What a person should know of it."""
+        here = cores()
+        if self.deployment is not None or self.count is None or self.count <= here:
+            return []
+        more = f"{self.count:,} processes on {here:,} core{'s' * (here != 1)}"
+        each = f"each holds some {PROCESS_BYTES // 2**20} MiB"
+        return [f"{more} take turns on them; {each}, and no more is done at once than by {here:,}"]
+
+
+def asked_for(*, shards: Any, deployment: str | None, processes: Any) -> Asked | None:
+    """What the parameters of a run say; None where it is one process's.
+
+    Raises ConfigurationError.
+    """
+    if processes is not None and (shards is not None or deployment is not None):
+        raise ConfigurationError(
+            "processes are of this machine, shards of a work pool: give one of them"
+        )
+    if (shards is None) != (deployment is None):
+        raise ConfigurationError(
+            "shards go with the deployment that runs them, such as shards=8,"
+            " deployment='fan-out/shard': give both (for processes of this machine: processes=N)"
+        )
+    if isinstance(processes, str) and processes.strip() == AUTO:
+        return Asked(None)
+    count = check_count(processes, name="processes")
+    if count is None:
+        count = check_count(shards, name="shards")
+        return None if count is None else Asked(count, str(deployment))
+    return None if count == 1 else Asked(count)
+
+
+def check_can_be_shared(request: Request, tools: Sequence[Any] | str) -> None:
+    """Raises ConfigurationError for a run that other processes cannot read."""
+    if request.is_read_once:
+        raise ConfigurationError(
+            "an iterator is read once, by this process: give a list, or name files (sources), to"
+            " share a run among several"
+        )
+    if not isinstance(tools, str) and any(not isinstance(tool, str) for tool in tools):
+        raise ConfigurationError(
+            "tools that are functions are code of this program, which its other processes cannot"
+            " run: name them as 'package.module:name'"
+        )

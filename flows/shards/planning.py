@@ -1,0 +1,99 @@
+"""From a run that is ready to the plan that its shards read, and back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from prefect_governor.blocks.context.purses import purse_run, spend_as
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.flows.run.flow import ThisRun
+from prefect_governor.flows.run.job import Job
+from prefect_governor.flows.shards.cutting import chunk_size
+from prefect_governor.flows.shards.feed import check_ledger
+from prefect_governor.flows.shards.plan import Plan, folder_of, order, read_plan, write_items
+
+# What is the run's own: its items, who works on them, and what is decided before it starts or when
+# all has ended.
+_OF_THE_RUN = {
+    "items", "sources", "shards", "deployment", "processes", "part_of", "max_cost_multiple",
+    "ask_above_usd", "min_success",
+}  # fmt: skip
+
+
+def make_plan(job: Job, here: ThisRun, *, shards: int, results: Path) -> Plan:
+    """Write a run's items and all that its shards must know. The job keeps of its items what names
+    them. Shards of an earlier attempt are told to begin nothing more.
+
+    Raises ConfigurationError.
+    """
+    attempt, above = uuid4().hex[:12], folder_of(job.kept_as)
+    for earlier in sorted(above.glob("*")):
+        order(earlier, stop="another attempt goes on with the run")
+    written = write_items(above / attempt, job.request.every_item())
+    job.items[:] = written.names
+    total = job.total
+    size = chunk_size(total, shards)
+    plan = Plan(
+        folder=above / attempt,
+        kept_as=job.kept_as,
+        attempt=attempt,
+        work=f"{job.kept_as}/{written.digest}/{size}",
+        ledger=job.runtime.desk.store.ledger_id,
+        purse=purse_run(job.kept_as),
+        shards=shards,
+        total=total,
+        size=size,
+        offsets=tuple(written.starts[::size]),
+        results=str(results.absolute()),
+        retry_failed=job.control.retry_failed,
+        name=here.flow_run.name,
+        parameters={
+            name: value
+            for name, value in here.flow_run.parameters.items()
+            if name not in _OF_THE_RUN
+        },
+    )
+    plan.save()
+    return plan
+
+
+def end_plan(job: Job, plan: Plan) -> None:
+    """The run has ended: nothing that its shards shared is kept."""
+    job.runtime.desk.write(lambda batch: batch.rows.remove_chunks(plan.work)).result()
+    plan.remove()
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which shard of which run a flow run is."""
+
+    plan: Plan
+    number: int
+
+    @classmethod
+    def of(cls, given: Any) -> "Part | None":
+        """From the flow's parameter; None where the run is its own. Raises ConfigurationError."""
+        if given is None:
+            return None
+        if not isinstance(given, Mapping) or set(given) != {"folder", "shard"}:
+            raise ConfigurationError(
+                "part_of is what a run gives its shards: leave it out, and give shards or processes"
+            )
+        return cls(read_plan(Path(str(given["folder"]))), int(given["shard"]))
+
+    def join(self, here: ThisRun) -> ThisRun:
+        """The flow run, as part of its run: kept under its name, spending in its purse."""
+        here.control.retry_failed = self.plan.retry_failed
+        spend_as(self.plan.kept_as, self.plan.purse)
+        return ThisRun(here.flow_run, here.control, self.plan.kept_as)
+
+    def check(self, ledger_id: str) -> None:
+        """Raises ConfigurationError where it would spend from another ledger than its run."""
+        check_ledger(self.plan, ledger_id)
+
+
+def part_of(plan: Plan, number: int) -> dict[str, Any]:
+    """The flow's parameter that makes a flow run a shard."""
+    return {"folder": str(plan.folder), "shard": number}

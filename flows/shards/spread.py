@@ -1,0 +1,171 @@
+"""A run whose items other processes work on: what they came to is merged as it comes."""
+
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+
+from prefect.logging import get_logger
+from typing_extensions import Self
+
+from prefect_governor.blocks.figures.figures import LimitFigures, limit_figures
+from prefect_governor.blocks.ledger.decision import chunks
+from prefect_governor.flows.report.model import ItemReport
+from prefect_governor.flows.run.job import TAG, Job
+from prefect_governor.flows.run.outcomes import not_started, stop_reason
+from prefect_governor.flows.shards.figures import merged, notes_of
+from prefect_governor.flows.shards.launching import Launched, Launcher
+from prefect_governor.flows.shards.plan import Plan, order
+from prefect_governor.flows.shards.told import Listening
+from prefect_governor.flows.subagent.here import Keep, Knows
+
+# How often what the shards have told is looked at, in seconds.
+LOOK_SECONDS = 0.2
+# How often it is asked whether there is work for another shard, in seconds. A dead one's is free
+# within 5 s of its death.
+ASK_SECONDS = 1.0
+# How long a shard that is told to cut what is in flight may take to end, in seconds.
+ABORT_SECONDS = 10.0
+# So many may die, beside one each, without any item's outcome in between.
+MORE_DEATHS = 2
+
+_logger = get_logger("prefect_governor.flows")
+
+
+class Spread:
+    """The shards of a run, from their start to their end. See `subagent.here.Place`."""
+
+    def __init__(self, job: Job, plan: Plan, launcher: Launcher) -> None:
+        self._job = job
+        self._plan = plan
+        self._launcher = launcher
+        self._listening = Listening(plan.folder)
+        self._running: dict[int, Launched] = {}
+        self._launched = 0
+        self._known: set[int] = set()
+        self._deaths: list[str] = []
+        self._asked = 0.0
+        self._aborted: float | None = None
+        self._most = 0
+        self.unread: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end_all()
+
+    def run(self, keep: Keep, knows: Knows) -> None:
+        """Answer all items."""
+        # What was answered before is told by the shards, with the rest.
+        knows(0)
+        while len(self._known) < self._plan.total:
+            # Before what they told is read: one that has ended has told all.
+            self._look_after_shards()
+            over = not self._running and self._job.control.stop.is_set()
+            keep(self._came())
+            if over:
+                break
+            time.sleep(LOOK_SECONDS)
+        rest = range(self._plan.total)
+        keep({at: not_started(self._job, at) for at in rest if at not in self._known})
+        self._wait_for_all()
+        self._job.fell_back = sum(told.fell_back for told in self._listening.figures())
+
+    def limits(self) -> LimitFigures:
+        job = self._job
+        told = self._listening.figures()
+        job.runtime.met(key for each in told for key in each.upstreams)
+        here = limit_figures(job.runtime, job.kept_as, tags=(TAG,), models=job.models)
+        self._most = max(self._most, sum(each.in_flight for each in told))
+        return merged(here, told, most=self._most_at_once())
+
+    def notes(self) -> Sequence[str]:
+        return notes_of(self._listening.figures())
+
+    def _most_at_once(self) -> int:
+        """The ledger's figure where the run has a limit of its own, else what was seen."""
+        runtime = self._job.runtime
+        own = f"run/{self._job.kept_as}/"
+        keys = [limit.key for limit in runtime.limits_ if limit.key.startswith(own)]
+        gates = [runtime.desk.store.read_gate(key) for key in keys]
+        known = [gate.max_in_flight for gate in gates if gate is not None]
+        return max(known, default=self._most)
+
+    def _came(self) -> Mapping[int, ItemReport]:
+        """What came since, each item once."""
+        came = {}
+        for at, report in self._listening.reports():
+            if at not in self._known:
+                came[at] = report
+                self._job.files.any = self._job.files.any or bool(report.files)
+        self._known.update(came)
+        if came:
+            self._deaths.clear()
+        return came
+
+    def _look_after_shards(self) -> None:
+        for number, shard in list(self._running.items()):
+            how = shard.ended()
+            if how is None:
+                continue
+            del self._running[number]
+            if how:
+                _logger.warning("shard %d of the run %s", number, how)
+                self._deaths.append(how)
+        control = self._job.control
+        self._heed()
+        if control.stop.is_set():
+            return
+        if len(self._deaths) > self._plan.shards + MORE_DEATHS:
+            control.reason = f"{len(self._deaths)} shards in a row died: {self._deaths[-1]}"
+            control.stop.set(control.reason)
+        elif len(self._running) < self._plan.shards and self._has_work():
+            self._launched += 1
+            self._running[self._launched] = self._launcher.launch(self._launched)
+
+    def _heed(self) -> None:
+        """Stops and aborts: of a person for all shards, of a shard for all others."""
+        control, folder = self._job.control, self._plan.folder
+        if not control.stop.is_set() and (reason := self._plan.told_to_stop()) is not None:
+            control.reason = reason
+            control.stop.set(reason)
+        if control.stop.is_set():
+            order(folder, stop=stop_reason(self._job))
+        if control.abort.is_set():
+            order(folder, abort=True)
+            self._aborted = self._aborted or time.monotonic()
+            if time.monotonic() - self._aborted >= ABORT_SECONDS:
+                self._end_all()
+
+    def _has_work(self) -> bool:
+        """Whether another shard would find something to do."""
+        if self._launched < self._plan.shards:
+            return True
+        if time.monotonic() - self._asked < ASK_SECONDS:
+            return False
+        self._asked = time.monotonic()
+        plan = self._plan
+        return self._job.runtime.desk.write(
+            lambda batch: chunks.has_free(
+                batch.rows, plan.work, count=len(plan.offsets), attempt=plan.attempt
+            )
+        ).result()
+
+    def _wait_for_all(self) -> None:
+        """They have nothing more to do, and end by themselves: their flow runs with them."""
+        while self._running:
+            self._heed()
+            for number, shard in list(self._running.items()):
+                if shard.ended() is not None:
+                    del self._running[number]
+            time.sleep(LOOK_SECONDS / 4)
+
+    def _end_all(self) -> None:
+        for shard in self._running.values():
+            shard.end()
+        self._running.clear()

@@ -1,0 +1,118 @@
+"""The items of a run, worked on in this process: a window of them under way at a time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from prefect_governor.blocks.bypass.passed import passed_notes
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.figures.figures import LimitFigures, limit_figures
+from prefect_governor.blocks.limits.items import item_starts
+from prefect_governor.blocks.wire.retries import retry_notes
+from prefect_governor.flows.items.intake import Feed
+from prefect_governor.flows.report.model import ItemReport
+from prefect_governor.flows.run.fill import Fill
+from prefect_governor.flows.run.job import NO_ITEMS, TAG, Job
+from prefect_governor.flows.run.outcomes import Past, item_reports, not_started, stop_reason
+from prefect_governor.flows.run.underway import Run
+from prefect_governor.flows.run.window import Window, room_for
+from prefect_governor.flows.subagent.starting import Starting, taking_in
+
+# Told of items that have their outcome, by their positions; in any order.
+Keep = Callable[[Mapping[int, ItemReport]], None]
+# Told how many of the items were answered in an earlier attempt, once that is known.
+Knows = Callable[[int], None]
+
+
+class Place(Protocol):
+    """Where a run's items are worked on.
+
+    `unread` says why not all of them were read, None where they were.
+    """
+
+    unread: str | None
+
+    def run(self, keep: Keep, knows: Knows) -> None:
+        """Answer all items. Raises ConfigurationError where there are none."""
+
+    def limits(self) -> LimitFigures:
+        """What held the run back."""
+
+    def notes(self) -> Sequence[str]:
+        """What its calls came by, for the report."""
+
+
+class Here:
+    """This process.
+
+    Args:
+        feed: what the items come from, where the job does not say so.
+        share: the calls at once that are made ready for, of a cap; all of them by default.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        *,
+        feed: Feed | None = None,
+        share: Callable[[int | None], int | None] = lambda cap: cap,
+    ) -> None:
+        self._job = job
+        self._feed = feed
+        self._share = share
+        self._past = Past(job)
+        self.unread: str | None = None
+
+    def run(self, keep: Keep, knows: Knows) -> None:
+        job = self._job
+        cap = self._share(self.limits().cap)
+        known = range(job.total)
+        keep(kept := self._past.finished(known))
+        knows(len(kept))
+        missing = [at for at in known if at not in kept]
+        job.fill = Fill(min(cap or 0, len(missing)))
+        window = Window(missing, cap=cap)
+        with (
+            taking_in(job, most=room_for(cap), feed=self._feed) as intake,
+            Starting(job) as starting,
+        ):
+            ended: list[tuple[int, Run]] = []
+            while True:
+                stopped = job.control.stop.is_set()
+                if intake is not None and not stopped:
+                    came = job.take(intake, window.room)
+                    keep(kept := self._past.finished(came))
+                    window.add(at for at in came if at not in kept)
+                if batch := window.next_batch(stopped=stopped):
+                    _start(batch, job, window, starting)
+                # Not before others were begun in their place.
+                keep(item_reports(job, ended))
+                if not window.running and (stopped or intake is None or intake.ended):
+                    break
+                ended = window.wait()
+                if job.control.abort.is_set():
+                    keep(item_reports(job, [*ended, *window.cancel()]))
+                    break
+            keep({at: not_started(job, at) for at in window.rest()})
+        if not job.total and self._feed is None:
+            raise ConfigurationError((intake and intake.problem) or NO_ITEMS)
+        if intake is not None and not intake.exhausted:
+            self.unread = intake.problem or stop_reason(job)
+
+    def look_again(self) -> None:
+        """Others may have finished some of the items that come next."""
+        self._past = Past(self._job)
+
+    def limits(self) -> LimitFigures:
+        job = self._job
+        return limit_figures(job.runtime, job.kept_as, tags=(TAG,), models=job.models)
+
+    def notes(self) -> Sequence[str]:
+        return (*retry_notes(self._job.kept_as), *passed_notes(self._job.kept_as))
+
+
+def _start(batch: list[int], job: Job, window: Window, starting: Starting) -> None:
+    for position, run in starting.start(batch, window):
+        window.started(position, run)
+    if item_starts().figures().waiting_for is not None:
+        # Some of the first will not begin before others have ended.
+        job.fill.end()

@@ -1,0 +1,43 @@
+"""One run in several processes: one bill, one cap, one report, whoever of them dies."""
+
+from typing import Any
+
+import pytest
+
+from prefect_governor import Report, fan_out
+from tests.integration.fan_out.test_handfuls import lasting, texts
+from tests.provider.process import ProviderProcess
+
+MODEL = "openai/gpt-4o-mini"
+
+pytestmark = pytest.mark.usefixtures("server")
+
+
+def ask(items: Any, **options: Any) -> Report:
+    report = fan_out(
+        items, ask="What is this?", model=MODEL, max_output_tokens=24, max_usd=1, **options
+    )
+    assert isinstance(report, Report)
+    return report
+
+
+def test_a_report_is_the_same_however_many_processes_made_it(upstream: ProviderProcess) -> None:
+    script = [
+        {"match": "parcel 003", "reply": {"status": 400, "text": "no"}},
+        {"match": "parcel 011", "reply": [{"status": 500, "text": "busy"}, "at last"]},
+        {"match": "parcel 017", "reply": "word " * 40},
+        {"match": "parcel", "reply": "an answer"},
+    ]
+    reports = []
+    for processes in (1, 2):
+        upstream.renew()
+        upstream.configure(script=script, latency_seconds=0.05)
+        reports.append(ask(texts(60), processes=processes, max_concurrent=9))
+        stats = upstream.settled_stats()
+        # No item was asked twice, and none was left out.
+        assert stats["requests"] == 61
+        assert stats["max_open"] <= 9
+    alone, shared = reports
+    assert lasting(shared) == lasting(alone)
+    assert shared.limits.cap == alone.limits.cap == 9
+    assert shared.limits.max_in_flight <= 9
