@@ -15,6 +15,7 @@ from prefect_governor.blocks.figures.figures import (
     run_figures,
 )
 from prefect_governor.blocks.figures.observing import enforcement_notes
+from prefect_governor.blocks.limits.resources import cores
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.money.usd import Money
 from prefect_governor.blocks.prefect_internals.waiting import result_of
@@ -42,7 +43,7 @@ from prefect_governor.flows.run.log.run_log import RunLog
 from prefect_governor.flows.run.outfile import OutFile, Sink
 from prefect_governor.flows.run.watch import Watch
 from prefect_governor.flows.runner import GovernedTaskRunner
-from prefect_governor.flows.shards.asked import asked_for, check_can_be_shared
+from prefect_governor.flows.shards.asked import Asked, asked_for, check_can_be_shared, core_notes
 from prefect_governor.flows.shards.places import place_of, shard_of
 from prefect_governor.flows.shards.planning import Part
 from prefect_governor.flows.subagent.here import Place
@@ -246,7 +247,7 @@ def fan_out(
             stack.enter_context(serving.open())
             stack.enter_context(let_go())
             report = here.control.report = advised(
-                _run(job, place, sink, log),
+                _run(job, place, sink, shared, log),
                 command="fan-out",
                 most_tokens=request.model.max_output_tokens,
             )
@@ -261,7 +262,7 @@ shape(fan_out, FAN_OUT)
 afan_out = in_thread(fan_out)
 
 
-def _run(job: Job, place: Place, sink: Sink, log: RunLog) -> Report:
+def _run(job: Job, place: Place, sink: Sink, shared: Asked | None, log: RunLog) -> Report:
     """Have the items answered, and report."""
     reports: dict[int, ItemReport] = {}
 
@@ -302,7 +303,12 @@ def _run(job: Job, place: Place, sink: Sink, log: RunLog) -> Report:
             ),
         ),
         cost_multiple=_cost_multiple(job, items),
-        notes=[*_notes(job), *sink.notes],
+        notes=[
+            *_notes(job),
+            *([] if shared is None else shared.notes()),
+            *core_notes(limits.bottleneck, shared, here=cores()),
+            *sink.notes,
+        ],
         files=[
             *sink.files,
             *([str(job.files.folder)] if job.files.any else []),

@@ -7,11 +7,11 @@ from decimal import Decimal
 from prefect_governor.blocks.bypass.passed import passed_notes
 from prefect_governor.blocks.context.purses import purse_run
 from prefect_governor.blocks.context.scope import attribution, current_scope
-from prefect_governor.blocks.figures.at_once import at_once
+from prefect_governor.blocks.figures.at_once import at_once, observed
 from prefect_governor.blocks.figures.observing import enforcement_notes
 from prefect_governor.blocks.ledger.decision.admission import Purse
 from prefect_governor.blocks.ledger.decision.gate import Gate
-from prefect_governor.blocks.limits.derived import AT_ONCE, Term
+from prefect_governor.blocks.limits.derived import AT_ONCE, Pace, Term, core_holds, core_term
 from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.machine.clock import machine_now
 from prefect_governor.blocks.money.usd import to_usd
@@ -117,9 +117,11 @@ def limit_figures(
     *,
     tags: tuple[str, ...] | None = None,
     models: tuple[str, ...] = (),
+    pace: Pace | None = None,
 ) -> LimitFigures:
     """What held a run's calls in this process, and the smallest cap they ran under: of the limits
-    that apply to calls with these tags and models, of all limits where none are given."""
+    that apply to calls with these tags and models, of all limits where none are given. `pace` is
+    what was reached, where that is known."""
     stats = runtime.desk.stats(run)
     keys = [
         each.key
@@ -139,8 +141,14 @@ def limit_figures(
     memory = item_starts().figures()
     if memory.held_seconds > 0:
         held["memory"] = memory.held_seconds
+    bottleneck = max(held, key=lambda name: held[name]) if held else None
+    known = at_once(gates, money_left_nano=_money_left(runtime, run))
+    core = None if pace is None else core_term(pace, each=observed(gates))
+    if core is not None:
+        bottleneck = core.name if core_holds(core, known) else bottleneck
+        known = tuple(sorted((*known, core), key=lambda term: term.cap))
     return LimitFigures(
-        bottleneck=max(held, key=lambda name: held[name]) if held else None,
+        bottleneck=bottleneck,
         cap=min(caps, default=None),
         max_in_flight=stats.max_in_flight,
         throttled=stats.throttled,
@@ -148,7 +156,7 @@ def limit_figures(
         waiting_for=_in_words(stats.waiting_for, stats.place) or memory.waiting_for,
         calls=stats.calls,
         rate=min(rates, key=lambda rate: rate[0] / rate[1], default=None),
-        at_once=at_once(gates, money_left_nano=_money_left(runtime, run)),
+        at_once=known,
     )
 
 

@@ -4,6 +4,7 @@ P13: rate x latency, token rate, memory / footprint, cores for CPU-bound work, d
 left / expected cost.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -117,6 +118,44 @@ class Term:
 
     def __str__(self) -> str:
         return f"{self.short} ({self.text})"
+
+
+# A loop that is so late for whatever is ready has no time left, in seconds. A call takes some ten
+# turns of it, so that one of 0.2 s takes half as long again.
+LATE_SECONDS = 0.01
+CORE = "this process's core"
+CORES = "the processes' cores"
+# A core holds a run back that would be less than this share of all else that does.
+_SHARE_OF_REST = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a process, or several, came to: calls in so many seconds, with an event loop that was
+    so late for what was ready, on average."""
+
+    calls: int
+    seconds: float
+    late_seconds: float
+    processes: int = 1
+
+
+def core_term(pace: Pace, *, each: Observed) -> Term | None:
+    """What their cores let be at once; None where they have time left, or nobody knows what a call
+    takes."""
+    if pace.late_seconds < LATE_SECONDS or pace.seconds <= 0 or not pace.calls * each.seconds:
+        return None
+    rate = pace.calls / pace.seconds
+    text = (
+        f"{rate:,.1f} calls a second x {each.seconds:.2f} s: the event loop ran"
+        f" {pace.late_seconds * 1000:,.0f} ms late"
+    )
+    return Term(CORE if pace.processes == 1 else CORES, rate * each.seconds, text)
+
+
+def core_holds(core: Term, others: Iterable[Term]) -> bool:
+    """Whether a core holds a run back, and not what else does."""
+    return core.cap < _SHARE_OF_REST * min((term.cap for term in others), default=math.inf)
 
 
 def terms(

@@ -107,7 +107,7 @@ class Lane:
                 self._loop = loop
                 self._thread.start()
                 assert self._thread.ident is not None
-                self._watchdog.watch(self._thread.ident)
+                self._watchdog.watch(self._thread.ident, loop)
             return self._loop
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:

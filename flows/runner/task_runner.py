@@ -26,6 +26,7 @@ from prefect_governor.blocks.prefect_internals.result_folder import ResultFolder
 from prefect_governor.blocks.prefect_internals.run_ids import new_run_id
 from prefect_governor.flows.runner.engine import run_sync, settle_async, settle_isolated
 from prefect_governor.flows.runner.futures import GovernedFuture, pending_futures, when_done
+from prefect_governor.flows.runner.lag import Late
 from prefect_governor.flows.runner.lane import Lane
 from prefect_governor.flows.runner.outstanding import ABORT_SECONDS, Outstanding
 from prefect_governor.flows.runner.tag_limits import TagLimits
@@ -245,6 +246,11 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         self._outstanding.begin_no_more(STOPPED, seconds=ABORT_SECONDS)
         for lane in list(self._lanes.values()):
             lane.cancel_coroutines()
+
+    @property
+    def late(self) -> Late:
+        """How late its event loops came to what was ready, so far."""
+        return self._watchdog.lag.late
 
     def _isolates(self, task: Task[Any, Any]) -> bool:
         if isinstance(self._isolate, bool):

@@ -1,9 +1,9 @@
 """Names the tasks that hold an event loop which others share.
 
-A thread looks now and then at what the loop's thread runs. The loop itself is not touched, so that
-watching costs its tasks nothing: a callback that is seen again and again is one step of a task that
-does not come to its next await. asyncio's own loops are watched; one that is no Python shows no
-callbacks, and is not.
+A thread looks now and then at what the loop's thread runs. The loop itself is not touched for that,
+so that watching costs its tasks nothing: a callback that is seen again and again is one step of a
+task that does not come to its next await. asyncio's own loops are watched; one that is no Python
+shows no callbacks, and is not.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from prefect.context import TaskRunContext
 from prefect.logging import get_run_logger
 
 from prefect_governor.blocks.machine.garbage import uncollected
+from prefect_governor.flows.runner.lag import PROBE_SECONDS, Lag
 
 HELD_SECONDS = 0.25
 LOOK_SECONDS = 0.03
@@ -61,11 +62,16 @@ class Watchdog:
         self._named: set[str] = set()
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
+        self._loops: list[asyncio.AbstractEventLoop] = []
+        self.lag = Lag()
 
-    def watch(self, loop_thread: int) -> None:
-        """Watch the loop that runs in the thread of this id."""
+    def watch(self, loop_thread: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Watch the loop that runs in the thread of this id; where it is given, it is asked now and
+        then how late it is (`lag`)."""
         with self._lock:
             self._steps[loop_thread] = None
+            if loop is not None:
+                self._loops.append(loop)
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._run, name="governed-watchdog", daemon=True
@@ -99,8 +105,13 @@ class Watchdog:
                 self._name(handle._context, frame)  # type: ignore[attr-defined]
 
     def _run(self) -> None:
+        asked = self._clock()
         while not self._end.wait(self._look_seconds):
             self.look()
+            if self._clock() - asked >= PROBE_SECONDS:
+                asked = self._clock()
+                for loop in tuple(self._loops):
+                    self.lag.ask(loop)
 
     def _name(self, context: Context, frame: FrameType) -> None:
         run = context.copy().run(TaskRunContext.get)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.limits.derived import CORE, CORES
 from prefect_governor.blocks.limits.resources import cores, memory
 from prefect_governor.flows.run.job import Request
 from prefect_governor.flows.shards.cutting import (
@@ -39,6 +40,21 @@ class Asked:
         more = f"{self.count:,} processes on {here:,} core{'s' * (here != 1)}"
         each = f"each holds some {PROCESS_BYTES // 2**20} MiB"
         return [f"{more} take turns on them; {each}, and no more is done at once than by {here:,}"]
+
+
+def core_notes(bottleneck: str | None, asked: Asked | None, *, here: int) -> list[str]:
+    """What to do where cores hold a run back, of which there are so many here. Pure."""
+    if bottleneck == CORE and here > 1 and asked is None:
+        return [
+            f"this process's core held the run back: --processes {here} (processes={here}) shares"
+            f" it among the {here} that are here"
+        ]
+    if bottleneck not in (CORE, CORES):
+        return []
+    return [
+        f"{bottleneck} held the run back, and all {here} that are here are at work: --shards N"
+        " (shards=N) shares it with other machines"
+    ]
 
 
 def asked_for(*, shards: Any, deployment: str | None, processes: Any) -> Asked | None:

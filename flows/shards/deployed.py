@@ -2,10 +2,11 @@
 
 import time
 from contextlib import suppress
+from typing import cast
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
@@ -51,11 +52,15 @@ class DeployedShards:
         self._deployment = deployment
 
     def launch(self, number: int) -> DeployedShard:
-        flow_run = run_deployment(
-            self._deployment,
-            parameters={**self._plan.parameters, "part_of": part_of(self._plan, number)},
-            flow_run_name=f"{self._plan.name} shard {number}",
-            timeout=0,
+        # No coroutine, as no loop runs in a flow's own thread.
+        flow_run = cast(
+            FlowRun,
+            run_deployment(
+                self._deployment,
+                parameters={**self._plan.parameters, "part_of": part_of(self._plan, number)},
+                flow_run_name=f"{self._plan.name} shard {number}",
+                timeout=0,
+            ),
         )
         return DeployedShard(flow_run.id)
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 
 from prefect.logging import get_logger
@@ -165,12 +166,17 @@ class Shard:
             # A dead key is dead for all of them.
             order(self.plan.folder, stop=reason)
         with suppress(OSError):
-            self._teller.figures(self._figures())
+            self._teller.figures(replace(self._figures(), over=True))
         self._teller.close()
 
     def put(self, ended: Mapping[int, ItemReport]) -> None:
-        """Items that ended, by their positions here. Raises OSError."""
-        numbers = {self._feed.number_of(position): each for position, each in ended.items()}
+        """Items that ended, by their positions here. What did not begin is another's to begin, or
+        its run says so. Raises OSError."""
+        numbers = {
+            self._feed.number_of(position): each
+            for position, each in ended.items()
+            if each.state != "not_started"
+        }
         self._teller.reports(numbers)
         for number in numbers:
             self._feed.ended_at(number)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prefect_governor.blocks.bypass.passed import passed_notes
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.limits.derived import Pace
 from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.run.flow import ThisRun
@@ -56,12 +57,12 @@ def shard_of(job: Job, part: Part) -> tuple[Here, Shard]:
         desk=desk,
         feed=feed,
         control=job.control,
-        figures=lambda: _told(job),
+        figures=lambda: _told(job, place.pace()),
     )
     return place, shard
 
 
-def _told(job: Job) -> Told:
+def _told(job: Job, pace: Pace | None) -> Told:
     stats = job.runtime.desk.stats(job.kept_as)
     held = dict(stats.held_seconds)
     memory = item_starts().figures()
@@ -76,6 +77,10 @@ def _told(job: Job) -> Told:
         held_seconds=held,
         fell_back=job.fell_back,
         upstreams=job.runtime.upstreams,
+        paced_calls=0 if pace is None else pace.calls,
+        paced_seconds=0.0 if pace is None else pace.seconds,
+        owner=job.runtime.desk.process.id,
+        late_seconds=0.0 if pace is None else pace.late_seconds,
         notes=(*retry_notes(job.kept_as), *passed_notes(job.kept_as)),
     )
 

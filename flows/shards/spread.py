@@ -12,10 +12,10 @@ from prefect_governor.blocks.ledger.decision import chunks
 from prefect_governor.flows.report.model import ItemReport
 from prefect_governor.flows.run.job import TAG, Job
 from prefect_governor.flows.run.outcomes import not_started, stop_reason
-from prefect_governor.flows.shards.figures import merged, notes_of
+from prefect_governor.flows.shards.figures import latest, merged, notes_of, pace_of
 from prefect_governor.flows.shards.launching import Launched, Launcher
 from prefect_governor.flows.shards.plan import Plan, order
-from prefect_governor.flows.shards.told import Listening
+from prefect_governor.flows.shards.told import Listening, Told
 from prefect_governor.flows.subagent.here import Keep, Knows
 
 # How often what the shards have told is looked at, in seconds.
@@ -27,6 +27,8 @@ ASK_SECONDS = 1.0
 ABORT_SECONDS = 10.0
 # So many may die, beside one each, without any item's outcome in between.
 MORE_DEATHS = 2
+
+GONE = "is gone: its process has died, or its machine"
 
 _logger = get_logger("prefect_governor.flows")
 
@@ -43,7 +45,7 @@ class Spread:
         self._launched = 0
         self._known: set[int] = set()
         self._deaths: list[str] = []
-        self._asked = 0.0
+        self._asked = self._looked = 0.0
         self._aborted: float | None = None
         self._most = 0
         self.unread: str | None = None
@@ -74,18 +76,23 @@ class Spread:
         rest = range(self._plan.total)
         keep({at: not_started(self._job, at) for at in rest if at not in self._known})
         self._wait_for_all()
-        self._job.fell_back = sum(told.fell_back for told in self._listening.figures())
+        self._job.fell_back = sum(told.fell_back for told in self._told())
 
     def limits(self) -> LimitFigures:
         job = self._job
-        told = self._listening.figures()
+        told = self._told()
         job.runtime.met(key for each in told for key in each.upstreams)
-        here = limit_figures(job.runtime, job.kept_as, tags=(TAG,), models=job.models)
+        here = limit_figures(
+            job.runtime, job.kept_as, tags=(TAG,), models=job.models, pace=pace_of(told)
+        )
         self._most = max(self._most, sum(each.in_flight for each in told))
         return merged(here, told, most=self._most_at_once())
 
     def notes(self) -> Sequence[str]:
-        return notes_of(self._listening.figures())
+        return notes_of(self._told())
+
+    def _told(self) -> list[Told]:
+        return latest(self._listening.figures(), self._running)
 
     def _most_at_once(self) -> int:
         """The ledger's figure where the run has a limit of its own, else what was seen."""
@@ -109,11 +116,7 @@ class Spread:
         return came
 
     def _look_after_shards(self) -> None:
-        for number, shard in list(self._running.items()):
-            how = shard.ended()
-            if how is None:
-                continue
-            del self._running[number]
+        for number, how in self._ended():
             if how:
                 _logger.warning("shard %d of the run %s", number, how)
                 self._deaths.append(how)
@@ -127,6 +130,35 @@ class Spread:
         elif len(self._running) < self._plan.shards and self._has_work():
             self._launched += 1
             self._running[self._launched] = self._launcher.launch(self._launched)
+
+    def _ended(self) -> list[tuple[int, str]]:
+        """Those that have ended since, each with how."""
+        found = []
+        gone = self._gone()
+        for number, shard in list(self._running.items()):
+            how = shard.ended()
+            if how is None and number in gone:
+                how = GONE
+                shard.end()
+            if how is not None:
+                del self._running[number]
+                found.append((number, how))
+        return found
+
+    def _gone(self) -> set[int]:
+        """Those whose process the ledger has taken leave of before they had told all: of one on
+        another machine, whose worker died with it, nobody else says so."""
+        if time.monotonic() - self._looked < ASK_SECONDS:
+            return set()
+        self._looked = time.monotonic()
+        living = self._job.runtime.desk.write(
+            lambda batch: {row.owner for row in batch.rows.owners()}
+        ).result()
+        return {
+            number
+            for number, told in self._listening.figures().items()
+            if not told.over and told.owner not in living
+        }
 
     def _heed(self) -> None:
         """Stops and aborts: of a person for all shards, of a shard for all others."""
@@ -157,12 +189,16 @@ class Spread:
         ).result()
 
     def _wait_for_all(self) -> None:
-        """They have nothing more to do, and end by themselves: their flow runs with them."""
+        """They have nothing more to do, and end by themselves: their flow runs with them. One that
+        has not begun need not."""
+        told = self._listening.figures()
+        for number, shard in list(self._running.items()):
+            if number not in told:
+                shard.end()
+                del self._running[number]
         while self._running:
             self._heed()
-            for number, shard in list(self._running.items()):
-                if shard.ended() is not None:
-                    del self._running[number]
+            self._ended()
             time.sleep(LOOK_SECONDS / 4)
 
     def _end_all(self) -> None:

@@ -20,8 +20,9 @@ class Told:
 
     `held_seconds` is by bottleneck: how long its first waiting call was held by it. `fell_back`
     counts calls that a cheaper model answered, `upstreams` are keys of the providers' own limits
-    that its calls were under. `notes` are lines for the report. `busy` is the share of the time in
-    which its event loop had no time for anybody, 0 to 1.
+    that its calls were under. `notes` are lines for the report. Since its first calls it made
+    `paced_calls` in `paced_seconds`, with an event loop that was so late on average.
+    `owner` is its process, as the ledger knows it; `over` says that it has told all.
     """
 
     in_flight: int = 0
@@ -33,7 +34,11 @@ class Told:
     fell_back: int = 0
     upstreams: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    busy: float = 0.0
+    paced_calls: int = 0
+    paced_seconds: float = 0.0
+    late_seconds: float = 0.0
+    owner: str = ""
+    over: bool = False
 
 
 class Teller:
@@ -91,16 +96,16 @@ class Listening:
                     data = json.loads(line)
                     yield int(data["at"]), ItemReport.model_validate(data["item"])
 
-    def figures(self) -> list[Told]:
-        """The latest of each shard, in the order of their names."""
-        found = []
+    def figures(self) -> dict[int, Told]:
+        """The latest of each shard, by its number."""
+        found = {}
         for path in sorted(self._folder.glob(f"shard-*{_FIGURES}")):
             try:
                 data = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue
             lists = {name: tuple(data[name]) for name in ("upstreams", "notes")}
-            found.append(Told(**{**data, **lists}))
+            found[int(path.name.split("-")[1])] = Told(**{**data, **lists})
         return found
 
 

@@ -1,11 +1,15 @@
 """The items of a run, worked on in this process: a window of them under way at a time."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
+
+from prefect.context import FlowRunContext
 
 from prefect_governor.blocks.bypass.passed import passed_notes
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures.figures import LimitFigures, limit_figures
+from prefect_governor.blocks.limits.derived import Pace
 from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.items.intake import Feed
@@ -15,6 +19,8 @@ from prefect_governor.flows.run.job import NO_ITEMS, TAG, Job
 from prefect_governor.flows.run.outcomes import Past, item_reports, not_started, stop_reason
 from prefect_governor.flows.run.underway import Run
 from prefect_governor.flows.run.window import Window, room_for
+from prefect_governor.flows.runner import GovernedTaskRunner
+from prefect_governor.flows.runner.lag import Late
 from prefect_governor.flows.subagent.starting import Starting, taking_in
 
 # Told of items that have their outcome, by their positions; in any order.
@@ -60,6 +66,11 @@ class Here:
         self._feed = feed
         self._share = share
         self._past = Past(job)
+        context = FlowRunContext.get()
+        runner = None if context is None else context.task_runner
+        # Whoever looks on does so from a thread of its own.
+        self._runner = runner if isinstance(runner, GovernedTaskRunner) else None
+        self._first: tuple[float, int, Late] | None = None
         self.unread: str | None = None
 
     def run(self, keep: Keep, knows: Knows) -> None:
@@ -104,7 +115,20 @@ class Here:
 
     def limits(self) -> LimitFigures:
         job = self._job
-        return limit_figures(job.runtime, job.kept_as, tags=(TAG,), models=job.models)
+        return limit_figures(
+            job.runtime, job.kept_as, tags=(TAG,), models=job.models, pace=self.pace()
+        )
+
+    def pace(self) -> Pace | None:
+        """What this process came to since its first calls, which wait for LiteLLM's import; None
+        before."""
+        calls = self._job.runtime.desk.stats(self._job.kept_as).calls
+        if self._runner is None or not calls:
+            return None
+        late, now = self._runner.late, time.monotonic()
+        self._first = self._first or (now, calls, late)
+        began, before, earlier = self._first
+        return Pace(calls - before, now - began, late.since(earlier).mean)
 
     def notes(self) -> Sequence[str]:
         return (*retry_notes(self._job.kept_as), *passed_notes(self._job.kept_as))

@@ -55,7 +55,7 @@ REFERENCE = ROOT / "docs" / "reference"
 PYTHON = sorted((REFERENCE / "python").glob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Of public classes: what only the package itself calls.
-OWN_USE = {"account", "applies_to", "applies_to_task", "bind", "duplicate", "terms"}
+OWN_USE = {"account", "applies_to", "applies_to_task", "bind", "duplicate", "late", "terms"}
 # What `with` does at the end of a block.
 OWN_USE |= {"aleave", "end", "leave"}
 

@@ -8,12 +8,18 @@ from hypothesis import strategies as st
 
 from prefect_governor.blocks.limits.derived import (
     ASSUMED,
+    CORE,
+    CORES,
     MEMORY_SHARE,
     MIB,
     Held,
     Memory,
     MemoryCap,
     Observed,
+    Pace,
+    Term,
+    core_holds,
+    core_term,
     terms,
     together,
 )
@@ -154,3 +160,30 @@ def test_a_machine_without_cgroups_has_its_own_memory() -> None:
     assert of_machine(text) == Memory(1024_000, 614_400, "machine")
     assert of_machine("") is None
     assert memory(cgroups="", root=Path("/nowhere"), meminfo="") is None
+
+
+# The process itself
+
+
+def test_a_core_is_in_the_sum_only_where_its_loop_has_no_time_left() -> None:
+    each = Observed(50, 0.2)
+    core = core_term(Pace(300, 10.0, 0.03), each=each)
+    assert core is not None and core.name == CORE
+    assert core.cap == pytest.approx(6.0)
+    assert str(core) == (
+        "this process's core 6 (30.0 calls a second x 0.20 s: the event loop ran 30 ms late)"
+    )
+    shared = core_term(Pace(300, 10.0, 0.03, processes=2), each=each)
+    assert shared is not None and shared.name == CORES
+    # With time left, before the first call has ended, and before any was made, nobody knows.
+    assert core_term(Pace(300, 10.0, 0.001), each=each) is None
+    assert core_term(Pace(300, 10.0, 0.03), each=Observed()) is None
+    assert core_term(Pace(0, 10.0, 0.03), each=each) is None
+
+
+def test_a_core_holds_back_what_nothing_else_holds() -> None:
+    core = Term(CORE, 6.0, "")
+    assert core_holds(core, [])
+    assert core_holds(core, [Term("max_concurrent", 50, "")])
+    # A run at its rate makes as many calls as its rate allows, and no core is to blame.
+    assert not core_holds(core, [Term("max_concurrent", 50, ""), Term("requests", 6.2, "")])

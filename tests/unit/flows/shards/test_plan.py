@@ -8,10 +8,11 @@ import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures.figures import LimitFigures
+from prefect_governor.blocks.limits.derived import Pace
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.report.model import ItemFile, ItemReport, Tokens
 from prefect_governor.flows.shards.feed import check_ledger
-from prefect_governor.flows.shards.figures import merged, notes_of
+from prefect_governor.flows.shards.figures import latest, merged, notes_of, pace_of
 from prefect_governor.flows.shards.plan import Plan, order, read_plan, write_items
 from prefect_governor.flows.shards.told import Listening, Teller, Told
 
@@ -117,12 +118,28 @@ def test_the_figures_of_the_shards_are_those_of_one_run(tmp_path: Path) -> None:
     ]  # fmt: skip
     for number, each in enumerate(told):
         Teller(tmp_path, f"shard-{number:04d}-1").figures(each)
-    assert Listening(tmp_path).figures() == told
+    assert Listening(tmp_path).figures() == dict(enumerate(told))
+    ended = latest(dict(enumerate(told)), running={1})
+    assert [(each.in_flight, each.waiting_for) for each in ended] == [
+        (0, None),
+        (1, "slots"),
+        (0, None),
+    ]
     here = LimitFigures(bottleneck=None, cap=7, max_in_flight=0, throttled=0)
     expected = replace(
         here, bottleneck="cap", max_in_flight=3, throttled=1, in_flight=3, calls=9,
         waiting_for="slots",
     )  # fmt: skip
     assert merged(here, told, most=3) == expected
+    assert merged(replace(here, cap=2), told, most=3).in_flight == 2
     assert notes_of(told) == ("a", "b")
+    assert pace_of(told) is None
+    paced = [
+        Told(paced_calls=30, paced_seconds=1.0, late_seconds=0.1),
+        Told(paced_calls=90, paced_seconds=3.0, late_seconds=0.02),
+        Told(),
+    ]
+    pace = pace_of(paced)
+    assert pace is not None
+    assert replace(pace, late_seconds=round(pace.late_seconds, 9)) == Pace(120, 3.0, 0.04, 2)
     assert merged(here, [], most=0) == here
