@@ -146,7 +146,8 @@ def _raised(
 def _raising(refusal: _Refusal, step: Decimal, report: Report, *, resume: str) -> str:
     if refusal.budget != THIS_RUN:
         tokens = " --tokens" if refusal.in_tokens else ""
-        return f"prefect-governor budget raise {shlex.quote(refusal.budget)}{tokens} +{step.normalize():f}"
+        name = shlex.quote(refusal.budget)
+        return f"prefect-governor budget raise {name}{tokens} +{step.normalize():f}"
     if refusal.in_tokens:
         taken = sum((_taken(item, True) for item in report.items), Decimal(0))
         return f"{resume} --max-total-tokens {(taken + refusal.left + step).normalize():f}"
