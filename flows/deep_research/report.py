@@ -15,13 +15,16 @@ from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.machine.private import make_folder
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.blocks.secrets.exits import scrubbed
-from prefect_governor.flows.deep_research.plan.drawing import as_mermaid, as_svg_uri
+from prefect_governor.flows.deep_research.plan.drawing import as_mermaid, as_svg
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask
 from prefect_governor.flows.deep_research.study import Study
 from prefect_governor.flows.report.artifact import artifact, artifact_changes
 from prefect_governor.flows.report.keys import artifact_key
-from prefect_governor.flows.report.markdown import escape
+from prefect_governor.flows.report.markdown import code, escape
 from prefect_governor.flows.report.model import Report, Words
+from prefect_governor.flows.report.reasons import one_line
+from prefect_governor.flows.report.shown.literal import literal
+from prefect_governor.flows.report.shown.pictures import picture_fields
 
 T = TypeVar("T")
 
@@ -96,7 +99,7 @@ def publish_answer(
     text = artifact(
         type="markdown",
         key=artifact_key("research", "answer"),
-        description=escape(study.inquiry.question),
+        description=literal(one_line(study.inquiry.question)),
         data=answer,
         flow_run_id=UUID(study.run_id),
     )
@@ -117,10 +120,9 @@ def _graph(study: Study, tasks: Sequence[PlanTask], states: Mapping[str, str]) -
     counts = Counter(states.values())
     told = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
     return artifact(
-        type="image",
+        **picture_fields(as_svg(tasks, states), title="What waits for what"),
         key=artifact_key("research", "graph"),
         description=f"What waited for what: {told}" if told else "What waits for what",
-        data=as_svg_uri(tasks, states),
         flow_run_id=UUID(study.run_id),
     )
 
@@ -141,13 +143,17 @@ def plan_text(question: str, plan: Plan, expected_multiple: float) -> str:
         f"{len(plan.tasks)} tasks; about {expected_multiple:.1f} times the calls of one agent.",
         "| task | objective | after | writes |\n| --- | --- | --- | --- |\n"
         + "\n".join(
-            f"| {escape(task.id)} | {escape(task.objective)}"
-            f" | {escape(', '.join(task.depends_on))} | {escape(', '.join(task.writes))} |"
+            f"| {code(task.id, in_table=True)} | {escape(task.objective)}"
+            f" | {_codes(task.depends_on)} | {_codes(task.writes)} |"
             for task in plan.tasks
         ),
         f"```mermaid\n{as_mermaid(plan.tasks)}\n```",
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def _codes(names: Sequence[str]) -> str:
+    return ", ".join(code(name, in_table=True) for name in names)
 
 
 def write_answer(path: Path, text: str, *, spare: Path) -> tuple[Path, list[str]]:

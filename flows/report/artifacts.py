@@ -14,10 +14,10 @@ from prefect.logging import get_logger
 
 from prefect_governor.flows.report.artifact import artifact
 from prefect_governor.flows.report.keys import artifact_key
-from prefect_governor.flows.report.markdown import summary
+from prefect_governor.flows.report.markdown import PICTURE, summary
 from prefect_governor.flows.report.model import Report, tally
-from prefect_governor.flows.report.picture import as_uri
 from prefect_governor.flows.report.shown.literal import literal
+from prefect_governor.flows.report.shown.pictures import picture_fields
 from prefect_governor.flows.report.shown.places import on_host
 from prefect_governor.flows.report.table import rows
 
@@ -54,10 +54,9 @@ async def publish_artifacts(
             if (svg := _svg(report)) is not None:
                 picture = await create(
                     artifact(
-                        type="image",
+                        **picture_fields(svg, title=PICTURE),
                         key=artifact_key(key_prefix, "over-time"),
-                        description="In flight against the cap, queue, rate and spend over time",
-                        data=as_uri(svg),
+                        description=PICTURE,
                         flow_run_id=flow_run_id,
                     )
                 )

@@ -26,7 +26,7 @@ _BOTTLENECKS = {
     "throttled": "the provider's own limit",
     "queue": "calls of other processes",
 }
-_PICTURE = "In flight, queue, rate and spend over time"
+PICTURE = "In flight, queue, rate and spend over time"
 _HEADLINES = {"complete": "Complete", "partial": "Partial", "failed": "Failed"}
 
 # A backslash before these makes any Markdown renderer show the character itself.
@@ -76,7 +76,7 @@ def summary(report: Report, *, picture: str | None = None) -> str:
         _counts(report),
         _money(report),
         _limits(report),
-        *([] if picture is None else [f"[{_PICTURE}]({picture})"]),
+        *([] if picture is None else [f"[{PICTURE}]({picture})"]),
         *_reasons("What did not succeed", group_reasons(report.items)),
         *_reasons("What succeeded, but", group_notes(report.items)),
         *_sayings("How it was read", "items", grouped_notes(report.items)),

@@ -5,7 +5,6 @@ any size. It brings its own background, so that it can be read on any page, and 
 light or dark.
 """
 
-from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -112,11 +111,6 @@ def as_svg(samples: Sequence[Sample], *, title: str, budget: str = "") -> str:
         f"time since the start ({unit_name})</text></svg>"
     )
     return "".join(parts)
-
-
-def as_uri(svg: str) -> str:
-    """The SVG as a data: URI, which Prefect's UI shows as an image artifact."""
-    return "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()
 
 
 def _drawn(

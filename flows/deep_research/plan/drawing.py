@@ -1,6 +1,5 @@
-"""A plan as a picture: Mermaid for Markdown, SVG for an image artifact. Pure."""
+"""A plan as a picture: Mermaid for Markdown, SVG for an artifact. Pure."""
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -59,11 +58,6 @@ def as_svg(tasks: Sequence[PlanTask], states: Mapping[str, str] | None = None) -
     for task in drawn:
         parts.append(_box(task, place[task.id], (states or {}).get(task.id)))
     return "".join([*parts, "</svg>"])
-
-
-def as_svg_uri(tasks: Sequence[PlanTask], states: Mapping[str, str] | None = None) -> str:
-    """The SVG as a data: URI, which Prefect's UI shows as an image artifact."""
-    return "data:image/svg+xml;base64," + b64encode(as_svg(tasks, states).encode()).decode()
 
 
 def _columns(tasks: Sequence[PlanTask]) -> list[list[str]]:

@@ -32,9 +32,9 @@ def artifacts(run_id: str) -> dict[str, Artifact]:
 
 
 def picture(artifact: Artifact) -> str:
-    kind, data = str(artifact.data).split(",")
-    assert (artifact.type, kind) == ("image", "data:image/svg+xml;base64")
-    return base64.b64decode(data).decode()
+    data = str(artifact.data).partition("data:image/svg+xml;base64,")[2]
+    assert artifact.type in ("image", "markdown") and data
+    return base64.b64decode(data.strip().removesuffix(")")).decode()
 
 
 def texts(svg: str) -> list[str]:

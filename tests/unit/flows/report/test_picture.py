@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.flows.report.axes import labels, lasted, ticks, time_unit
-from prefect_governor.flows.report.picture import WIDTH, as_svg, as_uri
+from prefect_governor.flows.report.picture import WIDTH, as_svg
 from prefect_governor.flows.report.samples import Sample
+from prefect_governor.flows.report.shown.pictures import as_uri, picture_fields
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -151,6 +152,21 @@ def test_the_uri_holds_the_picture() -> None:
     kind, data = as_uri(svg).split(",")
     assert kind == "data:image/svg+xml;base64"
     assert base64.b64decode(data).decode() == svg
+
+
+@pytest.mark.parametrize(
+    ("version", "kind"),
+    [("3.8.0", "image"), ("3.8.6", "image"), ("3.8.7", "markdown"), ("3.9.0rc1", "markdown"),
+     ("4.0.0.dev2", "markdown")],
+)  # fmt: skip
+def test_the_text_of_the_uri_is_on_no_page_of_a_ui_that_can_do_without(
+    version: str, kind: str
+) -> None:
+    svg = as_svg([], title="t")
+    made = picture_fields(svg, title="t", version=version)
+    assert made["type"] == kind
+    if kind == "markdown":
+        assert made["data"] == f"![t]({as_uri(svg)})\n"
 
 
 @pytest.mark.parametrize(
