@@ -17,7 +17,7 @@ from prefect_governor.blocks.money.usd import Money
 from prefect_governor.blocks.prefect_internals.block_documents import saved_id, saved_name
 from prefect_governor.blocks.records.budgets import AccountState
 from prefect_governor.blocks.terms.budget import BudgetTerms
-from prefect_governor.blocks.terms.document import DOCUMENTATION_URL
+from prefect_governor.blocks.terms.document import DOCUMENTATION_URL, TOLD_WHERE_WRONG
 from prefect_governor.blocks.work.ledgers import account_state
 from prefect_governor.blocks.work.runtime import Runtime
 
@@ -59,7 +59,21 @@ class Budget(BudgetTerms, Block):
     _block_type_name = BudgetTerms.block_type_name
     _block_type_slug = BudgetTerms.block_type_slug
     _documentation_url = DOCUMENTATION_URL
-    _description: ClassVar[str] = "A hard ceiling on what model calls may cost, shared by all runs."
+    _description: ClassVar[str] = (
+        f"A hard ceiling on what model calls may cost, shared by all runs. {TOLD_WHERE_WRONG}"
+    )
+    # The UI offers it to be pasted, with the block's name in place of BLOCK_NAME.
+    _code_example: ClassVar[str] = """\
+        ```python
+        from prefect_governor import Budget, Governor
+
+        budget = Budget.load("BLOCK_NAME")
+        print(budget.state())
+
+        # A governor whose calls draw on it.
+        Governor(budget=budget, max_concurrent=20).save("a-team")
+        ```
+    """
 
     # None for one that was loaded by itself.
     _bond: _Bond | None = PrivateAttr(default=None)

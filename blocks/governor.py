@@ -31,7 +31,7 @@ from prefect_governor.blocks.prefect_internals.block_documents import saved_id, 
 from prefect_governor.blocks.prefect_internals.block_schemas import without_references
 from prefect_governor.blocks.records.accepted import Unseen, accepted
 from prefect_governor.blocks.records.output import output_terms
-from prefect_governor.blocks.terms.document import DOCUMENTATION_URL
+from prefect_governor.blocks.terms.document import DOCUMENTATION_URL, TOLD_WHERE_WRONG
 from prefect_governor.blocks.terms.form import section
 from prefect_governor.blocks.terms.governor import Bypass, GovernorTerms, Mode, WhenSpent
 from prefect_governor.blocks.terms.limit import Limit
@@ -65,7 +65,18 @@ class Governor(GovernorTerms, Block, Calls, Clients, Holds, Entered):
     _documentation_url = DOCUMENTATION_URL
     _description: ClassVar[str] = (
         "The budget and the limits that model calls run under, in every process."
+        f" {TOLD_WHERE_WRONG}"
     )
+    # The UI offers it to be pasted, with the block's name in place of BLOCK_NAME.
+    _code_example: ClassVar[str] = """\
+        ```python
+        from prefect_governor import Governor
+
+        governor = Governor.load("BLOCK_NAME")
+        with governor:
+            ...  # Model calls in here are governed, whichever client makes them.
+        ```
+    """
 
     # A reference to a Budget block would have the form save a copy, which were a second ceiling.
     # No message of a value that is not valid may show the secret in ledger_url.

@@ -12,7 +12,7 @@ from prefect_governor.blocks.models.choice import AUTO, BLOCK, ModelChoice, firs
 from prefect_governor.blocks.prices.given import price_by
 from prefect_governor.blocks.prices.own import own_price
 from prefect_governor.blocks.prices.tariffs import Price
-from prefect_governor.blocks.terms.document import DOCUMENTATION_URL
+from prefect_governor.blocks.terms.document import DOCUMENTATION_URL, TOLD_WHERE_WRONG
 from prefect_governor.blocks.terms.model import ModelTerms
 from prefect_governor.blocks.terms.price import given_prices
 
@@ -31,7 +31,20 @@ class Model(ModelTerms, Block):
     _block_type_name = ModelTerms.block_type_name
     _block_type_slug = ModelTerms.block_type_slug
     _documentation_url = DOCUMENTATION_URL
-    _description: ClassVar[str] = "A language model by its LiteLLM name, its key and its price."
+    _description: ClassVar[str] = (
+        f"A language model by its LiteLLM name, its key and its price. {TOLD_WHERE_WRONG}"
+    )
+    # The UI offers it to be pasted, with the block's name in place of BLOCK_NAME.
+    _code_example: ClassVar[str] = """\
+        ```python
+        from prefect_governor import Model, fan_out
+
+        model = Model.load("BLOCK_NAME")
+        print(model.name)
+
+        report = fan_out(["a text"], ask="What is it about?", model="block:BLOCK_NAME")
+        ```
+    """
 
 
 def choose(

@@ -64,6 +64,17 @@ class Sandbox(SandboxBounds, DocumentTerms, Block):
     _block_type_slug = block_type_slug
     _documentation_url = DOCUMENTATION_URL
     _description: ClassVar[str] = "Where programs of a model run, and what they may use at most."
+    # The UI offers it to be pasted, with the block's name in place of BLOCK_NAME.
+    _code_example: ClassVar[str] = """\
+        ```python
+        import asyncio
+
+        from prefect_governor import Sandbox
+
+        sandbox = Sandbox.load("BLOCK_NAME")
+        print(asyncio.run(sandbox.python("print(6 * 7)")).stdout)
+        ```
+    """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=False)
 

@@ -193,14 +193,14 @@ def _none_where_missing() -> Iterator[None]:
 
 
 def _limits(document: BlockDocument, governor: GovernorTerms) -> tuple[GovernedLimit, ...]:
-    names = [limit.name for limit in governor.limits]
+    names = [limit.name for limit in governor.every_limit]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigurationError(
             f"governor {document.name!r} has more than one limit for {sorted(twice)}: merge them"
         )
     return tuple(
         GovernedLimit(limit, f"{document.id}/{limit.name}", limit.max_concurrent is not None)
-        for limit in governor.limits
+        for limit in governor.every_limit
     )
 
 

@@ -152,13 +152,22 @@ def event_of(notice: Notice, ledger_id: str) -> Event:
     )
 
 
-def alarm(event: str, subject: str, name: str, payload: Mapping[str, Any], **labels: str) -> Event:
-    """An event that does not come from the ledger, about the document `subject`."""
+def alarm(
+    event: str,
+    subject: str,
+    name: str,
+    payload: Mapping[str, Any],
+    *,
+    budget: tuple[str, str] | None = None,
+    **labels: str,
+) -> Event:
+    """An event that does not come from the ledger, about the document `subject`. `budget` is the
+    id and the name of the document of the budget that it matters to, where that is another."""
     return _event(
         {
             "event": event,
             "resource": _resource(subject, name, labels),
-            "related": [_budget(subject, name)],
+            "related": [_budget(*(budget or (subject, name)))],
             "payload": dict(payload),
         }
     )

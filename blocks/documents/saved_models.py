@@ -1,11 +1,13 @@
 """The prices that saved Model blocks state, for whoever calls the models that they name."""
 
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import BlockDocument
 from prefect.exceptions import ObjectNotFound
 
+from prefect_governor.blocks.documents.documents import validated
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.prices.given import Given
 from prefect_governor.blocks.prices.own import SavedPrices
@@ -13,10 +15,30 @@ from prefect_governor.blocks.terms.model import ModelTerms
 from prefect_governor.blocks.terms.price import is_left_empty, parse_prices
 
 
+@dataclass(frozen=True)
+class InvalidModel:
+    """A Model block that nothing can call: its document, and what of it is not valid."""
+
+    document_id: str
+    name: str
+    reason: str
+
+
 def saved_prices() -> SavedPrices:
     """What the Model blocks say that their models cost, none of their secrets read. Two that
     disagree about a model, and a price that is not valid, are told in place of it."""
-    return prices_of(_documents())
+    return prices_of(saved_models())
+
+
+def invalid_models(documents: list[BlockDocument]) -> list[InvalidModel]:
+    """Those of the Model blocks that do not validate."""
+    found = []
+    for document in documents:
+        try:
+            validated(ModelTerms, document)
+        except ConfigurationError as error:
+            found.append(InvalidModel(str(document.id), str(document.name), str(error)))
+    return found
 
 
 def prices_of(documents: list[BlockDocument]) -> SavedPrices:
@@ -52,7 +74,8 @@ def _host(api_base: object) -> str | None:
         return None
 
 
-def _documents() -> list[BlockDocument]:
+def saved_models() -> list[BlockDocument]:
+    """The documents of all Model blocks, without their secrets."""
     try:
         with get_client(sync_client=True) as client:
             # All of them at once: the API takes neither an offset nor a limit here.

@@ -57,3 +57,10 @@ def saved_name(block: Any) -> str | None:
 def reference_to(document_id: UUID | str) -> dict[str, Any]:
     """How a document that is written refers to another one."""
     return {"$ref": {"block_document_id": str(document_id)}}
+
+
+def notification_by(document_id: UUID, *, subject: str, body: str) -> Any:
+    """An Automation's action that has a saved notification block send something: templates."""
+    from prefect.events.actions import SendNotification
+
+    return SendNotification(block_document_id=document_id, subject=subject, body=body)

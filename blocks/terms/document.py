@@ -9,6 +9,12 @@ from prefect_governor.blocks.secrets.exits import learn_named
 
 DOCUMENTATION_URL = HttpUrl("https://github.com/prefect-governor/prefect-governor#readme")
 
+# For the description of a kind, which the UI shows beside its form.
+TOLD_WHERE_WRONG = (
+    "What is not valid is told by `prefect-governor doctor`, and by the event"
+    " `prefect-governor.budget.document-invalid` while calls are made."
+)
+
 
 class DocumentTerms(BaseModel):
     """What a document of one kind says; the Block of that kind inherits from it.

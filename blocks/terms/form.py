@@ -33,10 +33,28 @@ def plain(schema: dict[str, Any]) -> None:
     schema.pop("default", None)
 
 
+def unfilled(schema: dict[str, Any]) -> None:
+    """For `json_schema_extra` of a section that may be None: its inputs are empty at first."""
+    schema.pop("default", None)
+
+
 def section(kind: type[BaseModel]) -> dict[str, Any]:
     """The schema of a model as part of another: its fields in place, nothing to be referred to."""
     schema = kind.model_json_schema()
-    return {name: value for name, value in schema.items() if name not in OF_BLOCKS}
+    definitions = schema.pop("$defs", {})
+    kept = {name: value for name, value in schema.items() if name not in OF_BLOCKS}
+    placed: dict[str, Any] = _in_place(kept, definitions)
+    return placed
+
+
+def _in_place(schema: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_in_place(each, definitions) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if (name := schema.get("$ref")) is not None:
+        return _in_place(definitions[name.rpartition("/")[2]], definitions)
+    return {each: _in_place(value, definitions) for each, value in schema.items()}
 
 
 def empty_is_none(value: Any) -> Any:

@@ -10,7 +10,7 @@ from prefect_governor.blocks.records.output import output_terms
 from prefect_governor.blocks.terms.budget import BudgetTerms
 from prefect_governor.blocks.terms.document import DocumentTerms
 from prefect_governor.blocks.terms.form import UnseenParts, empty_is_none, plain
-from prefect_governor.blocks.terms.limit import Limit
+from prefect_governor.blocks.terms.limit import Count, Limit
 from prefect_governor.blocks.terms.price import PricesByName
 
 Mode = Literal["enforce", "observe"]
@@ -29,10 +29,38 @@ class GovernorTerms(DocumentTerms):
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
 
     budget: BudgetTerms
+    max_concurrent: Count | None = Field(
+        default=None,
+        title="All calls: max concurrent",
+        description="Calls in flight at once, over all processes, such as 20. Empty: no cap.",
+        json_schema_extra=plain,
+    )
+    requests_per_minute: Count | None = Field(
+        default=None,
+        title="All calls: requests per minute",
+        description="In any 60 seconds, over all processes, such as 500. Empty: as many as come.",
+        json_schema_extra=plain,
+    )
+    tokens_per_minute: Count | None = Field(
+        default=None,
+        title="All calls: tokens per minute",
+        description="Input and output together, such as 200000. Empty: as many as come.",
+        json_schema_extra=plain,
+    )
     limits: list[Limit] = Field(
         default_factory=list,
-        title="Limits",
-        description="How many calls at once and how fast, by tag or model.",
+        title="Limits by tag or model",
+        description=(
+            "More limits, each for a tag or a model pattern; every one that applies holds. As JSON:"
+            ' [{"tag": "llm", "max_concurrent": 10, "requests_per_minute": 500},'
+            ' {"model": "anthropic/*", "input_tokens_per_minute": 80000}]'
+        ),
+        examples=[
+            [
+                {"tag": "llm", "max_concurrent": 10, "requests_per_minute": 500},
+                {"model": "anthropic/*", "input_tokens_per_minute": 80000},
+            ]
+        ],
     )
     queue_timeout_seconds: float | None = Field(
         default=None,
@@ -86,8 +114,18 @@ class GovernorTerms(DocumentTerms):
         description=(
             "What models cost, by name or pattern, where LiteLLM's price map does not know it or is"
             " wrong: the fields of a Model's price, or 'free'. A Model block of the same name does"
-            " as well; these come first."
+            ' as well; these come first. As JSON: {"openai/mine": {"input_usd_per_million_tokens":'
+            ' 0.2, "output_usd_per_million_tokens": 0.8}, "ollama/*": "free"}'
         ),
+        examples=[
+            {
+                "openai/mine": {
+                    "input_usd_per_million_tokens": 0.2,
+                    "output_usd_per_million_tokens": 0.8,
+                },
+                "ollama/*": "free",
+            }
+        ],
     )
     max_output_tokens: int | None = Field(
         default=None,
@@ -132,6 +170,25 @@ class GovernorTerms(DocumentTerms):
             output_terms(self.max_output_tokens, self.output_ceiling)
         except ConfigurationError as error:
             raise ValueError(str(error)) from error
+        return self
+
+    @property
+    def every_limit(self) -> tuple[Limit, ...]:
+        """The limit on all calls, where there is one, and those by tag or model."""
+        of_all = Limit(
+            max_concurrent=self.max_concurrent,
+            requests_per_minute=self.requests_per_minute,
+            tokens_per_minute=self.tokens_per_minute,
+        )
+        return tuple(self.limits) if of_all == Limit() else (of_all, *self.limits)
+
+    @model_validator(mode="after")
+    def _one_limit_of_all(self) -> Self:
+        if len(self.every_limit) > len(self.limits) and any(each.is_of_all for each in self.limits):
+            raise ValueError(
+                "the limit on all calls is there twice: as max_concurrent, requests_per_minute or"
+                " tokens_per_minute, and among the limits without tag and model; merge them"
+            )
         return self
 
     @field_validator("ledger_url")

@@ -188,6 +188,11 @@ class Limit(BaseModel):
         """What people call it: its tag, its model pattern, or "all"."""
         return " ".join(part for part in (self.tag, self.model) if part) or "all"
 
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it is on all model calls of the governor."""
+        return self.counts == "calls" and self.tag is None and self.model is None
+
     def applies_to(self, *, tags: tuple[str, ...], model: str, also: tuple[str, ...] = ()) -> bool:
         """Whether a call counts under this limit. `model` as LiteLLM has it, `provider/name`;
         `also` is what it is called beside that, `openai/gpt-4o` for a deployment of Azure's."""

@@ -1,12 +1,16 @@
 """A model, as people write it: LiteLLM's name of it, how it is reached and what it costs."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, WithJsonSchema, field_validator
 
 from prefect_governor.blocks.terms.document import DocumentTerms
-from prefect_governor.blocks.terms.form import UnseenParts, empty_is_none, plain
+from prefect_governor.blocks.terms.form import UnseenParts, empty_is_none, plain, section, unfilled
 from prefect_governor.blocks.terms.price import PriceOverride, is_left_empty
+
+# What the form of Prefect's default UI shows as filled in is not saved with it: it has to hold
+# where nothing is.
+USUAL = "openai/gpt-4o-mini"
 
 
 class ModelTerms(DocumentTerms):
@@ -17,14 +21,19 @@ class ModelTerms(DocumentTerms):
     block_class: ClassVar[str] = "Model"
 
     name: str = Field(
+        default=USUAL,
         title="Model name",
-        description="As LiteLLM names it, such as 'openai/gpt-4o-mini'.",
+        description="As LiteLLM names it: 'openai/gpt-4o-mini', 'anthropic/claude-haiku-4-5'.",
         min_length=1,
     )
     fallbacks: list[str] = Field(
         default_factory=list,
         title="Fallbacks",
-        description="Models to try in turn when this one fails, each admitted anew.",
+        description=(
+            "Models to try in turn when this one fails, each admitted anew. As JSON:"
+            ' ["anthropic/claude-haiku-4-5"]'
+        ),
+        examples=[["anthropic/claude-haiku-4-5"]],
     )
     api_base: str | None = Field(
         default=None,
@@ -40,14 +49,6 @@ class ModelTerms(DocumentTerms):
             " flow runs."
         ),
         json_schema_extra=plain,
-    )
-    price: PriceOverride | None = Field(
-        default=None,
-        title="Price",
-        description=(
-            "What it costs, where LiteLLM's price map does not know it or is wrong: for every call"
-            " of the model (at the API base, where one is given) under a saved governor."
-        ),
     )
     max_output_tokens: int = Field(
         default=1024,
@@ -66,6 +67,16 @@ class ModelTerms(DocumentTerms):
             "Call it although it is not proven that every request of its provider passes the"
             " governor. What does not pass is neither counted nor held back."
         ),
+    )
+
+    price: Annotated[PriceOverride | None, WithJsonSchema(section(PriceOverride))] = Field(
+        default=None,
+        title="Price",
+        description=(
+            "Leave it as it is where LiteLLM's price map knows the model. Else what it costs, for"
+            " every call of it (at the API base, where one is given) under a saved governor."
+        ),
+        json_schema_extra=unfilled,
     )
 
     _empty = field_validator("api_base", "api_key", mode="before")(empty_is_none)

@@ -105,6 +105,18 @@ class PriceOverride(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    input_usd_per_million_tokens: PerMillion | None = Field(
+        default=None,
+        title="Input, USD per million tokens",
+        description="Of text that no cache holds.",
+        json_schema_extra=plain,
+    )
+    output_usd_per_million_tokens: PerMillion | None = Field(
+        default=None,
+        title="Output, USD per million tokens",
+        description="Empty only for a model that writes nothing, such as one for embeddings.",
+        json_schema_extra=plain,
+    )
     free: bool = Field(
         default=False,
         title="Free",
@@ -119,18 +131,6 @@ class PriceOverride(BaseModel):
             " processes, 'azure/gpt-4*' that it may be any of these. What is left empty below costs"
             " what the list says of it."
         ),
-        json_schema_extra=plain,
-    )
-    input_usd_per_million_tokens: PerMillion | None = Field(
-        default=None,
-        title="Input, USD per million tokens",
-        description="Of text that no cache holds.",
-        json_schema_extra=plain,
-    )
-    output_usd_per_million_tokens: PerMillion | None = Field(
-        default=None,
-        title="Output, USD per million tokens",
-        description="Empty only for a model that writes nothing, such as one for embeddings.",
         json_schema_extra=plain,
     )
     cached_input_usd_per_million_tokens: PerMillion | None = Field(

@@ -11,7 +11,12 @@ from prefect_governor.blocks.context.enforcement import why_off
 from prefect_governor.blocks.documents.documents import Definition, define, find, find_by_id
 from prefect_governor.blocks.documents.identity import Place, claim
 from prefect_governor.blocks.documents.notices import DOCUMENT_INVALID, ENFORCEMENT_OFF, alarm, send
-from prefect_governor.blocks.documents.saved_models import saved_prices
+from prefect_governor.blocks.documents.saved_models import (
+    InvalidModel,
+    invalid_models,
+    prices_of,
+    saved_models,
+)
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.records.accepted import accepted
 from prefect_governor.blocks.records.output import output_terms
@@ -73,6 +78,7 @@ class Follower:
     _missing: int = 0
     _untold: str | None = None
     _told: set[str] = field(default_factory=set)
+    _told_of_models: set[str] = field(default_factory=set)
     _enforced: bool = True
 
     def refresh(self) -> None:
@@ -104,8 +110,31 @@ class Follower:
     def _keep_prices(self) -> None:
         self._looks += 1
         if self._looks % LOOKS_BETWEEN_MODELS == 0:
-            self.runtime.saved_prices = saved_prices()
+            models = saved_models()
+            self.runtime.saved_prices = prices_of(models)
             self.runtime.changed()
+            self._tell_invalid(invalid_models(models))
+
+    def _tell_invalid(self, models: list[InvalidModel]) -> None:
+        """Once each, as long as it says the same; what is mended is told when it breaks anew."""
+        reasons = {model.reason for model in models}
+        new = [model for model in models if model.reason not in self._told_of_models]
+        for model in new:
+            logger.warning("%s", model.reason)
+        if new:
+            events = [
+                alarm(
+                    DOCUMENT_INVALID,
+                    model.document_id,
+                    model.name,
+                    {"reason": model.reason, "model": model.name},
+                    budget=(str(self.definition.document_id), self.definition.name),
+                )
+                for model in new
+            ]
+            with get_client(sync_client=True) as client:
+                send(client, events)
+        self._told_of_models = reasons
 
     def _apply(self, found: Definition) -> None:
         if is_same(found, self.definition) and self.runtime.closed is None:

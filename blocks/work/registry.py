@@ -138,7 +138,7 @@ def _work_locally(governor: GovernorTerms, name: str, version: str) -> Runtime:
         desk=ledger,
         accounts_=(governor.budget.account(key, name=name, version=version),),
         limits_=tuple(
-            GovernedLimit(limit, f"{key}/{limit.name}", False) for limit in governor.limits
+            GovernedLimit(limit, f"{key}/{limit.name}", False) for limit in governor.every_limit
         ),
         queue_timeout_seconds=governor.queue_timeout_seconds,
         now=clock_of(ledger),

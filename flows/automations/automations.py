@@ -17,7 +17,7 @@ from prefect.utilities.callables import parameter_schema
 from prefect_governor.blocks.documents.documents import accounts_of, root_of
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.decision.outbox import SHARES
-from prefect_governor.blocks.prefect_internals.notifications import notification_by
+from prefect_governor.blocks.prefect_internals.block_documents import notification_by
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.flows.automations.decision import opening_cron
 

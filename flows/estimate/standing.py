@@ -42,7 +42,7 @@ def standing_of(request: Request) -> Standing:
         from prefect_governor.blocks.work.registry import ledger_url_of
 
         governor = resolve(request.governor)
-        limits += governor.limits
+        limits += governor.every_limit
         accounts += accounts_of(request.governor)[1]
         store = _ledger(ledger_url_of(governor))
     own = _own(request)

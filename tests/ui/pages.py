@@ -37,10 +37,37 @@ class GovernorForm:
         await self.page.get_by_role("option", name=option, exact=True).click()
 
     async def add_limit(self) -> None:
-        await self.page.get_by_role("button", name="Add item").click()
+        await self.page.get_by_role("button", name="Add item").first.click()
 
     async def save(self) -> None:
         await self.page.get_by_role("button", name="Save").click()
+        await self.page.wait_for_url(re.compile(r"/blocks/block/[0-9a-f-]{36}$"))
+
+
+class DefaultForm:
+    """A block's form in the UI that opens by default, whose labels belong to no input."""
+
+    def __init__(self, page: Page, ui_url: str) -> None:
+        self.page = page
+        self._ui_url = ui_url
+
+    async def create(self, slug: str, name: str) -> "DefaultForm":
+        await self.page.goto(f"{self._ui_url}/blocks/catalog/{slug}/create")
+        await self.fill("Block Name", name)
+        return self
+
+    async def fill(self, title: str, text: str) -> None:
+        label = self.page.get_by_text(re.compile(rf"^{title}( \(Optional\))?$"))
+        await label.locator("xpath=following::*[self::input or self::textarea][1]").fill(text)
+
+    async def paste(self, title: str, text: str) -> None:
+        """Into a box of JSON."""
+        label = self.page.get_by_text(re.compile(rf"^{title}( \(Optional\))?$"))
+        box = "xpath=following::*[contains(@class, 'cm-content') or self::textarea][1]"
+        await label.locator(box).fill(text)
+
+    async def save(self) -> None:
+        await self.page.get_by_role("button", name="Create", exact=True).click()
         await self.page.wait_for_url(re.compile(r"/blocks/block/[0-9a-f-]{36}$"))
 
 

@@ -19,14 +19,14 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 
-from prefect_governor import Budget, Governor, Limit, afan_out
+from prefect_governor import Budget, Governor, Limit, Model, afan_out
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures.figures import budget_figures
 from prefect_governor.blocks.governor import resolve
 from prefect_governor.flows.server.background import ServerInfo
 from tests import ROOT
 from tests.ui.browser import missing
-from tests.ui.pages import GovernorForm, RunForm, RunPage
+from tests.ui.pages import DefaultForm, GovernorForm, RunForm, RunPage
 
 MODEL = "offline/extract"
 TEXTS = [
@@ -131,6 +131,27 @@ async def test_form_without_a_ceiling_makes_a_governor_that_lets_nothing_through
     # The form enforces no required field: what it saves is refused where it is loaded.
     with pytest.raises(ConfigurationError, match="a budget needs a ceiling"):
         await asyncio.to_thread(resolve, "no-ceiling")
+
+
+async def test_forms_of_the_default_ui_make_blocks_that_load(
+    blocks: None, server: ServerInfo, page: "Page"
+) -> None:
+    form = await DefaultForm(page, server.ui_url).create("governor-model", "one-click")
+    await form.save()
+    # The snippet that the page offers is this block's.
+    await expect(page.get_by_text('Model.load("one-click")')).to_be_visible()
+    model = await Model.aload("one-click")
+    assert isinstance(model, Model)
+    assert (model.name, model.price) == ("openai/gpt-4o-mini", None)
+
+    form = await DefaultForm(page, server.ui_url).create("governor", "typed")
+    await form.fill("Max USD", "2.5")
+    await form.fill("All calls: max concurrent", "7")
+    await form.paste("Limits by tag or model", '[{"tag": "llm", "max_concurrent": 4}]')
+    await form.save()
+    governor = await _load("typed")
+    assert governor.budget.max_usd == Decimal("2.5")
+    assert governor.every_limit == (Limit(max_concurrent=7), Limit(tag="llm", max_concurrent=4))
 
 
 async def test_run_page_tells_every_item_and_what_became_of_the_run(

@@ -131,7 +131,7 @@ def _governor(saved: Saved, stores: Stores) -> Iterator[Finding]:
         if account.ceiling_nano is not None
     ]
     text = sum_in_words(
-        terms.limits,
+        terms.every_limit,
         store=store,
         account=accounts[0].key,
         money_left_nano=min(left, default=None),

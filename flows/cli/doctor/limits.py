@@ -19,7 +19,7 @@ def of_limits(
     saved: Saved, terms: GovernorTerms, store: Store | None, server: LimitServer
 ) -> Iterator[Finding]:
     """Each limit of a governor, and the slots of it that nobody owns."""
-    for limit in terms.limits:
+    for limit in terms.every_limit:
         about = f"{saved.about}, limit {limit.name!r}"
         key = f"{saved.document.id}/{limit.name}"
         name = server_limit_name(saved.name, limit)

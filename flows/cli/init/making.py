@@ -17,10 +17,9 @@ from prefect_governor.blocks.collection import Sandbox
 from prefect_governor.blocks.documents.documents import read
 from prefect_governor.blocks.governor import Governor
 from prefect_governor.blocks.model import Model
-from prefect_governor.blocks.terms.limit import Limit
 from prefect_governor.blocks.terms.price import PriceOverride
 from prefect_governor.flows.cli.init.differences import FLOW, Fields, Step
-from prefect_governor.flows.cli.init.standing import Standing, is_of_all
+from prefect_governor.flows.cli.init.standing import Standing
 
 DESCRIPTION = "Ask a sub-agent the same question about each of many files, under a saved Governor."
 
@@ -67,16 +66,17 @@ class Maker:
         there = self._there.governor
         most = wanted["max_concurrent"]
         if there is None:
-            made = Governor(budget=Budget(parent=name), limits=[Limit(max_concurrent=most)])
-            made.save(name)
+            Governor(budget=Budget(parent=name), max_concurrent=most).save(name)
             return
-        limits = [
-            each.model_copy(update={"max_concurrent": most}) if is_of_all(each) else each
-            for each in there.limits
-        ]
-        if not any(is_of_all(each) for each in limits):
-            limits.append(Limit(max_concurrent=most))
-        there.model_copy(update={"limits": limits}).save(name, overwrite=True)
+        changed: dict[str, Any] = {"max_concurrent": most}
+        if any(each.is_of_all for each in there.limits):
+            changed = {
+                "limits": [
+                    each.model_copy(update=changed) if each.is_of_all else each
+                    for each in there.limits
+                ]
+            }
+        there.model_copy(update=changed).save(name, overwrite=True)
 
     def _make_model(self, name: str, wanted: Fields) -> None:
         there = self._there.model

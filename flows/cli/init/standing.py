@@ -17,7 +17,6 @@ from prefect_governor.blocks.documents.documents import find, load_block
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.governor import Governor
 from prefect_governor.blocks.model import Model
-from prefect_governor.blocks.terms.limit import Limit
 from prefect_governor.flows.cli.init.answers import PAUSED
 from prefect_governor.flows.cli.init.differences import FLOW, Fields
 
@@ -78,7 +77,9 @@ class Standing:
                 "time_zone": budget.time_zone,
             }
         if governor is not None:
-            most = next((each.max_concurrent for each in governor.limits if is_of_all(each)), None)
+            most = next(
+                (each.max_concurrent for each in governor.every_limit if each.is_of_all), None
+            )
             found["governor"] = {"parent": governor.budget.parent, "max_concurrent": most}
         if model is not None:
             found["model"] = {"name": model.name}
@@ -125,11 +126,6 @@ class Standing:
                     "active": each.active,
                 }
         return None
-
-
-def is_of_all(limit: Limit) -> bool:
-    """Whether it is the limit on all model calls of a governor."""
-    return limit.tag is None and limit.model is None and limit.counts == "calls"
 
 
 def _dollars(usd: Decimal) -> str:

@@ -116,8 +116,8 @@ def test_other_answers_change_what_differs_and_leave_what_people_edited(
     assert "What is unsafe?" in things["deployment"]["what"]
     after = documents(client, name)
     assert after["governor-model"] == before["governor-model"]
-    assert after["governor"][2]["limits"][1]["requests_per_minute"] == 9
-    assert after["governor"][2]["limits"][0]["max_concurrent"] == 3
+    assert after["governor"][2]["limits"][0]["requests_per_minute"] == 9
+    assert after["governor"][2]["max_concurrent"] == 3
     (schedule,) = after["deployment"]["schedules"]
     assert (schedule["schedule"]["cron"], schedule["active"]) == ("0 5 * * 1", True)
     parameters = after["deployment"]["parameters"]

@@ -77,7 +77,14 @@ def test_local_governor_takes_the_same_policies() -> None:
 
 
 # What is told by the budgets and the limits that a document comes to, or only when it is loaded.
-TOLD_OTHERWISE = {"budget", "limits", "ledger_url"}
+TOLD_OTHERWISE = {
+    "max_concurrent",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "budget",
+    "limits",
+    "ledger_url",
+}
 OTHER: dict[str, Any] = {
     "queue_timeout_seconds": 5.0, "mode": "observe", "when_spent": "pause",
     "pause_timeout_seconds": 5.0, "fallback_share": 0.5, "prices": {"a": "free"},
