@@ -18,6 +18,11 @@ def room_for(cap: int | None) -> int:
     return 2 * cap + SPARE if cap is not None else UNCAPPED
 
 
+def share_of(cap: int | None, processes: int) -> int | None:
+    """How many calls at once each of several processes makes ready for, of a cap of them all."""
+    return None if cap is None else max(1, -(-cap // processes))
+
+
 class Window:
     """Which items to start next, and which of those that were started have ended.
 

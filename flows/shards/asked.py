@@ -1,6 +1,6 @@
 """Whether a run is shared by several processes, by how many, and where they run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +24,14 @@ class Asked:
     count: int | None
     deployment: str | None = None
 
-    def shards(self, total: int) -> int:
-        """How many for so many items; 1 for this process alone."""
-        if self.count is None:
-            there = memory()
-            free_bytes = None if there is None else there.free_bytes
-            return processes_for(total, cores=cores(), free_bytes=free_bytes)
-        return min(self.count, total)
+    def shards(self, total: Callable[[], int]) -> int | None:
+        """How many at the most, None for this process alone; `total` counts the items."""
+        if self.count is not None:
+            return self.count
+        there = memory()
+        free_bytes = None if there is None else there.free_bytes
+        count = processes_for(total(), cores=cores(), free_bytes=free_bytes)
+        return None if count == 1 else count
 
     def notes(self) -> list[str]:
         """What a person should know of it."""

@@ -12,7 +12,7 @@ CHUNKS_A_SHARD = 16
 MOST_CHUNKS = 1_000
 # Larger ones save nothing any more: a claim takes milliseconds.
 MOST_ITEMS_A_CHUNK = 64
-MOST_SHARDS = 1_000
+MOST_SHARDS = 256
 # A process takes seconds of a core to import Prefect and LiteLLM, in which one that is
 # there has asked about so many items.
 WORTH_A_PROCESS = 100
@@ -24,11 +24,6 @@ def chunk_size(total: int, shards: int) -> int:
     """How many items are claimed together."""
     even = min(MOST_ITEMS_A_CHUNK, total // (CHUNKS_A_SHARD * shards))
     return max(1, even, -(-total // MOST_CHUNKS))
-
-
-def share_of(cap: int | None, shards: int) -> int | None:
-    """How many calls at once a shard makes ready for, where `cap` is for all of them."""
-    return None if cap is None else max(1, -(-cap // shards))
 
 
 def check_count(given: Any, *, name: str) -> int | None:

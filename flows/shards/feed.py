@@ -13,7 +13,7 @@ from types import TracebackType
 from prefect.logging import get_logger
 from typing_extensions import Self
 
-from prefect_governor.blocks.errors import ConfigurationError, GovernorError
+from prefect_governor.blocks.errors import ConfigurationError, GovernorError, LedgerUnavailable
 from prefect_governor.blocks.ledger.decision import chunks
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.flows.items.item import Item
@@ -70,7 +70,7 @@ class ChunkFeed:
         return self._numbers[position]
 
     def take(self, most: int) -> list[Item]:
-        """Up to so many. Raises LedgerUnavailable, ConfigurationError."""
+        """Up to so many. Raises ConfigurationError where the run has ended."""
         if most > len(self._ready) and self._may_ask():
             self._claim(-(-(most - len(self._ready)) // self._plan.size))
         taken = [self._ready.popleft() for _ in range(min(most, len(self._ready)))]
@@ -78,11 +78,12 @@ class ChunkFeed:
         return [item for _, item in taken]
 
     def close(self) -> None:
-        """Claim no more. Raises LedgerUnavailable where the ledger does not know of what was
-        done."""
+        """Claim no more."""
         self._closed = True
         for finished in self._finishing:
-            finished.result()
+            # Whoever claims such a chunk again finds all of it finished.
+            with suppress(LedgerUnavailable):
+                finished.result()
 
     def ended_at(self, number: int) -> None:
         """An item of a claimed chunk has its outcome, by its place in the run, safe on disk."""
@@ -103,7 +104,7 @@ class ChunkFeed:
 
     def _claim(self, most: int) -> None:
         plan = self._plan
-        claimed = self._desk.write(
+        asked = self._desk.write(
             lambda batch: chunks.claim(
                 batch.rows,
                 plan.work,
@@ -112,7 +113,12 @@ class ChunkFeed:
                 owner=batch.owner,
                 most=most,
             )
-        ).result()
+        )
+        try:
+            claimed = asked.result()
+        except LedgerUnavailable as error:
+            _logger.warning("no items come while the ledger is away: %s", error)
+            return
         self._dry, self._asked = not claimed, time.monotonic()
         if any(each.again for each in claimed):
             self._again()

@@ -12,7 +12,6 @@ from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.run.flow import ThisRun
 from prefect_governor.flows.run.job import Job
 from prefect_governor.flows.shards.asked import Asked
-from prefect_governor.flows.shards.cutting import share_of
 from prefect_governor.flows.shards.deployed import DeployedShards, check_deployment
 from prefect_governor.flows.shards.feed import ChunkFeed, Shard
 from prefect_governor.flows.shards.launching import Launcher, LocalProcesses
@@ -25,8 +24,8 @@ from prefect_governor.flows.subagent.here import Here, Place
 @contextmanager
 def place_of(job: Job, here: ThisRun, asked: Asked | None, *, results: Path) -> Iterator[Place]:
     """Where a run's items are to be worked on, ready to begin. Raises ConfigurationError."""
-    count = 1 if asked is None else asked.shards(_total(job))
-    if asked is None or (count == 1 and asked.deployment is None):
+    count = None if asked is None else asked.shards(lambda: _total(job))
+    if asked is None or count is None:
         yield Here(job)
         return
     if asked.deployment is not None:
@@ -50,7 +49,7 @@ def shard_of(job: Job, part: Part) -> tuple[Here, Shard]:
     part.check(desk.store.ledger_id)
     plan = part.plan
     feed = ChunkFeed(plan, desk, again=lambda: place.look_again())
-    place = Here(job, feed=feed, share=lambda cap: share_of(cap, plan.shards))
+    place = Here(job, feed=feed, of=plan.shards)
     shard = Shard(
         plan,
         part.number,
@@ -95,7 +94,5 @@ def _check_files(job: Job) -> None:
 
 
 def _total(job: Job) -> int:
-    """How many items there are; what cannot be known is not shared."""
-    if job.request.is_read_once:
-        raise ConfigurationError("an iterator's items are not known before they are read")
+    """How many items there are: all of them are gone through where they are many."""
     return sum(1 for _ in job.request.every_item())

@@ -23,7 +23,8 @@ _OF_THE_RUN = {
 
 
 def make_plan(job: Job, here: ThisRun, *, shards: int, results: Path) -> Plan:
-    """Write a run's items and all that its shards must know. The job keeps of its items what names
+    """Write a run's items and all that its shards must know, of which there are no more than items.
+    The job keeps of its items what names
     them. Shards of an earlier attempt are told to begin nothing more.
 
     Raises ConfigurationError.
@@ -34,6 +35,7 @@ def make_plan(job: Job, here: ThisRun, *, shards: int, results: Path) -> Plan:
     written = write_items(above / attempt, job.request.every_item())
     job.items[:] = written.names
     total = job.total
+    shards = min(shards, total)
     size = chunk_size(total, shards)
     plan = Plan(
         folder=above / attempt,

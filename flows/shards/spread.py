@@ -1,14 +1,19 @@
 """A run whose items other processes work on: what they came to is merged as it comes."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
+from typing import TypeVar
 
 from prefect.logging import get_logger
 from typing_extensions import Self
 
+from prefect_governor.blocks.claims.flow_stops import GRACE_SECONDS
+from prefect_governor.blocks.errors import LedgerUnavailable
 from prefect_governor.blocks.figures.figures import LimitFigures, limit_figures
 from prefect_governor.blocks.ledger.decision import chunks
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.machine.stops import Now
 from prefect_governor.flows.report.model import ItemReport
 from prefect_governor.flows.run.job import TAG, Job
 from prefect_governor.flows.run.outcomes import not_started, stop_reason
@@ -29,6 +34,8 @@ ABORT_SECONDS = 10.0
 MORE_DEATHS = 2
 
 GONE = "is gone: its process has died, or its machine"
+
+T = TypeVar("T")
 
 _logger = get_logger("prefect_governor.flows")
 
@@ -59,7 +66,16 @@ class Spread:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end_all()
+        try:
+            if error is not None and not isinstance(error, Now):
+                # As the tasks of a flow that is left: what is in flight has a while to end.
+                order(self._plan.folder, stop="its run has ended")
+                deadline = time.monotonic() + GRACE_SECONDS
+                while self._running and time.monotonic() < deadline:
+                    self._ended()
+                    time.sleep(LOOK_SECONDS)
+        finally:
+            self._end_all()
 
     def run(self, keep: Keep, knows: Knows) -> None:
         """Answer all items."""
@@ -151,9 +167,9 @@ class Spread:
         if time.monotonic() - self._looked < ASK_SECONDS:
             return set()
         self._looked = time.monotonic()
-        living = self._job.runtime.desk.write(
-            lambda batch: {row.owner for row in batch.rows.owners()}
-        ).result()
+        living = self._of_ledger(lambda batch: {row.owner for row in batch.rows.owners()})
+        if living is None:
+            return set()
         return {
             number
             for number, told in self._listening.figures().items()
@@ -182,11 +198,20 @@ class Spread:
             return False
         self._asked = time.monotonic()
         plan = self._plan
-        return self._job.runtime.desk.write(
+        free = self._of_ledger(
             lambda batch: chunks.has_free(
                 batch.rows, plan.work, count=len(plan.offsets), attempt=plan.attempt
             )
-        ).result()
+        )
+        return bool(free)
+
+    def _of_ledger(self, ask: Callable[[Batch], T]) -> T | None:
+        """None where it is away: it is asked again."""
+        try:
+            return self._job.runtime.desk.write(ask).result()
+        except LedgerUnavailable as error:
+            _logger.warning("the ledger does not say how the shards are: %s", error)
+            return None
 
     def _wait_for_all(self) -> None:
         """They have nothing more to do, and end by themselves: their flow runs with them. One that

@@ -18,7 +18,7 @@ from prefect_governor.flows.run.fill import Fill
 from prefect_governor.flows.run.job import NO_ITEMS, TAG, Job
 from prefect_governor.flows.run.outcomes import Past, item_reports, not_started, stop_reason
 from prefect_governor.flows.run.underway import Run
-from prefect_governor.flows.run.window import Window, room_for
+from prefect_governor.flows.run.window import Window, room_for, share_of
 from prefect_governor.flows.runner import GovernedTaskRunner
 from prefect_governor.flows.runner.lag import Late
 from prefect_governor.flows.subagent.starting import Starting, taking_in
@@ -52,7 +52,7 @@ class Here:
 
     Args:
         feed: what the items come from, where the job does not say so.
-        share: the calls at once that are made ready for, of a cap; all of them by default.
+        of: how many processes share the run: each makes ready for its part of the calls at once.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class Here:
         job: Job,
         *,
         feed: Feed | None = None,
-        share: Callable[[int | None], int | None] = lambda cap: cap,
+        of: int = 1,
     ) -> None:
         self._job = job
         self._feed = feed
-        self._share = share
+        self._of = of
         self._past = Past(job)
         context = FlowRunContext.get()
         runner = None if context is None else context.task_runner
@@ -75,7 +75,7 @@ class Here:
 
     def run(self, keep: Keep, knows: Knows) -> None:
         job = self._job
-        cap = self._share(self.limits().cap)
+        cap = share_of(self.limits().cap, self._of)
         known = range(job.total)
         keep(kept := self._past.finished(known))
         knows(len(kept))
@@ -84,7 +84,7 @@ class Here:
         window = Window(missing, cap=cap)
         with (
             taking_in(job, most=room_for(cap), feed=self._feed) as intake,
-            Starting(job) as starting,
+            Starting(job, of=self._of) as starting,
         ):
             ended: list[tuple[int, Run]] = []
             while True:

@@ -51,10 +51,15 @@ async def sub_agents(name: str, handful: Handful) -> "State[Any]":
 
 
 class Starting:
-    """Starts a run's items as they come. Left, what waits for more of them waits no longer."""
+    """Starts a run's items as they come. Left, what waits for more of them waits no longer.
 
-    def __init__(self, job: Job) -> None:
+    `of` processes share the run: each starts as many, so that together they make no more task runs
+    than one would.
+    """
+
+    def __init__(self, job: Job, *, of: int = 1) -> None:
         self._job = job
+        self._of = of
         self._asked = job.request.items_per_task
         self._begun_so_far = 0
         self._handful: Handful | None = None
@@ -116,7 +121,7 @@ class Starting:
 
     def _size(self) -> int:
         """How many items the next task run takes: one where it is task runs that are limited."""
-        size = size_after(self._begun_so_far, self._asked)
+        size = size_after(self._begun_so_far * self._of, self._asked)
         if size == 1 or counted_by(self._job):
             return 1
         if self._limited is None:

@@ -20,7 +20,8 @@ from prefect.client.schemas.objects import State
 from prefect.client.schemas.schedules import RRuleSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 
-from prefect_governor import Budget, Governor, Limit
+from prefect_governor import Budget, Governor, Limit, fan_out
+from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures.figures import budget_figures
 from prefect_governor.blocks.governor import resolve
 from prefect_governor.blocks.work.ledgers import desk
@@ -255,3 +256,32 @@ def test_killed_run_that_is_retried_calls_no_finished_item_again(
     assert sum(times - 1 for times in bodies.values()) <= cap
     spent = sum(each.spent_nano + each.unconfirmed_nano for each in calls.values())
     assert spent >= stats["billed_nano"]
+
+
+def test_a_run_is_shared_by_flow_runs_of_a_deployment_and_is_one_report(
+    worker: psutil.Process,
+    deployment: UUID,
+    client: SyncPrefectClient,
+    upstream: ProviderProcess,
+) -> None:
+    upstream.configure(output_tokens=5, latency_seconds=0.1)
+    texts = [{"key": f"{at:03d}", "text": f"It is parcel {at:03d}."} for at in range(40)]
+    options: dict[str, Any] = {"ask": "What is this?", "model": MODEL, "max_concurrent": 4}
+    with pytest.raises(ConfigurationError, match="there is no deployment 'fan-out/none'"):
+        fan_out(texts, **options, shards=2, deployment="fan-out/none")
+    report = fan_out(texts, **options, shards=2, deployment="fan-out/fan-out")
+    stats = upstream.settled_stats()
+    assert report.outcome == "complete"
+    assert [item.key for item in report.items] == [text["key"] for text in texts]
+    assert (stats["requests"], stats["billed_calls"]) == (40, 40)
+    assert stats["max_open"] <= 4
+    spent = report.budget.spent_usd + report.budget.unconfirmed_usd
+    assert int(spent * 10**9) == stats["billed_nano"]
+    # They are its subflows, and nothing of the items was a parameter of theirs.
+    only = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]))
+    shards = [
+        run for run in client.read_flow_runs(flow_run_filter=only) if run.parameters.get("part_of")
+    ]
+    assert len(shards) == 2
+    assert all(run.parent_task_run_id is not None for run in shards)
+    assert all("parcel" not in str(run.parameters) for run in shards)

@@ -8,14 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.run.window import room_for
+from prefect_governor.flows.run.window import room_for, share_of
 from prefect_governor.flows.shards.asked import Asked, asked_for
 from prefect_governor.flows.shards.cutting import (
     MOST_CHUNKS,
     PROCESS_BYTES,
     chunk_size,
     processes_for,
-    share_of,
 )
 from prefect_governor.flows.shards.plan import Plan
 
@@ -74,13 +73,14 @@ def test_what_is_asked_for() -> None:
     assert asked_for(shards=8, deployment="fan-out/shard", processes=None) == Asked(
         8, "fan-out/shard"
     )
-    assert Asked(8).shards(3) == 3
+    assert Asked(8).shards(lambda: 3) == 8
+    assert Asked(None).shards(lambda: 3) is None
 
 
 def test_more_processes_than_cores_are_said_to_take_turns() -> None:
-    (note,) = Asked(1_000).notes()
+    (note,) = Asked(256).notes()
     assert "take turns" in note and "320 MiB" in note
-    assert not Asked(1).notes() and not Asked(1_000, "fan-out/shard").notes()
+    assert not Asked(1).notes() and not Asked(256, "fan-out/shard").notes()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_more_processes_than_cores_are_said_to_take_turns() -> None:
         ({"processes": True}, "processes must be"),
         ({"shards": 4}, "give both"),
         ({"deployment": "fan-out/shard"}, "give both"),
-        ({"shards": 2_000, "deployment": "fan-out/shard"}, "at most 1,000"),
+        ({"shards": 2_000, "deployment": "fan-out/shard"}, "at most 256"),
         ({"shards": 4, "deployment": "fan-out/shard", "processes": 2}, "give one of them"),
     ],
 )
