@@ -1,12 +1,12 @@
 """The lead of a research run: its plan, its changes on the way, and the synthesis."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from prefect import task as prefect_task
 from pydantic import TypeAdapter
 
-from prefect_governor.blocks.errors import ConfigurationError, OverBudget
+from prefect_governor.blocks.errors import BadAnswer, ConfigurationError, OverBudget
 from prefect_governor.flows.agent.evidence import check_citations, merged
 from prefect_governor.flows.answers.found import json_of
 from prefect_governor.flows.deep_research.finding import Finding
@@ -24,10 +24,15 @@ from prefect_governor.flows.deep_research.study import (
     Study,
     current_study,
 )
+from prefect_governor.flows.report.reasons import one_line
 from prefect_governor.flows.run.job import TAG
 from prefect_governor.flows.subagent.asking import ask_model, ask_to_read
 from prefect_governor.flows.subagent.retrying import RETRYING
 
+T = TypeVar("T")
+
+# Of what a lead said that cannot run, in characters.
+_LONGEST_WORDS = 120
 _IDS = TypeAdapter(list[str])
 _JSON = {"type": "json_object"}
 
@@ -178,15 +183,29 @@ def _dumped(task: PlanTask) -> dict[str, Any]:
     return task.model_dump(mode="json", exclude={"max_usd"})
 
 
-async def _read_or_repair(study: Study, messages: list[Message], read: Any) -> Any:
-    """What the lead says, read; once more where it cannot be."""
-    value, _ = await ask_to_read(
-        study.inquiry.model,
-        messages,
-        read=read,
-        repair=repair_messages,
-        wrong="what the lead said cannot run",
-        accept=study.inquiry.accept,
-        response_format=_JSON,
-    )
+async def _read_or_repair(study: Study, messages: list[Message], read: Callable[[str], T]) -> T:
+    """What the lead says, read; once more where it cannot be. Raises BadAnswer, which tells the
+    beginning of what it said."""
+    said = ""
+
+    def heard(answer: str) -> T:
+        nonlocal said
+        said = answer
+        return read(answer)
+
+    try:
+        value, _ = await ask_to_read(
+            study.inquiry.model,
+            messages,
+            read=heard,
+            repair=repair_messages,
+            wrong="what the lead said cannot run",
+            accept=study.inquiry.accept,
+            response_format=_JSON,
+        )
+    except BadAnswer as bad:
+        if bad.kind != "schema" or not said.strip():
+            raise
+        began = one_line(said, longest=_LONGEST_WORDS)
+        raise BadAnswer(bad.kind, f"{bad.words}; it said: {began}") from None
     return value

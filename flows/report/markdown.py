@@ -71,8 +71,7 @@ def _escaped(found: "re.Match[str]") -> str:
 def summary(report: Report, *, picture: str | None = None) -> str:
     """The whole summary. `picture` is where the run over time is to be seen, as a link."""
     sections = [
-        f"# {_HEADLINES[report.outcome]}: {escape(tally(report.items))}",
-        *_reason(report),
+        *_heading(report),
         _counts(report),
         _money(report),
         _limits(report),
@@ -88,10 +87,15 @@ def summary(report: Report, *, picture: str | None = None) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _reason(report: Report) -> list[str]:
+def _heading(report: Report) -> list[str]:
+    what = _HEADLINES[report.outcome]
+    if report.reason and not report.items:
+        # It ended before there were any.
+        return [f"# {what}: {escape(report.reason)}"]
+    said = tally(report.items)
     # The heading has the tally already.
-    said = f"{tally(report.items)}; "
-    return [escape(report.reason.removeprefix(said))] if report.reason else []
+    reason = (report.reason or "").removeprefix(f"{said}; ")
+    return [f"# {what}: {escape(said)}", *([escape(reason)] if reason else [])]
 
 
 def _counts(report: Report) -> str:

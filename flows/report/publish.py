@@ -31,7 +31,7 @@ from prefect_governor.flows.report.model import (
     outcome_of,
     tally,
 )
-from prefect_governor.flows.report.reasons import group_reasons, one_line
+from prefect_governor.flows.report.reasons import first_cause, one_line
 from prefect_governor.flows.report.runs import RunFacts, read_runs
 from prefect_governor.flows.report.states import (
     Ending,
@@ -202,11 +202,11 @@ def _reason(items: Sequence[ItemReport], min_success: float, stopped: bool) -> s
     succeeded = sum(item.state == "succeeded" for item in items)
     if min_success and items and succeeded / len(items) < min_success:
         parts.append(f", less than the {min_success:.0%} asked for")
-    groups = group_reasons(items)
-    if groups:
-        parts.append(f"; {groups[0].reason}")
-        if groups[0].count > 1:
-            parts.append(f" ({groups[0].count} times)")
+    cause = first_cause(items)
+    if cause is not None:
+        parts.append(f"; {cause.reason}")
+        if cause.count > 1:
+            parts.append(f" ({cause.count} times)")
     return one_line("".join(parts), longest=500)
 
 

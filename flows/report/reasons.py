@@ -153,6 +153,10 @@ def _validation_words(error: BaseException) -> str | None:
     return first if len(found) <= 3 else f"{first}; and {len(found) - 3} more"
 
 
+# States of items that did nothing wrong themselves.
+_KEPT_BACK = ("skipped", "not_started")
+
+
 @dataclass(frozen=True, slots=True)
 class ReasonGroup:
     """Items that ended alike for the same cause. `reason` is the first one's; `keys` up to 3."""
@@ -195,6 +199,13 @@ def _masked(word: str, keys: Collection[str]) -> str:
 def group_reasons(items: Sequence[ItemReport]) -> list[ReasonGroup]:
     """The items that did not succeed, by cause, the most frequent first, ties in input order."""
     return _grouped([item for item in items if item.state != "succeeded"], items)
+
+
+def first_cause(items: Sequence[ItemReport]) -> ReasonGroup | None:
+    """What most of the items that did not succeed died of, and not what that kept from running;
+    None where all of them did."""
+    groups = group_reasons(items)
+    return next((each for each in groups if each.state not in _KEPT_BACK), next(iter(groups), None))
 
 
 def group_notes(items: Sequence[ItemReport]) -> list[ReasonGroup]:

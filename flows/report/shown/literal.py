@@ -20,7 +20,7 @@ _BREAKS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     # Underscores may open emphasis, and none of them ends it: "__init__" stays to be found.
     (re.compile(r"(?<=_)(?![^\W_]|_)"), _UNSEEN),
-    (re.compile(r"(?<=[*~])(?![\s*~]|$)"), _HAIR),
+    (re.compile(r"(?<=\*)(?![\s*]|$)|(?<=~)(?![\s~]|$)"), _HAIR),
     # A heading, a list, a quotation, a rule, a fence, the definition of a link.
     (re.compile(r"^(?=[#>+=*|~\[-]|```|\d+[.)]|_[_ ]*$)"), _UNSEEN),
 )

@@ -57,7 +57,8 @@ def ended(report: Report) -> str:
     """What came of it: outcome, counts, cost."""
     times = report.limits.throttled
     throttled = f" · throttled {times:,} time{'s' * (times != 1)}" if times else ""
-    return f"{report.outcome}: {tally(report.items)} · {report.spending()}{throttled}"
+    what = tally(report.items) if report.items or not report.reason else report.reason
+    return f"{report.outcome}: {what} · {report.spending()}{throttled}"
 
 
 def resumed(seconds: float, *, called: bool) -> str:

@@ -115,6 +115,21 @@ def test_a_lead_that_was_cut_is_not_asked_to_repair_it(
     assert upstream.settled_stats()["requests"] == 4
 
 
+def test_a_run_without_a_plan_says_so_first_with_what_the_lead_said(
+    upstream: ProviderProcess, notes: Path
+) -> None:
+    upstream.renew(script={".": "I am sorry: I cannot plan that. " * 8})
+    with pytest.raises(RunFailed) as failed:
+        ask("All?", notes)
+    message = str(failed.value)
+    assert message.startswith("no plan: schema: what the lead said cannot run, after a repair: ")
+    assert "; it said: I am sorry: I cannot plan that." in message and len(message) < 450
+    assert " · this run $" in message
+    billed = upstream.settled_stats()["billed_nano"]
+    # No item was asked, and yet it cost.
+    assert failed.value.report.run_usd * 10**9 == billed > 0
+
+
 def test_a_larger_cap_asks_those_that_were_cut_and_neither_the_plan_nor_the_others(
     upstream: ProviderProcess, notes: Path
 ) -> None:

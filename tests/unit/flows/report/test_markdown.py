@@ -106,6 +106,12 @@ def test_summary_says_outcome_money_bottleneck_causes_and_how_to_go_on() -> None
         assert expected in text
 
 
+def test_what_ended_a_run_before_its_items_is_its_heading() -> None:
+    text = summary(report(outcome="failed", reason="no plan: schema: it said: I *cannot*"))
+    assert text.startswith(r"# Failed: no plan: schema: it said: I \*cannot\*" + "\n")
+    assert "there were no items" not in text
+
+
 def test_a_raise_is_advised_only_where_money_was_short() -> None:
     assert "Raise the ceiling" not in summary(report(item()))
     complete = summary(report(item(state="succeeded"), outcome="complete"))

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from prefect_governor.blocks.errors import ItemFailed, OverBudget, RunStopped
 from prefect_governor.flows.report.model import ItemReport
 from prefect_governor.flows.report.reasons import (
+    first_cause,
     group_notes,
     group_reasons,
     one_line,
@@ -245,3 +246,15 @@ def test_reasons_that_say_otherwise_stay_apart() -> None:
     )
     assert [group.keys for group in group_reasons(many)] == [("a",), ("b",)]
     assert [(group.count, group.keys) for group in group_notes(many)] == [(2, ("c", "d"))]
+
+
+def test_what_a_failure_kept_from_running_is_not_told_as_the_cause() -> None:
+    kept = [
+        ItemReport(key=f"s{at}", state="skipped", reason="needs a, which failed") for at in range(5)
+    ]
+    failed = ItemReport(key="a", state="failed", reason="the port is closed")
+    cause = first_cause([*kept, failed])
+    assert cause is not None and cause.reason == "the port is closed"
+    alone = first_cause(kept)
+    assert alone is not None and alone.count == 5
+    assert first_cause([ItemReport(key="a", state="succeeded")]) is None

@@ -110,3 +110,8 @@ def test_what_stops_a_run_is_said_once(diary: Diary, circuit: bool, why: str) ->
         diary.look(at, stopped="the key is not valid", circuit=circuit)
     (line,) = diary.lines
     assert line.startswith(f"{why}: the key is not valid; nothing more is started")
+
+
+def test_a_run_that_ended_before_its_items_ends_with_why(diary: Diary) -> None:
+    diary.log.ended(Report(run_id="1", outcome="failed", reason="no plan: the model said nothing"))
+    assert diary.lines == ["failed: no plan: the model said nothing · this run $0.00"]
