@@ -229,7 +229,16 @@ def fan_out(
         request, here.id, here.kept_as, runtime, here.control, files, prompts=prompts, web=web
     )
     check_handfuls(job)
-    here.started()
+    if part is None:
+        # What of a shard is left where it dies is its run's to tell.
+        here.started(
+            "fan-out",
+            request,
+            results,
+            items=[item.key for item in job.items],
+            more=request.more is not None,
+            resumable=not request.is_read_once,
+        )
     log = RunLog()
     log.began(governor=governor, budgets=chain_figures(runtime, here.kept_as), model=request.model)
     token = current_job.set(job)
@@ -246,8 +255,9 @@ def fan_out(
                 sink = stack.enter_context(OutFile(results, spare=kept, told=here.control.told))
             stack.enter_context(serving.open())
             stack.enter_context(let_go())
+            report, left_by = _run(job, place, sink, shared, log)
             report = here.control.report = advised(
-                _run(job, place, sink, shared, log),
+                report,
                 command="fan-out",
                 most_tokens=request.model.max_output_tokens,
             )
@@ -255,18 +265,23 @@ def fan_out(
         current_job.reset(token)
     log.ended(report)
     # Prefect gives the report of the state to whoever calls the flow.
-    return cast(Report, result_of(finish(report)))
+    return cast(Report, result_of(finish(report, left_by=left_by)))
 
 
 shape(fan_out, FAN_OUT)
 afan_out = in_thread(fan_out)
 
 
-def _run(job: Job, place: Place, sink: Sink, shared: Asked | None, log: RunLog) -> Report:
-    """Have the items answered, and report."""
+def _run(
+    job: Job, place: Place, sink: Sink, shared: Asked | None, log: RunLog
+) -> tuple[Report, BaseException | None]:
+    """Have the items answered, and report; also of a run that is left by an order to end or an
+    error, which is given too."""
     reports: dict[int, ItemReport] = {}
 
     def keep(ended: Mapping[int, ItemReport]) -> None:
+        # Of a loop that was left and gone on with, some are told twice.
+        ended = {at: report for at, report in ended.items() if at not in reports}
         if not ended:
             return
         reports.update(ended)
@@ -280,7 +295,7 @@ def _run(job: Job, place: Place, sink: Sink, shared: Asked | None, log: RunLog) 
         log.knows(job.total, left_out=job.left_out, kept=kept, more=more)
 
     with Watch(job, key_prefix="fan-out", log=log, limits=place.limits) as watch:
-        place.run(keep, knows)
+        left_by = place.run(keep, knows)
     items = [reports[at] for at in sorted(reports)]
     sink.finish(items)
     picture = watch.keep_picture(state_folder() / "runs" / job.run_id)
@@ -319,11 +334,11 @@ def _run(job: Job, place: Place, sink: Sink, shared: Asked | None, log: RunLog) 
         picture=picture,
     )
     if place.unread is None:
-        return report
+        return report, left_by
     reason = f"the items were read up to the {len(items):,}th: {place.unread}"
     if report.outcome == "complete":
         report = report.model_copy(update={"outcome": "partial", "reason": reason})
-    return report.model_copy(update={"notes": [*report.notes, reason]})
+    return report.model_copy(update={"notes": [*report.notes, reason]}), left_by
 
 
 def _notes(job: Job) -> list[str]:

@@ -36,7 +36,8 @@ from prefect_governor.flows.deep_research.plan.by_rule import BY_RULE, plan_by_r
 from prefect_governor.flows.deep_research.plan.plan import Plan, check_plan
 from prefect_governor.flows.deep_research.report import (
     ResearchReport,
-    publish_answer,
+    answer_artifact,
+    publish_graph,
     publish_plan,
     write_answer,
 )
@@ -218,7 +219,7 @@ def research(
         # Servers that cannot be had are told of before anything is spent.
         with scope(Scope(governor=runtime, tags=(TAG,), run_id=here.kept_as)):
             study.check_tools()
-        here.started()
+        here.started("research", inquiry, state / "results.jsonl", more=True)
         log = RunLog()
         log.began(
             governor=governor, budgets=chain_figures(runtime, here.kept_as), model=inquiry.model
@@ -226,15 +227,17 @@ def research(
         token = current_study.set(study)
         try:
             with OutFile(state / "results.jsonl") as out, let_go():
+                report, left_by = _run(study, out, answer_file)
                 report = here.control.report = advised(
-                    _run(study, out, answer_file, log),
+                    report,
                     command="research",
                     most_tokens=inquiry.model.max_output_tokens,
                 )
         finally:
             current_study.reset(token)
         log.ended(report)
-    return cast(ResearchReport, result_of(finish(report)))
+    answer = [] if report.answer is None else [answer_artifact(study, report.answer)]
+    return cast(ResearchReport, result_of(finish(report, left_by=left_by, more=answer)))
 
 
 shape(research, RESEARCH)
@@ -247,7 +250,11 @@ def _web(settings: WebSettings | None, kept_as: str) -> Web | None:
     return Web(settings, state_folder() / "runs" / kept_as / "web")
 
 
-def _run(study: Study, out: OutFile, answer_file: Path, log: RunLog) -> ResearchReport:
+def _run(
+    study: Study, out: OutFile, answer_file: Path, log: RunLog
+) -> tuple[ResearchReport, BaseException | None]:
+    """The plan, its tasks, the answer and the report; also of a run that is left by an order to end
+    or an error, which is given too."""
     began = time.monotonic()
     notes = [f"{name} was left out: {why}" for name, why in study.corpus.unreadable.items()]
     if is_offline(study.inquiry.model.name):
@@ -256,13 +263,13 @@ def _run(study: Study, out: OutFile, answer_file: Path, log: RunLog) -> Research
         notes.append(NO_SEARCH)
     made, problem = _planned(study)
     if made is None:
-        return _failed(study, out, f"no plan: {problem}", notes)
+        return _failed(study, out, f"no plan: {problem}", notes), None
     expected = check_worth(study.inquiry, made)
     graph = publish_plan(study, made, expected)
     log.knows(len(made.tasks), left_out=study.left_out, kept=_answered_before(study, made))
     with set_aside(study, made) as refused, Watch(study, key_prefix="research", log=log) as watch:
         if refused is not None:
-            return _failed(study, out, refused, notes)
+            return _failed(study, out, refused, notes), None
 
         def told(ended: Sequence[str]) -> None:
             for item in (items := item_reports(study, conductor, ended)):
@@ -270,14 +277,14 @@ def _run(study: Study, out: OutFile, answer_file: Path, log: RunLog) -> Research
             out.add(*items)
 
         conductor = Conductor(study, made, told=told)
-        conductor.conduct()
+        left_by = study.control.conducted(conductor.conduct)
         notes += conductor.notes
         missing = not_succeeded(conductor.schedule.ended)
         tasks = conductor.schedule.tasks
         written = answer_of(study, tasks, conductor.findings, missing)
     ended = conductor.schedule.ended
     states = {task.id: ended[task.id].state for task in tasks}
-    publish_answer(study, written.text, graph, tasks, states)
+    publish_graph(study, graph, tasks, states)
     notes += written.notes
     items = item_reports(study, conductor, (task.id for task in tasks))
     out.finish(items)
@@ -306,7 +313,7 @@ def _run(study: Study, out: OutFile, answer_file: Path, log: RunLog) -> Research
     if written.unwritten is not None and base.outcome == "complete":
         # Every sub-question has its finding, and nobody made an answer of them.
         base = base.model_copy(update={"outcome": "partial", "reason": written.unwritten})
-    return ResearchReport(
+    report = ResearchReport(
         **dict(base),
         question=study.inquiry.question,
         answer=written.text,
@@ -314,6 +321,7 @@ def _run(study: Study, out: OutFile, answer_file: Path, log: RunLog) -> Research
         plan=[task.model_dump(mode="json") for task in tasks],
         wall_seconds=round(time.monotonic() - began, 3),
     )
+    return report, left_by
 
 
 def _planned(study: Study) -> tuple[Plan | None, str | None]:

@@ -13,6 +13,7 @@ from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_value
 from prefect_governor.flows.cli.automate import automate
 from prefect_governor.flows.cli.budget.commands import budget
 from prefect_governor.flows.cli.estimate import Estimate
+from prefect_governor.flows.cli.publish import publish_command
 from prefect_governor.flows.cli.research.commands import research_command
 from prefect_governor.flows.cli.terminal.command_line import (
     CONTEXT,
@@ -216,6 +217,7 @@ def _say(line: str) -> None:
 
 
 promise(main, "uninstall", "delete the block types in the UI and the limits with `prefect gcl`")
+main.add_command(publish_command)
 main.add_command(research_command)
 main.add_command(budget)
 main.add_command(automate)

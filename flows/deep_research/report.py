@@ -1,5 +1,6 @@
 """The report of a research run, its plan's artifact and its answer's file."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.deep_research.plan.drawing import as_mermaid, as_svg
 from prefect_governor.flows.deep_research.plan.plan import Plan, PlanTask
 from prefect_governor.flows.deep_research.study import Study
+from prefect_governor.flows.publications.writing import CONTENT, created_once
 from prefect_governor.flows.report.artifact import artifact, artifact_changes
 from prefect_governor.flows.report.keys import artifact_key
 from prefect_governor.flows.report.markdown import code, escape
@@ -79,34 +81,33 @@ def publish_plan(study: Study, plan: Plan, expected_multiple: float) -> UUID | N
 
     async def create() -> UUID:
         async with get_client() as client:
-            await client.create_artifact(listed)
-            return (await client.create_artifact(graph)).id
+            await created_once(client, listed)
+            return await created_once(client, graph, renewed=True)
 
     return _published(create)
 
 
-def publish_answer(
-    study: Study,
-    answer: str,
-    graph: UUID | None,
-    tasks: Sequence[PlanTask],
-    states: Mapping[str, str],
-) -> None:
-    """Keep the answer as an artifact of the run, and draw the picture of `publish_plan` again as
-    the graph ran: with what the lead added, each task in the colour of its outcome. What goes wrong
-    is treated as there."""
-    drawn = _graph(study, tasks, states)
-    text = artifact(
+def answer_artifact(study: Study, answer: str) -> ArtifactCreate:
+    """The answer, to be published with the run's report."""
+    return artifact(
         type="markdown",
         key=artifact_key("research", "answer"),
         description=literal(one_line(study.inquiry.question)),
         data=answer,
         flow_run_id=UUID(study.run_id),
+        metadata_={CONTENT: hashlib.sha256(answer.encode(errors="replace")).hexdigest()[:32]},
     )
+
+
+def publish_graph(
+    study: Study, graph: UUID | None, tasks: Sequence[PlanTask], states: Mapping[str, str]
+) -> None:
+    """Draw the picture of `publish_plan` again as the graph ran: with what the lead added, each
+    task in the colour of its outcome. What goes wrong is treated as there."""
+    drawn = _graph(study, tasks, states)
 
     async def update() -> None:
         async with get_client() as client:
-            await client.create_artifact(text)
             if graph is None:
                 await client.create_artifact(drawn)
                 return
@@ -132,7 +133,7 @@ def _published(publish: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
     try:
         return result_of(publish())
     except Exception as error:
-        _logger.warning("the plan or the answer could not be published: %r", error)
+        _logger.warning("the plan or its graph could not be published: %r", error)
         return None
 
 

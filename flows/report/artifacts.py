@@ -1,17 +1,14 @@
-"""The artifacts of a run: the table of all items, the picture and the Markdown summary.
+"""The artifacts of a run: the table of all items, the picture and the Markdown summary."""
 
-They go through the client itself: Prefect's `create_…_artifact` are sync or async depending on
-who calls, and take the run from a context that other threads lack.
-"""
-
+import hashlib
 import json
 from pathlib import Path
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.logging import get_logger
 
+from prefect_governor.flows.publications.writing import ATTEMPT, BESIDE, CONTENT
 from prefect_governor.flows.report.artifact import artifact
 from prefect_governor.flows.report.keys import artifact_key
 from prefect_governor.flows.report.markdown import PICTURE, summary
@@ -24,58 +21,76 @@ from prefect_governor.flows.report.table import rows
 _logger = get_logger("prefect_governor.report")
 
 
-async def publish_artifacts(
-    report: Report, *, key_prefix: str, flow_run_id: UUID | None
-) -> list[UUID]:
-    """Create `<key_prefix>-items` (a table), `<key_prefix>-over-time` (the picture, where there is
-    one) and `<key_prefix>-summary` (Markdown) on a flow run.
+def artifacts_of(
+    report: Report, *, key_prefix: str, flow_run_id: UUID, attempt: int = 1
+) -> list[ArtifactCreate]:
+    """`<key_prefix>-items` (a table), `<key_prefix>-over-time` (the picture, where there is one)
+    and `<key_prefix>-summary` (Markdown), in the order in which they are to be created: the last
+    stands first on the run's page.
 
-    Returns the ids of those created. An API that refuses or does not answer costs an artifact
-    and a warning in the log, never the report.
+    `attempt` is the run's count, from 1. Artifacts of another attempt that came to the same have
+    the same `CONTENT` in their metadata.
     """
-    created: list[UUID] = []
-    try:
-        async with get_client() as client:
-
-            async def create(wanted: ArtifactCreate) -> UUID:
-                created.append((await client.create_artifact(wanted)).id)
-                return created[-1]
-
-            await create(
-                artifact(
-                    type="table",
-                    key=artifact_key(key_prefix, "items"),
-                    description=_description(report),
-                    data=json.dumps(rows(report)),
-                    flow_run_id=flow_run_id,
-                )
-            )
-            link = None
-            if (svg := _svg(report)) is not None:
-                picture = await create(
-                    artifact(
-                        **picture_fields(svg, title=PICTURE),
-                        key=artifact_key(key_prefix, "over-time"),
-                        description=PICTURE,
-                        flow_run_id=flow_run_id,
-                    )
-                )
-                # Beside the summary's own page, whatever the UI's address is.
-                link = f"./{picture}"
-            await create(
-                artifact(
-                    type="markdown",
-                    key=artifact_key(key_prefix, "summary"),
-                    description=f"{report.outcome.capitalize()}: {tally(report.items)}",
-                    data=summary(report, picture=link),
-                    flow_run_id=flow_run_id,
-                )
-            )
-    except Exception as error:
-        _logger.warning(
-            "The report's artifacts were published up to the %dth: %r", len(created) + 1, error
+    content = content_of(report)
+    metadata = {ATTEMPT: str(attempt), CONTENT: content}
+    made = [
+        artifact(
+            type="table",
+            key=artifact_key(key_prefix, "items"),
+            description=_of_attempt(_description(report), attempt),
+            data=json.dumps(rows(report)),
+            flow_run_id=flow_run_id,
+            metadata_=metadata,
         )
-    return created
+    ]
+    svg = _svg(report)
+    if svg is not None:
+        made.append(
+            artifact(
+                **picture_fields(svg, title=PICTURE),
+                key=artifact_key(key_prefix, "over-time"),
+                description=_of_attempt(PICTURE, attempt),
+                flow_run_id=flow_run_id,
+                metadata_=metadata,
+            )
+        )
+    # Beside the summary's own page, whatever the UI's address is.
+    text = summary(report, picture=None if svg is None else f"./{BESIDE}")
+    if attempt > 1:
+        heading, line, rest = text.partition("\n")
+        text = f"{heading} (attempt {attempt}){line}{rest}"
+    made.append(
+        artifact(
+            type="markdown",
+            key=artifact_key(key_prefix, "summary"),
+            description=_of_attempt(
+                f"{report.outcome.capitalize()}: {tally(report.items)}", attempt
+            ),
+            data=text,
+            flow_run_id=flow_run_id,
+            metadata_=metadata,
+        )
+    )
+    return made
+
+
+def content_of(report: Report) -> str:
+    """A digest of what a report says of its run, whichever attempt says it: outcome, reasons,
+    results and what they cost; neither times nor what others spent meanwhile."""
+    said = [
+        report.outcome,
+        report.reason,
+        [
+            [each.key, each.state, each.reason, str(each.usd), each.calls, each.to_json()["result"]]
+            for each in report.items
+        ],
+        [[each.key, each.reason] for each in report.skipped],
+    ]
+    return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:32]
+
+
+def _of_attempt(description: str, attempt: int) -> str:
+    return f"Attempt {attempt} · {description}"
 
 
 def _svg(report: Report) -> str | None:

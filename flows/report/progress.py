@@ -12,6 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.logging import get_logger
 
 from prefect_governor.blocks.prefect_internals.waiting import result_of
+from prefect_governor.flows.publications.writing import created_once
 from prefect_governor.flows.report.artifact import artifact, artifact_changes
 from prefect_governor.flows.report.keys import artifact_key
 from prefect_governor.flows.report.reasons import one_line
@@ -99,17 +100,16 @@ class ApiWriter:
         self._flow_run_id = flow_run_id
 
     async def create(self, key: str, percent: float, description: str) -> UUID:
+        wanted = artifact(
+            type="progress",
+            key=key,
+            description=description,
+            data=percent,
+            flow_run_id=self._flow_run_id,
+        )
         async with get_client() as client:
-            made = await client.create_artifact(
-                artifact(
-                    type="progress",
-                    key=key,
-                    description=description,
-                    data=percent,
-                    flow_run_id=self._flow_run_id,
-                )
-            )
-        return made.id
+            # One for all attempts of a run.
+            return await created_once(client, wanted, renewed=True)
 
     async def update(self, artifact_id: UUID, percent: float, description: str) -> None:
         async with get_client() as client:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
@@ -18,7 +19,8 @@ from prefect_governor.blocks.money.usd import to_usd
 from prefect_governor.blocks.prefect_internals.states import retries_left
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.items.skipped import Skipped
-from prefect_governor.flows.report.artifacts import publish_artifacts
+from prefect_governor.flows.publications.attempt import this_attempt
+from prefect_governor.flows.report.artifacts import artifacts_of
 from prefect_governor.flows.report.figures import Figures, ItemSpend, context_figures
 from prefect_governor.flows.report.keys import artifact_key, item_keys
 from prefect_governor.flows.report.model import (
@@ -159,23 +161,60 @@ def make_report(
     )
 
 
-async def finish(report: Report, *, key_prefix: str | None = None) -> "State[Any]":
-    """Publish the report's artifacts on the flow run of the context, and return `conclude`'s state.
+async def finish(
+    report: Report,
+    *,
+    key_prefix: str | None = None,
+    left_by: BaseException | None = None,
+    more: Sequence[ArtifactCreate] = (),
+) -> "State[Any]":
+    """Publish the report's artifacts on the flow run of the context, and return `conclude`'s state;
+    or raise what the run was left by, an order to end or an error.
 
-    `key_prefix` begins the artifacts' keys, by default the flow's name.
+    `key_prefix` begins the artifacts' keys, by default the flow's name; `more` are artifacts of the
+    run that go before the report's.
 
     Raises RunFailed in place of returning `Failed` where the flow has `retries=` left: Prefect
     retries a flow that raises, and before 3.9 leaves one that returns `Failed` in AwaitingRetry for
     ever.
     """
-    flow_run_id = _flow_run_id()
-    if flow_run_id is not None:
-        prefix = artifact_key(key_prefix or _flow_name())
-        await publish_artifacts(report, key_prefix=prefix, flow_run_id=flow_run_id)
     state = conclude(report)
-    if isinstance(state.data, RunFailed) and retries_left():
+    again = isinstance(state.data, RunFailed) and retries_left()
+    ends = left_by is None and not again
+    await publish(report, key_prefix=key_prefix, state=state if ends else None, more=more)
+    if left_by is not None:
+        raise left_by
+    if isinstance(state.data, RunFailed) and again:
         raise state.data
     return state
+
+
+async def publish(
+    report: Report,
+    *,
+    key_prefix: str | None = None,
+    state: "State[Any] | None" = None,
+    more: Sequence[ArtifactCreate] = (),
+) -> None:
+    """`more` and the report's artifacts on the flow run of the context, if there is one, what was
+    not there.
+
+    Where Prefect's server does not answer they are kept, with the state to end the run in, and
+    written when it is back. `state` None: the engine ends the run by itself.
+    """
+    context, attempt = FlowRunContext.get(), this_attempt()
+    if context is None or context.flow_run is None or attempt is None:
+        return
+    made = artifacts_of(
+        report,
+        key_prefix=artifact_key(key_prefix or _flow_name()),
+        flow_run_id=context.flow_run.id,
+        attempt=context.flow_run.run_count,
+    )
+    await attempt.publish([*more, *made], state=state, files=report.files)
+    if not hasattr(context.task_runner, "when_left"):
+        # Nobody says when it is left: what is not written by now is for the next.
+        attempt.given_up()
 
 
 def conclude(report: Report) -> "State[Any]":

@@ -7,12 +7,18 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prefect.exceptions import PrefectSignal
+
+from prefect_governor.blocks.claims.flow_stops import GRACE_SECONDS, is_stop, reason_of
 from prefect_governor.blocks.context.scope import attribution, current_scope
 from prefect_governor.blocks.errors import CallRefused
 from prefect_governor.blocks.machine.stops import Stop
 from prefect_governor.blocks.models.failures import ends_the_run
 from prefect_governor.flows.report.model import ItemReport, Report
 from prefect_governor.flows.report.progress import Progress
+
+# Told to end, told to cancel; at the next nothing is waited for.
+_MOST_ORDERS = 3
 
 
 @dataclass
@@ -48,6 +54,39 @@ class Control:
     retry_failed: bool = False
     report: Report | None = None
 
+    def conducted(self, conduct: Callable[[], None]) -> BaseException | None:
+        """Call `conduct`, which runs the items until they have ended or the run is stopped; and go
+        on with it where it is left by an order to end (SIGTERM, Ctrl-C) or an error, so that there
+        is a report of what there is. Such is returned, to be raised once the report is published.
+
+        What is in flight then has as long as under the task runner: 10 s, after Ctrl-C as long as
+        it takes; another order cancels it, a third is raised at once.
+        """
+        left_by: BaseException | None = None
+        grace = threading.Timer(GRACE_SECONDS, self.abort.set)
+        grace.daemon = True
+        try:
+            for _ in range(_MOST_ORDERS):
+                try:
+                    conduct()
+                    return left_by
+                except PrefectSignal:
+                    # It is suspended, and goes on.
+                    raise
+                except BaseException as error:
+                    if left_by is not None or isinstance(error, Exception):
+                        self.abort.set()
+                    elif not isinstance(error, KeyboardInterrupt):
+                        grace.start()
+                    left_by = left_by or error
+                    self.interrupted = self.interrupted or is_stop(left_by)
+                    self.stop.set(_why(left_by))
+            if isinstance(left_by, Exception):
+                return left_by
+            raise left_by or AssertionError("it was conducted")
+        finally:
+            grace.cancel()
+
     def heed(self, error: BaseException) -> None:
         """Stop the run where an error says that no other item can do better."""
         reason = ends_the_run(error)
@@ -55,6 +94,10 @@ class Control:
             self.reason = reason
             self.stop.set(reason)
             _tell(reason)
+
+
+def _why(error: BaseException) -> str:
+    return reason_of(error) if is_stop(error) else f"the run broke: {type(error).__name__}: {error}"
 
 
 def _tell(reason: str) -> None:

@@ -4,8 +4,9 @@ import asyncio
 import functools
 import json
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect.client.schemas.objects import FlowRun
@@ -24,8 +25,11 @@ from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.reading import reading_of
 from prefect_governor.flows.items.sources import items_from
 from prefect_governor.flows.items.spool import spool
+from prefect_governor.flows.publications.attempt import this_attempt
+from prefect_governor.flows.publications.publication import Begun
 from prefect_governor.flows.report.model import Report
 from prefect_governor.flows.run.control import Control, current_control
+from prefect_governor.flows.run.job import Terms
 from prefect_governor.flows.server.server import ensure_server, use_server
 from prefect_governor.flows.tools.kit import kit_of
 
@@ -103,10 +107,34 @@ class ThisRun:
     def id(self) -> str:
         return str(self.flow_run.id)
 
-    def started(self) -> None:
-        """Tell whoever started it."""
+    def started(
+        self,
+        command: str,
+        terms: Terms,
+        results: Path,
+        *,
+        items: Iterable[str] = (),
+        more: bool = False,
+        resumable: bool = True,
+    ) -> None:
+        """Tell whoever started it, and keep what is known of it for whoever tells of it where this
+        process dies. As `Begun` has it."""
         if self.control.started is not None:
             self.control.started(self.id)
+        attempt, ceiling = this_attempt(), terms.ceiling_usd
+        if attempt is not None:
+            attempt.begin(
+                Begun(
+                    command=command,
+                    kept_as=self.kept_as,
+                    results=str(results),
+                    governor=terms.governor,
+                    ceiling_usd=None if ceiling is None else str(ceiling),
+                    items=tuple(items),
+                    more=more,
+                    resumable=resumable,
+                )
+            )
 
 
 def this_run(name: str) -> ThisRun:

@@ -1,6 +1,6 @@
 """`GovernedTaskRunner`: Prefect's task runner contract on one long-lived event loop.
 
-May import: blocks.
+May import: blocks, recovery.
 Begin with: task_runner.py; lane.py for the loop.
 """
 

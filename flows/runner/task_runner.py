@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +24,7 @@ from prefect_governor.blocks.prefect_internals import clients
 from prefect_governor.blocks.prefect_internals.flow_engines import fail_flow_run
 from prefect_governor.blocks.prefect_internals.result_folder import ResultFolders
 from prefect_governor.blocks.prefect_internals.run_ids import new_run_id
+from prefect_governor.flows.recovery.sweep import sweep_in_background
 from prefect_governor.flows.runner.engine import run_sync, settle_async, settle_isolated
 from prefect_governor.flows.runner.futures import GovernedFuture, pending_futures, when_done
 from prefect_governor.flows.runner.lag import Late
@@ -124,6 +125,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         self._watchdog = Watchdog(logger=self.logger)
         self._scope: AbstractContextManager[Any] | None = None
         self._sync_client: tuple[AbstractContextManager[Any], Context] | None = None
+        self._when_left: list[Callable[[BaseException | None], None]] = []
 
     # Of others, Prefect's own among them, the stop is found out.
     tells_of_stops = True
@@ -162,6 +164,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
             self._scope.callback(undo)
             return self
         self._takes_work = True
+        sweep_in_background()
         return self
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
@@ -176,6 +179,13 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
             super().__exit__(exc_type, exc_value, traceback)
             if scope is not None:
                 scope.__exit__(exc_type, exc_value, traceback)
+            for told in self._when_left:
+                told(exc_value)
+
+    def when_left(self, told: Callable[[BaseException | None], None]) -> None:
+        """Call it as the last thing of the flow run, with the exception that Prefect's engine left
+        it by, None where it could say how the run ended."""
+        self._when_left.append(told)
 
     def submit(
         self,

@@ -1,7 +1,7 @@
 """A run whose items other processes work on: what they came to is merged as it comes."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TypeVar
 
@@ -51,6 +51,7 @@ class Spread:
         self._running: dict[int, Launched] = {}
         self._launched = 0
         self._known: set[int] = set()
+        self._came: dict[int, ItemReport] = {}
         self._deaths: list[str] = []
         self._asked = self._looked = 0.0
         self._aborted: float | None = None
@@ -77,22 +78,31 @@ class Spread:
         finally:
             self._end_all()
 
-    def run(self, keep: Keep, knows: Knows) -> None:
+    def run(self, keep: Keep, knows: Knows) -> BaseException | None:
         """Answer all items."""
         # What was answered before is told by the shards, with the rest.
         knows(0)
-        while len(self._known) < self._plan.total:
-            # Before what they told is read: one that has ended has told all.
-            self._look_after_shards()
-            over = not self._running and self._job.control.stop.is_set()
-            keep(self._came())
-            if over:
-                break
-            time.sleep(LOOK_SECONDS)
+
+        def conduct() -> None:
+            while len(self._known) < self._plan.total:
+                # Before what they told is read: one that has ended has told all.
+                self._look_after_shards()
+                over = not self._running and self._job.control.stop.is_set()
+                self._listen()
+                keep(self._came)
+                # Where this is left before, they are told again.
+                self._known.update(self._came)
+                self._came = {}
+                if over:
+                    return
+                time.sleep(LOOK_SECONDS)
+
+        left_by = self._job.control.conducted(conduct)
         rest = range(self._plan.total)
         keep({at: not_started(self._job, at) for at in rest if at not in self._known})
         self._wait_for_all()
         self._job.fell_back = sum(told.fell_back for told in self._told())
+        return left_by
 
     def limits(self) -> LimitFigures:
         job = self._job
@@ -119,17 +129,14 @@ class Spread:
         known = [gate.max_in_flight for gate in gates if gate is not None]
         return max(known, default=self._most)
 
-    def _came(self) -> Mapping[int, ItemReport]:
+    def _listen(self) -> None:
         """What came since, each item once."""
-        came = {}
         for at, report in self._listening.reports():
             if at not in self._known:
-                came[at] = report
+                self._came[at] = report
                 self._job.files.any = self._job.files.any or bool(report.files)
-        self._known.update(came)
-        if came:
+        if self._came:
             self._deaths.clear()
-        return came
 
     def _look_after_shards(self) -> None:
         for number, how in self._ended():

@@ -37,8 +37,9 @@ class Place(Protocol):
 
     unread: str | None
 
-    def run(self, keep: Keep, knows: Knows) -> None:
-        """Answer all items. Raises ConfigurationError where there are none."""
+    def run(self, keep: Keep, knows: Knows) -> BaseException | None:
+        """Answer all items, and give what the run was left by: an order to end, an error. Some
+        items may be told twice then. Raises ConfigurationError where there are none."""
 
     def limits(self) -> LimitFigures:
         """What held the run back."""
@@ -73,11 +74,17 @@ class Here:
         self._first: tuple[float, int, Late] | None = None
         self.unread: str | None = None
 
-    def run(self, keep: Keep, knows: Knows) -> None:
+    def run(self, keep: Keep, knows: Knows) -> BaseException | None:
         job = self._job
+        told: set[int] = set()
+
+        def tell(reports: Mapping[int, ItemReport]) -> None:
+            told.update(reports)
+            keep(reports)
+
         cap = share_of(self.limits().cap, self._of)
         known = range(job.total)
-        keep(kept := self._past.finished(known))
+        tell(kept := self._past.finished(known))
         knows(len(kept))
         missing = [at for at in known if at not in kept]
         job.fill = Fill(min(cap or 0, len(missing)))
@@ -87,27 +94,33 @@ class Here:
             Starting(job, of=self._of) as starting,
         ):
             ended: list[tuple[int, Run]] = []
-            while True:
-                stopped = job.control.stop.is_set()
-                if intake is not None and not stopped:
-                    came = job.take(intake, window.room)
-                    keep(kept := self._past.finished(came))
-                    window.add(at for at in came if at not in kept)
-                if batch := window.next_batch(stopped=stopped):
-                    _start(batch, job, window, starting)
-                # Not before others were begun in their place.
-                keep(item_reports(job, ended))
-                if not window.running and (stopped or intake is None or intake.ended):
-                    break
-                ended = window.wait()
-                if job.control.abort.is_set():
-                    keep(item_reports(job, [*ended, *window.cancel()]))
-                    break
-            keep({at: not_started(job, at) for at in window.rest()})
+
+            def conduct() -> None:
+                nonlocal ended
+                while True:
+                    stopped = job.control.stop.is_set()
+                    if intake is not None and not stopped:
+                        came = job.take(intake, window.room)
+                        tell(kept := self._past.finished(came))
+                        window.add(at for at in came if at not in kept)
+                    if batch := window.next_batch(stopped=stopped):
+                        _start(batch, job, window, starting)
+                    # Not before others were begun in their place.
+                    tell(item_reports(job, ended))
+                    if not window.running and (stopped or intake is None or intake.ended):
+                        return
+                    ended = window.wait()
+                    if job.control.abort.is_set():
+                        tell(item_reports(job, [*ended, *window.cancel()]))
+                        return
+
+            left_by = job.control.conducted(conduct)
+            keep({at: not_started(job, at) for at in range(job.total) if at not in told})
         if not job.total and self._feed is None:
             raise ConfigurationError((intake and intake.problem) or NO_ITEMS)
         if intake is not None and not intake.exhausted:
             self.unread = intake.problem or stop_reason(job)
+        return left_by
 
     def look_again(self) -> None:
         """Others may have finished some of the items that come next."""

@@ -17,6 +17,7 @@ from prefect.flow_engine import run_flow
 from prefect.states import Crashed, Failed
 
 from prefect_governor.blocks.errors import OverBudget, RunFailed
+from prefect_governor.flows.recovery.sweep import publish_waiting
 from prefect_governor.flows.report.model import Report
 from prefect_governor.flows.report.progress import ApiWriter, Progress, RunProgress
 from prefect_governor.flows.report.publish import apublish_report, publish_report
@@ -205,10 +206,15 @@ def test_an_api_that_is_away_costs_the_artifacts_and_not_the_report(
             patch.setattr(PrefectClient, "read_task_runs", refuse)
             return publish_report(states)
 
+    monkeypatch.setattr("prefect_governor.flows.publications.attempt.PATIENCE_SECONDS", 0.0)
     report: Any = away()
     assert outcomes(report) == [("item-0001", "succeeded")]
     assert (report.items[0].attempts, report.items[0].seconds) == (1, None)
     assert asyncio.run(artifacts(report.run_id)) == {}
+    # They are kept, and written by whoever is next: once.
+    assert [each.written for each in publish_waiting(report.run_id)] == [True]
+    assert set(asyncio.run(artifacts(report.run_id))) == {"away-items", "away-summary"}
+    assert list(publish_waiting(report.run_id)) == []
 
 
 async def test_the_progress_artifact_is_one_and_moves() -> None:
