@@ -102,6 +102,8 @@ ORDER = (
     "flows.cli.terminal",
     "flows.cli.budget",
     "flows.automations",
+    "flows.unconfirmed",
+    "flows.reconcile_flow",
     "flows.cli.doctor",
     "flows.cli.init",
     "flows.cli.research",

@@ -72,7 +72,7 @@ def reconcile_budget(
     if by_hand is not None:
         matching = Matching(*_said(source, by_hand), (), 0, 0)
     else:
-        matching = match(rows, calls, price_of=_prices(source), complete_until=until)
+        matching = match(rows, calls, price_of=prices_of(source), complete_until=until)
     found = Matching(
         matching.settle,
         matching.void,
@@ -96,7 +96,7 @@ def reconcile_budget(
     return 3 if outcome.left and export is not None else 0
 
 
-def _prices(source: Source) -> Callable[[str], Price | None]:
+def prices_of(source: Source) -> Callable[[str], Price | None]:
     """What a call of a budget's was priced at: by the governor, by a saved Model block, by the
     list. A block that names a host is left out, as no call says where it went."""
     if source.name.startswith(LOCAL):

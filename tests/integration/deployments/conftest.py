@@ -1,0 +1,106 @@
+"""The project's deployments on a server, and a process worker that runs them."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psutil
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import State
+
+from tests import ROOT
+from tests.provider.process import ProviderProcess
+from tests.waiting import A_LOOK_AT_THE_SERVER, until
+from tests.warm import WarmParent
+
+DEPLOYMENTS = ROOT / "deployments"
+
+
+def prefect_file(kind: str) -> Path:
+    """What is deployed on a work pool of a kind."""
+    return ROOT / "prefect.yaml" if kind == "process" else DEPLOYMENTS / kind / "prefect.yaml"
+
+
+def pool_name(kind: str) -> str:
+    return "governed" if kind == "process" else f"governed-{kind}"
+
+
+@pytest.fixture(scope="package")
+def deploy(server: object, warm: WarmParent) -> Callable[[str], str]:
+    """Makes the work pool of a kind, as its how-to says, and all deployments on it, once; the
+    pool's name."""
+    made: set[str] = set()
+
+    def make(kind: str) -> str:
+        name = pool_name(kind)
+        if kind in made:
+            return name
+        template = DEPLOYMENTS / kind / "job-template.json"
+        given = json.loads(template.read_text()) if template.exists() else {}
+        with get_client(sync_client=True) as client:
+            client.create_work_pool(WorkPoolCreate(name=name, type=kind, base_job_template=given))
+        words = ("-m", "prefect", "--no-prompt", "deploy", "--all")
+        done = subprocess.run(
+            warm.command(*words, "--prefect-file", str(prefect_file(kind))),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        made.add(kind)
+        return name
+
+    return make
+
+
+@pytest.fixture(scope="package")
+def worker(
+    deploy: Callable[[str], str],
+    provider_process: ProviderProcess,
+    warm: WarmParent,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[psutil.Process]:
+    """A process worker on the pool of prefect.yaml."""
+    name = deploy("process")
+    folder = tmp_path_factory.mktemp("worker")
+    reached = {
+        "OPENAI_API_BASE": provider_process.api_base,
+        "OPENAI_BASE_URL": provider_process.api_base,
+        "OPENAI_API_KEY": "sk-test-deployed",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+    }
+    with (folder / "worker.log").open("w") as log:
+        process = subprocess.Popen(
+            warm.command("-m", "prefect", "worker", "start", "--pool", name),
+            stdout=log, stderr=log, env={**os.environ, **reached},
+        )  # fmt: skip
+    yield psutil.Process(process.pid)
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()
+        process.kill()
+        process.wait()
+    print((folder / "worker.log").read_text()[-4000:])
+
+
+def ended(client: SyncPrefectClient, run_id: UUID, *, seconds: float = 180) -> "State[Any]":
+    """How a flow run ended."""
+
+    def is_final() -> bool:
+        state = client.read_flow_run(run_id).state
+        return state is not None and state.is_final()
+
+    until(is_final, seconds=seconds, every=A_LOOK_AT_THE_SERVER)
+    state = client.read_flow_run(run_id).state
+    assert state is not None
+    return state
