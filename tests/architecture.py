@@ -56,6 +56,7 @@ ORDER = (
     "blocks.bypass.hooks",
     "blocks.leases",
     "blocks.documents",
+    "blocks.statements",
     "blocks.work",
     "blocks.claims",
     "blocks.sandboxes",

@@ -18,6 +18,7 @@ from prefect_governor.blocks.money.usd import to_usd
 from prefect_governor.blocks.money.windows import window_label
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.wire.retries import retry_notes
+from prefect_governor.blocks.work.registry import statement_of
 from prefect_governor.blocks.work.runtime import Runtime
 
 # What the ledger says of a call that waits for a raise.
@@ -37,7 +38,8 @@ class ItemFigures:
 @dataclass(frozen=True, slots=True)
 class BudgetFigures:
     """A budget in its current window, in USD. `run_usd` is what of it one run spent, None where it
-    was not asked for."""
+    was not asked for; `statement` the key of the governor's page of money, None where there is
+    none."""
 
     name: str
     window: str
@@ -46,6 +48,7 @@ class BudgetFigures:
     unconfirmed_usd: Decimal
     reserved_usd: Decimal
     run_usd: Decimal | None = None
+    statement: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,8 @@ def _figures_of(runtime: Runtime, account: Account, run: str | None) -> BudgetFi
 
 def run_figures(runtime: Runtime, run: str) -> BudgetFigures:
     """`budget_figures`, with what a run spent."""
-    return replace(budget_figures(runtime, run), run_usd=run_usd(runtime, run))
+    spent = run_usd(runtime, run)
+    return replace(budget_figures(runtime, run), run_usd=spent, statement=statement_of(runtime))
 
 
 def run_usd(runtime: Runtime, run: str, *, column: str = "run_id") -> Decimal:
@@ -211,7 +215,7 @@ def current_figures() -> RunFigures | None:
     run = attribution(model="").flow_run_id
     items = {} if run is None else item_figures(here.governor, "task_run_id", {"flow_run_id": run})
     limits = limit_figures(here.governor, run)
-    budget = budget_figures(here.governor, run)
+    budget = replace(budget_figures(here.governor, run), statement=statement_of(here.governor))
     if run is not None:
         spent = run_usd(here.governor, run, column="flow_run_id")
         budget = replace(budget, run_usd=spent)

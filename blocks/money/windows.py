@@ -1,6 +1,6 @@
 """The windows a budget's ceiling is counted over. Pure: the wall time is an argument."""
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -28,3 +28,28 @@ def latest_label(window: Window, label: str, last: str | None) -> str:
     if window == "run" or last is None:
         return label
     return max(label, last)
+
+
+def window_bounds(
+    window: Window, *, time_zone: str, wall_seconds: float
+) -> tuple[float, float] | None:
+    """When the window that an instant falls into began, and when it ends, on the wall's clock in
+    seconds; None for `run` and `total`, which have no such ends."""
+    zone = ZoneInfo(time_zone)
+    here = datetime.fromtimestamp(wall_seconds, tz=timezone.utc).astimezone(zone)
+    day = here.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    if window == "hour":
+        first = day.replace(hour=here.hour)
+        last = first + timedelta(hours=1)
+    elif window == "day":
+        first, last = day, day + timedelta(days=1)
+    elif window == "week":
+        first = day - timedelta(days=day.weekday())
+        last = first + timedelta(days=7)
+    elif window == "month":
+        first = day.replace(day=1)
+        last = (first + timedelta(days=31)).replace(day=1)
+    else:
+        return None
+    # On the zone's own clock: a day may have 23 hours, an hour that comes twice is one window.
+    return first.replace(tzinfo=zone).timestamp(), last.replace(tzinfo=zone).timestamp()

@@ -2,6 +2,6 @@
 documents.
 
 May import: bypass, context, documents, errors, leases, ledger, ledger.decision, ledger.postgres,
-ledger.sqlite, limits, machine, prices, records, telemetry, terms, wire.
+ledger.sqlite, limits, machine, prices, records, statements, telemetry, terms, wire.
 Begin with: registry.py: how one is put to work; runtime.py: what it then knows.
 """

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from prefect.blocks.core import Block
 
@@ -31,6 +31,7 @@ from prefect_governor.blocks.leases.shared_election import SharedElection
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.machine.election import Electing, Election
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.statements.publishing import Publisher
 from prefect_governor.blocks.telemetry.switch import keep, look
 from prefect_governor.blocks.terms.budget import BudgetTerms
 from prefect_governor.blocks.terms.governor import GovernorTerms
@@ -54,6 +55,7 @@ _lock = threading.RLock()
 _runtimes: dict[tuple[str, ...], Runtime] = {}
 _keepers: list[Keeper] = []
 _tellers: dict[tuple[str, str], Teller] = {}
+_publishers: dict[str, Publisher] = {}
 _by_name: dict[tuple[str, ...], Any] = {}
 
 
@@ -177,7 +179,7 @@ def _work(document_id: UUID) -> Runtime:
             follower.refresh,
             now=clock_of(ledger),
             within=impatient,
-            tell=_teller(ledger, folder).tick,
+            tell=_telling(_teller(ledger, folder), _publisher(runtime, folder)),
             elect=_elect(url),
         )
     )
@@ -197,6 +199,37 @@ def _teller(ledger: LedgerDesk, folder: Path) -> Teller:
     if key not in _tellers:
         _tellers[key] = Teller(ledger, folder, api())
     return _tellers[key]
+
+
+def _publisher(runtime: Runtime, folder: Path) -> Publisher:
+    lock = uuid5(NAMESPACE_URL, f"{runtime.desk.store.ledger_id} {api()} {runtime.key}").hex
+    election = Election(folder / f"{lock}.money")
+    made = Publisher(runtime.name, lambda: runtime.accounts_, runtime.desk, election)
+    _publishers[runtime.key] = made
+    return made
+
+
+def _telling(teller: Teller, publisher: Publisher) -> Callable[[bool], None]:
+    def tell(last: bool) -> None:
+        try:
+            teller.tick(last)
+        finally:
+            publisher.tick(last)
+
+    return tell
+
+
+def statement_of(runtime: Runtime) -> str | None:
+    """The key of a governor's page of money, an artifact; None for one that is not saved."""
+    publisher = _publishers.get(runtime.key)
+    return None if publisher is None else publisher.key
+
+
+def publish_soon(statement: str) -> None:
+    """A run has ended: the page of that key is written anew soon."""
+    for publisher in list(_publishers.values()):
+        if publisher.key == statement:
+            publisher.soon()
 
 
 def _keep(kept: list[LimitKeeper], runtime: Runtime, server: PrefectLimits) -> None:
@@ -244,6 +277,9 @@ def _forget() -> None:
     for teller in _tellers.values():
         teller.close()
     _tellers.clear()
+    for publisher in _publishers.values():
+        publisher.close()
+    _publishers.clear()
     _keepers.clear()
     _runtimes.clear()
     _by_name.clear()

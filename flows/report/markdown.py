@@ -74,6 +74,7 @@ def summary(report: Report, *, picture: str | None = None) -> str:
         *_heading(report),
         _counts(report),
         _money(report),
+        *_statement(report.budget.statement),
         _limits(report),
         *([] if picture is None else [f"[{PICTURE}]({picture})"]),
         *_reasons("What did not succeed", group_reasons(report.items)),
@@ -136,6 +137,11 @@ def _money(report: Report) -> str:
     if report.cost_multiple is not None:
         lines.append(f"{report.cost_multiple:.1f} times one agent doing it in one go.")
     return "\n\n".join(lines)
+
+
+def _statement(key: str | None) -> list[str]:
+    # Beside the summary's own page, whatever the UI's address is.
+    return [] if key is None else [f"[All that its governor has spent, and on what](../key/{key})"]
 
 
 def _named(budget: BudgetReport) -> str:

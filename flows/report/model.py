@@ -148,6 +148,7 @@ class BudgetReport(_Part):
         name: the budget's or governor's name, to raise it by; None without a governor.
         window: the window's label, such as "2026-11-24"; None without a governor.
         run_usd: what of it this run spent, what is unconfirmed included; None where nobody knows.
+        statement: the key of its governor's page of money, an artifact; None where there is none.
     """
 
     ceiling_usd: Usd | None = None
@@ -157,6 +158,7 @@ class BudgetReport(_Part):
     name: str | None = None
     window: str | None = None
     run_usd: Usd | None = None
+    statement: str | None = None
 
 
 class LimitsReport(_Part):
@@ -238,7 +240,9 @@ class Report(_Part):
             "cost_multiple": _finite(self.cost_multiple),
             "items": [item.to_json() for item in self.items],
             **({"skipped": [each.model_dump() for each in self.skipped]} if self.skipped else {}),
-            "budget": self.budget.model_dump(mode="json", exclude={"name", "window", "run_usd"}),
+            "budget": self.budget.model_dump(
+                mode="json", exclude={"name", "window", "run_usd", "statement"}
+            ),
             "limits": self.limits.model_dump(mode="json"),
         }
         if notes := [each for each in self.notes if AT_ONCE not in each]:

@@ -18,6 +18,7 @@ from prefect_governor.blocks.errors import RunFailed
 from prefect_governor.blocks.money.usd import to_usd
 from prefect_governor.blocks.prefect_internals.states import retries_left
 from prefect_governor.blocks.prefect_internals.waiting import result_of
+from prefect_governor.blocks.work.registry import publish_soon
 from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.publications.attempt import this_attempt
 from prefect_governor.flows.report.artifacts import artifacts_of
@@ -143,6 +144,9 @@ def make_report(
     outcome = outcome_of([each.state for each in items], min_success=min_success, stopped=stopped)
     flow_run_id = _flow_run_id()
     found = [UNGOVERNED] if figures is None else list(figures.notes)
+    budget = _budget(figures, items)
+    if budget.statement is not None:
+        publish_soon(budget.statement)
     return Report(
         run_id=run_id or str(flow_run_id or uuid4()),
         outcome=outcome,
@@ -150,7 +154,7 @@ def make_report(
         cost_multiple=cost_multiple,
         items=list(items),
         skipped=list(skipped),
-        budget=_budget(figures, items),
+        budget=budget,
         limits=LimitsReport()
         if figures is None
         else LimitsReport.model_validate(figures.limits, from_attributes=True),

@@ -1,6 +1,6 @@
 """What a store must do: keep rows, and hand them out under one lock. No arithmetic."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -67,6 +67,20 @@ class Spend:
     reserved_nano: int
     input_tokens: int
     output_tokens: int
+
+
+NOTHING = Spend(0, 0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of work, and what it came to: an item of a flow run, or a task where its calls have
+    none."""
+
+    flow: str | None
+    flow_run_id: str | None
+    name: str | None
+    spend: Spend
 
 
 class Rows(Protocol):
@@ -255,5 +269,16 @@ class Store(Protocol):
         window `label`, where they are given; of those admitted since an instant of the wall's
         clock.
         """
+
+    def read_spend_over_time(self, starts: Sequence[int], *, account: str) -> list[Spend]:
+        """Sums of what drew on an account, as `read_spend` has them, by when it was admitted: one
+        for each of these instants of the wall's clock (ascending), up to the next; since the last.
+        """
+
+    def read_dearest(
+        self, most: int, *, account: str, label: str | None = None, since_wall: int | None = None
+    ) -> list[Piece]:
+        """The pieces of work that came to most, spent and unconfirmed together, dearest first; of
+        what drew on `account`, in its window `label`, since an instant, where they are given."""
 
     def close(self) -> None: ...

@@ -8,7 +8,7 @@ from prefect_governor.blocks.ledger.decision.admission import Gate, Purse
 from prefect_governor.blocks.ledger.decision.batch import current_label
 from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.ledger.decision.purse import WHOLE
-from prefect_governor.blocks.ledger.decision.store import Spend
+from prefect_governor.blocks.ledger.decision.store import NOTHING, Piece, Spend
 from prefect_governor.blocks.ledger.postgres.cache import Cache, Hot
 from prefect_governor.blocks.ledger.postgres.rows import PostgresRows
 from prefect_governor.blocks.ledger.postgres.values import WHO, Row, to_allocation, to_record
@@ -28,6 +28,17 @@ _DRAWN = (
     "EXISTS (SELECT 1 FROM jsonb_array_elements(accounts) AS drawn"
     " WHERE drawn ->> 0 = %s AND %s IN ('', drawn ->> 1))"
 )
+
+_SUMS = (
+    "COUNT(*) AS calls,"
+    " COALESCE(SUM(spent_nano), 0)::bigint AS spent,"
+    " COALESCE(SUM(bound_nano) FILTER (WHERE state = 'unconfirmed'), 0)::bigint AS unconfirmed,"
+    " COALESCE(SUM(bound_nano) FILTER (WHERE state = 'reserved'), 0)::bigint AS reserved,"
+    " COALESCE(SUM(input_tokens), 0)::bigint AS input,"
+    " COALESCE(SUM(output_tokens), 0)::bigint AS output"
+)
+# Slots are no spend.
+_COUNTED = "state <> 'released' AND accounts <> '[]'"
 
 
 class Reads(ABC):
@@ -158,29 +169,37 @@ class Reads(ABC):
             conditions.append(f"{name} = ANY(%s::text[])")
             values.append([storable(key) for key in keys])
         rows = self._all(
-            f"SELECT {name} AS name, COUNT(*) AS calls,"
-            " COALESCE(SUM(spent_nano), 0)::bigint AS spent,"
-            " COALESCE(SUM(bound_nano) FILTER (WHERE state = 'unconfirmed'), 0)::bigint"
-            " AS unconfirmed,"
-            " COALESCE(SUM(bound_nano) FILTER (WHERE state = 'reserved'), 0)::bigint AS reserved,"
-            " COALESCE(SUM(input_tokens), 0)::bigint AS input,"
-            " COALESCE(SUM(output_tokens), 0)::bigint AS output"
-            f" FROM {table} WHERE state <> 'released' AND accounts <> '[]'"
+            f"SELECT {name} AS name, {_SUMS} FROM {table} WHERE {_COUNTED}"
             + "".join(f" AND {condition}" for condition in conditions)
             + f" GROUP BY {name}",
             values,
         )
-        return {
-            row["name"]: Spend(
-                row["calls"],
-                row["spent"],
-                row["unconfirmed"],
-                row["reserved"],
-                row["input"],
-                row["output"],
-            )
-            for row in rows
-        }
+        return {row["name"]: _spend(row) for row in rows}
+
+    def read_spend_over_time(self, starts: Sequence[int], *, account: str) -> list[Spend]:
+        conditions, values = _conditions(account, None, min(starts))
+        rows = self._all(
+            f"SELECT width_bucket(created_wall, %s::bigint[]) AS place, {_SUMS} FROM reservations"
+            f" WHERE {' AND '.join((_COUNTED, *conditions))} GROUP BY place",
+            [list(starts), *values],
+        )
+        found = {row["place"]: _spend(row) for row in rows}
+        return [found.get(place, NOTHING) for place in range(1, len(starts) + 1)]
+
+    def read_dearest(
+        self, most: int, *, account: str, label: str | None = None, since_wall: int | None = None
+    ) -> list[Piece]:
+        conditions, values = _conditions(account, label, since_wall)
+        rows = self._all(
+            "SELECT *, spent + unconfirmed AS gone FROM ("
+            f"SELECT flow, flow_run_id, COALESCE(item, task) AS name, {_SUMS} FROM reservations"
+            f" WHERE {' AND '.join((_COUNTED, *conditions))}"
+            " GROUP BY flow, flow_run_id, COALESCE(item, task)) AS pieces"
+            ' ORDER BY gone DESC, flow_run_id COLLATE "C" NULLS FIRST,'
+            ' name COLLATE "C" NULLS FIRST LIMIT %s',
+            [*values, most],
+        )
+        return [Piece(row["flow"], row["flow_run_id"], row["name"], _spend(row)) for row in rows]
 
     def _rows(self, connection: "Connection[Any]") -> PostgresRows:
         def ask(sql: str, values: Sequence[Any]) -> list[Row]:
@@ -190,6 +209,12 @@ class Reads(ABC):
 
     def _all(self, sql: str, values: list[Any]) -> list[Row]:
         return self._read(lambda connection: connection.execute(sql, values).fetchall())
+
+
+def _spend(row: Row) -> Spend:
+    return Spend(
+        row["calls"], row["spent"], row["unconfirmed"], row["reserved"], row["input"], row["output"]
+    )
 
 
 def _conditions(

@@ -3,14 +3,14 @@
 import json
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from prefect_governor.blocks.ledger.decision.admission import Gate, Purse
 from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.ledger.decision.page import current_label
 from prefect_governor.blocks.ledger.decision.purse import WHOLE
-from prefect_governor.blocks.ledger.decision.store import Spend
+from prefect_governor.blocks.ledger.decision.store import NOTHING, Piece, Spend
 from prefect_governor.blocks.ledger.sqlite.rows import SQLiteRows
 from prefect_governor.blocks.ledger.sqlite.values import (
     to_account,
@@ -45,6 +45,17 @@ _DRAWN = (
     " WHERE json_extract(drawn.value, '$[0]') = ?"
     " AND ? IN ('', json_extract(drawn.value, '$[1]')))"
 )
+
+_SUMS = (
+    "COUNT(*) AS calls,"
+    " COALESCE(SUM(spent_nano), 0) AS spent,"
+    " COALESCE(SUM(bound_nano) FILTER (WHERE state = 'unconfirmed'), 0) AS unconfirmed,"
+    " COALESCE(SUM(bound_nano) FILTER (WHERE state = 'reserved'), 0) AS reserved,"
+    " COALESCE(SUM(input_tokens), 0) AS input,"
+    " COALESCE(SUM(output_tokens), 0) AS output"
+)
+# Slots are no spend.
+_COUNTED = "state <> 'released' AND accounts <> '[]'"
 
 
 class Reads(ABC):
@@ -121,28 +132,34 @@ class Reads(ABC):
             conditions.append("created_wall >= CAST(? AS INTEGER)")
             values.append(str(since_wall))
         rows = self._all(
-            f"SELECT {name} AS name, COUNT(*) AS calls,"
-            " COALESCE(SUM(spent_nano), 0) AS spent,"
-            " COALESCE(SUM(bound_nano) FILTER (WHERE state = 'unconfirmed'), 0) AS unconfirmed,"
-            " COALESCE(SUM(bound_nano) FILTER (WHERE state = 'reserved'), 0) AS reserved,"
-            " COALESCE(SUM(input_tokens), 0) AS input,"
-            " COALESCE(SUM(output_tokens), 0) AS output"
-            f" FROM {table} WHERE state <> 'released' AND accounts <> '[]'"
+            f"SELECT {name} AS name, {_SUMS} FROM {table} WHERE {_COUNTED}"
             + "".join(f" AND {condition}" for condition in conditions)
             + f" GROUP BY {name}",
             tuple(values),
         )
-        return {
-            row["name"]: Spend(
-                row["calls"],
-                row["spent"],
-                row["unconfirmed"],
-                row["reserved"],
-                row["input"],
-                row["output"],
-            )
-            for row in rows
-        }
+        return {row["name"]: _spend(row) for row in rows}
+
+    def read_spend_over_time(self, starts: Sequence[int], *, account: str) -> list[Spend]:
+        rows = self._all(
+            "SELECT (SELECT COUNT(*) FROM json_each(?) WHERE value <= created_wall) AS place,"
+            f" {_SUMS} FROM reservations WHERE {_COUNTED} AND created_wall >= ? AND {_DRAWN}"
+            " GROUP BY place",
+            (json.dumps(list(starts)), min(starts), account, ""),
+        )
+        found = {row["place"]: _spend(row) for row in rows}
+        return [found.get(place, NOTHING) for place in range(1, len(starts) + 1)]
+
+    def read_dearest(
+        self, most: int, *, account: str, label: str | None = None, since_wall: int | None = None
+    ) -> list[Piece]:
+        rows = self._all(
+            f"SELECT flow, flow_run_id, COALESCE(item, task) AS name, {_SUMS} FROM reservations"
+            f" WHERE {_COUNTED} AND {_DRAWN} AND created_wall >= ?"
+            " GROUP BY flow, flow_run_id, COALESCE(item, task)"
+            " ORDER BY spent + unconfirmed DESC, flow_run_id, name LIMIT ?",
+            (account, label or "", since_wall or 0, most),
+        )
+        return [Piece(row["flow"], row["flow_run_id"], row["name"], _spend(row)) for row in rows]
 
     def read_learned(self, model: str) -> Learned | None:
         with self._read() as connection:
@@ -209,3 +226,9 @@ class Reads(ABC):
     def _all(self, sql: str, values: tuple[object, ...]) -> list[sqlite3.Row]:
         with self._read() as connection:
             return connection.execute(sql, values).fetchall()
+
+
+def _spend(row: sqlite3.Row) -> Spend:
+    return Spend(
+        row["calls"], row["spent"], row["unconfirmed"], row["reserved"], row["input"], row["output"]
+    )

@@ -139,6 +139,52 @@ def test_who_spent_what_sums_every_state_and_leaves_out_what_was_released(store:
     ) == (120, 100, 100)  # fmt: skip
 
 
+def test_spend_over_time_has_each_call_once_between_the_instants_that_it_was_admitted_between(
+    store: Store, clock: Clock
+) -> None:
+    define(store, replace(TEAM, ceiling_nano=10_000), replace(LLM, max_concurrent=None))
+    began = clock.wall
+    for call_id in ("before", "first", "second", "third"):
+        admit(store, call_id)
+        clock.pass_(10)
+    assert settle(store, "first")
+    # The instant itself is in; what was before the first is in none.
+    starts = [began + 10 * SECOND, began + 20 * SECOND + 1, began + 30 * SECOND]
+    spends = store.read_spend_over_time(starts, account="team")
+    assert [each.calls for each in spends] == [2, 0, 1]
+    assert [each.spent_nano for each in spends] == [40, 0, 0]
+    assert store.read_spend_over_time([began + 90 * SECOND], account="team")[0].calls == 0
+    assert store.read_spend_over_time([began], account="another")[0].calls == 0
+
+
+def test_dearest_pieces_of_work_are_items_of_runs_or_tasks_and_come_in_their_order(
+    store: Store,
+) -> None:
+    define(store, replace(TEAM, ceiling_nano=10_000), replace(LLM, max_concurrent=None))
+    for call_id, run, item, task in [
+        ("a", "r1", "x.md", "ask"), ("b", "r1", "x.md", "ask"), ("c", "r2", "x.md", "ask"),
+        ("d", "r2", None, "review"), ("e", None, None, None), ("void", "r2", "y.md", "ask"),
+    ]:  # fmt: skip
+        admit(store, call_id, flow="f", flow_run_id=run, item=item, task=task)
+    with store.transaction() as rows:
+        batch = Batch(rows, "one")
+        for call_id in ("a", "b", "c"):
+            batch.settle(call_id, USAGE)
+        batch.unconfirm("d", "cut off")
+        batch.void("void", "400")
+        batch.write()
+    found = store.read_dearest(3, account="team")
+    assert [(each.flow_run_id, each.name) for each in found] == [
+        ("r2", "review"), ("r1", "x.md"), ("r2", "x.md"),
+    ]  # fmt: skip
+    assert [(each.spend.spent_nano, each.spend.unconfirmed_nano) for each in found] == [
+        (0, 100), (80, 0), (40, 0),
+    ]  # fmt: skip
+    assert len(store.read_dearest(9, account="team")) == 4
+    assert store.read_dearest(9, account="team", label="1999-01-01") == []
+    assert store.read_dearest(9, account="team", since_wall=2**62) == []
+
+
 def test_a_column_that_is_none_is_refused_and_never_put_into_a_query(store: Store) -> None:
     with pytest.raises(ValueError, match="call_id"):
         store.read_spend("call_id", {})

@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.money.windows import Window, latest_label, window_label
+from prefect_governor.blocks.money.windows import (
+    Window,
+    latest_label,
+    window_bounds,
+    window_label,
+)
 
 CALENDAR: tuple[Window, ...] = ("hour", "day", "week", "month")
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia")
@@ -96,3 +101,24 @@ def test_labels_sort_as_time_does(window: Window, zone: str, one: float, other: 
 def test_only_runs_may_follow_each_other_in_any_order(window: Window, a: str, b: str) -> None:
     assert latest_label(window, a, None) == a
     assert latest_label(window, a, b) == (a if window == "run" else max(a, b))
+
+
+@given(window=st.sampled_from(CALENDAR), at=instants, zone=st.sampled_from(ZONES))
+def test_bounds_of_a_window_are_where_its_label_begins_and_ends(
+    window: Window, at: float, zone: str
+) -> None:
+    bounds = window_bounds(window, time_zone=zone, wall_seconds=at)
+    assert bounds is not None
+    first, last = bounds
+    assert first <= at < last
+    label_at = {
+        instant: window_label(window, time_zone=zone, wall_seconds=instant, run_id=None)
+        for instant in (at, first, last - 1, first - 1, last)
+    }
+    assert label_at[first] == label_at[last - 1] == label_at[at]
+    assert label_at[at] not in (label_at[first - 1], label_at[last])
+
+
+@pytest.mark.parametrize("window", ["run", "total"])
+def test_windows_without_a_calendar_have_no_bounds(window: Window) -> None:
+    assert window_bounds(window, time_zone="UTC", wall_seconds=1.0) is None
