@@ -15,10 +15,10 @@ from prefect_governor.flows.shards.feed import check_ledger
 from prefect_governor.flows.shards.plan import Plan, folder_of, order, read_plan, write_items
 
 # What is the run's own: its items, who works on them, and what is decided before it starts or when
-# all has ended.
+# all has ended. Said to be nothing, since a deployment may have defaults of its own.
 _OF_THE_RUN = {
-    "items", "sources", "shards", "deployment", "processes", "part_of", "max_cost_multiple",
-    "ask_above_usd", "min_success",
+    "items": None, "sources": None, "shards": None, "deployment": None, "processes": None,
+    "max_cost_multiple": None, "ask_above_usd": None, "min_success": 0.0,
 }  # fmt: skip
 
 
@@ -51,11 +51,7 @@ def make_plan(job: Job, here: ThisRun, *, shards: int, results: Path) -> Plan:
         results=str(results.absolute()),
         retry_failed=job.control.retry_failed,
         name=here.flow_run.name,
-        parameters={
-            name: value
-            for name, value in here.flow_run.parameters.items()
-            if name not in _OF_THE_RUN
-        },
+        parameters={**here.flow_run.parameters, **_OF_THE_RUN},
     )
     plan.save()
     return plan

@@ -186,4 +186,4 @@ def test_a_core_holds_back_what_nothing_else_holds() -> None:
     assert core_holds(core, [])
     assert core_holds(core, [Term("max_concurrent", 50, "")])
     # A run at its rate makes as many calls as its rate allows, and no core is to blame.
-    assert not core_holds(core, [Term("max_concurrent", 50, ""), Term("requests", 6.2, "")])
+    assert not core_holds(core, [Term("max_concurrent", 50, ""), Term("requests", 7.0, "")])
