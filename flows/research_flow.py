@@ -227,7 +227,7 @@ def research(
         token = current_study.set(study)
         try:
             with OutFile(state / "results.jsonl") as out, let_go():
-                report, left_by = _run(study, out, answer_file)
+                report, left_by = _run(study, out, answer_file, log)
                 report = here.control.report = advised(
                     report,
                     command="research",

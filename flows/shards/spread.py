@@ -98,6 +98,8 @@ class Spread:
                 time.sleep(LOOK_SECONDS)
 
         left_by = self._job.control.conducted(conduct)
+        keep(self._came)
+        self._known.update(self._came)
         rest = range(self._plan.total)
         keep({at: not_started(self._job, at) for at in rest if at not in self._known})
         self._wait_for_all()
