@@ -4,3 +4,13 @@ May import: answers, automations, blocks, cli.budget, cli.doctor, cli.init, cli.
 cli.terminal, estimate, fan_out_flow, items, publications, recovery, run, server, shards.
 Begin with: main.py: the commands.
 """
+
+import sys
+
+# Before anything is imported that is not there elsewhere.
+if sys.platform not in ("linux", "darwin"):
+    sys.stderr.write(
+        "prefect-governor: it runs on Linux and macOS, and on Windows through WSL"
+        f" (`wsl --install`), not on {sys.platform}\n"
+    )
+    sys.exit(2)

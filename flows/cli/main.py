@@ -21,7 +21,6 @@ from prefect_governor.flows.cli.terminal.command_line import (
     Teaching,
     UsageProblem,
     option,
-    promise,
 )
 from prefect_governor.flows.cli.terminal.options import (
     FAN_OUT,
@@ -216,7 +215,27 @@ def _say(line: str) -> None:
     click.echo(line, err=True)
 
 
-promise(main, "uninstall", "delete the block types in the UI and the limits with `prefect gcl`")
+@main.command("uninstall", context_settings=CONTEXT)
+# Without a variable: one that is set for runs is no consent to this.
+@click.option("--yes", is_flag=True, help="Never ask.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def uninstall_command(yes: bool, as_json: bool) -> None:
+    """Take out of Prefect what was put there: the limits, the block types with all of their blocks,
+    and the background server. Never the ledger, nor what runs left in files.
+
+    Says what it would take, and asks. Of flows that still run under a governor no more calls are
+    admitted.
+
+    \b
+    Examples:
+      prefect-governor uninstall
+      prefect-governor uninstall --yes
+    """
+    from prefect_governor.flows.cli.uninstall import run_uninstall
+
+    run_uninstall(yes=yes, as_json=as_json)
+
+
 main.add_command(publish_command)
 main.add_command(research_command)
 main.add_command(budget)

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from prefect_governor.flows.cli.terminal.command_line import CONTEXT, F, option
+from prefect_governor.flows.cli.terminal.command_line import CONTEXT, F, Group, option
 
 # An amount to lower by, such as -5, is no option.
 _AMOUNTS = CONTEXT | {"ignore_unknown_options": True}
 _REASON = "Why; kept in the audit."
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(cls=Group, context_settings=CONTEXT)
 def budget() -> None:
     """What was spent, by whom, how much is left, and how much may be spent.
 

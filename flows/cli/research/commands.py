@@ -6,7 +6,12 @@ from typing import Any
 
 import click
 
-from prefect_governor.flows.cli.terminal.command_line import CONTEXT, UsageProblem, option
+from prefect_governor.flows.cli.terminal.command_line import (
+    CONTEXT,
+    Command,
+    UsageProblem,
+    option,
+)
 from prefect_governor.flows.cli.terminal.options import (
     MCP,
     RUN,
@@ -56,7 +61,7 @@ _OUT = (
 )
 
 
-@click.command(COMMAND, context_settings=CONTEXT)
+@click.command(COMMAND, cls=Command, context_settings=CONTEXT)
 @click.argument("question", required=False)
 @run_options(_RESEARCH, RUN, _OUT)
 def research_command(question: str | None, **options: Any) -> None:

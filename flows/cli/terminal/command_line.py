@@ -1,9 +1,10 @@
 """What every command of the command line is made of. Imports nothing heavy."""
 
 import os
+import re
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,14 @@ INTERRUPTED = 3
 # Set by --debug too.
 DEBUG = "PREFECT_GOVERNOR_DEBUG"
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+# Options that are called otherwise as parameters of the flows.
+PARAMETERS = {
+    "rpm": "requests_per_minute",
+    "tpm": "tokens_per_minute",
+    "allow_host": "allow_hosts",
+    "deny_host": "deny_hosts",
+}
 
 # Newer releases of click raise it where a group is called without a command.
 _ASKED_FOR_HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
@@ -46,7 +55,29 @@ class RunBroken(Exception):
         self.way_on = way_on
 
 
-class Teaching(click.Group):
+class Command(click.Command):
+    """A command whose variables stand in one table of its help, below the options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options, and the variables that stand for them."""
+        super().format_options(ctx, formatter)
+        rows = [
+            (each.opts[0], each.envvar)
+            for each in self.params
+            if isinstance(each, click.Option) and isinstance(each.envvar, str)
+        ]
+        if rows:
+            with formatter.section("Variables, in place of options"):
+                formatter.write_dl(rows)
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
+
+
+class Teaching(Group):
     """A group whose commands turn bad input into one line and exit 2, and what nobody expected into
     one line that says where the rest is, and exit 1."""
 
@@ -59,7 +90,7 @@ class Teaching(click.Group):
             path = error.ctx.command_path if error.ctx else ctx.command_path
             raise UsageProblem(f"{error.format_message()} (see `{path} --help`)") from None
         except ConfigurationError as error:
-            raise UsageProblem(str(error)) from None
+            raise UsageProblem(as_typed(str(error), self._options(ctx))) from None
         except KeyboardInterrupt:
             click.echo("prefect-governor: interrupted before anything was started", err=True)
             ctx.exit(INTERRUPTED)
@@ -85,6 +116,17 @@ class Teaching(click.Group):
             _say_unexpected(error)
             ctx.exit(FAILED)
 
+    def _options(self, ctx: click.Context) -> list[click.Parameter]:
+        """Of the command that was called, or of all in its group."""
+        ahead = [self.commands[name] for name in (ctx.invoked_subcommand,) if name in self.commands]
+        found: list[click.Parameter] = []
+        while ahead:
+            command = ahead.pop()
+            found += command.params
+            if isinstance(command, click.Group):
+                ahead += command.commands.values()
+        return found
+
 
 def working_folder() -> str:
     """Where the command was called. Raises ConfigurationError where that was removed since."""
@@ -97,27 +139,35 @@ def working_folder() -> str:
 
 
 def option(*names: str, **settings: Any) -> Callable[[F], F]:
-    """An option with its PREFECT_GOVERNOR_… variable, shown in `--help`."""
+    """An option with its PREFECT_GOVERNOR_… variable, shown in the table of `--help`."""
     name = names[0].lstrip("-").replace("-", "_").upper()
-    return click.option(*names, envvar=f"PREFECT_GOVERNOR_{name}", show_envvar=True, **settings)
-
-
-def later(what: str, instead: str) -> UsageProblem:
-    """What comes with a later release, and what to do until then."""
-    return UsageProblem(f"{what} comes with a later release; until then {instead}")
-
-
-def promise(group: click.Group, name: str, instead: str) -> None:
-    """A command of a later release, which says so."""
-
-    @group.command(
-        name,
-        hidden=True,
-        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    return click.option(
+        *names, cls=_Option, envvar=f"PREFECT_GOVERNOR_{name}", show_envvar=True, **settings
     )
-    @click.pass_context
-    def command(_: click.Context) -> None:
-        raise later(f"`{name}`", instead)
+
+
+class _Option(click.Option):
+    """One whose variable is named where it is wrong, and not in its own lines of the help."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Its lines of the help."""
+        self.show_envvar = False
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.show_envvar = True
+
+
+def as_typed(message: str, options: Iterable[click.Parameter]) -> str:
+    """A message that begins with the name of a flow's parameter, beginning with the option that a
+    person typed."""
+    for each in options:
+        if isinstance(each, click.Option) and each.name is not None:
+            name = PARAMETERS.get(each.name, each.name)
+            found = re.match(rf"{re.escape(name)}(?=:? (must|is|are|names|has)\b|: )", message)
+            if found:
+                return each.opts[0] + message[found.end() :]
+    return message
 
 
 def _say_unexpected(error: BaseException) -> None:

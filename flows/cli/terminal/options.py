@@ -9,17 +9,10 @@ from typing import Any
 import click
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.cli.terminal.command_line import DEBUG, F, option
+from prefect_governor.flows.cli.terminal.command_line import DEBUG, PARAMETERS, F, option
 
 Option = Callable[[Any], Any]
 
-# Options that are called otherwise as parameters of the flows.
-_PARAMETERS = {
-    "rpm": "requests_per_minute",
-    "tpm": "tokens_per_minute",
-    "allow_host": "allow_hosts",
-    "deny_host": "deny_hosts",
-}
 # What is said of the web, where a run has it, and what it is where nothing is said.
 _WEB_UNSAID = {"allow_host": (), "deny_host": (), "search": "auto", "search_usd": None}
 # Options that say how sources are read: fields of the flow's `reading`, each with what a value
@@ -374,12 +367,12 @@ class Told:
         }
         return cls(
             parameters={
-                _PARAMETERS.get(name, name): idle.get(name, value)
+                PARAMETERS.get(name, name): idle.get(name, value)
                 for name, value in options.items()
                 if name not in _NOT_PARAMETERS and name not in _READING
             }
             | ({"reading": reading} if _READING.keys() & options.keys() else {}),
-            given=_given_parameters() - {_PARAMETERS.get(name, name) for name in idle},
+            given=_given_parameters() - {PARAMETERS.get(name, name) for name in idle},
             **{name: options[name] for name in _NOT_PARAMETERS},
         )
 
@@ -403,7 +396,7 @@ def _given_parameters() -> frozenset[str]:
     context = click.get_current_context()
     default = click.core.ParameterSource.DEFAULT
     given = {
-        "reading" if name in _READING else _PARAMETERS.get(name, name)
+        "reading" if name in _READING else PARAMETERS.get(name, name)
         for name, value in context.params.items()
         if name not in _NOT_PARAMETERS
         and context.get_parameter_source(name) is not default

@@ -77,7 +77,10 @@ def run_command(
         )
     # Blocks live on the server: what can be checked without it is, before it is started.
     on_server: dict[str, Any] = {}
-    if parameters["model"].startswith(BLOCK):
+    if parameters["governor"] is not None:
+        # It may have the model's price.
+        on_server["governor"] = None
+    if on_server or parameters["model"].startswith(BLOCK):
         on_server["model"] = OFFLINE
     if parameters.get("sandbox") is not None:
         on_server["sandbox"] = None
@@ -90,7 +93,7 @@ def run_command(
             past = going_on
         check_writable(out)
     info = None
-    if parameters["governor"] is not None or on_server:
+    if on_server:
         info = ensure_server(on_progress=say)
         use_server(info)
         request = make(**parameters)
