@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import click
@@ -19,9 +19,6 @@ from prefect_governor.flows.server.server import (
     stop_server,
     use_server,
 )
-
-if TYPE_CHECKING:
-    from prefect.client.orchestration import SyncPrefectClient
 
 # What the names of the limits begin with that a governor makes in Prefect.
 OF_GOVERNORS = "governor:"
@@ -73,7 +70,7 @@ def run_uninstall(*, yes: bool, as_json: bool) -> None:
     _tell(found, as_json=as_json)
 
 
-def _look(client: "SyncPrefectClient", server: str | None) -> Found:
+def _look(client: Any, server: str | None) -> Found:
     limits: dict[str, Any] = {}
     while page := client.read_global_concurrency_limits(limit=_PAGE, offset=len(limits)):
         limits |= {each.name: each for each in page}
@@ -88,7 +85,7 @@ def _look(client: "SyncPrefectClient", server: str | None) -> Found:
     )
 
 
-def _block_types(client: "SyncPrefectClient") -> tuple[dict[str, UUID], list[str]]:
+def _block_types(client: Any) -> tuple[dict[str, UUID], list[str]]:
     """Those of ours that are registered, and the named blocks of them."""
     from prefect.exceptions import ObjectNotFound
 
@@ -119,7 +116,7 @@ def _agreed(found: Found) -> bool:
     return click.confirm(f"This takes out {found}.{used} Do it?", err=True)
 
 
-def _take_out(client: "SyncPrefectClient", found: Found) -> None:
+def _take_out(client: Any, found: Found) -> None:
     # The types first: a governor whose block is gone makes no limit anew.
     for type_id in found.types.values():
         client.delete_block_type(type_id)

@@ -118,7 +118,8 @@ class Teaching(Group):
 
     def _options(self, ctx: click.Context) -> list[click.Parameter]:
         """Of the command that was called, or of all in its group."""
-        ahead = [self.commands[name] for name in (ctx.invoked_subcommand,) if name in self.commands]
+        called = self.commands.get(ctx.invoked_subcommand or "")
+        ahead = [] if called is None else [called]
         found: list[click.Parameter] = []
         while ahead:
             command = ahead.pop()

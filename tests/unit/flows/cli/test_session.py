@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.flows.cli.main import main
 from prefect_governor.flows.cli.terminal.command_line import RunBroken
 from prefect_governor.flows.cli.terminal.session import run_flow
 from prefect_governor.flows.run.control import current_control
@@ -37,3 +40,18 @@ def test_whatever_ends_a_run_that_was_started_the_way_on_is_said(
         run_flow(flow, {}, command="fan-out", ui_url="http://x", out=None, as_json=False)
     assert broken.value.__cause__ is error
     assert broken.value.way_on == f"prefect-governor fan-out --resume {RUN_ID}"
+
+
+def test_governor_is_looked_for_once_there_is_a_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def ensured(**_: object) -> None:
+        raise ConfigurationError("a server is asked for first")
+
+    # Whoever asks Prefect before would have it start a server for this process alone.
+    monkeypatch.setattr("prefect_governor.flows.cli.terminal.session.ensure_server", ensured)
+    monkeypatch.setattr("prefect_governor.blocks.model.load_governor", pytest.fail)
+    (tmp_path / "a.txt").write_text("a")
+    words = ["fan-out", str(tmp_path), "--ask", "what?", "--governor", "team"]
+    told = CliRunner().invoke(main, [*words, "--model", "openai/priced-by-the-governor"])
+    assert "a server is asked for first" in told.output
