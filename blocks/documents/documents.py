@@ -108,16 +108,15 @@ def budget_chain(document: BlockDocument) -> tuple[Account, ...]:
     return _chain(document, validated(BudgetTerms, document))
 
 
-def saved_governors() -> list[str]:
-    """The names of the Governor blocks that are saved, sorted."""
-    with get_client(sync_client=True) as client:
-        documents = client.read_block_documents(include_secrets=False)
-    slug = GovernorTerms.block_type_slug
-    return sorted(
-        each.name
-        for each in documents
-        if each.name and each.block_type and each.block_type.slug == slug
-    )
+def saved(kind: type[DocumentTerms]) -> list[BlockDocument]:
+    """All documents of a kind that have a name, sorted by it. They hold their secrets."""
+    with _none_where_missing(), get_client(sync_client=True) as client:
+        # All of them at once: the API takes neither an offset nor a limit here.
+        found = client.read_block_documents_by_type(kind.block_type_slug)
+        named = [each for each in found if each.name and not each.is_anonymous]
+        return sorted(named, key=lambda each: str(each.name))
+    # No such block was ever saved here.
+    return []
 
 
 def read(kind: type[DocumentTerms], name: str) -> BlockDocument:

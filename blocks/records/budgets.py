@@ -5,6 +5,7 @@ Money is nano-dollars (int), tokens are ints.
 
 from dataclasses import dataclass
 
+from prefect_governor.blocks.money.usd import to_usd
 from prefect_governor.blocks.money.windows import Window
 
 
@@ -46,6 +47,13 @@ class Allocation:
     elastic: bool = False
     owner: str | None = None
     closed: bool = False
+
+
+def ceiling_in_full(nano: int | None, tokens: int | None) -> str:
+    """A ceiling for the audit, every digit of it: "5 USD and 1000 tokens"."""
+    parts = [] if nano is None else [f"{to_usd(nano).normalize():f} USD"]
+    parts += [] if tokens is None else [f"{tokens} tokens"]
+    return " and ".join(parts) or "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from prefect_governor.blocks.models.providers import (
 from prefect_governor.blocks.records.budgets import Account, AccountState, Allocation
 from prefect_governor.blocks.records.calls import Attribution, Bound, CallRecord, Usage
 from prefect_governor.blocks.records.notices import Audit
+from prefect_governor.flows.cli.budget import all as all_budgets
 from prefect_governor.flows.cli.budget import formats, outcome
 from prefect_governor.flows.cli.budget.view import (
     AllocationView,
@@ -240,6 +241,7 @@ TABLES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {**SHOWN, "slots": [{"of": SHOWN["slots"][0]["of"]}]},
         ("reserved_calls", "unconfirmed_calls", "allocations", "parents"),
     ),
+    "Without a name": (all_budgets._object(all_budgets.Row("Budget", "a")), ()),
     "A call that holds money": (formats.call_object(CALL), ()),
     "An allocation": (SHOWN["allocations"][0], ()),
     "`budget reconcile --json`": (

@@ -9,9 +9,9 @@ from prefect_governor.blocks.ledger.decision.admission import Refused, Reservati
 from prefect_governor.blocks.ledger.decision.purse import ALLOCATION_PREFIX, Purse, PurseKey
 from prefect_governor.blocks.ledger.decision.store import Rows
 from prefect_governor.blocks.money.usd import to_usd
-from prefect_governor.blocks.records.budgets import Account, percent_gone
+from prefect_governor.blocks.records.budgets import Account, ceiling_in_full, percent_gone
 from prefect_governor.blocks.records.calls import Demand, Usage
-from prefect_governor.blocks.records.notices import Notice, NoticeKind
+from prefect_governor.blocks.records.notices import Audit, Notice, NoticeKind
 
 # Shares of a ceiling that are told when they are crossed, in percent.
 SHARES = (50, 80, 95, 100)
@@ -19,6 +19,8 @@ SHARES = (50, 80, 95, 100)
 UNTOLD = ("local/", "run/", ALLOCATION_PREFIX)
 # How often it is told at most that a budget refuses, or that its calls are throttled, in seconds.
 AGAIN_SECONDS = 60
+# Whose hand an edited document shows: Prefect's server keeps no name.
+EDITED_BY = "an edit of its block"
 # Reasons of unconfirmed calls that one notice names.
 _MOST_REASONS = 5
 
@@ -127,6 +129,17 @@ class Outbox:
             "after_tokens": after.ceiling_tokens,
         }
         self._tell("ceiling_changed", purse, payload)
+        audit = Audit(
+            action="edited",
+            subject=after.key,
+            by=EDITED_BY,
+            reason="",
+            evidence=None,
+            before=ceiling_in_full(before.ceiling_nano, before.ceiling_tokens),
+            after=ceiling_in_full(after.ceiling_nano, after.ceiling_tokens),
+            wall=self.rows.now.wall,
+        )
+        self.rows.add_audit(audit)
 
     def write(self, purses: dict[PurseKey, Purse]) -> None:
         """Write what is to be told of these purses as they are now."""

@@ -10,10 +10,10 @@ from prefect_governor.blocks.budget import Budget
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.money.usd import parse_usd, show_usd, to_nano, to_usd
-from prefect_governor.blocks.records.budgets import Account, AccountState
+from prefect_governor.blocks.records.budgets import Account, AccountState, ceiling_in_full
 from prefect_governor.blocks.records.notices import Audit
 from prefect_governor.flows.cli.budget.documents import CeilingDocument, find_ceiling, write_ceiling
-from prefect_governor.flows.cli.budget.text import age, figures, show_ceiling
+from prefect_governor.flows.cli.budget.text import figures, show_ceiling, waiting_line
 from prefect_governor.flows.cli.budget.view import LOCAL, Source, View, open_source, read_view
 from prefect_governor.flows.cli.terminal.terminal import say
 
@@ -47,7 +47,7 @@ def change_budget(
     for line in _shown(change, after):
         print(line)
     for each in waiting:
-        print(f"waiting for {each.what}: the first call since {age(each.seconds)}")
+        print(waiting_line(each))
     if gone := _spent_up(after.chain[0].state):
         say(gone)
 
@@ -199,11 +199,7 @@ def _nano(budget: Budget) -> int | None:
 
 def _exact(budget: Budget) -> str:
     """A ceiling for the audit, every digit of it."""
-    nano = _nano(budget)
-    parts = [] if nano is None else [f"{to_usd(nano).normalize():f} USD"]
-    tokens = budget.max_total_tokens
-    parts += [] if tokens is None else [f"{tokens} tokens"]
-    return " and ".join(parts) or "none"
+    return ceiling_in_full(_nano(budget), budget.max_total_tokens)
 
 
 def _shown(change: Change, after: View) -> list[str]:

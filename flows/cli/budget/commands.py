@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from prefect_governor.flows.cli.terminal.command_line import CONTEXT, F, Group, option
+from prefect_governor.flows.cli.terminal.command_line import (
+    CONTEXT,
+    F,
+    Group,
+    UsageProblem,
+    option,
+)
 
 # An amount to lower by, such as -5, is no option.
 _AMOUNTS = CONTEXT | {"ignore_unknown_options": True}
@@ -27,7 +33,7 @@ def budget() -> None:
 
 
 @budget.command("show", context_settings=CONTEXT)
-@click.argument("name")
+@click.argument("name", required=False)
 @option(
     "--by",
     type=click.Choice(["flow", "deployment", "task", "tag", "model", "user"]),
@@ -40,18 +46,20 @@ def budget() -> None:
     " date or time (2026-01-31, 2026-01-31T09:00).",
 )
 @option("--audit", is_flag=True, help="Also what people changed by hand, and why.")
+@option("--unconfirmed", is_flag=True, help="List each call whose outcome nobody knows.")
 @option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @option("--watch", is_flag=True, help="Show it again every 2 s, until Ctrl-C.")
-def budget_show(name: str, watch: bool, **options: Any) -> None:
+def budget_show(name: str | None, watch: bool, **options: Any) -> None:
     """Show a ceiling, and what of it is spent, unconfirmed, reserved, allocated and left; which
     calls hold it, since when, for whom, and what waits for it.
 
     NAME is a saved Governor's or Budget's, or local/NAME for `Governor.local(NAME, ...)`. The
-    budgets above it are shown with it.
+    budgets above it are shown with it. Without a NAME: all that are saved, a line each.
 
     \b
     Examples:
+      prefect-governor budget show
       prefect-governor budget show llm-team
       prefect-governor budget show llm-team --by tag --since 7d --csv
       prefect-governor budget show llm-team --watch
@@ -59,10 +67,23 @@ def budget_show(name: str, watch: bool, **options: Any) -> None:
     """
     from prefect_governor.flows.cli.budget.show import show_budget, watch_budget
 
-    if watch:
+    if name is None:
+        _check_of_all(watch=watch, **options)
+        from prefect_governor.flows.cli.budget.all import show_all
+
+        click.echo(show_all(as_json=options["as_json"], as_csv=options["as_csv"]))
+    elif watch:
         watch_budget(name, **options)
     else:
         click.echo(show_budget(name, **options))
+
+
+def _check_of_all(*, as_json: bool, as_csv: bool, **options: Any) -> None:
+    if asked := [name for name, value in options.items() if value]:
+        raise UsageProblem(
+            f"--{asked[0]} is of one budget: name it, as in `budget show NAME --{asked[0]}`;"
+            " `budget show` alone lists them"
+        )
 
 
 def _changing(way: str) -> Callable[[F], F]:

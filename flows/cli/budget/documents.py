@@ -20,7 +20,7 @@ from prefect_governor.blocks.documents.documents import (
     find,
     read,
     read_by_id,
-    saved_governors,
+    saved,
     validated,
 )
 from prefect_governor.blocks.errors import ConfigurationError
@@ -31,6 +31,7 @@ from prefect_governor.blocks.machine.private import make_folder, open_file
 from prefect_governor.blocks.money.usd import plain_number
 from prefect_governor.blocks.prefect_internals.block_documents import reference_to
 from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.terms.governor import GovernorTerms
 from prefect_governor.blocks.work.ledgers import desk
 from prefect_governor.blocks.work.registry import desk_of_name, ledger_url_of
 
@@ -161,15 +162,15 @@ def _ceiling(kind: str, name: str, document: BlockDocument, budget: Budget) -> C
 def _url_of_budget(account: Account) -> str | None:
     """The PostgreSQL ledger that governors which draw on a saved budget name, if one does."""
     urls: dict[str, str] = {}
-    for name in saved_governors():
+    for document in saved(GovernorTerms):
         try:
-            found = define(read(Governor, name))
+            found = define(document)
         except ConfigurationError:
             # A governor whose document is not valid spends nothing; the doctor names it.
             continue
         url = ledger_url_of(found.governor)
         if url is not None and any(each.key == account.key for each in found.accounts):
-            urls.setdefault(url, name)
+            urls.setdefault(url, found.name)
     if len(urls) > 1:
         raise ConfigurationError(
             f"governors with different ledgers draw on budget {account.name!r}"

@@ -2,13 +2,18 @@
 
 import csv
 import io
+import json
+import re
+from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 from prefect_governor.blocks.ledger.decision.store import Spend
 from prefect_governor.blocks.money.usd import to_usd
 from prefect_governor.blocks.records.budgets import AccountState
 from prefect_governor.blocks.records.calls import CallRecord
 from prefect_governor.blocks.records.notices import Audit
+from prefect_governor.flows.cli.budget.names import Names
 from prefect_governor.flows.cli.budget.text import MONEY
 from prefect_governor.flows.cli.budget.view import (
     AllocationView,
@@ -19,10 +24,12 @@ from prefect_governor.flows.cli.budget.view import (
     of_wall,
 )
 
+_NAMELESS = Names()
+
 
 def as_object(view: View) -> dict[str, Any]:
     """A view as one JSON object: the leaf's figures at its top, those above it in `parents`."""
-    leaf, *parents = (_budget(budget) for budget in view.chain)
+    leaf, *parents = (_budget(budget, view.names) for budget in view.chain)
     found: dict[str, Any] = {
         **leaf,
         "name": view.name,
@@ -31,7 +38,9 @@ def as_object(view: View) -> dict[str, Any]:
             {"for": each.what, "seconds": each.seconds, "calls": each.calls}
             for each in view.waiting
         ],
-        "slots": [{"of": list(each.what)} | call_object(each.call) for each in view.holders],
+        "slots": [
+            {"of": list(each.what)} | call_object(each.call, view.names) for each in view.holders
+        ],
         "not_measured": [
             {"model": each.model or None, "path": each.path, "calls": each.calls, "why": each.why}
             for each in view.not_measured
@@ -40,7 +49,10 @@ def as_object(view: View) -> dict[str, Any]:
     if view.by is not None:
         found["since"] = None if view.since is None else view.since.isoformat()
         found["by"] = view.by
-        found["spent_by"] = [{"name": name} | _spend(spend) for name, spend in view.spends]
+        found["spent_by"] = [
+            {"name": name, "title": view.names.deployments.get(name)} | _spend(spend)
+            for name, spend in view.spends
+        ]
     if view.audit is not None:
         found["audit"] = [_audit(row) for row in view.audit]
     return found
@@ -54,10 +66,13 @@ def as_csv(view: View) -> str:
         rows += [list(_audit(row).values()) for row in view.audit]
     elif view.by is not None:
         money = [f"{name}_usd" for name in MONEY[:3]]
-        rows = [[view.by, "calls", *money, "input_tokens", "output_tokens"]]
+        titled = ["deployment_name"] if view.by == "deployment" else []
+        rows = [[view.by, "calls", *money, "input_tokens", "output_tokens", *titled]]
         for name, spend in view.spends:
             amounts = [_exact(getattr(spend, f"{kind}_nano")) for kind in MONEY[:3]]
-            rows.append([name, spend.calls, *amounts, spend.input_tokens, spend.output_tokens])
+            title = [view.names.deployments.get(name, "")] if titled else []
+            tokens = [spend.input_tokens, spend.output_tokens]
+            rows.append([name, spend.calls, *amounts, *tokens, *title])
     else:
         rows = [["budget", "window", "ceiling_usd", *(f"{name}_usd" for name in MONEY)]]
         for budget in view.chain:
@@ -70,7 +85,7 @@ def as_csv(view: View) -> str:
     return file.getvalue().rstrip("\n")
 
 
-def call_object(call: CallRecord) -> dict[str, Any]:
+def call_object(call: CallRecord, names: Names = _NAMELESS) -> dict[str, Any]:
     """A call that holds money: which, whose, since when, for whom, at most how much, why."""
     known = call.attribution
     return {
@@ -86,7 +101,9 @@ def call_object(call: CallRecord) -> dict[str, Any]:
         "model": known.model,
         "flow": known.flow,
         "deployment": known.deployment,
+        "deployment_name": names.deployments.get(known.deployment or ""),
         "flow_run_id": known.flow_run_id,
+        "flow_run_name": names.runs.get(known.flow_run_id or ""),
         "task": known.task,
         "task_run_id": known.task_run_id,
         "item": known.item,
@@ -111,19 +128,34 @@ def state_object(state: AccountState) -> dict[str, Any]:
     }
 
 
-def usd(nano: int) -> float:
-    """Nano-dollars as a JSON number in USD."""
-    return float(to_usd(nano))
+def usd(nano: int) -> Decimal:
+    """Nano-dollars in USD, for `exact_json`."""
+    return to_usd(nano)
 
 
-def _budget(budget: BudgetView) -> dict[str, Any]:
+def exact_json(value: Any) -> str:
+    """A value as one line of JSON, in which a Decimal is a number with all of its digits."""
+    # No text of the value holds what nobody knew before.
+    mark = uuid4().hex
+
+    def marked(each: Any) -> str:
+        if not isinstance(each, Decimal):
+            raise TypeError(f"{each!r} is no value of JSON")
+        text = f"{each.normalize():f}"
+        return f"{mark}{text if '.' in text else f'{text}.0'}"
+
+    text = json.dumps(value, ensure_ascii=False, default=marked)
+    return re.sub(rf'"{mark}([-\d.]+)"', r"\1", text)
+
+
+def _budget(budget: BudgetView, names: Names) -> dict[str, Any]:
     return {
         "name": budget.state.name,
         "window": budget.window,
         "window_label": budget.state.window or None,
         **state_object(budget.state),
-        "reserved_calls": [call_object(call) for call in budget.reserved],
-        "unconfirmed_calls": [call_object(call) for call in budget.unconfirmed],
+        "reserved_calls": [call_object(call, names) for call in budget.reserved],
+        "unconfirmed_calls": [call_object(call, names) for call in budget.unconfirmed],
         "allocations": [_allocation(each) for each in budget.allocations],
     }
 

@@ -1,6 +1,5 @@
 """What a reconciliation came to, for people and for programs."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from prefect_governor.blocks.figures.reconcile import Left, Matching, Settle, Void
 from prefect_governor.blocks.money.usd import show_usd
 from prefect_governor.blocks.records.calls import CallRecord
-from prefect_governor.flows.cli.budget.formats import call_object, state_object, usd
+from prefect_governor.flows.cli.budget.formats import call_object, exact_json, state_object, usd
 from prefect_governor.flows.cli.budget.text import (
     ID_LENGTH,
     count_calls,
@@ -69,7 +68,7 @@ class Outcome:
 def print_outcome(outcome: Outcome, *, as_json: bool) -> None:
     """The outcome on stdout."""
     if as_json:
-        print(json.dumps(_object(outcome), ensure_ascii=False))
+        print(exact_json(_object(outcome)))
         return
     for line in _lines(outcome):
         print(line)

@@ -1,6 +1,5 @@
 """`prefect-governor budget show`: once, or again and again."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +7,7 @@ from datetime import datetime, timezone
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.cli.budget.formats import as_csv as csv_of
-from prefect_governor.flows.cli.budget.formats import as_object
+from prefect_governor.flows.cli.budget.formats import as_object, exact_json
 from prefect_governor.flows.cli.budget.text import show_view
 from prefect_governor.flows.cli.budget.view import View, open_source, parse_instant, read_view
 
@@ -23,6 +22,7 @@ def show_budget(
     by: str | None = None,
     since: str | None = None,
     audit: bool = False,
+    unconfirmed: bool = False,
     as_json: bool = False,
     as_csv: bool = False,
 ) -> str:
@@ -33,10 +33,11 @@ def show_budget(
         since: an age such as "24h" or "7d", or an ISO 8601 date or time (local without a zone):
             the breakdown counts from then, instead of from the window's start.
         audit: also what people changed of it by hand or by evidence.
+        unconfirmed: also each call whose outcome nobody knows, in text; JSON always has them.
 
     Raises ConfigurationError, LedgerUnavailable.
     """
-    show = _form(as_json=as_json, as_csv=as_csv)
+    show = _form(as_json=as_json, as_csv=as_csv, unconfirmed=unconfirmed)
     start = _start(since)
     return show(read_view(open_source(name), by=_column(by, start), since=start, audit=audit))
 
@@ -47,6 +48,7 @@ def watch_budget(
     by: str | None = None,
     since: str | None = None,
     audit: bool = False,
+    unconfirmed: bool = False,
     as_json: bool = False,
     as_csv: bool = False,
     wait: Callable[[float], None] = time.sleep,
@@ -58,7 +60,7 @@ def watch_budget(
     """
     if as_csv:
         raise ConfigurationError("--watch shows text or JSON lines, no CSV: leave one out")
-    show = _form(as_json=as_json, as_csv=False)
+    show = _form(as_json=as_json, as_csv=False, unconfirmed=unconfirmed)
     start = _start(since)
 
     def views() -> Iterator[View]:
@@ -96,12 +98,12 @@ def _time(view: View) -> str:
     return f"{view.at.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def _form(*, as_json: bool, as_csv: bool) -> Callable[[View], str]:
+def _form(*, as_json: bool, as_csv: bool, unconfirmed: bool) -> Callable[[View], str]:
     if as_json and as_csv:
         raise ConfigurationError("--json and --csv are two forms of the same: choose one")
     if as_json:
-        return lambda view: json.dumps(as_object(view), ensure_ascii=False)
-    return csv_of if as_csv else show_view
+        return lambda view: exact_json(as_object(view))
+    return csv_of if as_csv else lambda view: show_view(view, unconfirmed=unconfirmed)
 
 
 def _start(since: str | None) -> datetime | None:

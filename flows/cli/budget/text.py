@@ -7,11 +7,12 @@ from prefect_governor.blocks.money.usd import show_usd
 from prefect_governor.blocks.records.budgets import AccountState
 from prefect_governor.blocks.records.calls import CallRecord
 from prefect_governor.blocks.records.notices import Audit
+from prefect_governor.flows.cli.budget.names import Names
 from prefect_governor.flows.cli.budget.view import (
     AllocationView,
-    BudgetView,
     Holder,
     View,
+    Waiting,
     left,
     left_nano,
     left_tokens,
@@ -26,8 +27,9 @@ ID_LENGTH = 8
 _AGES = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
-def show_view(view: View) -> str:
-    """All of a view: the budgets, what holds them, what waits, who spent, what people changed."""
+def show_view(view: View, *, unconfirmed: bool = False) -> str:
+    """All of a view: the budgets, what holds them, what waits, who spent, what people changed.
+    `unconfirmed`: list each call whose outcome nobody knows."""
     lines: list[str] = []
     for at, budget in enumerate(view.chain):
         head = f"{view.kind} {view.name!r}" if at == 0 else f"under Budget {budget.state.name!r}"
@@ -35,8 +37,8 @@ def show_view(view: View) -> str:
             head += f", on Budget {budget.state.name!r}"
         lines.append(f"{head}, {_window(budget.window, budget.state.window)}")
         lines += [f"  {name:<12} {value}" for name, value in figures(budget.state)]
-    lines += _held(view.chain[0], view.at)
-    lines += _holders(view.holders, view.at)
+    lines += _held(view, unconfirmed=unconfirmed)
+    lines += _holders(view.holders, view.at, view.names)
     if view.not_measured:
         lines.append("not measured, as they have no price, no bound or no known path:")
         rows = [("calls", "model", "path", "why")]
@@ -45,15 +47,22 @@ def show_view(view: View) -> str:
             for each in view.not_measured
         ]
         lines += table(rows, numbers=frozenset({0}))
-    for each in view.waiting:
-        more = f", at least {each.calls} in line" if each.calls > 1 else ""
-        lines.append(f"waiting for {each.what}: the first call since {age(each.seconds)}{more}")
+    lines += map(waiting_line, view.waiting)
     if view.by is not None:
         since = "in this window" if view.since is None else f"since {view.since:%Y-%m-%d %H:%M %Z}"
         lines += ["", f"spent {since}, by {view.by}:", *_breakdown(view)]
     if view.audit is not None:
         lines += ["", "changed by hand or by evidence:", *_audit(view.audit)]
     return "\n".join(lines)
+
+
+def waiting_line(each: Waiting) -> str:
+    """What calls wait for, how many at least, and for how long the first of them."""
+    if each.calls <= 1:
+        return f"waiting for {each.what}: a call, for {age(each.seconds)}"
+    return (
+        f"waiting for {each.what}: at least {each.calls:,} calls, the first for {age(each.seconds)}"
+    )
 
 
 def figures(state: AccountState) -> Iterator[tuple[str, str]]:
@@ -76,10 +85,12 @@ def show_ceiling(nano: int | None, tokens: int | None) -> str:
     return " and ".join(parts) or "none"
 
 
-def who(call: CallRecord) -> str:
-    """Whom a call is for: its flow, task, item, label and user, as far as they are known."""
+def who(call: CallRecord, names: Names | None = None) -> str:
+    """Whom a call is for: flow, run, task, item, label and user, as far as they are known."""
     known = call.attribution
-    parts = [known.flow, known.task, known.item, known.label, known.user]
+    run = None if names is None else names.runs.get(known.flow_run_id or "")
+    flow = f"{known.flow or 'run'} ({run})" if run else known.flow
+    parts = [flow, known.task, known.item, known.label, known.user]
     return " / ".join(part for part in parts if part) or "(nobody named)"
 
 
@@ -107,9 +118,8 @@ def table(rows: Sequence[Sequence[str]], *, numbers: frozenset[int]) -> Iterator
         yield ("  " + "  ".join(cells)).rstrip()
 
 
-def unconfirmed_lines(calls: Sequence[CallRecord], *, most: int | None = None) -> Iterator[str]:
+def unconfirmed_lines(calls: Sequence[CallRecord], names: Names | None = None) -> Iterator[str]:
     """A line a call that nobody confirmed: which, since when, how much, for whom, why."""
-    shown = calls[:most]
     rows = [("call", "admitted", "at most", "model", "for", "why")]
     rows += [
         (
@@ -117,14 +127,12 @@ def unconfirmed_lines(calls: Sequence[CallRecord], *, most: int | None = None) -
             f"{of_wall(call.created_wall):%Y-%m-%d %H:%M:%S}",
             show_usd(call.bound.nano),
             call.attribution.model or "",
-            who(call),
+            who(call, names),
             call.reason or "",
         )
-        for call in shown
+        for call in calls
     ]
     yield from table(rows, numbers=frozenset({2}))
-    if len(shown) < len(calls):
-        yield f"  ... and {len(calls) - len(shown):,} more"
 
 
 def _window(window: str, label: str) -> str:
@@ -134,18 +142,19 @@ def _window(window: str, label: str) -> str:
     return f"per {window}" + (f", now {label}" if label else "")
 
 
-def _held(budget: BudgetView, now: datetime) -> Iterator[str]:
+def _held(view: View, *, unconfirmed: bool) -> Iterator[str]:
     """What holds money that is neither spent nor left."""
+    budget, now = view.chain[0], view.at
     if budget.reserved:
         yield f"reserved by {count_calls(len(budget.reserved))} in flight:"
-        rows = [("since", "at most", "pid", "model", "for")]
+        rows = [("age", "at most", "pid", "model", "for")]
         rows += [
             (
                 age((now - of_wall(call.created_wall)).total_seconds()),
                 show_usd(call.bound.nano),
                 str(call.pid or "?"),
                 call.attribution.model or "",
-                who(call),
+                who(call, view.names),
             )
             for call in budget.reserved[:_MOST]
         ]
@@ -154,8 +163,15 @@ def _held(budget: BudgetView, now: datetime) -> Iterator[str]:
             yield f"  ... and {len(budget.reserved) - _MOST:,} more"
     if budget.unconfirmed:
         calls = count_calls(len(budget.unconfirmed))
-        yield f"unconfirmed, {calls} (`budget reconcile` resolves them):"
-        yield from unconfirmed_lines(budget.unconfirmed, most=_MOST)
+        held = show_usd(sum(call.bound.nano for call in budget.unconfirmed))
+        lists = "" if unconfirmed else "`--unconfirmed` lists them, "
+        end = ":" if unconfirmed else ""
+        yield (
+            f"unconfirmed: {calls}, {held} together ({lists}`prefect-governor budget reconcile"
+            f" {view.name}` resolves them){end}"
+        )
+        if unconfirmed:
+            yield from unconfirmed_lines(budget.unconfirmed, view.names)
     if budget.allocations:
         yield "allocated:"
         parts = [("for", "set aside", "gone", "left")]
@@ -163,24 +179,35 @@ def _held(budget: BudgetView, now: datetime) -> Iterator[str]:
         yield from table(parts, numbers=frozenset({1, 2, 3}))
 
 
-def _holders(holders: Sequence[Holder], now: datetime) -> Iterator[str]:
-    """Whose work, beside model calls, is in slots now."""
+def _holders(holders: Sequence[Holder], now: datetime, names: Names) -> Iterator[str]:
+    """Whose work, beside model calls, is in slots now: a row for each run, and process of it."""
     if not holders:
         return
     yield "slots held by work that is no model call:"
-    rows = [("since", "pid", "what", "for")]
+    found: dict[tuple[str, str, str], list[Holder]] = {}
+    for each in holders:
+        pid, what = str(each.call.pid or "?"), ", ".join(each.what)
+        found.setdefault((pid, what, _whose(each.call, names)), []).append(each)
+    rows = [("age", "slots", "pid", "what", "for")]
     rows += [
         (
-            age((now - of_wall(each.call.created_wall)).total_seconds()),
-            str(each.call.pid or "?"),
-            ", ".join(each.what),
-            who(each.call),
+            age((now - of_wall(min(each.call.created_wall for each in some))).total_seconds()),
+            f"{len(some):,}",
+            *key,
         )
-        for each in holders[:_MOST]
+        for key, some in list(found.items())[:_MOST]
     ]
-    yield from table(rows, numbers=frozenset({0, 1}))
-    if len(holders) > _MOST:
-        yield f"  ... and {len(holders) - _MOST:,} more"
+    yield from table(rows, numbers=frozenset({0, 1, 2}))
+    if len(found) > _MOST:
+        yield f"  ... and {len(found) - _MOST:,} more"
+
+
+def _whose(call: CallRecord, names: Names) -> str:
+    """The run of what holds a slot, by its name; of what is in none, all that is known."""
+    known = call.attribution
+    if known.flow_run_id is None:
+        return who(call)
+    return f"{known.flow or 'run'} ({names.runs.get(known.flow_run_id, known.flow_run_id)})"
 
 
 def _allocated(each: AllocationView) -> tuple[str, str, str]:
@@ -204,7 +231,7 @@ def _breakdown(view: View) -> Iterable[str]:
         (str(view.by), "calls", "spent", "unconfirmed", "reserved", "tokens in", "tokens out")
     ] + [
         (
-            name,
+            view.names.deployments.get(name, name),
             f"{spend.calls:,}",
             show_usd(spend.spent_nano),
             show_usd(spend.unconfirmed_nano),

@@ -1,7 +1,7 @@
 """A budget's figures up its chain: what is spent, by whom, what holds the rest, what waits."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
 from prefect_governor.blocks.errors import ConfigurationError
@@ -15,6 +15,8 @@ from prefect_governor.blocks.ledger.desk import SWEEP_SECONDS, LedgerDesk
 from prefect_governor.blocks.records.budgets import Account, AccountState, Allocation
 from prefect_governor.blocks.records.calls import CallRecord
 from prefect_governor.blocks.records.notices import Audit
+from prefect_governor.flows.cli.budget.echoes import without_echoes
+from prefect_governor.flows.cli.budget.names import Names, read_names
 from prefect_governor.flows.cli.terminal.terminal import say
 from prefect_governor.flows.server.server import ensure_server, use_server
 
@@ -77,6 +79,7 @@ class View:
         not_measured: of the first budget's window, calls that were only observed and that
             enforcement would refuse: they have no price, no bound or no known path.
         audit: what people changed, oldest first; None where it was not asked for.
+        names: of the deployments and flow runs that it names by their ids.
     """
 
     kind: str
@@ -90,6 +93,7 @@ class View:
     holders: tuple[Holder, ...] = ()
     not_measured: tuple[NotMeasured, ...] = ()
     audit: tuple[Audit, ...] | None = None
+    names: Names = field(default_factory=Names)
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def read_view(
     source: Source, *, by: str | None = None, since: datetime | None = None, audit: bool = False
 ) -> View:
     """A budget's figures now. Raises LedgerUnavailable."""
-    chain = tuple(_budget(account, source.desk) for account in source.accounts)
+    chain = tuple(read_budget(account, source.desk) for account in source.accounts)
     spends: tuple[tuple[str, Spend], ...] = ()
     if by is not None:
         found = source.desk.store.read_spend(
@@ -144,7 +148,7 @@ def read_view(
                 key=lambda each: (-each[1].spent_nano - each[1].unconfirmed_nano, each[0]),
             )
         )
-    return View(
+    view = View(
         source.kind,
         source.name,
         datetime.now(timezone.utc),
@@ -156,6 +160,16 @@ def read_view(
         _holders(source) if source.root else (),
         _not_measured(source, chain[0].state.window),
         _audit(source) if audit else None,
+    )
+    return view if source.name.startswith(LOCAL) else replace(view, names=_names(view))
+
+
+def _names(view: View) -> Names:
+    calls = [call for each in view.chain for call in (*each.reserved, *each.unconfirmed)]
+    known = [call.attribution for call in (*calls, *(each.call for each in view.holders))]
+    spent = [key for key, _ in view.spends] if view.by == "deployment" else []
+    return read_names(
+        [*spent, *(each.deployment for each in known)], (each.flow_run_id for each in known)
     )
 
 
@@ -213,7 +227,8 @@ def left_tokens(state: AccountState) -> int | None:
     )
 
 
-def _budget(account: Account, desk: LedgerDesk) -> BudgetView:
+def read_budget(account: Account, desk: LedgerDesk) -> BudgetView:
+    """One budget in its current window. Raises LedgerUnavailable."""
     from prefect_governor.blocks.work.ledgers import account_state
 
     state = account_state(account, at=desk)
@@ -306,7 +321,7 @@ def _audit(source: Source) -> tuple[Audit, ...]:
         for call_id, call in calls.items()
         if any(account == key for account, _ in call.purses)
     }
-    return tuple(row for row in rows if row.subject == key or row.subject in drawn)
+    return without_echoes(row for row in rows if row.subject == key or row.subject in drawn)
 
 
 def _local(name: str, desk: LedgerDesk) -> tuple[Account, ...]:

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import BlockDocument
-from prefect.exceptions import ObjectNotFound
 
-from prefect_governor.blocks.documents.documents import validated
+from prefect_governor.blocks.documents.documents import saved, validated
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.leases.prefect_limits import impatient
 from prefect_governor.blocks.terms.budget import BudgetTerms
@@ -86,10 +84,10 @@ class Documents:
         """Budgets that are each other's parents, each cycle in order."""
         return tuple(cycles({name: parent_of(each) for name, each in self.budgets.items()}))
 
-    def chain(self, saved: Saved) -> list[str]:
+    def chain(self, block: Saved) -> list[str]:
         """The budgets above a block that are there, nearest first."""
         found: list[str] = []
-        parent = parent_of(saved)
+        parent = parent_of(block)
         while parent in self.budgets and parent not in found:
             found.append(str(parent))
             parent = parent_of(self.budgets[found[-1]])
@@ -104,11 +102,11 @@ class Documents:
                 return named.get_secret_value()
         return None
 
-    def broken_above(self, saved: Saved) -> str | None:
+    def broken_above(self, block: Saved) -> str | None:
         """Why nothing can be drawn on the budgets above a block, None where it can be. What is
         said of those themselves is not said again."""
-        at = saved
-        for name in (*self.chain(saved), None):
+        at = block
+        for name in (*self.chain(block), None):
             parent = parent_of(at)
             if parent is not None and parent not in self.budgets:
                 return f"there is no Budget block named {parent!r}, which it draws on"
@@ -123,28 +121,19 @@ class Documents:
     def _all(self) -> dict[type[DocumentTerms], dict[str, Saved]]:
         with self._reading:
             if self._known is None:
-                with impatient(), get_client(sync_client=True) as client:
-                    self._known = {kind: dict(self._of(client, kind)) for kind in _CALLED}
+                with impatient():
+                    self._known = {kind: dict(self._of(kind)) for kind in _CALLED}
             return self._known
 
-    def _of(
-        self, client: SyncPrefectClient, kind: type[DocumentTerms]
-    ) -> Iterator[tuple[str, Saved]]:
-        try:
-            documents = client.read_block_documents_by_type(kind.block_type_slug)
-        except ObjectNotFound:
-            # No such block was ever saved here.
-            return
-        for document in sorted(documents, key=lambda each: str(each.name)):
-            if not document.name or document.is_anonymous:
-                continue
+    def _of(self, kind: type[DocumentTerms]) -> Iterator[tuple[str, Saved]]:
+        for document in saved(kind):
             terms, wrong = None, None
             try:
                 terms = validated(kind, document)
             except ConfigurationError as error:
                 wrong = _plain(str(error))
             url = f"{self.ui_url}/blocks/block/{document.id}"
-            yield document.name, Saved(kind, document, terms, wrong, url)
+            yield str(document.name), Saved(kind, document, terms, wrong, url)
 
 
 def cycles(parents: Mapping[str, str | None]) -> Iterator[tuple[str, ...]]:
@@ -162,10 +151,10 @@ def cycles(parents: Mapping[str, str | None]) -> Iterator[tuple[str, ...]]:
             yield cycle
 
 
-def parent_of(saved: Saved) -> str | None:
+def parent_of(block: Saved) -> str | None:
     """The budget that a block draws on by name, whether or not it is valid besides."""
-    data = saved.document.data
-    if saved.kind is GovernorTerms:
+    data = block.document.data
+    if block.kind is GovernorTerms:
         data = data.get("budget") or {}
     parent = data.get("parent") if isinstance(data, Mapping) else None
     return parent if isinstance(parent, str) and parent else None

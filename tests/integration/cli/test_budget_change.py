@@ -101,7 +101,7 @@ def test_two_writers_do_not_lose_each_others_change(name: str) -> None:
     with pytest.raises(ConfigurationError, match="somebody else"):
         apply_change(change, reason="")
     assert loaded_as(Budget, name).max_usd == 7
-    assert shown(name, "--audit")["audit"] == []
+    assert [each["action"] for each in shown(name, "--audit")["audit"]] == ["edited"]
 
 
 def test_lower_below_what_is_spent_warns_and_stops_the_next_call(name: str) -> None:

@@ -7,14 +7,17 @@ import subprocess
 import threading
 from contextlib import suppress
 from datetime import datetime, timezone
+from uuid import uuid4
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
 
 from prefect_governor import Budget, Governor, Limit, completion
+from prefect_governor.blocks.records.calls import Attribution, Bound, Demand, Usage
 from prefect_governor.flows.cli.budget.show import watch_budget
 from tests.integration.cli.budgets import refused, shown, spend, told
 from tests.integration.cli.commands import Command, nano, run
-from tests.integration.governing import HELLO, MODEL, ask, loaded_as
+from tests.integration.governing import HELLO, MODEL, ask, document_of, edit, loaded_as
 from tests.provider.process import ProviderProcess
 from tests.waiting import until
 from tests.warm import WarmParent
@@ -51,7 +54,8 @@ def test_show_says_who_holds_what_since_when(name: str, upstream: ProviderProces
     assert lost["call_id"] == held["call_id"]
     assert lost["reason"]
     assert after["unconfirmed_usd"] == lost["bound_usd"]
-    assert lost["call_id"][:8] in told("show", name)
+    assert lost["call_id"][:8] not in told("show", name)
+    assert lost["call_id"][:8] in told("show", name, "--unconfirmed")
 
 
 def test_show_of_what_was_never_used_has_nothing_that_holds_it(name: str) -> None:
@@ -125,7 +129,7 @@ def test_show_says_what_waits_for_money_that_calls_in_flight_hold(name: str) -> 
     assert not second.done()
     (waiting,) = shown(name)["waiting"]
     assert waiting["for"] == f"budget {name!r}"
-    assert f"waiting for budget {name!r}: the first call since" in told("show", name)
+    assert f"waiting for budget {name!r}: a call, for " in told("show", name)
     assert f"waiting for budget {name!r}" in told("raise", name, "2")
     second.result(30)
     assert shown(name)["waiting"] == []
@@ -142,9 +146,66 @@ def test_show_names_whose_work_holds_slots(name: str) -> None:
         assert {each["pid"] for each in held} == {os.getpid()}
         text = told("show", name)
         assert "slots held by work that is no model call:" in text
-        assert f"{os.getpid()}  limit 'warehouse'" in text
+        assert f"1  {os.getpid()}  limit 'warehouse'" in text
     assert shown(name)["slots"] == []
     assert "slots held" not in told("show", name)
+
+
+# All of them, and by whose name
+
+
+def test_show_without_a_name_lists_all_that_are_saved(name: str) -> None:
+    Budget(max_usd=9, window="month").save(f"{name}-above")
+    Governor(budget=Budget(max_usd="0.3", parent=f"{name}-above")).save(name)
+    Governor(budget=Budget(parent=f"{name}-above")).save(f"{name}-only")
+    wrong = Budget(max_usd=1)
+    wrong.save(f"{name}-wrong")
+    edit(document_of(wrong), max_usd=-1)
+    spend(name, 0.1)
+    lines = {line.split()[0]: line for line in told("show").splitlines()}
+    assert lines["budget"].split()[1:] == [
+        "kind", "per", "ceiling", "spent", "unconfirmed", "reserved", "left", "under",
+    ]  # fmt: skip
+    assert lines[name].split()[1:] == [
+        "Governor", "total", "$0.30", "$0.10", "$0.00", "$0.00", "$0.20", f"{name}-above",
+    ]  # fmt: skip
+    assert lines[f"{name}-above"].split()[2:5] == ["month", "$9.00", "$0.10"]
+    assert lines[f"{name}-only"].split()[1:] == ["Governor", f"{name}-above"]
+    assert "is not valid" in lines[f"{name}-wrong:"]
+    found = {each["name"]: each for each in json.loads(told("show", "--json"))["budgets"]}
+    assert (found[name]["spent_usd"], found[name]["on"]) == (0.1, f"{name}-above")
+    assert found[f"{name}-only"]["window"] is None
+    assert "not valid" in found[f"{name}-wrong"]["wrong"]
+    (row,) = [row for row in told("show", "--csv").splitlines() if row.startswith(f"{name},")]
+    assert row.startswith(f"{name},Governor,total,0.300000000,0.100000000,")
+    assert row.endswith(f",{name}-above,")
+    edit(document_of(wrong), max_usd=1)
+    assert "--by is of one budget" in refused("show", "--by", "user")
+
+
+def test_what_a_deployment_spent_has_its_name_and_an_edit_in_the_ui_is_in_the_audit(
+    name: str, client: SyncPrefectClient
+) -> None:
+    block = Governor(budget=Budget(max_usd=1))
+    block.save(name)
+    flow = client.create_flow_from_name(name)
+    deployment = client.create_deployment(flow, "nightly")
+    runtime = loaded_as(Governor, name).runtime
+    who = Attribution(flow=name, deployment=str(deployment))
+    call = Demand(uuid4().hex, runtime.accounts(who), (), Bound(10**8, 1, 1), who)
+    runtime.desk.admit(call).result(30)
+    runtime.desk.settle(call.call_id, Usage(10**8, 1, 1)).result(30)
+    (spent,) = shown(name, "--by", "deployment")["spent_by"]
+    assert (spent["name"], spent["title"]) == (str(deployment), f"{name}/nightly")
+    assert f"{name}/nightly" in told("show", name, "--by", "deployment")
+    edit(document_of(block), budget={"max_usd": 2})
+    # As a keeper does, or any look at it.
+    shown(name)
+    told("raise", name, "3")
+    rows = shown(name, "--audit")["audit"]
+    assert [(each["action"], each["before"], each["after"]) for each in rows] == [
+        ("edited", "1 USD", "2 USD"), ("raised", "2 USD", "3 USD"),
+    ]  # fmt: skip
 
 
 # What was spent

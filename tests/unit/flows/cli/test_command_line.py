@@ -28,7 +28,7 @@ OPTIONS = {
         "resume", "out", "json", "encoding", "no-gitignore", "delimiter", "text-column",
         "key-column", "as", "skip-bad-rows", "force", "debug",
     ],
-    "budget show": ["by", "since", "audit", "csv", "json", "watch"],
+    "budget show": ["by", "since", "audit", "unconfirmed", "csv", "json", "watch"],
     "budget raise": ["tokens", "reason"],
     "budget lower": ["tokens", "reason"],
     "budget reconcile": [

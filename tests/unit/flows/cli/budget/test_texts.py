@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from dataclasses import replace
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -10,17 +11,21 @@ import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.decision.admission import Purse
+from prefect_governor.blocks.ledger.decision.outbox import EDITED_BY
 from prefect_governor.blocks.ledger.decision.store import Spend
 from prefect_governor.blocks.records.budgets import Account, AccountState, Allocation
 from prefect_governor.blocks.records.calls import Attribution, Bound, CallRecord
 from prefect_governor.blocks.records.notices import Audit
 from prefect_governor.flows.cli.budget.change import _tokens, _usd
-from prefect_governor.flows.cli.budget.formats import as_csv, as_object
+from prefect_governor.flows.cli.budget.echoes import without_echoes
+from prefect_governor.flows.cli.budget.formats import as_csv, as_object, exact_json
+from prefect_governor.flows.cli.budget.names import Names
 from prefect_governor.flows.cli.budget.reconcile import reconcile_budget
 from prefect_governor.flows.cli.budget.text import age, show_view, table
 from prefect_governor.flows.cli.budget.view import (
     AllocationView,
     BudgetView,
+    Holder,
     View,
     Waiting,
     parse_instant,
@@ -84,12 +89,17 @@ def test_text_says_what_holds_the_money_and_what_waits_for_it() -> None:
     (line,) = [line for line in text.splitlines() if "4321" in line]
     assert line.split()[:4] == ["2", "min", "$0.0200", "4321"]
     assert line.endswith("openai/gpt-4o-mini  review / ask / a.md")
-    (line,) = [line for line in text.splitlines() if "1a1a1a1a" in line]
+    assert "1a1a1a1a" not in text
+    assert "unconfirmed: 1 call, $0.0200 together (`--unconfirmed` lists them, " in text
+    listed = show_view(view(), unconfirmed=True)
+    (line,) = [line for line in listed.splitlines() if "1a1a1a1a" in line]
     assert "timeout after sending" in line
     assert "2026-11-24 11:58:30" in line
     (line,) = [line for line in text.splitlines() if "synthesis" in line]
     assert line.split() == ["synthesis", "$0.60", "$0.10", "$0.50"]
-    assert "waiting for budget 'team': the first call since 12 s" in text
+    assert "waiting for budget 'team': a call, for 12 s" in text
+    many = show_view(view(waiting=(Waiting("limit 'llm'", 20.0, 16),)))
+    assert "waiting for limit 'llm': at least 16 calls, the first for 20 s" in many
     assert "under Budget 'engineering', per month, now 2026-11" in text
 
 
@@ -104,7 +114,7 @@ def test_text_of_many_calls_in_flight_is_cut_and_says_so() -> None:
 
 
 def test_json_keeps_its_fields_and_has_who_holds_what() -> None:
-    found = as_object(view())
+    found = json.loads(exact_json(as_object(view())))
     assert found["name"] == "team"
     assert (found["ceiling_usd"], found["spent_usd"], found["left_usd"]) == (5.0, 1.0, 3.44)
     assert (found["unconfirmed_usd"], found["reserved_usd"]) == (0.04, 0.02)
@@ -134,6 +144,60 @@ def test_json_keeps_its_fields_and_has_who_holds_what() -> None:
     assert [each["name"] for each in found["parents"]] == ["engineering"]
     assert "audit" not in found
     assert "spent_by" not in found
+
+
+def test_json_has_every_digit_of_an_amount_that_no_float_holds() -> None:
+    leaf, above = view().chain
+    huge = 9_007_199_254_740_993 * 10**6 + 1
+    large = replace(leaf.state, spent_nano=huge, reserved_nano=10**7, unconfirmed_nano=0)
+    text = exact_json(as_object(view(chain=(replace(leaf, state=large), above))))
+    found = json.loads(text, parse_float=str)
+    assert found["spent_usd"] == str(Decimal(huge).scaleb(-9))
+    assert (found["reserved_usd"], found["unconfirmed_usd"]) == ("0.01", "0.0")
+    assert isinstance(json.loads(text)["spent_usd"], float)
+
+
+def test_deployments_and_runs_are_called_by_name_and_keep_their_ids_in_json() -> None:
+    leaf, above = view().chain
+    call = reserved("2b2b2b2b")
+    known = replace(call.attribution, deployment="d-1", flow_run_id="r-1")
+    held = replace(leaf, reserved=(replace(call, attribution=known),))
+    spends = (("d-1", Spend(1, CENT, 0, 0, 1, 1)), ("gone", Spend(1, 0, 0, 0, 1, 1)))
+    names = Names({"d-1": "review/nightly"}, {"r-1": "brave-otter"})
+    shown = view(chain=(held, above), by="deployment", spends=spends, names=names)
+    text = show_view(shown)
+    assert "review (brave-otter) / ask / a.md" in text
+    assert "review/nightly" in text and "d-1" not in text and "gone" in text
+    found = as_object(shown)
+    assert [(each["name"], each["title"]) for each in found["spent_by"]] == [
+        ("d-1", "review/nightly"), ("gone", None),
+    ]  # fmt: skip
+    (one,) = found["reserved_calls"]
+    assert (one["deployment"], one["deployment_name"]) == ("d-1", "review/nightly")
+    assert (one["flow_run_id"], one["flow_run_name"]) == ("r-1", "brave-otter")
+    assert as_csv(shown).splitlines()[1].startswith("d-1,1,") and "review/nightly" in as_csv(shown)
+
+
+def test_slots_of_one_run_are_one_row() -> None:
+    call = reserved("3c3c3c3c")
+    known = replace(call.attribution, flow_run_id="r-1")
+    held = Holder(("limit 'warehouse'",), replace(call, attribution=known))
+    other = Holder(("limit 'warehouse'",), reserved("4d4d4d4d", seconds=10))
+    text = show_view(view(holders=(held,) * 3 + (other,), names=Names({}, {"r-1": "brave-otter"})))
+    rows = [line.split() for line in text.splitlines() if "limit 'warehouse'" in line]
+    assert rows == [
+        ["2", "min", "3", "4321", "limit", "'warehouse'", "review", "(brave-otter)"],
+        ["10", "s", "1", "4321", "limit", "'warehouse'", "review", "/", "ask", "/", "a.md"],
+    ]
+
+
+def test_an_edit_that_a_command_made_is_told_once_and_one_in_the_ui_is_told() -> None:
+    by_command = Audit("edited", "leaf", EDITED_BY, "", None, "5 USD", "9 USD", WALL - 10**9)
+    raised = Audit("raised", "leaf", "ann@host", "more", None, "5 USD", "9 USD", WALL)
+    in_the_ui = replace(by_command, before="9 USD", after="2 USD", wall=WALL + 5 * 10**9)
+    assert without_echoes([by_command, raised, in_the_ui]) == (raised, in_the_ui)
+    text = show_view(view(audit=(raised, in_the_ui)))
+    assert "an edit of its block" in text
 
 
 def test_audit_is_shown_in_every_form() -> None:
