@@ -140,8 +140,9 @@ class Governing(Protocol):
     def counts_tokens_alone(self, accounts: tuple[str, ...]) -> bool:
         """Whether these accounts have ceilings, and none of them in money."""
 
-    def accounts(self, who: Attribution) -> tuple[str, ...]:
-        """Keys of the accounts that a call draws on, leaf first."""
+    def accounts(self, who: Attribution, *, nominal: bool = False) -> tuple[str, ...]:
+        """Keys of the accounts that a call draws on, leaf first. `nominal`: nobody bills it, so it
+        draws on no saved budget."""
 
     def limits(
         self,

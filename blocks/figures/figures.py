@@ -16,7 +16,7 @@ from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.machine.clock import machine_now
 from prefect_governor.blocks.money.usd import to_usd
 from prefect_governor.blocks.money.windows import window_label
-from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.budgets import NOMINAL, Account
 from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.blocks.work.registry import statement_of
 from prefect_governor.blocks.work.runtime import Runtime
@@ -180,6 +180,23 @@ def learned_notes(runtime: Runtime) -> tuple[str, ...]:
     return tuple(line for gate in found if gate is not None and (line := _learned(gate)))
 
 
+def nominal_notes(runtime: Runtime, run: str | None) -> tuple[str, ...]:
+    """A line for a report where the offline model answered under a saved governor."""
+    if run is None:
+        return ()
+    read = runtime.desk.store.read_spend
+    known = (
+        read("model", {column: run}, account=NOMINAL.key) for column in ("run_id", "flow_run_id")
+    )
+    calls = max(sum(spend.calls for spend in found.values()) for found in known)
+    if not calls:
+        return ()
+    return (
+        f"{calls:,} calls of the offline model were drawn on no saved budget: nobody bills them,"
+        " and what stands as their cost is nominal",
+    )
+
+
 def _learned(gate: Gate) -> str | None:
     known = gate.upstream
     if known is None or (not known.episodes and not known.rates.rates):
@@ -229,6 +246,7 @@ def current_figures() -> RunFigures | None:
             *retry_notes(run),
             *passed_notes(run),
             *learned_notes(here.governor),
+            *nominal_notes(here.governor, run),
         ),
         here.governor.expects_calls,
     )

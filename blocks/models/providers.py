@@ -7,6 +7,7 @@ from prefect_governor.blocks.models.compatible import COMPATIBLE
 from prefect_governor.blocks.models.library.module import litellm
 from prefect_governor.blocks.models.openai_clients import Wanted
 from prefect_governor.blocks.prices.deployments import PROVIDER as AZURE
+from prefect_governor.blocks.prices.prices import OFFLINE_HOST
 
 # The tested list: with each of these, one completion is one request through our transport. The
 # first, Azure and those of `compatible` are spoken to with OpenAI's clients, the others with
@@ -36,7 +37,7 @@ UNPROVEN = (
     "beside it, and that what is settled is what it bills"
 )
 
-_OFFLINE_BASE = "http://offline.invalid/v1"
+_OFFLINE_BASE = f"http://{OFFLINE_HOST}/v1"
 _OLLAMA_BASE = "http://localhost:11434"
 _NO_KEY = "none-needed"
 

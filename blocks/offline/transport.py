@@ -2,7 +2,8 @@
 
 A call to it is a chat completion posted to `http://offline.invalid/v1/chat/completions`, so that it
 passes the governed transport and the same ledger admits and settles it; the transport below answers
-in place of a network. It costs nothing; its nominal price exercises the ledger.
+in place of a network. It costs nothing; its nominal price exercises the ledger, on an account of
+its own under a saved governor.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import anyio.to_thread
 import httpx
 
 from prefect_governor.blocks.offline.answering import Reply, answer
+from prefect_governor.blocks.prices.prices import OFFLINE_HOST
 from prefect_governor.blocks.wire.sockets import LEFT
 
 __all__ = [
@@ -25,7 +27,7 @@ __all__ = [
     "answer",
 ]
 
-BASE_URL = "http://offline.invalid/v1"
+BASE_URL = f"http://{OFFLINE_HOST}/v1"
 DEFAULT_MAX_TOKENS = 512
 
 # A larger request is answered in a thread, so that the loop is held for a few milliseconds only.

@@ -32,6 +32,7 @@ from prefect_governor.blocks.prices.tariffs import (
 
 __all__ = [
     "OFFLINE",
+    "OFFLINE_HOST",
     "OFFLINE_PRICE",
     "STANDARD_TIERS",
     "Price",
@@ -56,6 +57,8 @@ _FREE = Tariff(Rates(input=Decimal(0), output=Decimal(0)))
 PRICE_FILE = "model_prices_and_context_window_backup.json"
 
 OFFLINE = "offline/extract"
+# Where it is "reached": a name that nobody can have (RFC 2606, section 2).
+OFFLINE_HOST = "offline.invalid"
 # The offline model bills nobody; its nominal price lets a run without a key exercise the ledger.
 OFFLINE_PRICE = Price(
     Tariff(Rates(input=Decimal("0.15") / MILLION, output=Decimal("0.60") / MILLION)),

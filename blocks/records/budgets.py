@@ -22,6 +22,13 @@ class Account:
     version: str = ""
 
 
+# Under a saved governor the offline model's calls are drawn on it: they are billed by nobody, so no
+# team's money goes. It has no ceiling; a run's own, and a script's, are drawn on as well.
+NOMINAL = Account("offline/nominal", "the offline model (nominal)", None, None)
+# What the keys of accounts begin with that are no saved block's.
+UNSAVED = ("local/", "run/")
+
+
 @dataclass(frozen=True, slots=True)
 class Allocation:
     """A part of a chain of budgets, set aside for one consumer.

@@ -21,7 +21,7 @@ from prefect_governor.blocks.prices.given import Given, price_by
 from prefect_governor.blocks.prices.own import Prices, SavedPrices, free_elsewhere, own_price
 from prefect_governor.blocks.prices.prices import Price, price_at
 from prefect_governor.blocks.records.accepted import Accepted
-from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.budgets import NOMINAL, UNSAVED, Account
 from prefect_governor.blocks.records.calls import Attribution
 from prefect_governor.blocks.records.limits import LimitRecord
 from prefect_governor.blocks.records.output import AS_ASKED, OutputTerms
@@ -235,11 +235,27 @@ class Runtime:
     def by_run(self) -> bool:
         return any(account.window == "run" for account in self.accounts_)
 
-    def accounts(self, who: Attribution) -> tuple[str, ...]:
+    def accounts(self, who: Attribution, *, nominal: bool = False) -> tuple[str, ...]:
         """Raises CallRefused where no more calls are admitted."""
         if self.closed is not None:
             raise CallRefused(self.closed)
-        return tuple(account.key for account in self.accounts_)
+        keys = tuple(account.key for account in self.accounts_)
+        unsaved = tuple(key for key in keys if key.startswith(UNSAVED))
+        if not nominal or unsaved == keys:
+            return keys
+        self._open_nominal()
+        return (*unsaved, NOMINAL.key)
+
+    def _open_nominal(self) -> None:
+        """Make that account before whatever is asked for next."""
+        if NOMINAL.key in self._keys:
+            return
+
+        def opened(future: "Future[bool]") -> None:
+            if future.exception() is None:
+                self._keys.add(NOMINAL.key)
+
+        self.desk.write(lambda batch: batch.register(NOMINAL)).add_done_callback(opened)
 
     def limits(
         self,

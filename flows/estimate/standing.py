@@ -11,6 +11,7 @@ from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.limits import LimitRecord
 from prefect_governor.blocks.terms.limit import Limit
 from prefect_governor.blocks.work.runtime import Runtime
+from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.estimate.pace import Left
 from prefect_governor.flows.run.job import TAG, Request
 
@@ -43,7 +44,9 @@ def standing_of(request: Request) -> Standing:
 
         governor = resolve(request.governor)
         limits += governor.every_limit
-        accounts += accounts_of(request.governor)[1]
+        if not is_offline(request.model.name):
+            # Its calls are drawn on no saved budget.
+            accounts += accounts_of(request.governor)[1]
         store = _ledger(ledger_url_of(governor))
     own = _own(request)
     return Standing(

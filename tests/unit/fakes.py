@@ -215,7 +215,7 @@ class FakeGoverning:
     def counts_tokens_alone(self, accounts: tuple[str, ...]) -> bool:
         return self.tokens_alone
 
-    def accounts(self, who: Attribution) -> tuple[str, ...]:
+    def accounts(self, who: Attribution, *, nominal: bool = False) -> tuple[str, ...]:
         return ("account",)
 
     def limits(

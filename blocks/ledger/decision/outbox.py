@@ -9,14 +9,20 @@ from prefect_governor.blocks.ledger.decision.admission import Refused, Reservati
 from prefect_governor.blocks.ledger.decision.purse import ALLOCATION_PREFIX, Purse, PurseKey
 from prefect_governor.blocks.ledger.decision.store import Rows
 from prefect_governor.blocks.money.usd import to_usd
-from prefect_governor.blocks.records.budgets import Account, ceiling_in_full, percent_gone
+from prefect_governor.blocks.records.budgets import (
+    NOMINAL,
+    UNSAVED,
+    Account,
+    ceiling_in_full,
+    percent_gone,
+)
 from prefect_governor.blocks.records.calls import Demand, Usage
 from prefect_governor.blocks.records.notices import Audit, Notice, NoticeKind
 
 # Shares of a ceiling that are told when they are crossed, in percent.
 SHARES = (50, 80, 95, 100)
 # Whose accounts nobody set up by hand: of them nothing is told.
-UNTOLD = ("local/", "run/", ALLOCATION_PREFIX)
+UNTOLD = (*UNSAVED, NOMINAL.key, ALLOCATION_PREFIX)
 # How often it is told at most that a budget refuses, or that its calls are throttled, in seconds.
 AGAIN_SECONDS = 60
 # Whose hand an edited document shows: Prefect's server keeps no name.

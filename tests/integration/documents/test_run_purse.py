@@ -8,7 +8,9 @@ from prefect import flow, task
 from prefect.runtime import flow_run as runtime
 
 from prefect_governor import Budget, Governor, LedgerUnavailable, OverBudget, fan_out
+from tests.integration.governing import MODEL
 from tests.integration.models.warned import QUIET
+from tests.provider.process import ProviderProcess
 
 pytestmark = [pytest.mark.usefixtures("home", "server"), QUIET]
 
@@ -119,7 +121,7 @@ def test_root_that_prefect_does_not_tell_is_no_second_ceiling(
     assert "Prefect does not say of which" in parent()
 
 
-def test_ready_flows_in_a_flow_draw_on_its_purse_and_report_it() -> None:
+def test_ready_flows_in_a_flow_draw_on_its_purse_and_report_it(upstream: ProviderProcess) -> None:
     saved = Governor(budget=Budget(max_usd=1, window="run"))
     saved.save("run-purse", overwrite=True)
 
@@ -127,8 +129,7 @@ def test_ready_flows_in_a_flow_draw_on_its_purse_and_report_it() -> None:
     def parent() -> list[Any]:
         texts = ["The tenant pays the rent.", "The landlord mends the roof."]
         made = [
-            fan_out([text], ask="Who pays?", governor="run-purse", model="offline/extract")
-            for text in texts
+            fan_out([text], ask="Who pays?", governor="run-purse", model=MODEL) for text in texts
         ]
         return [each.budget.spent_usd for each in made]
 

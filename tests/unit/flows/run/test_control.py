@@ -14,7 +14,7 @@ from tests.unit.fakes import FakeGoverning
 class Closed(FakeGoverning):
     """One whose document does not validate."""
 
-    def accounts(self, who: Attribution) -> tuple[str, ...]:
+    def accounts(self, who: Attribution, *, nominal: bool = False) -> tuple[str, ...]:
         raise CallRefused("the document does not validate")
 
 
