@@ -329,8 +329,8 @@ def _run(
             *([str(job.files.folder)] if job.files.any else []),
             *([picture] if picture else []),
         ],
-        # What an iterator gave is gone.
-        resumable=not job.request.is_read_once,
+        # What an iterator gave is gone; answers that are kept elsewhere are found from there alone.
+        resumable=not (job.request.is_read_once or job.control.answers_as),
         picture=picture,
     )
     if place.unread is None:

@@ -1,7 +1,6 @@
 """`reconcile`: every night, all budgets, and what nobody knows the bill of."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timezone
 from glob import glob
 from pathlib import Path
@@ -51,8 +50,10 @@ def reconcile(exports: Sequence[str] = (), folder: str | None = None) -> Any:
     evidence, problems = _evidence(exports, base)
     standings: list[Standing] = []
     desks: dict[str, LedgerDesk] = {}
-    with suppress(LedgerUnavailable):
+    try:
         _known(desks, desk())
+    except LedgerUnavailable as error:
+        standings.append(Standing(None, problem=one_line(str(error), longest=200)))
     for name in _saved():
         try:
             source = open_source(name)

@@ -134,8 +134,10 @@ def test_a_digest_in_which_all_fails_is_told_and_fails(
     upstream: ProviderProcess, corpus: Corpus, told: Hook, team: str, name: str
 ) -> None:
     folder = corpus(2)[0].parent
-    with pytest.raises(RunFailed):
+    with pytest.raises(RunFailed) as failed:
         run(folder, name, notify=[team], max_output_tokens=10)
+    # `fan-out --resume` would not find what the digest keeps, and pay for it.
+    assert failed.value.report is not None and not failed.value.report.resumable
     assert told.told[0]["subject"].endswith("0 as before, 2 without an answer, 0 removed")
 
 

@@ -44,7 +44,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def engine() -> DockerEngine:
     """One that has the image of the deployments."""
-    build = [ROOT / "run", ROOT / "deployments" / "worker" / "build", "--kept"]
+    build = [str(ROOT / "run"), str(ROOT / "deployments" / "worker" / "build"), "--kept"]
     try:
         found = shared()
     except NoEngine as error:

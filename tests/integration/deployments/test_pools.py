@@ -63,7 +63,7 @@ def test_the_deployments_are_the_same_wherever_they_run(kind: str) -> None:
 async def test_a_container_has_the_ledger_from_a_secret_that_no_deployment_holds(
     deploy: Callable[[str], str], client: SyncPrefectClient
 ) -> None:
-    await Secret(value=SecretStr(LEDGER)).save("governor-ledger", overwrite=True)  # type: ignore[misc]
+    await Secret(value=SecretStr(LEDGER)).save("governor-ledger", overwrite=True)
     deploy("docker")
     found = await configuration(DockerWorkerJobConfiguration, client, "docker", "digest")
     assert found.env["PREFECT_GOVERNOR_LEDGER_URL"] == LEDGER

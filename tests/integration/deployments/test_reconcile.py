@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.objects import State
 from prefect.client.schemas.sorting import ArtifactSort
-from prefect.states import State
 
 from prefect_governor import Budget, ConfigurationError, Governor, completion
 from prefect_governor.blocks.figures.figures import budget_figures
@@ -39,7 +39,7 @@ def lost(name: str, upstream: ProviderProcess, client: SyncPrefectClient) -> Ite
 
 def nightly(client: SyncPrefectClient, **given: Any) -> tuple[State[Any], str]:
     """The state of a reconciliation, and the page that it made."""
-    state = reconcile(**given, return_state=True)
+    state: Any = reconcile(**given, return_state=True)
     made = client.read_artifacts(
         artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[ARTIFACT])),
         sort=ArtifactSort.CREATED_DESC,
