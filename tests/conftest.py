@@ -81,6 +81,7 @@ LONGEST = (
     "chaos/test_ceiling_chaos.py",
     "integration/claims/test_interrupted.py",
     "integration/fan_out/test_fan_out.py",
+    "integration/deployments/test_scheduled.py",
     "integration/cli/test_server.py",
     "integration/runner/test_stops.py",
     "integration/cli/test_cli.py",
