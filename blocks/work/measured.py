@@ -44,7 +44,9 @@ def readings() -> "Readings":
 
     budgets: dict[str, BudgetReading] = {}
     limits: dict[str, LimitReading] = {}
-    for governor in list(_at_work.values()):
+    # A copy in one step: others are put to work meanwhile.
+    held = [each() for each in _at_work.valuerefs()]
+    for governor in (each for each in held if each is not None):
         store = governor.desk.store
         for account in governor.accounts_:
             found = None if account.key in budgets else store.read_purse(account.key)
