@@ -29,12 +29,12 @@ def page(statement: Statement, deployments: Mapping[str, str]) -> str:
     ]
     sections = [
         f"# Money of governor {code(statement.governor)}",
-        f"As of {_time(statement.at, leaf.time_zone)}. Spent and unconfirmed together: what is"
-        " unconfirmed stays charged at its bound until somebody knows what was billed.",
+        f"As of {_time(statement.at, leaf.time_zone)}. What is unconfirmed counts as spent: it"
+        " stays charged at its bound until somebody knows what was billed.",
         _budgets(statement),
         _held_back(statement.budgets),
         f"## By day{what}",
-        _table("day", statement.days),
+        _table("day", _youngest_first(statement.days)),
         f"## By deployment, in {over}",
         _table("deployment", _most(by_deployment), other=_rest(by_deployment)),
         f"## By model, in {over}",
@@ -72,7 +72,7 @@ def _budgets(statement: Statement) -> str:
         f" | {_ceiling(each)} | {_share(each)} | {_ends(each, statement.at)} |"
         for each in statement.budgets
     ]
-    head = "| budget | window | gone | ceiling | | at this pace |"
+    head = "| budget | window | spent | ceiling | | at this pace |"
     return "\n".join([head, "| --- | --- | ---: | ---: | --- | --- |", *rows])
 
 
@@ -146,11 +146,17 @@ def _table(
         f" {_beside(gone_nano(spend), most)} |"
         for name, spend in found
     ]
-    return "\n".join([f"| {what} | gone | calls | |", "| --- | ---: | ---: | --- |", *lines])
+    return "\n".join([f"| {what} | spent | calls | |", "| --- | ---: | ---: | --- |", *lines])
 
 
 def _beside(part: int, most: int) -> str:
-    return f"`{bar(part, most)}`" if most else ""
+    return f"`{bar(part, most)}`" if part else ""
+
+
+def _youngest_first(days: Sequence[tuple[str, Spend]]) -> Sequence[tuple[str, Spend]]:
+    """Without those before the first that had a call."""
+    first = next((at for at, (_, spend) in enumerate(days) if spend.calls), len(days))
+    return days[first:][::-1]
 
 
 def _most(rows: Sequence[tuple[str, Spend]]) -> Sequence[tuple[str, Spend]]:
@@ -182,7 +188,7 @@ def _dearest(statement: Statement) -> str:
         f" {each.spend.input_tokens:,} | {each.spend.output_tokens:,} |"
         for each in statement.pieces
     ]
-    head = "| item or task | flow | gone | calls | tokens in | tokens out |"
+    head = "| item or task | flow | spent | calls | tokens in | tokens out |"
     return "\n".join([head, "| --- | --- | ---: | ---: | ---: | ---: |", *rows])
 
 

@@ -29,7 +29,7 @@ def statement(**changes: object) -> Statement:
         governor="llm-team",
         at=AT,
         budgets=(BudgetLine(DAY, PURSE, Forecast(AT + 3600, 9 * NANO), AT - 60, 3),),
-        days=(("2025-11-29", spend(1)), ("2025-11-30", spend(2, 7))),
+        days=(("2025-11-28", spend(0, 0)), ("2025-11-29", spend(1)), ("2025-11-30", spend(2, 7))),
         deployments=(("id-1", spend(2)), (None, spend(0.5))),
         models=tuple((f"openai/model-{at:02d}", spend(0.1)) for at in range(14)),
         pieces=(Piece("fan-out", "run", "docs/a.md", spend(1.5)),),
@@ -49,7 +49,11 @@ def test_page_says_what_is_gone_when_it_ends_and_what_was_refused() -> None:
     assert "- `team`: at least 3 calls wait, paused until the ceiling is raised." in text
     assert "- `team` refused calls in this window, the last told at 2025-11-30 11:52" in text
     assert "- `team`: $1.00 is unconfirmed;" in text
-    assert "| 2025-11-30 | $2.00 | 7 | `████████████████████` |" in text
+    # The youngest first, from the first that had a call.
+    assert (
+        "| --- | ---: | ---: | --- |\n| 2025-11-30 | $2.00 | 7 | `████████████████████` |\n"
+        "| 2025-11-29 | $1.00 | 1 | `██████████░░░░░░░░░░` |\n\n"
+    ) in text
     assert "| `fan-out/nightly` | $2.00 | 1 |" in text and "| `(no deployment)` |" in text
     assert "| 4 others | $0.40 | 4 |" in text and "openai/model-10" not in text
     assert "| `docs/a.md` | `fan-out` | $1.50 | 1 | 10 | 5 |" in text
