@@ -9,7 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelling
+from prefect.states import Cancelled, Cancelling, Crashed
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.shards.plan import Plan
@@ -37,11 +37,11 @@ class DeployedShard:
                 self._how = how_ended(client.read_flow_run(self.flow_run_id).state)
         return self._how
 
-    def end(self) -> None:
+    def end(self, *, gone: bool = False) -> None:
         with suppress(Exception), get_client(sync_client=True) as client:
-            client.set_flow_run_state(
-                self.flow_run_id, Cancelling(message="its run has ended"), force=True
-            )
+            state = client.read_flow_run(self.flow_run_id).state
+            if state is None or not state.is_final():
+                client.set_flow_run_state(self.flow_run_id, end_of(state, gone=gone), force=True)
 
 
 class DeployedShards:
@@ -63,6 +63,16 @@ class DeployedShards:
             ),
         )
         return DeployedShard(flow_run.id)
+
+
+def end_of(state: "State | None", *, gone: bool) -> State:
+    """The state that ends a flow run which is in this one. Pure."""
+    if gone:
+        return Crashed(message="its process has died, or its machine")
+    if state is None or state.is_scheduled() or state.is_pending():
+        return Cancelled(message="there was nothing left for it to do")
+    # Its worker ends it.
+    return Cancelling(message="its run has ended")
 
 
 def how_ended(state: "State | None") -> str | None:

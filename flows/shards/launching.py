@@ -25,8 +25,8 @@ class Launched(Protocol):
     def ended(self) -> str | None:
         """How it ended, in a person's words; "" for well, None while it goes on."""
 
-    def end(self) -> None:
-        """End it at once."""
+    def end(self, *, gone: bool = False) -> None:
+        """End it at once; `gone` says that its process is known to have died."""
 
 
 class Launcher(Protocol):
@@ -68,7 +68,7 @@ class LocalProcess:
             return ""
         return f"{_status(status)}{_last_words(self._log)}"
 
-    def end(self) -> None:
+    def end(self, *, gone: bool = False) -> None:
         with suppress(OSError):
             self._process.kill()
         self._process.wait()

@@ -28,6 +28,8 @@ LOOK_SECONDS = 0.2
 # How often it is asked whether there is work for another shard, in seconds. A dead one's is free
 # within 5 s of its death.
 ASK_SECONDS = 1.0
+# After so long it is said that shards have not begun, in seconds.
+SLOW_SECONDS = 120.0
 # How long a shard that is told to cut what is in flight may take to end, in seconds.
 ABORT_SECONDS = 10.0
 # So many may die, beside one each, without any item's outcome in between.
@@ -54,6 +56,8 @@ class Spread:
         self._came: dict[int, ItemReport] = {}
         self._deaths: list[str] = []
         self._asked = self._looked = 0.0
+        self._began = time.monotonic()
+        self._said = False
         self._aborted: float | None = None
         self._most = 0
         self.unread: str | None = None
@@ -155,6 +159,15 @@ class Spread:
         elif len(self._running) < self._plan.shards and self._has_work():
             self._launched += 1
             self._running[self._launched] = self._launcher.launch(self._launched)
+        elif not self._said and time.monotonic() - self._began >= SLOW_SECONDS:
+            self._said = True
+            missing = sorted({*self._running} - {*self._listening.figures()})
+            if missing:
+                _logger.warning(
+                    "%d of %d shards have not begun after %.0f s: are there workers at the work"
+                    " pool, and is this machine very busy?",
+                    len(missing), self._plan.shards, SLOW_SECONDS,
+                )  # fmt: skip
 
     def _ended(self) -> list[tuple[int, str]]:
         """Those that have ended since, each with how."""
@@ -164,7 +177,7 @@ class Spread:
             how = shard.ended()
             if how is None and number in gone:
                 how = GONE
-                shard.end()
+                shard.end(gone=True)
             if how is not None:
                 del self._running[number]
                 found.append((number, how))

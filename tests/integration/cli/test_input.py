@@ -48,6 +48,8 @@ BAD = [
     (["a.txt", "--max-usd", "0.0000000001"], {}, "nano-dollars"),
     (["a.txt", "--max-concurrent", "0"], {}, "max_concurrent"),
     (["a.txt", "--max-concurrent", "-5"], {}, "max_concurrent"),
+    (["a.txt", "--processes", "0"], {}, "processes"),
+    (["a.txt", "--shards", "2"], {}, "deployment"),
     (["a.txt", "--rpm", "0"], {}, "requests_per_minute"),
     (["a.txt", "--max-total-tokens", "0"], {}, "max_total_tokens"),
     (["a.txt", "--min-success", "1.5"], {}, "min_success"),
