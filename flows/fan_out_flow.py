@@ -145,6 +145,10 @@ def fan_out(
         reading: how files are read, an object of any of `encoding` (of all text files, such as
             "cp1252"), `gitignore` (false: what it names is read too), `delimiter`, `text_column`,
             `key_column`, `as` ("text" or "rows") and `skip_bad_rows` (of tables).
+        processes: how many processes of this machine share the run under its one ceiling, where
+            one's core holds it back; "auto": one a core. Defaults to this process alone.
+        shards: how many flow runs of `deployment` share it, on the workers of a work pool.
+        deployment: "flow/deployment" of a `fan_out`, for `shards`.
         part_of: what a run gives its shards.
 
     Returns:

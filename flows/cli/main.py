@@ -13,6 +13,7 @@ from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_value
 from prefect_governor.flows.cli.automate import automate
 from prefect_governor.flows.cli.budget.commands import budget
 from prefect_governor.flows.cli.estimate import Estimate
+from prefect_governor.flows.cli.init.options import init_options
 from prefect_governor.flows.cli.publish import publish_command
 from prefect_governor.flows.cli.research.commands import research_command
 from prefect_governor.flows.cli.terminal.command_line import (
@@ -26,7 +27,6 @@ from prefect_governor.flows.cli.terminal.options import (
     FAN_OUT,
     RUN,
     Told,
-    init_options,
     run_options,
 )
 

@@ -77,6 +77,22 @@ FAN_OUT: Mapping[str, Shown] = {
         shared.COUNT,
         empty=True,
     ),
+    "processes": Shown(
+        "Processes",
+        "How many processes of the worker's machine share the run, where one's core holds it back."
+        " Empty: one.",
+        shared.COUNT,
+    ),
+    "shards": Shown(
+        "Shards",
+        "How many flow runs on a work pool share the run, under one ceiling. Empty: none.",
+        shared.COUNT,
+    ),
+    "deployment": Shown(
+        "Deployment",
+        "Of which the shards are flow runs, as flow/deployment.",
+        {"type": "string", "examples": ["fan-out/fan-out"]},
+    ),
     "reading": Shown(
         "Reading",
         "How files are read, any of:"
@@ -89,5 +105,10 @@ FAN_OUT: Mapping[str, Shown] = {
         'Texts in place of sources, `["first text", "second text"]`, or with their keys:'
         ' `[{"key": "one", "text": "…"}]`.',
         {"type": "array", "examples": [["first text", "second text"]]},
+    ),
+    "part_of": Shown(
+        "Part of",
+        "What a run gives its shards; leave it empty.",
+        {"type": "object"},
     ),
 }

@@ -1,6 +1,6 @@
 """The encoding that bytes look most like, where nothing says it and it is not UTF-8.
 
-A detector's guess as it is: docs/decisions/runs/0063-encodings.md has what was measured.
+A detector's guess as it is: docs/decisions/items/0063-encodings.md has what was measured.
 """
 
 import re
