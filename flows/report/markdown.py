@@ -72,7 +72,7 @@ def summary(report: Report, *, picture: str | None = None) -> str:
     """The whole summary. `picture` is where the run over time is to be seen, as a link."""
     sections = [
         *_heading(report),
-        _counts(report),
+        *([_counts(report)] if report.items or report.skipped else []),
         _money(report),
         *_statement(report.budget.statement),
         _limits(report),

@@ -11,6 +11,7 @@ from prefect_governor.flows.report.reasons import one_line
 from prefect_governor.flows.report.shown.amounts import padded, places_for
 from prefect_governor.flows.report.shown.literal import literal
 from prefect_governor.flows.report.shown.places import on_host
+from prefect_governor.flows.report.shown.results import answer_in
 
 MAX_ROWS = 5_000
 MAX_BYTES = 1_000_000
@@ -65,7 +66,7 @@ def _words(item: ItemReport, question: str) -> dict[str, str]:
         "question": literal(storable(one_line(question, longest=LONGEST_CELL))),
         "state": item.state.replace("_", " "),
         "reason": literal(storable(one_line(item.reason or "", longest=LONGEST_CELL))),
-        "result": literal(shown(item.result, longest=LONGEST_CELL)),
+        "result": literal(shown(answer_in(item.result), longest=LONGEST_CELL)),
         "notes": literal(storable(one_line("; ".join(item.notes), longest=LONGEST_CELL))),
         "files": _names(item),
     }

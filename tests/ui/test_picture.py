@@ -35,6 +35,8 @@ async def test_summary_leads_to_the_picture_of_the_run(server: ServerInfo, page:
     await expect(picture).to_be_visible()
     # An SVG that is not well-formed has no size.
     assert await picture.evaluate("image => image.naturalWidth") == 720
+    # The text of its address is nowhere.
+    assert "base64" not in await page.locator("body").inner_text()
     box = await picture.bounding_box()
     assert box is not None
     assert box["width"] >= 300

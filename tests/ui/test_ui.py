@@ -157,14 +157,15 @@ async def test_run_page_tells_every_item_and_what_became_of_the_run(
     server: ServerInfo, page: "Page", tmp_path: Path
 ) -> None:
     (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
+    init = {"key": "pkg/__init__.py", "text": "The ledger is a file."}
     report = await afan_out(
-        [*TEXTS, tmp_path / "broken.pdf"], ask="What is this about?", model=MODEL, max_usd=1
+        [*TEXTS, init, tmp_path / "broken.pdf"], ask="What is this about?", model=MODEL, max_usd=1
     )
     run = await RunPage(page, server.ui_url, report.run_id).open()
     await expect(page.get_by_text("Partial", exact=True)).to_be_visible()
 
     await run.artifact("fan-out-summary")
-    heading = page.get_by_role("heading", name="Partial: 2 of 3 items succeeded, 1 failed")
+    heading = page.get_by_role("heading", name="Partial: 3 of 4 items succeeded, 1 failed")
     await expect(heading).to_be_visible()
     await expect(
         page.get_by_role("cell", name=re.compile("the PDF cannot be read"))
@@ -175,10 +176,18 @@ async def test_run_page_tells_every_item_and_what_became_of_the_run(
     for key, state in (("one", "succeeded"), ("two", "succeeded"), ("broken.pdf", "failed")):
         row = table.get_by_role("row").filter(has=page.get_by_role("cell", name=key))
         await expect(row.get_by_role("cell", name=state, exact=True)).to_be_attached()
+    # One UI makes Markdown of a cell, the other does not: what is read is the same.
+    for ui in ("/v2/artifacts", "/artifacts"):
+        await page.goto(re.sub("(/v2)?/artifacts", ui, page.url))
+        await expect(page.get_by_text("total of 4 items")).to_be_visible()
+        cells = await page.get_by_role("cell").all_inner_texts()
+        assert "pkg/__init__.py" in [cell.replace("\u200b", "") for cell in cells]
+        assert not [cell for cell in cells if "\\" in cell]
 
     await (await run.open()).artifact("fan-out-progress")
     await expect(page.get_by_text("Progress: 100%")).to_be_visible()
-    await expect(page.get_by_text("3 of 3 done · 1 failed")).to_be_visible()
+    await expect(page.get_by_text("4 of 4 done · 1 failed")).to_be_visible()
+    await expect(page.get_by_text(re.compile("Money .*this run .* of \\$1.00"))).to_be_visible()
 
 
 async def test_run_from_the_form_draws_on_what_the_one_before_left_of_the_day(

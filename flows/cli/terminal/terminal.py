@@ -29,6 +29,7 @@ from prefect_governor.flows.report.reasons import (
     one_line,
 )
 from prefect_governor.flows.report.shown.amounts import usd
+from prefect_governor.flows.report.shown.results import answer_in
 
 if TYPE_CHECKING:
     from prefect_governor.flows.report.model import ItemReport, Report
@@ -175,7 +176,7 @@ def _report_lines(report: "Report", width: int) -> Iterator[str | Text | Table]:
         yield _table(answered[:_ROWS], width)
         if len(answered) > _ROWS:
             yield f"... and {len(answered) - _ROWS:,} more that succeeded"
-        if any(_EXTRACT in _lead(_answer(item.result)) for item in answered):
+        if any(_EXTRACT in _lead(answer_in(item.result)) for item in answered):
             yield "The answers are extracts, quoted by line number: no model was called."
     for group in group_reasons(report.items):
         yield Text(f"{group.count:,} {group.state.replace('_', ' ')}: {group.reason}", style="red")
@@ -219,18 +220,11 @@ def _table(items: "list[ItemReport]", width: int) -> Table:
     table.add_column("answer", ratio=1, overflow="fold")
     table.add_column("usd", justify="right", width=_COST)
     for item in items:
-        answer = _excerpt(_answer(item.result), min(_ANSWER, _LINES * answer_width))
+        answer = _excerpt(answer_in(item.result), min(_ANSWER, _LINES * answer_width))
         table.add_row(
             Text(_key(item.key, key_width)), Text(answer), Text(f"{item.usd:.6f}", style="dim")
         )
     return table
-
-
-def _answer(result: Any) -> Any:
-    """What of a result is the answer: that of a research's task stands beside its sources."""
-    if isinstance(result, dict) and set(result) == {"answer", "retrieved"}:
-        return result["answer"]
-    return result
 
 
 def _key(key: str, width: int) -> str:

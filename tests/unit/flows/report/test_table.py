@@ -103,12 +103,12 @@ def test_the_total_stands_first_and_adds_no_times() -> None:
 
 def test_a_research_s_questions_stand_beside_their_keys() -> None:
     plan = [{"id": "q1", "objective": "Which port is __it__?"}]
-    report = ResearchReport(
-        run_id="1", outcome="complete", question="?", items=[item("q1")], plan=plan
-    )
+    found = item("q1", result={"answer": "It is 7.", "retrieved": {"a.md": ["7"]}})
+    report = ResearchReport(run_id="1", outcome="complete", question="?", items=[found], plan=plan)
     total, one = rows(report)
     assert list(total)[:2] == ["key", "question"]
     assert seen(one["question"]) == "Which port is __it__?"
+    assert one["result"] == "It is 7."
 
 
 def test_where_the_rest_is_names_the_machine_that_has_it() -> None:
