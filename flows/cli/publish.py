@@ -28,13 +28,15 @@ def publish_command(run: str | None) -> None:
 
 
 def _listed() -> int:
-    from prefect_governor.flows.publications.keeping import waiting
+    from prefect_governor.flows.publications.keeping import is_held, waiting
 
     found = waiting()
     for each in found:
         what = each.end.name if each.end is not None else "its report"
-        if not each.artifacts:
-            what = "under way, or its process died"
+        if is_held(each.name):
+            what = "its process is at it"
+        elif not each.artifacts:
+            what = "its process died"
         where = f"; all of it is in {each.files[0]}" if each.files else ""
         click.echo(scrubbed(f"{each.run_id}  attempt {each.attempt}: {what}{where}"))
     click.echo(

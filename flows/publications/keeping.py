@@ -90,6 +90,14 @@ def hold(name: str) -> Held | None:
     return Held(found, lock)
 
 
+def is_held(name: str) -> bool:
+    """Whether a process is at it."""
+    held = hold(name)
+    if held is not None:
+        held.let_go()
+    return held is None
+
+
 def waiting() -> list[Publication]:
     """What is kept, the oldest first, held by somebody or not. What cannot be read is passed over,
     what is too old or too much swept."""

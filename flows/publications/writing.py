@@ -23,11 +23,13 @@ ATTEMPT, CONTENT = "attempt", "content"
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 2.0
 # Of a run's artifacts, which are some seven an attempt: the newest.
 _PAGE = 30
+# What a server answers to an artifact that it will never take: bad, in conflict, too large.
+_REFUSED = (400, 409, 413, 422)
 _logger = get_logger("prefect_governor.report")
 
 
 class ServerAway(Exception):
-    """Prefect's server does not answer."""
+    """Prefect's server does not answer, or lets nobody in."""
 
 
 async def write(publication: Publication) -> list[UUID]:
@@ -38,7 +40,7 @@ async def write(publication: Publication) -> list[UUID]:
     that were created.
 
     Raises:
-        ServerAway: it does not answer; what was created by then stays.
+        ServerAway: it does not answer, or lets nobody in; what was created by then stays.
         prefect.exceptions.ObjectNotFound: this server has no such run.
     """
     try:
@@ -47,11 +49,7 @@ async def write(publication: Publication) -> list[UUID]:
             created = await _create(client, publication)
             await _end(client, run, publication)
             return created
-    except httpx.HTTPStatusError as error:
-        if error.response.status_code >= 500:
-            raise ServerAway(str(error)) from error
-        raise
-    except (httpx.TransportError, OSError) as error:
+    except (httpx.HTTPError, OSError) as error:
         raise ServerAway(f"{type(error).__name__}: {error}") from error
 
 
@@ -136,7 +134,7 @@ async def _create(client: PrefectClient, publication: Publication) -> list[UUID]
         try:
             before = (await client.create_artifact(wanted)).id
         except httpx.HTTPStatusError as error:
-            if error.response.status_code >= 500:
+            if error.response.status_code not in _REFUSED:
                 raise
             _logger.warning("The artifact %s was refused by Prefect: %s", wanted.key, error)
             continue

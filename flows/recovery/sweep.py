@@ -24,6 +24,8 @@ TOLD_LATER = "the report is among the run's artifacts"
 
 _logger = get_logger("prefect_governor.report")
 _sweeping = threading.Lock()
+# What this process has asked this server for in vain: it is another one's.
+_of_others: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ def publish_waiting(run: str | None = None, *, any_server: bool = False) -> Iter
         if run is not None and not publication.run_id.startswith(run):
             continue
         if not any_server and not is_same_server(publication.api_url, here):
+            continue
+        if run is None and publication.name in _of_others:
             continue
         held = hold(publication.name)
         if held is None:
@@ -72,6 +76,7 @@ def _written(held: Held) -> Swept:
     except ServerAway as away:
         return Swept(publication, False, f"{_AWAY}: {away}")
     except ObjectNotFound:
+        _of_others.add(publication.name)
         return Swept(publication, False, "Prefect's server has no such run")
     except Exception as error:
         return Swept(publication, False, f"{type(error).__name__}: {error}")

@@ -8,9 +8,11 @@ import contextvars
 import json
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -235,6 +237,30 @@ def terminated(stage: Stage) -> UUID:
     run_id = one_item_done(talk)
     talk.process.send_signal(signal.SIGTERM)
     # As Prefect has it: the process ends by the signal, once the flow has been left.
+    assert talk.process.wait(_SECONDS) == -signal.SIGTERM
+    return run_id
+
+
+def research_terminated(stage: Stage) -> UUID:
+    """By SIGTERM, while the second of three sub-questions is under way."""
+    slow(stage)
+    folder = stage.closing.enter_context(tempfile.TemporaryDirectory())
+    Path(folder, "notes.txt").write_text("north is up, and south is down")
+    tasks = [{"id": key, "objective": f"Which way is {key}?"} for key in KEYS]
+    talk = stage.process(
+        flow="research",
+        question="Which way is it?",
+        corpus=["*.txt"],
+        folder=folder,
+        plan={"tasks": tasks},
+        model=MODEL,
+        max_output_tokens=24,
+        max_rounds=0,
+        max_concurrent=1,
+    )
+    run_id = UUID(talk.hear(_SECONDS))
+    until(lambda: stage.provider.stats()["requests"] >= 2, seconds=_SECONDS)
+    talk.process.send_signal(signal.SIGTERM)
     assert talk.process.wait(_SECONDS) == -signal.SIGTERM
     return run_id
 

@@ -1,13 +1,14 @@
-"""`python -m tests.integration.endings.program`: a fan-out in a process of its own, which may be
-ended. Reads its options as JSON from the command's last word, and tells its run's id and its end.
+"""`python -m tests.integration.endings.program`: a run in a process of its own, which may be ended.
+Reads its options as JSON from the command's last word, and tells its run's id and its end.
 
-`patience` is how long it waits for a server that is away, in seconds.
+`flow` names what runs, by default `fan_out`, which tells its items too. `patience` is how long it
+waits for a server that is away, in seconds.
 """
 
 import json
 import sys
 
-from prefect_governor import RunFailed, fan_out
+from prefect_governor import RunFailed, fan_out, research
 from prefect_governor.flows.publications import attempt
 from prefect_governor.flows.run.control import Control, current_control
 from tests.talk import tell
@@ -17,8 +18,9 @@ def main() -> None:
     options = json.loads(sys.argv[-1])
     attempt.PATIENCE_SECONDS = options.pop("patience", attempt.PATIENCE_SECONDS)
     current_control.set(Control(started=tell, told=lambda item: tell(item.key)))
+    flow = {"fan_out": fan_out, "research": research}[options.pop("flow", "fan_out")]
     try:
-        fan_out(**options)
+        flow(**options)
     except RunFailed:
         tell("failed")
     except BaseException as error:

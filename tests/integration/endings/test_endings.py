@@ -11,7 +11,7 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from prefect_governor.blocks.claims import flow_stops
 from prefect_governor.flows.estimate import approval
-from tests.integration.endings.bringing import ENDINGS, KEYS, Stage, artifacts
+from tests.integration.endings.bringing import ENDINGS, KEYS, Stage, artifacts, research_terminated
 from tests.provider.process import ProviderProcess
 from tests.warm import WarmParent
 
@@ -117,3 +117,18 @@ def test_its_page_tells_the_whole_story(ending: str, stage: Stage) -> None:
     for words in expected.summary:
         assert words in summary.replace("\\", ""), summary
     assert rows == expected.items
+
+
+@pytest.mark.chaos
+def test_a_research_that_is_told_to_end_has_its_report_too(stage: Stage) -> None:
+    run_id = research_terminated(stage)
+    state = stage.client.read_flow_run(run_id).state
+    assert state is not None and state.is_crashed()
+    found = {
+        str(each.key).removeprefix("research-"): str(each.data)
+        for each in artifacts(stage.client, run_id)
+    }
+    assert {*found} == {"plan", "graph", "progress", "answer", "items", "over-time", "summary"}
+    assert "the flow run was told to end before this began" in found["summary"]
+    states = Counter(row["state"].replace("_", " ") for row in json.loads(found["items"]))
+    assert (states["succeeded"], states["not started"]) == (2, 1)
