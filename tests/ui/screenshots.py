@@ -72,7 +72,9 @@ async def _take_fan_out(ui_url: str) -> None:
     )
     saved = await Governor(
         budget=Budget(max_usd=5, window="day"),
-        limits=[Limit(tag="llm", max_concurrent=10, requests_per_minute=500)],
+        max_concurrent=40,
+        requests_per_minute=500,
+        limits=[Limit(tag="llm", max_concurrent=10)],
     ).asave("llm-team")
     assert isinstance(saved, UUID)
     with tempfile.TemporaryDirectory() as folder:
