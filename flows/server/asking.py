@@ -21,7 +21,8 @@ class Answer:
         why: why it does not answer; None where it does.
         version: of its Prefect; None where it does not say.
         settings: those that it shows; none of Prefect Cloud.
-        ahead_seconds: its clock before ours, to half a second; None where it has none.
+        ahead_seconds: how far its clock is before ours at the least, 0 where it may be as ours;
+            None where it has none.
     """
 
     url: str
@@ -67,13 +68,13 @@ def ask(url: str | None = None, *, clock: Callable[[], float] = time.time) -> An
             with get_client(sync_client=True) as client:
                 before = clock()
                 health = client.request("GET", "/health")
-                between = (before + clock()) / 2
+                ahead = ahead_at_least(health.headers.get("date"), before, clock())
                 return Answer(
                     url,
                     ui_url,
                     version=_said(client, "/admin/version", str),
                     settings=_said(client, "/admin/settings", dict) or {},
-                    ahead_seconds=_ahead(health.headers.get("date"), between),
+                    ahead_seconds=ahead,
                 )
         except httpx.TimeoutException:
             return Answer(url, ui_url, f"not within {TIMEOUT_SECONDS:g} s")
@@ -93,12 +94,16 @@ def _said(client: Any, path: str, kind: type) -> Any:
     return None
 
 
-def _ahead(date: str | None, now: float) -> float | None:
-    """How far a Date header is before an instant of ours. It leaves out what is under a second."""
+def ahead_at_least(date: str | None, before: float, after: float) -> float | None:
+    """How far a Date header is before our clock at the least: it was written between two instants
+    of ours, and leaves out what is under a second. None where it is none. Pure."""
     try:
-        return None if date is None else parsedate_to_datetime(date).timestamp() + 0.5 - now
+        told = None if date is None else parsedate_to_datetime(date).timestamp()
     except ValueError:
         return None
+    if told is None:
+        return None
+    return max(0.0, told - after) + min(0.0, told + 1 - before)
 
 
 @contextmanager
