@@ -2,6 +2,7 @@
 run's own machine. The run's process starts it and holds the other end of its standard input."""
 
 import gc
+import os
 import sys
 import threading
 from pathlib import Path
@@ -21,7 +22,7 @@ def main(folder: str, number: str) -> int:
     from prefect_governor.flows.fan_out_flow import fan_out
     from prefect_governor.flows.run.control import Control, current_control
     from prefect_governor.flows.shards.plan import read_plan
-    from prefect_governor.flows.shards.planning import part_of
+    from prefect_governor.flows.shards.planning import parameters_of
 
     gc.freeze()
     control = Control()
@@ -30,7 +31,7 @@ def main(folder: str, number: str) -> int:
     try:
         plan = read_plan(Path(folder))
         flow = fan_out.with_options(flow_run_name=f"{plan.name} shard {number}")
-        flow(**plan.parameters, part_of=part_of(plan, int(number)))
+        flow(**parameters_of(plan, int(number)))
     except RunFailed:
         # Each of its items has said so.
         return 0
@@ -43,7 +44,8 @@ def main(folder: str, number: str) -> int:
 def _end_with_the_run(stop: Stop) -> None:
     """Where the run's process is gone, nothing more begins: whoever goes on with the run starts
     its own."""
-    while sys.stdin.buffer.read(1):
+    # Not `sys.stdin`: a thread that reads there when the process ends has it aborted.
+    while os.read(0, 1):
         pass
     stop.set("the process of the run has ended")
 

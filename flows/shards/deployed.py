@@ -13,7 +13,7 @@ from prefect.states import Cancelled, Cancelling, Crashed
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.shards.plan import Plan
-from prefect_governor.flows.shards.planning import part_of
+from prefect_governor.flows.shards.planning import parameters_of
 
 # The flow that a deployment for shards is of.
 FLOW = "fan-out"
@@ -57,7 +57,7 @@ class DeployedShards:
             FlowRun,
             run_deployment(
                 self._deployment,
-                parameters={**self._plan.parameters, "part_of": part_of(self._plan, number)},
+                parameters=parameters_of(self._plan, number),
                 flow_run_name=f"{self._plan.name} shard {number}",
                 timeout=0,
             ),

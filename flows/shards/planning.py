@@ -92,6 +92,7 @@ class Part:
         check_ledger(self.plan, ledger_id)
 
 
-def part_of(plan: Plan, number: int) -> dict[str, Any]:
-    """The flow's parameter that makes a flow run a shard."""
-    return {"folder": str(plan.folder), "shard": number}
+def parameters_of(plan: Plan, number: int) -> dict[str, Any]:
+    """The flow's parameters that make a flow run a shard."""
+    part = {"folder": str(plan.folder), "shard": number}
+    return {**plan.parameters, "part_of": part}

@@ -83,6 +83,40 @@ def test_a_shard_and_the_run_are_killed_and_nothing_is_lost_or_paid_twice(
     assert report["budget"]["reserved_usd"] == 0
 
 
+def test_a_shard_that_stands_still_is_replaced_and_never_comes_back(
+    upstream: ProviderProcess, warm: WarmParent, tmp_path: Path
+) -> None:
+    rows = [{"key": f"{at:03d}", "text": f"It is parcel {at:03d}."} for at in range(COUNT)]
+    items = tmp_path / "items.jsonl"
+    items.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    upstream.configure(latency_seconds=1.0, output_tokens=5)
+    words = warm.command(
+        *WORDS, str(items), "--ask", "What?", "--model", "openai/gpt-4o-mini", "--json",
+        "--processes", "2", "--max-concurrent", str(CAP),
+    )  # fmt: skip
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+
+        def calls() -> bool:
+            assert run.poll() is None, run.communicate()
+            return bool(upstream.stats()["requests"] >= 2 * CAP)
+
+        until(calls, seconds=SECONDS, every=0.1)
+        until(lambda: len(shards()) == 2, seconds=SECONDS)
+        frozen = shards()[0]
+        frozen.send_signal(signal.SIGSTOP)
+        said, errors = run.communicate(timeout=SECONDS)
+    assert run.returncode == 0, errors[-3000:]
+    assert not frozen.is_running() and not shards()
+    report = json.loads(said)
+    stats = upstream.settled_stats()
+    bodies = Counter(record["body_hash"] for record in upstream.log())
+    again = sum(times - 1 for times in bodies.values())
+    print(f"{stats['requests']} calls, {again} again; at most {stats['max_open']} open")
+    assert Counter(item["state"] for item in report["items"]) == {"succeeded": COUNT}
+    assert again <= CAP
+    assert report["budget"]["reserved_usd"] == 0
+
+
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_stops_the_shards_as_it_stops_items(
     upstream: ProviderProcess, warm: WarmParent, tmp_path: Path, times: int

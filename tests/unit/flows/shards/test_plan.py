@@ -14,6 +14,7 @@ from prefect_governor.flows.report.model import ItemFile, ItemReport, Tokens
 from prefect_governor.flows.shards.feed import check_ledger
 from prefect_governor.flows.shards.figures import latest, merged, notes_of, pace_of
 from prefect_governor.flows.shards.plan import Plan, order, read_plan, write_items
+from prefect_governor.flows.shards.planning import Part, parameters_of
 from prefect_governor.flows.shards.told import Listening, Teller, Told
 
 ITEMS = [
@@ -143,3 +144,14 @@ def test_the_figures_of_the_shards_are_those_of_one_run(tmp_path: Path) -> None:
     assert pace is not None
     assert replace(pace, late_seconds=round(pace.late_seconds, 9)) == Pace(120, 3.0, 0.04, 2)
     assert merged(here, [], most=0) == here
+
+
+def test_a_shard_is_given_the_parameters_of_its_run_and_its_own_place_once(tmp_path: Path) -> None:
+    # As Prefect keeps a run's: all of them, with their defaults.
+    plan = replace(planned(tmp_path), parameters={"ask": "what?", "part_of": None, "items": None})
+    given = parameters_of(plan, 3)
+    assert given == {**plan.parameters, "part_of": {"folder": str(tmp_path), "shard": 3}}
+    assert Part.of(given["part_of"]) == Part(read_plan(tmp_path), 3)
+    assert Part.of(None) is None
+    with pytest.raises(ConfigurationError, match="leave it out"):
+        Part.of("3")
