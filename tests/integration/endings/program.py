@@ -7,6 +7,7 @@ waits for a server that is away, in seconds.
 
 import json
 import sys
+from typing import Any
 
 from prefect_governor import RunFailed, fan_out, research
 from prefect_governor.flows.publications import attempt
@@ -18,7 +19,7 @@ def main() -> None:
     options = json.loads(sys.argv[-1])
     attempt.PATIENCE_SECONDS = options.pop("patience", attempt.PATIENCE_SECONDS)
     current_control.set(Control(started=tell, told=lambda item: tell(item.key)))
-    flow = {"fan_out": fan_out, "research": research}[options.pop("flow", "fan_out")]
+    flow: Any = {"fan_out": fan_out, "research": research}[options.pop("flow", "fan_out")]
     try:
         flow(**options)
     except RunFailed:

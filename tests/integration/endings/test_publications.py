@@ -123,7 +123,8 @@ def test_it_ends_what_nobody_ended_or_took_for_crashed(
 def test_another_attempt_that_goes_on_is_left_alone(
     client: SyncPrefectClient, run: FlowRun
 ) -> None:
-    for state in (Scheduled(), Running()):
+    states: list[State[Any]] = [Scheduled(), Running()]
+    for state in states:
         client.set_flow_run_state(run.id, state, force=True)
     asyncio.run(write(publication(run)))
     goes_on = client.read_flow_run(run.id)
