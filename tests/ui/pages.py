@@ -84,12 +84,15 @@ class RunPage:
         return self
 
     async def artifact(self, key: str) -> Page:
-        """Follows the card to all artifacts of the key, and there to the one of this run."""
+        """Follows the card: to the artifact, or in some releases to all artifacts of the key, and
+        there to the one of this run."""
         await self.page.get_by_role("link", name=key).click()
-        await self.page.wait_for_url(f"**/artifacts/key/{key}")
-        ours = self.page.locator(f"a[href*='{self._run_id}']")
-        await ours.locator("xpath=preceding::a[contains(@href, '/artifacts/artifact/')][1]").click()
-        await expect(self.page.get_by_role("tab", name="Raw")).to_be_visible()
+        await self.page.wait_for_url(re.compile(rf"/artifacts/(key/{key}|artifact/)"))
+        if "/artifacts/key/" in self.page.url:
+            ours = self.page.locator(f"a[href*='{self._run_id}']")
+            one = ours.locator("xpath=preceding::a[contains(@href, '/artifacts/artifact/')][1]")
+            await one.click()
+        await expect(self.page.get_by_role("tab", name="Raw")).to_be_visible(timeout=30_000)
         return self.page
 
 

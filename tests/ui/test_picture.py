@@ -32,7 +32,7 @@ async def test_summary_leads_to_the_picture_of_the_run(server: ServerInfo, page:
     await run.artifact("fan-out-summary")
     await page.get_by_role("link", name="In flight, queue, rate and spend over time").click()
     picture = page.locator("img[src^='data:image/svg+xml']").first
-    await expect(picture).to_be_visible()
+    await expect(picture).to_be_visible(timeout=30_000)
     # An SVG that is not well-formed has no size.
     assert await picture.evaluate("image => image.naturalWidth") == 720
     # The text of its address is nowhere.

@@ -179,7 +179,8 @@ async def test_run_page_tells_every_item_and_what_became_of_the_run(
     # One UI makes Markdown of a cell, the other does not: what is read is the same.
     for ui in ("/v2/artifacts", "/artifacts"):
         await page.goto(re.sub("(/v2)?/artifacts", ui, page.url))
-        await expect(page.get_by_text("total of 4 items")).to_be_visible()
+        total = page.get_by_role("table").get_by_text("total of 4 items")
+        await expect(total).to_be_visible(timeout=30_000)
         cells = await page.get_by_role("cell").all_inner_texts()
         assert "pkg/__init__.py" in [cell.replace("\u200b", "") for cell in cells]
         assert not [cell for cell in cells if "\\" in cell]
