@@ -54,6 +54,7 @@ class Conductor:
         self.seconds: dict[str, float] = {}
         self._results: dict[str, Any] = {}
         self._under_way: UnderWay[str, PrefectFuture[Any]] = UnderWay()
+        self._came: list[tuple[str, PrefectFuture[Any]]] = []
         self._round: int | None = None
         self._changes: list[Mapping[str, Any]] = []
         self._seen: set[str] = set()
@@ -73,7 +74,10 @@ class Conductor:
             if self.schedule.over and self._round is None:
                 return
             if len(self._under_way):
-                self._take(self._under_way.wait())
+                self._came += self._under_way.wait()
+            self._take(self._came)
+            # Where this is left before, they are taken again.
+            self._came = []
             if control.abort.is_set():
                 self._abort()
                 self._tell()
@@ -123,7 +127,10 @@ class Conductor:
         endings = _endings([future for _, future in ended])
         for (task_id, future), ending in zip(ended, endings, strict=True):
             if task_id == _ROUND:
-                self._round_ended(ending)
+                if self._round is not None:
+                    self._round_ended(ending)
+                continue
+            if task_id in self.schedule.ended:
                 continue
             self._time(task_id)
             if ending.state == "succeeded":
@@ -163,6 +170,9 @@ class Conductor:
             if task_id != _ROUND:
                 self.schedule.finish(task_id, "failed", CANCELLED)
         self._stop()
+        # What an order to end took out of this one's hands.
+        for task_id in self.schedule.running:
+            self.schedule.finish(task_id, "failed", CANCELLED)
         self._round = None
 
     def _aborted(self, task_id: str) -> tuple[End, str]:
