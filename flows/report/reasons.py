@@ -154,7 +154,7 @@ def _validation_words(error: BaseException) -> str | None:
 
 
 # States of items that did nothing wrong themselves.
-_KEPT_BACK = ("skipped", "not_started")
+_KEPT_BACK = ("skipped",)
 
 
 @dataclass(frozen=True, slots=True)

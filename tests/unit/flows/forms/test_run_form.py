@@ -15,8 +15,8 @@ INPUTS = sorted(
     (name, each) for name in FLOWS for each in inspect.signature(FLOWS[name].fn).parameters
 )
 NEEDED = {"fan_out": {"ask": "What?"}, "research": {"question": "What?"}}
-# Either an object or a path.
-OF_ANY_TYPE = {"mcp", "plan"}
+# Either an object or a path; either a number or "auto".
+OF_ANY_TYPE = {"mcp", "plan", "items_per_task", "processes"}
 
 
 def form(flow: str) -> dict[str, Any]:
