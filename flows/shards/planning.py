@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from prefect_governor.blocks.context.purses import purse_run, spend_as
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.money.usd import parse_usd, plain_number
 from prefect_governor.flows.run.flow import ThisRun
 from prefect_governor.flows.run.job import Job
 from prefect_governor.flows.shards.cutting import chunk_size
@@ -20,6 +21,7 @@ _OF_THE_RUN = {
     "items": None, "sources": None, "shards": None, "deployment": None, "processes": None,
     "max_cost_multiple": None, "ask_above_usd": None, "min_success": 0.0,
 }  # fmt: skip
+_MONEY = ("max_usd", "search_usd")
 
 
 def make_plan(job: Job, here: ThisRun, *, shards: int, results: Path) -> Plan:
@@ -95,4 +97,9 @@ class Part:
 def parameters_of(plan: Plan, number: int) -> dict[str, Any]:
     """The flow's parameters that make a flow run a shard."""
     part = {"folder": str(plan.folder), "shard": number}
-    return {**plan.parameters, "part_of": part}
+    parameters = {**plan.parameters, "part_of": part}
+    for name in _MONEY:
+        # A deployment's form, which its server holds runs to, has money as numbers.
+        if isinstance(parameters.get(name), str):
+            parameters[name] = plain_number(parse_usd(parameters[name], name=name))
+    return parameters

@@ -5,10 +5,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools.validation import validate
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.figures.figures import LimitFigures
 from prefect_governor.blocks.limits.derived import Pace
+from prefect_governor.flows.fan_out_flow import fan_out
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.report.model import ItemFile, ItemReport, Tokens
 from prefect_governor.flows.shards.feed import check_ledger
@@ -155,3 +158,10 @@ def test_a_shard_is_given_the_parameters_of_its_run_and_its_own_place_once(tmp_p
     assert Part.of(None) is None
     with pytest.raises(ConfigurationError, match="leave it out"):
         Part.of("3")
+
+
+def test_money_that_is_text_in_a_run_is_a_number_in_the_form_of_its_shards(tmp_path: Path) -> None:
+    plan = replace(planned(tmp_path), parameters={"ask": "what?", "max_usd": "0.50"})
+    given = parameters_of(plan, 1)
+    assert given["max_usd"] == 0.5
+    assert validate(given, parameter_schema(fan_out).model_dump(mode="json")) == []
