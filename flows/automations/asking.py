@@ -1,5 +1,6 @@
 """The flow that asks a person whether a spent budget is to be raised, and does by the answer."""
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,7 @@ from pydantic import Field
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import parse_usd, show_usd, to_nano
 from prefect_governor.blocks.records.budgets import AccountState
+from prefect_governor.flows.automations.turns import one_at_a_time
 from prefect_governor.flows.cli.budget.change import apply_change, plan_change
 from prefect_governor.flows.cli.budget.view import open_source, read_view
 
@@ -28,7 +30,8 @@ ANSWER_SECONDS = 24 * 3600
 MOST_QUESTIONS = 5
 
 LEFT = "Left"
-_ASKED = "AskedAlready"
+_ALREADY = "AskedAlready"
+_KEY = "raise-"
 
 
 class RaiseCeiling(RunInput):
@@ -57,18 +60,26 @@ def ask_to_raise(budget: str, at_most_usd: str | None = None) -> "State[Any]":
     """
     most = None if at_most_usd is None else parse_usd(at_most_usd, name="at_most_usd")
     state = read_view(open_source(budget)).chain[0].state
+    check_can_be_answered(budget, state.ceiling_nano)
     here = _this_run()
+    # Suspended, it has asked, and the next one sees that.
+    with one_at_a_time("ask-to-raise"):
+        return _asked(budget, state, most, here)
+
+
+def _asked(budget: str, state: AccountState, most: Decimal | None, here: FlowRun) -> "State[Any]":
     question = f"{budget} {state.window or 'now'}"
     if (other := _asked_already(here, question)) is not None:
-        return Completed(name=_ASKED, message=f"{other.name}: {_answer_of(other)}")
+        return Completed(name=_ALREADY, message=f"{other.name}: {_answer_of(other)}")
     problem = ""
-    for count in range(MOST_QUESTIONS):
+    # The newest answer alone is heard: what was not taken before may be possible by now.
+    for count in range(newest_question(here.empirical_policy.pause_keys), MOST_QUESTIONS):
         answer = suspend_flow_run(
             wait_for_input=RaiseCeiling.with_initial_data(
                 description="\n\n".join(filter(None, (problem, _question(budget, state, most))))
             ),
             timeout=ANSWER_SECONDS,
-            key=f"raise-{count}",
+            key=f"{_KEY}{count}",
         )
         if not answer.ceiling_usd.strip():
             return Completed(name=LEFT, message=f"{budget} stays at {_ceiling(state)}")
@@ -90,6 +101,20 @@ def ask_to_raise(budget: str, at_most_usd: str | None = None) -> "State[Any]":
     return Completed(name=LEFT, message=f"{budget} stays at {_ceiling(state)}: {problem}")
 
 
+def check_can_be_answered(budget: str, ceiling_nano: int | None) -> None:
+    """Raises ConfigurationError where no answer in USD could raise anything."""
+    if ceiling_nano is None:
+        raise ConfigurationError(
+            f"{budget} has no ceiling in USD, so no answer in USD could raise it: raise its tokens"
+            f" with `prefect-governor budget raise {budget} --tokens N`"
+        )
+
+
+def newest_question(asked: Collection[str] | None) -> int:
+    """Which question a run goes on with, from 0, of the keys that it was suspended under."""
+    return max(0, sum(key.startswith(_KEY) for key in asked or ()) - 1)
+
+
 def _this_run() -> FlowRun:
     context = FlowRunContext.get()
     assert context is not None
@@ -99,7 +124,8 @@ def _this_run() -> FlowRun:
 
 def _asked_already(here: FlowRun, question: str) -> FlowRun | None:
     """Another run that asks the same, or was told to leave it; this one is named by it else."""
-    if here.deployment_id is None:
+    # One that goes on with its answer has asked already, and is heard.
+    if here.deployment_id is None or here.empirical_policy.pause_keys:
         return None
     with get_client(sync_client=True) as client:
         others = client.read_flow_runs(
@@ -126,12 +152,17 @@ def _answer_of(run: FlowRun) -> str:
 
 
 def _question(budget: str, state: AccountState, most: Decimal | None) -> str:
-    gone = show_usd(state.spent_nano + state.unconfirmed_nano)
+    gone = f"{show_usd(state.spent_nano + state.unconfirmed_nano)} of {_ceiling(state)}"
+    tokens = ""
+    if state.ceiling_tokens is not None:
+        gone += f" and {state.spent_tokens + state.unconfirmed_tokens:,} of"
+        gone += f" {state.ceiling_tokens:,} tokens"
+        tokens = f" Its tokens are raised by `prefect-governor budget raise {budget} --tokens N`."
     window = f" in {state.window}" if state.window not in ("", "total") else ""
     limit = "" if most is None else f" An answer may set at most {show_usd(to_nano(most))}."
     return (
-        f"The budget **{budget}** refuses calls: {gone} of {_ceiling(state)} are spent or"
-        f" unconfirmed{window}. What waits for money goes on within 5 s of a raise.{limit}"
+        f"The budget **{budget}** refuses calls: {gone} are spent or"
+        f" unconfirmed{window}. What waits for money goes on within 5 s of a raise.{tokens}{limit}"
     )
 
 

@@ -17,8 +17,10 @@ from prefect.utilities.callables import parameter_schema
 from prefect_governor.blocks.documents.documents import accounts_of, root_of
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.decision.outbox import SHARES
+from prefect_governor.blocks.money.usd import parse_usd
 from prefect_governor.blocks.prefect_internals.block_documents import notification_by
 from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.flows.automations.asking import check_can_be_answered
 from prefect_governor.flows.automations.decision import opening_cron
 
 _EVENT = "prefect-governor.budget."
@@ -142,9 +144,13 @@ def ask(budget: str, *, pool: str | None, at_most_usd: str | None) -> list[str]:
     """Have a person asked for a raise when a budget refuses calls. Returns a line for each thing
     made.
 
-    Raises ConfigurationError: there is no such budget or work pool.
+    Raises ConfigurationError: there is no such budget or work pool, it has no ceiling in USD, or
+    `at_most_usd` is no amount.
     """
     account = _account(budget)
+    check_can_be_answered(budget, account.ceiling_nano)
+    if at_most_usd is not None:
+        parse_usd(at_most_usd, name="--at-most")
     with get_client(sync_client=True) as client:
         pool = _pool(client, pool)
         made = Deployed(

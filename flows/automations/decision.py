@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prefect_governor.blocks.money.windows import Window
+from prefect_governor.blocks.records.budgets import AccountState
 
 # A tag of a deployment that is held back, and by which budget: the UI shows it on its page.
 HELD_PREFIX = "held-by-budget:"
@@ -30,6 +31,13 @@ def opening_cron(window: Window) -> str | None:
     return _OPENINGS.get(window)
 
 
+def share_gone(state: AccountState) -> int:
+    """How much of a budget is gone, in whole percent: all of it, where a ceiling is 0."""
+    if 0 in (state.ceiling_nano, state.ceiling_tokens):
+        return max(100, state.share)
+    return state.share
+
+
 @dataclass(frozen=True)
 class Held:
     """A deployment as it is: paused or not, and by which tags it is held back."""
@@ -41,7 +49,8 @@ class Held:
 def next_step(found: Held, budget: str, *, share: int, at: int) -> Step:
     """What is to become of a deployment while `share` percent of a budget are spent or unconfirmed.
 
-    "hold" pauses it and tags it, at `at` percent and above. "release" takes the tag off and lets it
+    "hold" pauses it and tags it, at `at` percent and above; one that another budget holds is tagged
+    too, so that it runs again when both let it. "release" takes the tag off and lets it
     run again: only where it was this that paused it, and no other budget holds it. "forget" takes
     the tag off and leaves the pause as it is: a person let it run meanwhile, or another budget
     holds it still. A deployment that a person paused is left, and so is one that a person let run
@@ -49,9 +58,9 @@ def next_step(found: Held, budget: str, *, share: int, at: int) -> Step:
     """
     ours = held_tag(budget)
     tagged = ours in found.tags
+    others = any(tag.startswith(HELD_PREFIX) and tag != ours for tag in found.tags)
     if share >= at:
-        return "leave" if tagged or found.paused else "hold"
+        return "leave" if tagged or (found.paused and not others) else "hold"
     if not tagged:
         return "leave"
-    others = any(tag.startswith(HELD_PREFIX) and tag != ours for tag in found.tags)
     return "release" if found.paused and not others else "forget"

@@ -11,7 +11,14 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.automations.decision import Held, Step, held_tag, next_step
+from prefect_governor.flows.automations.decision import (
+    Held,
+    Step,
+    held_tag,
+    next_step,
+    share_gone,
+)
+from prefect_governor.flows.automations.turns import one_at_a_time
 from prefect_governor.flows.cli.budget.view import open_source, read_view
 
 _DONE: dict[Step, str] = {
@@ -38,16 +45,19 @@ def hold_deployments(budget: str, deployments: list[str], at: int = 80) -> "Stat
     logger = get_run_logger()
     state = read_view(open_source(budget)).chain[0].state
     said, missing = [], []
-    with get_client(sync_client=True) as client:
+    share = share_gone(state)
+    # The tags of a deployment are one list: budgets whose windows open in the same minute would
+    # write over each other's.
+    with one_at_a_time("hold-deployments"), get_client(sync_client=True) as client:
         for name in deployments:
             try:
-                step = _bring(client, name, budget, share=state.share, at=at)
+                step = _bring(client, name, budget, share=share, at=at)
             except ObjectNotFound:
                 missing.append(name)
                 continue
             said.append(f"{name} {_DONE[step]}")
             logger.info("%s: %s", name, _DONE[step])
-    message = f"{budget} is spent to {state.share}%: {', '.join(said) or 'nothing to hold'}"
+    message = f"{budget} is spent to {share}%: {', '.join(said) or 'nothing to hold'}"
     if missing:
         gone = ", ".join(missing)
         message = f"{message}; no deployment is named {gone}: run the script again without it"

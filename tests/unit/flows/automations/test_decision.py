@@ -10,7 +10,14 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.server.schemas.schedules import CronSchedule as ServersCronSchedule
 
 from prefect_governor.blocks.money.windows import Window, window_label
-from prefect_governor.flows.automations.decision import Held, held_tag, next_step, opening_cron
+from prefect_governor.blocks.records.budgets import AccountState
+from prefect_governor.flows.automations.decision import (
+    Held,
+    held_tag,
+    next_step,
+    opening_cron,
+    share_gone,
+)
 
 OURS, OTHER = held_tag("team"), held_tag("company")
 
@@ -38,9 +45,33 @@ def test_looking_twice_does_what_looking_once_does(found: Held, share: int, at: 
     assert {tag for tag in after.tags if tag != OURS} == {tag for tag in found.tags if tag != OURS}
 
 
-@given(st.lists(st.sampled_from([OTHER, "llm"]), unique=True).map(tuple), st.integers(0, 120))
+@given(st.lists(st.sampled_from(["llm", "nightly"]), unique=True).map(tuple), st.integers(0, 120))
 def test_what_a_person_paused_stays_paused(tags: tuple[str, ...], share: int) -> None:
     assert next_step(Held(True, tags), "team", share=share, at=80) == "leave"
+
+
+@pytest.mark.parametrize("first", ["team", "company"])
+def test_what_two_budgets_hold_runs_again_when_both_let_it(first: str) -> None:
+    """Whichever was spent first, and whichever opens first."""
+    found = Held(False, ())
+    for budget in (first, *{"team", "company"} - {first}):
+        assert next_step(found, budget, share=90, at=80) == "hold"
+        found = Held(True, (*found.tags, held_tag(budget)))
+    assert next_step(found, first, share=0, at=80) == "forget"
+    found = Held(True, tuple(tag for tag in found.tags if tag != held_tag(first)))
+    assert next_step(found, first, share=0, at=80) == "leave"
+    (second,) = {"team", "company"} - {first}
+    assert next_step(found, second, share=0, at=80) == "release"
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "tokens", "gone"), [(0, None, 100), (None, 0, 100), (10, 0, 100), (10, None, 50)]
+)
+def test_a_ceiling_that_was_set_to_nothing_lets_nothing_run_again(
+    ceiling: int | None, tokens: int | None, gone: int
+) -> None:
+    state = AccountState("a-key", "team", "", ceiling, tokens, spent_nano=5)
+    assert share_gone(state) == gone
 
 
 @pytest.mark.parametrize(
