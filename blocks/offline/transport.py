@@ -17,6 +17,7 @@ import httpx
 
 from prefect_governor.blocks.offline.answering import Reply, answer
 from prefect_governor.blocks.prices.prices import OFFLINE_HOST
+from prefect_governor.blocks.wire.ports import Unbilled
 from prefect_governor.blocks.wire.sockets import LEFT
 
 __all__ = [
@@ -38,7 +39,7 @@ TURNS = 10
 _STREAMED_CHARACTERS = 400
 
 
-class OfflineTransport(httpx.AsyncBaseTransport):
+class OfflineTransport(httpx.AsyncBaseTransport, Unbilled):
     """Answers `POST .../chat/completions` by `answer`; anything else is 404. No network.
 
     One request after the other, and what else runs on the loop goes first: an answer is work of the
@@ -60,7 +61,7 @@ class OfflineTransport(httpx.AsyncBaseTransport):
             return _respond(request, body)
 
 
-class OfflineSyncTransport(httpx.BaseTransport):
+class OfflineSyncTransport(httpx.BaseTransport, Unbilled):
     """`OfflineTransport` for a synchronous client: its threads share a core by themselves."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

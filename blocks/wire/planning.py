@@ -19,7 +19,7 @@ from prefect_governor.blocks.prices.deployments import PROVIDER as AZURE
 from prefect_governor.blocks.prices.deployments import bare, is_pattern
 from prefect_governor.blocks.prices.given import Given, price_by
 from prefect_governor.blocks.prices.places import billed_at, provider_at
-from prefect_governor.blocks.prices.prices import OFFLINE_HOST, upstream_price, why_unpriced
+from prefect_governor.blocks.prices.prices import upstream_price, why_unpriced
 from prefect_governor.blocks.prices.tariffs import RERANK, Price
 from prefect_governor.blocks.prices.tokens import encoding_of
 from prefect_governor.blocks.records.accepted import Accepted
@@ -100,7 +100,7 @@ def planned(
     provider = whose(terms.provider, request.url) or dialect.provider
     model = storable(asked.model if provider is None else f"{provider}/{asked.model}")
     who = attribution(model=model, tags=terms.tags)
-    accounts = governing.accounts(who, nominal=host == OFFLINE_HOST)
+    accounts = governing.accounts(who, nominal=terms.nominal)
     # What is set aside of a team's money is its money too.
     if here is not None and here.allocation is not None and NOMINAL.key not in accounts:
         accounts = (here.allocation, *accounts)

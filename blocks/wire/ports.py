@@ -44,10 +44,16 @@ class IO(Protocol):
     ) -> httpx.AsyncByteStream | httpx.SyncByteStream: ...
 
 
+class Unbilled:
+    """A transport that answers by itself, over no network: nobody bills its calls, wherever they
+    say that they go."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a transport was told of its calls. `governing` None: the governor of the context.
-    `base_model` is the model behind a deployment's name, `output` what an answer may hold."""
+    `base_model` is the model behind a deployment's name, `output` what an answer may hold;
+    `nominal`: see `Unbilled`."""
 
     governing: Governing | None = None
     provider: str | None = None
@@ -55,6 +61,7 @@ class Terms:
     accepted: Accepted = field(default_factory=Accepted)
     base_model: str | None = None
     output: OutputTerms = AS_ASKED
+    nominal: bool = False
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
 

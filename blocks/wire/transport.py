@@ -17,7 +17,7 @@ from prefect_governor.blocks.machine.text import labels
 from prefect_governor.blocks.records.accepted import Accepted
 from prefect_governor.blocks.records.output import AS_ASKED, OutputTerms
 from prefect_governor.blocks.wire.exchange import exchange
-from prefect_governor.blocks.wire.ports import Terms, run_blocking
+from prefect_governor.blocks.wire.ports import Terms, Unbilled, run_blocking
 from prefect_governor.blocks.wire.refusals import answered
 from prefect_governor.blocks.wire.sending import sending
 from prefect_governor.blocks.wire.sockets import cut, tells, watched
@@ -54,7 +54,13 @@ class GovernedAsyncTransport(httpx.AsyncBaseTransport):
         output: OutputTerms = AS_ASKED,
     ) -> None:
         self._terms = Terms(
-            governing, provider, labels(tags, "tags"), accepted or Accepted(), base_model, output
+            governing,
+            provider,
+            labels(tags, "tags"),
+            accepted or Accepted(),
+            base_model,
+            output,
+            nominal=isinstance(inner, Unbilled),
         )
         self._exchange = answered if answers else exchange
         self._io = _AsyncIO(inner)
@@ -83,7 +89,13 @@ class GovernedTransport(httpx.BaseTransport):
         output: OutputTerms = AS_ASKED,
     ) -> None:
         self._terms = Terms(
-            governing, provider, labels(tags, "tags"), accepted or Accepted(), base_model, output
+            governing,
+            provider,
+            labels(tags, "tags"),
+            accepted or Accepted(),
+            base_model,
+            output,
+            nominal=isinstance(inner, Unbilled),
         )
         self._exchange = answered if answers else exchange
         self._io = _BlockingIO(inner)

@@ -4,6 +4,7 @@ on an account of their own."""
 import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
 
 from prefect_governor.blocks.context.scope import Scope, attribution, scope
@@ -13,6 +14,7 @@ from prefect_governor.blocks.models.completion import acompletion
 from prefect_governor.blocks.prices.prices import OFFLINE
 from prefect_governor.blocks.records.budgets import NOMINAL, Account
 from prefect_governor.blocks.terms.limit import GovernedLimit, Limit
+from prefect_governor.blocks.wire.transport import GovernedTransport
 from prefect_governor.blocks.work.ledgers import desk
 from prefect_governor.blocks.work.runtime import Runtime
 
@@ -78,3 +80,22 @@ def test_a_model_that_is_billed_is_drawn_on_the_team_whatever_it_is_called(home:
     who = attribution(model=OFFLINE, tags=())
     assert runtime.accounts(who) == (TEAM,)
     assert runtime.accounts(who, nominal=True) == (NOMINAL.key,)
+
+
+def test_a_proxy_behind_the_offline_models_address_is_paid_by_the_team(home: Path) -> None:
+    """`HTTP_PROXY` and a hosts file have the last word on where a name leads."""
+    usage = {"prompt_tokens": 1_000, "completion_tokens": 7, "total_tokens": 1_007}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": "Me."},
+        "finish_reason": "stop",
+    }
+    reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "gpt-4o-mini",
+             "choices": [choice], "usage": usage}  # fmt: skip
+    proxy = httpx.MockTransport(lambda _: httpx.Response(200, json=reply))
+    runtime = governed(Account(TEAM, "team", 10**9, None))
+    asked = {"model": "gpt-4o-mini", "max_tokens": 9, "messages": ASKED}
+    with httpx.Client(transport=GovernedTransport(proxy, runtime, provider="openai")) as client:
+        client.post("http://offline.invalid/v1/chat/completions", json=asked).raise_for_status()
+    assert spent(runtime, TEAM) == 154_200
+    assert spent(runtime, NOMINAL.key) == 0
