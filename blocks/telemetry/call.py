@@ -4,6 +4,8 @@ Nothing that was asked or answered is told, nor any error's text but that of a r
 time, which is the governor's own.
 """
 
+import functools
+import logging
 import threading
 import time
 from collections import Counter
@@ -22,7 +24,10 @@ from prefect_governor.blocks.errors import GovernorError, OverBudget, QueueTimeo
 from prefect_governor.blocks.money.usd import NANO
 from prefect_governor.blocks.telemetry import names
 
+logger = logging.getLogger("prefect_governor.telemetry")
+
 T = TypeVar("T")
+Told = TypeVar("Told", bound=Callable[..., None])
 
 # What people's own models may be called is not bounded; what a metric is kept by is.
 MOST_MODELS = 200
@@ -30,6 +35,25 @@ OTHER = "other"
 _SAID = (OverBudget, QueueTimeout)
 
 Value = str | int | float | bool
+
+
+def _never_fails(tell: Told) -> Told:
+    """What processors, samplers and views of others raise is no reason that a call fails: it was
+    paid for. Their text is not said, as it may quote what they were told."""
+
+    @functools.wraps(tell)
+    def told(*given: Any, **named: Any) -> None:
+        try:
+            tell(*given, **named)
+        except Exception as error:
+            _say_once(type(error).__name__)
+
+    return told  # type: ignore[return-value]
+
+
+@functools.lru_cache(maxsize=16)
+def _say_once(kind: str) -> None:
+    logger.warning("OpenTelemetry was not told of a call: its %s was raised", kind)
 
 
 @dataclass
@@ -137,6 +161,7 @@ class CallWatch:
         """It is not made, and nothing is told of it."""
         self._ended = True
 
+    @_never_fails
     def planned(self, asked: Asked) -> None:
         """It will be asked for."""
         self._governor = asked.governor
@@ -153,11 +178,13 @@ class CallWatch:
         )
         self._current = contexts.attach(set_span_in_context(span))
 
+    @_never_fails
     def asks(self, limits: tuple[str, ...]) -> None:
         """It stands in the queue under these limits, by their keys."""
-        self._to.waits(limits, 1)
         self._wait = self._child(names.WAIT_SPAN), self._clock(), limits
+        self._to.waits(limits, 1)
 
+    @_never_fails
     def asked(self) -> None:
         """It stands there no more: admitted, refused or given up."""
         if self._wait is None:
@@ -169,6 +196,7 @@ class CallWatch:
         span.set_attribute(names.WAITED_SECONDS, waited)
         span.end()
 
+    @_never_fails
     def throttled(self, hold_seconds: float) -> None:
         """The provider answered 429; everybody under its limits holds for so long."""
         self._throttled += 1
@@ -176,6 +204,7 @@ class CallWatch:
             self._span.add_event(names.THROTTLED_EVENT, {names.HOLD_SECONDS: hold_seconds})
         self._to.throttles.add(1, self._by())
 
+    @_never_fails
     def settles(
         self,
         committed: "Future[None]",
@@ -201,6 +230,7 @@ class CallWatch:
             )
         self._resolving(committed, "spent")
 
+    @_never_fails
     def resolves(self, committed: "Future[None]", outcome: str) -> None:
         """It was not billed, or nobody knows: "void" or "unconfirm"."""
         self._outcome = "released" if outcome == "void" else "unconfirmed"
@@ -214,6 +244,7 @@ class CallWatch:
         span = self._child(names.SETTLE_SPAN)
         span.set_attribute(names.OUTCOME, outcome)
 
+        @_never_fails
         def kept(future: "Future[None]") -> None:
             if not future.cancelled() and (error := future.exception()) is not None:
                 span.set_status(Status(StatusCode.ERROR, type(error).__name__))
@@ -223,6 +254,7 @@ class CallWatch:
 
         committed.add_done_callback(kept)
 
+    @_never_fails
     def _answered(self, answer: object) -> None:
         status = getattr(answer, "status_code", None)
         if self._span is None:
@@ -235,6 +267,7 @@ class CallWatch:
         if not self._streams:
             self._end()
 
+    @_never_fails
     def _failed(self, error: BaseException) -> None:
         self.asked()
         refused = isinstance(error, GovernorError)

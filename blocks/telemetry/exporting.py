@@ -26,6 +26,12 @@ ANOTHER = (
 )
 
 
+FAILED = (
+    "nothing is sent to the collector that %s names: OpenTelemetry's SDK raised %s; look at the"
+    " variables that begin with OTEL_"
+)
+
+
 def is_disabled() -> bool:
     return os.environ.get(DISABLED, "").strip().lower() == "true"
 
@@ -48,10 +54,15 @@ def send_there() -> None:
     if not all(_is_there(package) for package in _NEEDED):
         logger.warning(MISSING, named)
         return
-    if _wanted("OTEL_TRACES_EXPORTER", TRACES_ENDPOINT):
-        _send_spans()
-    if _wanted("OTEL_METRICS_EXPORTER", METRICS_ENDPOINT):
-        _send_metrics()
+    try:
+        if _wanted("OTEL_TRACES_EXPORTER", TRACES_ENDPOINT):
+            _send_spans()
+        if _wanted("OTEL_METRICS_EXPORTER", METRICS_ENDPOINT):
+            _send_metrics()
+    except Exception as error:
+        # A variable that its SDK does not bear costs nobody a run.
+        logger.warning(FAILED, named, type(error).__name__)
+        logger.debug("what it raised", exc_info=True)
 
 
 def _send_spans() -> None:

@@ -5,12 +5,14 @@ from types import FrameType
 
 import httpx
 import pytest
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
 from prefect_governor.blocks.context.scope import NotKept, Scope, kept_only, scope
 from prefect_governor.blocks.errors import NotPriced, OverBudget
-from prefect_governor.blocks.telemetry import names
-from prefect_governor.blocks.telemetry.call import MOST_MODELS, OTHER
+from prefect_governor.blocks.telemetry import names, switch
+from prefect_governor.blocks.telemetry.call import MOST_MODELS, OTHER, _say_once
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport
 from tests.unit.blocks.telemetry.conftest import Told, throttled
 from tests.unit.blocks.wire.transports import SECRET, URL, MakeWire, Wire, ok
@@ -240,3 +242,34 @@ async def test_call_touches_nothing_of_opentelemetrys_where_nobody_has_configure
         finally:
             sys.setprofile(before)
     assert entered == ["recorder"]
+
+
+class Broken(SpanProcessor):
+    """Somebody's own, which raises at each begin and end."""
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        raise RuntimeError(f"of {SECRET}")
+
+    def on_end(self, span: ReadableSpan) -> None:
+        raise RuntimeError(f"of {SECRET}")
+
+
+@pytest.mark.parametrize("at", ["on_start", "on_end"])
+async def test_a_processor_that_raises_costs_no_answer_that_was_paid_for(
+    told: Told, wire: MakeWire, at: str, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    other = {"on_start": "on_end", "on_end": "on_start"}[at]
+    monkeypatch.setattr(Broken, other, lambda *_, **__: None)
+    told.tracers.add_span_processor(Broken())
+    made = wire(throttled(), ok(), ok())
+    _say_once.cache_clear()
+    with scope(Scope(made.governing)):
+        for _ in range(2):
+            assert (await made.post()).status_code == 200
+    kinds = [kind for kind, _ in made.governing.desk.resolved.values()]
+    assert (len(kinds), kinds.count("void")) == (3, 1)
+    recorder = switch.recorder()
+    assert recorder is not None and not recorder._instruments.still_waiting()
+    assert caplog.text.count("its RuntimeError was raised") == 1
+    assert SECRET not in caplog.text
