@@ -11,6 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.states import Completed
 
+from prefect_governor.blocks.documents.documents import saved
 from prefect_governor.blocks.errors import ConfigurationError, GovernorError, LedgerUnavailable
 from prefect_governor.blocks.figures.reconcile import Evidence, Left, match
 from prefect_governor.blocks.ledger.desk import LedgerDesk
@@ -75,18 +76,11 @@ def reconcile(exports: Sequence[str] = (), folder: str | None = None) -> Any:
 
 
 def _saved() -> list[str]:
-    """The names of saved budgets and governors, each once: a governor stands for a budget of its
-    name, as everywhere."""
-    slugs = {BudgetTerms.block_type_slug, GovernorTerms.block_type_slug}
-    with get_client(sync_client=True) as client:
-        documents = client.read_block_documents(include_secrets=False)
-    return sorted(
-        {
-            each.name
-            for each in documents
-            if each.name and each.block_type and each.block_type.slug in slugs
-        }
-    )
+    """The names of saved governors and budgets, each once: a governor stands for a budget of its
+    name, as everywhere. Governors first, whose own prices say what a row of tokens alone was
+    billed; their parents know the prices of nobody."""
+    found = [str(each.name) for kind in (GovernorTerms, BudgetTerms) for each in saved(kind)]
+    return list(dict.fromkeys(found))
 
 
 def _evidence(exports: Sequence[str], folder: Path) -> tuple[list[Evidence], list[Left]]:

@@ -24,10 +24,10 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect_governor.blocks.documents.documents import accounts_of
 from prefect_governor.blocks.errors import ConfigurationError, GovernorError
 from prefect_governor.blocks.leases.prefect_limits import impatient
-from prefect_governor.blocks.ledger.decision.store import Store
+from prefect_governor.blocks.ledger.decision.store import NOTHING, Store
 from prefect_governor.blocks.money.usd import show_usd
 from prefect_governor.blocks.money.windows import window_label
-from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.budgets import NOMINAL, Account
 from prefect_governor.blocks.terms.governor import GovernorTerms
 from prefect_governor.flows.cli.doctor.documents import Documents
 from prefect_governor.flows.cli.doctor.finding import Finding
@@ -37,6 +37,7 @@ from prefect_governor.flows.cli.doctor.money import charged
 # Of a ceiling that is counted for ever, so far ahead is looked, in days.
 TOTAL_DAYS = 7
 _CENT = 10**7
+_PAGE = 200
 # Beyond any window that a schedule is looked at for, in hours.
 _LONGEST_HOURS = 32 * 24
 
@@ -52,7 +53,7 @@ class Cost:
 def schedules(documents: Documents) -> Iterator[Finding]:
     """Each deployment with a schedule that is on, whose runs draw on a saved governor."""
     with impatient(), get_client(sync_client=True) as client:
-        found = [each for each in client.read_deployments() if _is_scheduled(each)]
+        found = [each for each in _deployments(client) if _is_scheduled(each)]
         if not found:
             return
         flows = {each.id: f"{client.read_flow(each.flow_id).name}/{each.name}" for each in found}
@@ -60,6 +61,14 @@ def schedules(documents: Documents) -> Iterator[Finding]:
             for deployment in found:
                 about = f"schedule of {flows[deployment.id]!r}"
                 yield from _deployment(about, deployment, documents, client, stack)
+
+
+def _deployments(client: SyncPrefectClient) -> Iterator[DeploymentResponse]:
+    """All of them: the API answers with a page at a time."""
+    offset = 0
+    while page := client.read_deployments(limit=_PAGE, offset=offset):
+        yield from page
+        offset += len(page)
 
 
 def _is_scheduled(deployment: DeploymentResponse) -> bool:
@@ -212,24 +221,33 @@ def cost_of(deployment: DeploymentResponse, store: Store | None) -> Cost | None:
         return Cost(round(statistics.median(past)), f"as {runs}")
     if not str(deployment.entrypoint or "").endswith(("fan_out_flow.fan_out", ":fan_out")):
         return None
-    return Cost(_estimated(deployment.parameters), "by its estimate")
+    return _estimated(deployment.parameters)
 
 
 def _past_runs(store: Store, deployment_id: str) -> list[int]:
-    """What the runs of a deployment were charged, each, in nano-dollars."""
-    spent = store.read_spend("flow_run_id", {"deployment": deployment_id})
-    nano = [each.spent_nano + each.unconfirmed_nano for run, each in spent.items() if run]
-    return [each for each in nano if each]
+    """What budgets were charged for the runs of a deployment, each, in nano-dollars. What the
+    offline model is said to cost is drawn on none."""
+    of = {"deployment": deployment_id}
+    nominal = store.read_spend("flow_run_id", of, account=NOMINAL.key)
+    nano = [
+        each.spent_nano + each.unconfirmed_nano - nominal.get(run, NOTHING).spent_nano
+        for run, each in store.read_spend("flow_run_id", of).items()
+        if run
+    ]
+    return [each for each in nano if each > 0]
 
 
-def _estimated(parameters: Mapping[str, Any]) -> int:
+def _estimated(parameters: Mapping[str, Any]) -> Cost:
     from prefect_governor.blocks.money.usd import to_nano
+    from prefect_governor.flows.agent.offline import is_offline
     from prefect_governor.flows.estimate.estimate import forecast
     from prefect_governor.flows.estimate.standing import standing_of
     from prefect_governor.flows.run.job import make_request
 
     request = make_request(**parameters)
-    return to_nano(forecast(request, standing_of(request)).p50_usd)
+    if is_offline(request.model.name):
+        return Cost(0, "nobody bills the offline model")
+    return Cost(to_nano(forecast(request, standing_of(request)).p50_usd), "by its estimate")
 
 
 def _cents(nano: int) -> str:

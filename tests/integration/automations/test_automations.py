@@ -121,7 +121,7 @@ def test_a_deployment_is_held_at_a_share_and_runs_again_after_a_raise_and_in_the
     document = document_of(loaded_as(Budget, budget))
     edit(document, max_usd=2)
     until(lambda: not paused(), seconds=PATIENCE_SECONDS, every=A_LOOK_AT_THE_SERVER)
-    assert client.read_deployment(both["ours"]).tags == []
+    until(lambda: client.read_deployment(both["ours"]).tags == [], seconds=PATIENCE_SECONDS)
     for each in client.read_automations():
         client.delete_automation(each.id)
     names = [f"nightly/{name}-{each}" for each in both]
