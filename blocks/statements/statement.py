@@ -15,8 +15,10 @@ from prefect_governor.blocks.statements.forecast import Forecast, Pace, forecast
 # What is shown: so many days, and of each breakdown so many rows.
 DAYS = 14
 MOST_ROWS = 10
-# The pace is that of the last day, or of the window where that is younger.
+# The pace is that of the last day, or of the window where that is younger; of an hour at least, as
+# a burst of some seconds is no pace of a day.
 PACE_SECONDS = 86_400.0
+LEAST_PACE_SECONDS = 3_600.0
 _NANO = 10**9
 
 Named = tuple[tuple[str | None, Spend], ...]
@@ -107,7 +109,7 @@ def _line(account: Account, store: Store, told: Mapping[str, "_Told"], at: float
     if applied.window == "run":
         return BudgetLine(applied, purse, Forecast(), about.refused, about.paused)
     bounds = window_bounds(applied.window, time_zone=applied.time_zone, wall_seconds=at)
-    began = at - PACE_SECONDS if bounds is None else max(bounds[0], at - PACE_SECONDS)
+    began = at - pace_seconds(None if bounds is None else at - bounds[0])
     (spend,) = store.read_spend_over_time([_wall(began)], account=account.key)
     expected = forecast(
         gone_nano=purse.spent_nano + purse.unconfirmed_nano,
@@ -117,6 +119,11 @@ def _line(account: Account, store: Store, told: Mapping[str, "_Told"], at: float
         ends=None if bounds is None else bounds[1],
     )
     return BudgetLine(applied, purse, expected, about.refused, about.paused)
+
+
+def pace_seconds(age: float | None) -> float:
+    """How far is looked back for the pace in a window that is so old; None: it has no beginning."""
+    return PACE_SECONDS if age is None else min(PACE_SECONDS, max(LEAST_PACE_SECONDS, age))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from prefect.blocks.core import Block
 
 from prefect_governor.blocks.documents.documents import (
+    Definition,
     api,
     define,
     find,
@@ -101,8 +102,27 @@ def desk_of_name(name: str) -> LedgerDesk:
     """
     document = find(GovernorTerms, name)
     if document is not None:
-        return desk(ledger_url_of(define(document).governor))
+        return desk_of_governor(define(document))
     return desk_of_document(read(BudgetTerms, name).id, name)
+
+
+def desk_of_governor(found: Definition) -> LedgerDesk:
+    """The desk of the ledger that a saved Governor's money stands in.
+
+    Raises ConfigurationError where that is not the one that this process has for it, in which
+    nothing was spent; LedgerUnavailable.
+    """
+    own = desk(ledger_url_of(found.governor))
+    for root in found.roots:
+        told = ledger_of(root.document_id)
+        if told not in (None, own.store.ledger_id):
+            raise ConfigurationError(
+                f"the money of {root.kind} {root.name!r} is counted in the ledger"
+                f" {str(told)[:8]}, and this process has {own.store.ledger_id[:8]} for Governor"
+                f" {found.name!r}: use the same PREFECT_HOME, or set ledger_url of the Governor"
+                " block, or PREFECT_GOVERNOR_LEDGER_URL, to that ledger's PostgreSQL"
+            )
+    return own
 
 
 def desk_of_document(document_id: UUID, name: str) -> LedgerDesk:

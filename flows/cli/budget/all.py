@@ -9,14 +9,18 @@ from typing import Any
 from prefect.client.schemas.objects import BlockDocument
 
 from prefect_governor.blocks.documents.documents import Definition, budget_chain, define, saved
-from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.errors import ConfigurationError, GovernorError
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.money.usd import show_usd, to_usd
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.terms.budget import BudgetTerms
 from prefect_governor.blocks.terms.governor import GovernorTerms
 from prefect_governor.blocks.work.ledgers import desk
-from prefect_governor.blocks.work.registry import desk_of_document, ledger_url_of
+from prefect_governor.blocks.work.registry import (
+    desk_of_document,
+    desk_of_governor,
+    ledger_url_of,
+)
 from prefect_governor.flows.cli.budget.formats import exact_json, state_object
 from prefect_governor.flows.cli.budget.text import MONEY, figures, show_ceiling, table
 from prefect_governor.flows.cli.budget.view import BudgetView, read_budget
@@ -70,7 +74,10 @@ def _governor(found: Definition) -> Row:
     own, *above = found.accounts
     if not own.key.startswith(str(found.document_id)):
         return Row("Governor", found.name, on=own.name)
-    return _row("Governor", found.name, desk(ledger_url_of(found.governor)), own, above)
+    try:
+        return _row("Governor", found.name, desk_of_governor(found), own, above)
+    except GovernorError as error:
+        return Row("Governor", found.name, wrong=str(error))
 
 
 def _budget(document: BlockDocument, urls: Mapping[str, str]) -> Row:
@@ -79,9 +86,9 @@ def _budget(document: BlockDocument, urls: Mapping[str, str]) -> Row:
         own, *above = budget_chain(document)
         url = urls.get(own.key)
         at = desk_of_document(document.id, name) if url is None else desk(url)
-    except ConfigurationError as error:
+        return _row("Budget", name, at, own, above)
+    except GovernorError as error:
         return Row("Budget", name, wrong=str(error))
-    return _row("Budget", name, at, own, above)
 
 
 def _row(kind: str, name: str, at: LedgerDesk, own: Account, above: Sequence[Account]) -> Row:
@@ -100,7 +107,7 @@ def _lines(rows: Sequence[Row]) -> list[str]:
     for each in rows:
         under = each.on or ""
         if each.wrong is not None:
-            shown.append((each.name, each.kind, "not valid", *[""] * 5, under))
+            shown.append((each.name, each.kind, "not known", *[""] * 5, under))
         elif each.budget is None:
             shown.append((each.name, each.kind, "", *[""] * 5, under))
         else:

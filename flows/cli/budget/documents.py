@@ -33,7 +33,7 @@ from prefect_governor.blocks.prefect_internals.block_documents import reference_
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.terms.governor import GovernorTerms
 from prefect_governor.blocks.work.ledgers import desk
-from prefect_governor.blocks.work.registry import desk_of_name, ledger_url_of
+from prefect_governor.blocks.work.registry import desk_of_governor, desk_of_name, ledger_url_of
 
 _FIELDS = ("max_usd", "max_total_tokens")
 
@@ -83,7 +83,7 @@ def find_saved(name: str) -> Saved:
     if document is not None:
         found = define(document)
         limits = {each.key: each.limit.name for each in found.limits}
-        at = desk_of_name(name)
+        at = desk_of_governor(found)
         return Saved("Governor", name, found.accounts, limits, at, str(found.document_id))
     kind, accounts = accounts_of(name)
     url = _url_of_budget(accounts[0])

@@ -10,9 +10,12 @@ from datetime import datetime, timezone
 from uuid import uuid4
 
 import pytest
-from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from pydantic import SecretStr
 
 from prefect_governor import Budget, Governor, Limit, completion
+from prefect_governor.blocks.documents.documents import Root
+from prefect_governor.blocks.documents.identity import Place, claim
 from prefect_governor.blocks.records.calls import Attribution, Bound, Demand, Usage
 from prefect_governor.flows.cli.budget.show import watch_budget
 from tests.integration.cli.budgets import refused, shown, spend, told
@@ -161,6 +164,11 @@ def test_show_without_a_name_lists_all_that_are_saved(name: str) -> None:
     wrong = Budget(max_usd=1)
     wrong.save(f"{name}-wrong")
     edit(document_of(wrong), max_usd=-1)
+    Governor(budget=Budget(max_usd=7)).save(f"{name}-there")
+    there = Root(str(document_of(loaded_as(Governor, f"{name}-there"))), "Governor", name)
+    claim([there], Place(uuid4().hex, "/elsewhere"))
+    away = SecretStr("postgresql://ann:very-secret@127.0.0.1:9/ledger")
+    Governor(budget=Budget(max_usd=7), ledger_url=away).save(f"{name}-away")
     spend(name, 0.1)
     lines = {line.split()[0]: line for line in told("show").splitlines()}
     assert lines["budget"].split()[1:] == [
@@ -172,6 +180,12 @@ def test_show_without_a_name_lists_all_that_are_saved(name: str) -> None:
     assert lines[f"{name}-above"].split()[2:5] == ["month", "$9.00", "$0.10"]
     assert lines[f"{name}-only"].split()[1:] == ["Governor", f"{name}-above"]
     assert "is not valid" in lines[f"{name}-wrong:"]
+    # Nothing was spent in the ledger of here, which is no news of theirs.
+    assert "is counted in the ledger" in lines[f"{name}-there:"]
+    assert "127.0.0.1, database ledger" in lines[f"{name}-away:"]
+    assert "very-secret" not in "".join(lines.values())
+    assert lines[f"{name}-there"].split() == [f"{name}-there", "Governor", "not", "known"]
+    assert "is counted in the ledger" in refused("show", f"{name}-there")
     found = {each["name"]: each for each in json.loads(told("show", "--json"))["budgets"]}
     assert (found[name]["spent_usd"], found[name]["on"]) == (0.1, f"{name}-above")
     assert found[f"{name}-only"]["window"] is None
@@ -180,6 +194,9 @@ def test_show_without_a_name_lists_all_that_are_saved(name: str) -> None:
     assert row.startswith(f"{name},Governor,total,0.300000000,0.100000000,")
     assert row.endswith(f",{name}-above,")
     edit(document_of(wrong), max_usd=1)
+    with get_client(sync_client=True) as client:
+        for each in ("there", "away"):
+            client.delete_block_document(document_of(loaded_as(Governor, f"{name}-{each}")))
     assert "--by is of one budget" in refused("show", "--by", "user")
 
 
