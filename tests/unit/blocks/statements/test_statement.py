@@ -15,7 +15,7 @@ from prefect_governor.blocks.money.windows import Window
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Attribution, Bound, Demand, Usage
 from prefect_governor.blocks.statements.page import page
-from prefect_governor.blocks.statements.statement import DAYS, read_statement
+from prefect_governor.blocks.statements.statement import DAYS, pace_seconds, read_statement
 from tests.waiting import until
 
 NANO = 10**9
@@ -95,3 +95,14 @@ def test_budget_of_each_run_is_broken_down_over_all_runs_of_the_last_days(
 def test_budget_that_nobody_drew_on_is_a_page_too(desk: LedgerDesk) -> None:
     text = page(read_statement("new", chain(desk), desk, at=time.time()), {})
     assert "| `team` | day, " in text and "$0.00" in text and "Nothing was refused" in text
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds"),
+    [(None, 86_400), (0, 3_600), (10, 3_600), (7_200, 7_200), (86_400 * 9, 86_400)],
+)
+def test_a_burst_at_the_begin_of_a_window_is_no_pace_of_a_day(
+    age: float | None, seconds: float
+) -> None:
+    """$1 in ten seconds would be foretold as $8,640."""
+    assert pace_seconds(age) == seconds
