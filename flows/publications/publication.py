@@ -1,6 +1,7 @@
 """What is to be written of one attempt of a flow run, as a file keeps it."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from prefect.client.schemas.actions import ArtifactCreate
 
 from prefect_governor.blocks.secrets.exits import scrubbed_value
+
+_USER = re.compile(r"^([a-z]+://)[^/]*@", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Publication:
     Attributes:
         run_id: the flow run's id.
         attempt: its run count, from 1.
-        api_url: of the server that has the run.
+        api_url: of the server that has the run, without user and password.
         artifacts: to be created, in this order; empty as long as the run goes on.
         end: the state to end the run in where its own process did not get to say so; None where
             that is somebody else's to say.
@@ -67,6 +70,9 @@ class Publication:
     begun: Begun | None = None
     files: tuple[str, ...] = field(default=())
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "api_url", without_user(self.api_url))
+
     @property
     def name(self) -> str:
         """Of its file."""
@@ -75,6 +81,11 @@ class Publication:
     def to_json(self) -> str:
         """Without the secrets that this process knows."""
         return json.dumps(scrubbed_value(asdict(self)))
+
+
+def without_user(url: str) -> str:
+    """An address that is no secret."""
+    return _USER.sub(r"\1", url)
 
 
 def publication_of(text: str) -> Publication:

@@ -14,7 +14,12 @@ from prefect.settings import PREFECT_API_URL
 from prefect_governor.blocks.context.settings import under_these_settings
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.publications.keeping import Held, any_waiting, hold, waiting
-from prefect_governor.flows.publications.publication import End, Publication, as_kept
+from prefect_governor.flows.publications.publication import (
+    End,
+    Publication,
+    as_kept,
+    without_user,
+)
 from prefect_governor.flows.publications.writing import ServerAway, write
 from prefect_governor.flows.recovery.lost import lost_report, read_left
 from prefect_governor.flows.report.artifacts import artifacts_of
@@ -130,6 +135,7 @@ def _sweep() -> None:
 def is_same_server(one: str, other: str) -> bool:
     """Whether two addresses may be of one server: a server of this machine may have got another
     port as it was started again. It is asked for the run in any case."""
+    one, other = without_user(one), without_user(other)
     first, second = urlsplit(one), urlsplit(other)
     if first.hostname in _LOOPBACK and second.hostname in _LOOPBACK:
         return True

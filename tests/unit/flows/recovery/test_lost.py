@@ -5,7 +5,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from prefect_governor.blocks.ledger.decision.store import Spend
-from prefect_governor.flows.publications.publication import Begun, Publication
+from prefect_governor.flows.publications.publication import (
+    Begun,
+    Publication,
+    publication_of,
+)
 from prefect_governor.flows.recovery.lost import BEFORE, UNDER_WAY, Left, lost_report
 from prefect_governor.flows.recovery.lost import _read_results as read_results
 from prefect_governor.flows.recovery.sweep import is_same_server
@@ -68,3 +72,14 @@ def test_a_server_of_this_machine_is_the_same_on_another_port() -> None:
     assert is_same_server("https://prefect.example/api/", "https://prefect.example/api")
     assert not is_same_server("https://prefect.example/api", "http://127.0.0.1:4200/api")
     assert not is_same_server("", "http://127.0.0.1:4200/api")
+
+
+def test_a_server_that_asks_for_a_password_gets_its_report_and_no_file_has_the_password() -> None:
+    here = "https://prefect:a-password-of-nobody@prefect.example/api"
+    kept = Publication(RUN.run_id, 1, here).to_json()
+    assert "a-password-of-nobody" not in kept
+    assert is_same_server(publication_of(kept).api_url, here)
+    assert not is_same_server(publication_of(kept).api_url, "https://elsewhere.example/api")
+    # What is scrubbed is no address of any kind.
+    scrubbed = kept.replace("https://", "https://user:[redacted]@")
+    assert is_same_server(publication_of(scrubbed).api_url, here)
