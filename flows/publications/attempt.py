@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 from prefect.client.schemas.actions import ArtifactCreate
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectSignal
 from prefect.logging import get_logger
@@ -57,21 +57,19 @@ class Attempt:
         self,
         artifacts: Sequence[ArtifactCreate],
         *,
-        state: "State[Any] | None",
+        state: "State[Any]",
         files: Sequence[str] = (),
     ) -> None:
         """Create the artifacts, also on a server that is away for a while. `state` is how the run
-        ends, None where its engine says so by itself. Raises nothing for a server that refuses or
+        ends where its engine does not get to say so. Raises nothing for a server that refuses or
         does not answer."""
+        ending = state.model_copy(update={"message": f"{state.message} · {LATE}"})
         publication = replace(
-            self._publication,
+            with_end(self._publication, ending),
             artifacts=tuple(map(as_kept, artifacts)),
             files=tuple(files),
             begun=None,
         )
-        if state is not None:
-            ending = state.model_copy(update={"message": f"{state.message} · {LATE}"})
-            publication = with_end(publication, ending)
         self._publication = publication
         if self._held is None:
             self._held = begin(publication)
@@ -97,7 +95,9 @@ class Attempt:
             ended = error is None or isinstance(error, Exception | PrefectSignal)
             (held.drop if ended else held.let_go)()
             return
-        unsaid = error is not None and _is_away(error)
+        # Of an order to end, the engine says so after this.
+        ordered = error is not None and not isinstance(error, Exception | PrefectSignal)
+        unsaid = error is not None and (_is_away(error) or (ordered and not self._written))
         publication = self._publication if unsaid else replace(self._publication, end=None)
         if unsaid and self._written:
             self._until = time.monotonic() + PATIENCE_SECONDS
@@ -117,6 +117,10 @@ class Attempt:
 
     def given_up(self) -> None:
         """Nobody tells when the run's engine is done: what is not written by now is for others."""
+        end = self._publication.end
+        if end is not None and end.type == StateType.CRASHED.value:
+            # The process is alive, and its engine says so.
+            self._publication = replace(self._publication, end=None)
         self.left(None if self._written else ServerAway())
 
     async def _write(self, publication: Publication) -> bool:

@@ -105,29 +105,35 @@ async def created_once(
 async def _newest(client: PrefectClient, flow_run_id: UUID | None) -> dict[str, Artifact]:
     """The newest artifact of a run of each key."""
     newest: dict[str, Artifact] = {}
-    if flow_run_id is None:
-        return newest
-    of_the_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
-    for each in await client.read_artifacts(
-        artifact_filter=of_the_run, sort=ArtifactSort.CREATED_DESC, limit=_PAGE
-    ):
+    for each in [] if flow_run_id is None else await _all(client, flow_run_id):
         newest.setdefault(each.key or "", each)
     return newest
+
+
+async def _all(client: PrefectClient, flow_run_id: UUID) -> list[Artifact]:
+    """A run's artifacts, the newest first."""
+    of_the_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
+    return await client.read_artifacts(
+        artifact_filter=of_the_run, sort=ArtifactSort.CREATED_DESC, limit=_PAGE
+    )
 
 
 async def _create(client: PrefectClient, publication: Publication) -> list[UUID]:
     created: list[UUID] = []
     if not publication.artifacts:
         return created
-    newest = await _newest(client, UUID(publication.run_id))
+    all_there = await _all(client, UUID(publication.run_id))
     before: UUID | None = None
     for kept in publication.artifacts:
         wanted = ArtifactCreate.model_validate(kept)
-        there = newest.get(wanted.key or "")
-        content = (wanted.metadata_ or {}).get(CONTENT)
-        if there is not None and content and (there.metadata_ or {}).get(CONTENT) == content:
-            before = there.id
+        of_key = [each for each in all_there if each.key == wanted.key]
+        # One that waited may come after another attempt's.
+        there = max(of_key, key=lambda each: _attempt(each) or 0, default=None)
+        same = _same(wanted, there, of_key)
+        if same is not None:
+            before = same.id
             continue
+        wanted.description = _older(wanted, there)
         if isinstance(wanted.data, str) and BESIDE in wanted.data:
             wanted.data = _linked(wanted.data, before)
         before = None
@@ -143,13 +149,38 @@ async def _create(client: PrefectClient, publication: Publication) -> list[UUID]
     return created
 
 
+def _same(
+    wanted: ArtifactCreate, newest: Artifact | None, others: list[Artifact]
+) -> Artifact | None:
+    """The artifact that says this already: an earlier try's, or an attempt's that nothing has come
+    after."""
+    content = (wanted.metadata_ or {}).get(CONTENT)
+    for each in [*([newest] if newest is not None else []), *others]:
+        of_this = each is newest or _attempt(each) == _attempt(wanted)
+        if content and of_this and (each.metadata_ or {}).get(CONTENT) == content:
+            return each
+    return None
+
+
+def _older(wanted: ArtifactCreate, there: Artifact | None) -> str | None:
+    """Its description, which says so where another attempt has told more since."""
+    older, newer = _attempt(wanted), _attempt(there)
+    if older is None or newer is None or older >= newer:
+        return wanted.description
+    return _superseded(wanted.description, newer)
+
+
+def _superseded(description: str | None, newer: int) -> str:
+    return f"Superseded by attempt {newer} · {description}"
+
+
 async def _supersede(client: PrefectClient, there: Artifact | None, wanted: ArtifactCreate) -> None:
     """Say of an earlier attempt's artifact that there is a newer one: a run's page has them in no
     order that anybody could give them."""
     older, newer = _attempt(there), _attempt(wanted)
     if there is None or older is None or newer is None or older >= newer:
         return
-    said = f"Superseded by attempt {newer} · {there.description}"
+    said = _superseded(there.description, newer)
     await client.update_artifact(there.id, ArtifactUpdate(description=said))
 
 
@@ -169,6 +200,9 @@ async def _end(client: PrefectClient, run: FlowRun, publication: Publication) ->
     if end is None or state is None or run.run_count != publication.attempt:
         # Another attempt goes on.
         return
+    if state.is_cancelling() and end.type == StateType.CRASHED.value:
+        # Somebody wanted its end.
+        end = replace(end, type=StateType.CANCELLED.value, name="Cancelled")
     went_on = state.is_running() or state.is_cancelling()
     taken_for_crashed = state.is_crashed() and end.type != state.type.value
     if not went_on and not taken_for_crashed:

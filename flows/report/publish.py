@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
-from prefect.states import Completed, Failed
+from prefect.states import Completed, Crashed, Failed
 
 from prefect_governor.blocks.errors import RunFailed
 from prefect_governor.blocks.money.usd import to_usd
@@ -47,6 +47,7 @@ NONE_PASSED = (
     "if they made any, by a sub-process, gRPC or outside its scope, what they cost is not in these"
     " figures (`prefect-governor doctor` looks for what sends so)"
 )
+UNTOLD = "the process ended before Prefect was told how"
 UNGOVERNED = "no governor was in reach, so money, tokens and calls are not known"
 
 
@@ -185,7 +186,9 @@ async def finish(
     state = conclude(report)
     again = isinstance(state.data, RunFailed) and retries_left()
     ends = left_by is None and not again
-    await publish(report, key_prefix=key_prefix, state=state if ends else None, more=more)
+    # Its engine says how it ended, where it gets to it.
+    said = state if ends else Crashed(message=f"{UNTOLD}: {state.message}")
+    await publish(report, key_prefix=key_prefix, state=said, more=more)
     if left_by is not None:
         raise left_by
     if isinstance(state.data, RunFailed) and again:
@@ -197,14 +200,14 @@ async def publish(
     report: Report,
     *,
     key_prefix: str | None = None,
-    state: "State[Any] | None" = None,
+    state: "State[Any]",
     more: Sequence[ArtifactCreate] = (),
 ) -> None:
     """`more` and the report's artifacts on the flow run of the context, if there is one, what was
     not there.
 
-    Where Prefect's server does not answer they are kept, with the state to end the run in, and
-    written when it is back. `state` None: the engine ends the run by itself.
+    Where Prefect's server does not answer they are kept, with the state to end the run in where its
+    engine cannot say so, and written when it is back.
     """
     context, attempt = FlowRunContext.get(), this_attempt()
     if context is None or context.flow_run is None or attempt is None:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.conftest import server
+from tests.integration.conftest import provider_process, server, upstream
 from tests.ui.browser import browser
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
-__all__ = ["server"]
+__all__ = ["provider_process", "server", "upstream"]
 
 
 @pytest.fixture

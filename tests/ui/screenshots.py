@@ -1,11 +1,10 @@
 """`python -m tests.ui.screenshots`: takes the docs' pictures of runs in Prefect's UI.
 
-`fan-out` or `research` after it takes those alone. On a server of its own, with the offline model,
-so that it costs nothing and needs no key.
+`fan-out`, `research` or `endings` after it takes those alone. On a server of its own, with the
+offline model or the tests' provider, so that it costs nothing and needs no key.
 """
 
 import asyncio
-import io
 import os
 import re
 import shutil
@@ -13,21 +12,16 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from tests import ROOT
 from tests.ui.browser import browser, missing
+from tests.ui.endings import take_endings
+from tests.ui.shots import new_page, save
 
-if TYPE_CHECKING:
-    from playwright.async_api import BrowserContext, Page
-
-FOLDER = ROOT / "docs" / "images"
 PAGE = ROOT / "docs" / "how-to" / "research.md"
 QUESTION = "What is known of a call's money?"
-MAX_BYTES = 100_000
-COLOURS = 64
-SIZE = (1200, 800)
 
 
 def main() -> int:
@@ -39,7 +33,8 @@ def main() -> int:
         os.environ.update(
             PREFECT_HOME=home,
             PREFECT_SERVER_ANALYTICS_ENABLED="false",
-            PREFECT_LOGGING_LEVEL="WARNING",
+            # Of a run's log the page has what is logged.
+            PREFECT_LOGGING_LEVEL="INFO",
             DO_NOT_TRACK="1",
             LITELLM_LOCAL_MODEL_COST_MAP="True",
         )
@@ -56,7 +51,7 @@ def main() -> int:
 
 
 async def _take(ui_url: str) -> None:
-    takes = {"fan-out": _take_fan_out, "research": _take_research}
+    takes = {"fan-out": _take_fan_out, "research": _take_research, "endings": take_endings}
     for name in sys.argv[1:] or takes:
         await takes[name](ui_url)
 
@@ -89,16 +84,16 @@ async def _take_fan_out(ui_url: str) -> None:
             governor="llm-team",
         )
     async with browser(width=1500, height=1000) as context:
-        page = await _page(context)
+        page = await new_page(context)
         run = await RunPage(page, ui_url, report.run_id).open()
         await page.get_by_text(f"{len(report.items)} items in input order").wait_for()
-        await _save(page, "run")
+        await save(page, "run")
         await run.artifact("fan-out-summary")
-        await _save(page, "summary")
+        await save(page, "summary")
         await (await run.open()).artifact("fan-out-items")
-        await _save(page, "items")
+        await save(page, "items")
         await GovernorForm(page, ui_url).edit(saved)
-        await _save(page, "governor-form")
+        await save(page, "governor-form")
 
 
 async def _take_research(ui_url: str) -> None:
@@ -132,24 +127,24 @@ async def _take_research(ui_url: str) -> None:
     )
     current_control.reset(token)
     async with browser(width=1500, height=1000) as context:
-        page = await _page(context)
+        page = await new_page(context)
         run_id = await started.get()
         await asyncio.wait_for(is_held_back.wait(), timeout=60)
         # The artifact is written every two seconds.
         await asyncio.sleep(5)
         run = await RunPage(page, ui_url, run_id).open()
         await run.artifact("research-progress")
-        await _save(page, "research-progress")
+        await save(page, "research-progress")
         control.stop.set()
         await waiting
         report = await aresearch(QUESTION, **options)
         run = await RunPage(page, ui_url, report.run_id).open()
         await page.get_by_text(f"{len(report.items)} items in input order").wait_for()
-        await _save(page, "research-run")
+        await save(page, "research-run")
         await run.artifact("research-graph")
-        await _save(page, "research-graph")
+        await save(page, "research-graph")
         await (await run.open()).artifact("research-answer")
-        await _save(page, "research-answer")
+        await save(page, "research-answer")
 
 
 def _plan() -> dict[str, Any]:
@@ -160,33 +155,6 @@ def _plan() -> dict[str, Any]:
     (code,) = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     plan: dict[str, Any] = yaml.safe_load(code)
     return plan
-
-
-async def _page(context: "BrowserContext") -> "Page":
-    page = await context.new_page()
-    # A picture that is half drawn is none.
-    await page.emulate_media(reduced_motion="reduce")
-    return page
-
-
-async def _save(page: "Page", name: str) -> None:
-    """Writes `<name>.png`, reduced, in few colours."""
-    from PIL import Image
-
-    # The timeline is a canvas, which nothing can be asked of.
-    await page.wait_for_timeout(2_000)
-    shot = Image.open(io.BytesIO(await page.screenshot(animations="disabled")))
-    path = FOLDER / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    small = shot.convert("RGB").resize(SIZE, Image.Resampling.LANCZOS)
-    for colours in (COLOURS, COLOURS // 2, COLOURS // 4):
-        # A page full of text is large; it needs few.
-        small.quantize(colours).save(path, optimize=True)
-        size = path.stat().st_size
-        if size <= MAX_BYTES:
-            break
-    print(f"{path.relative_to(ROOT)}: {size:,} bytes")
-    assert size <= MAX_BYTES, f"{path} is too large"
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from prefect_governor.blocks.figures.figures import budget_figures
 from prefect_governor.blocks.governor import resolve
 from prefect_governor.flows.server.background import ServerInfo
 from tests import ROOT
+from tests.provider.process import ProviderProcess
 from tests.ui.browser import missing
 from tests.ui.pages import DefaultForm, GovernorForm, RunForm, RunPage
 
@@ -192,6 +193,7 @@ async def test_run_page_tells_every_item_and_what_became_of_the_run(
 
 
 async def test_run_from_the_form_draws_on_what_the_one_before_left_of_the_day(
+    upstream: ProviderProcess,
     worker: None,
     deployment: UUID,
     blocks: None,
@@ -205,7 +207,9 @@ async def test_run_from_the_form_draws_on_what_the_one_before_left_of_the_day(
     await Governor(
         budget=Budget(max_usd=1, window="day"), limits=[Limit(tag="llm", max_concurrent=4)]
     ).asave("from-the-form", overwrite=True)
-    first = await afan_out(TEXTS, ask="What is this about?", model=MODEL, governor="from-the-form")
+    # The offline model spends no team's money.
+    model = "openai/gpt-4o-mini"
+    first = await afan_out(TEXTS, ask="What is this about?", model=model, governor="from-the-form")
     spent = budget_figures((await _load("from-the-form")).runtime, None).spent_usd
     assert spent == sum(item.usd for item in first.items) > 0
 
@@ -214,7 +218,7 @@ async def test_run_from_the_form_draws_on_what_the_one_before_left_of_the_day(
     await form.fill("Governor", "from-the-form")
     await form.fill("Folder", str(tmp_path))
     await form.fill("Sources", "*.txt")
-    await form.fill("Model", MODEL)
+    await form.fill("Model", model)
     await form.submit()
 
     run = await asyncio.to_thread(_ended_run, client, deployment)
@@ -223,6 +227,7 @@ async def test_run_from_the_form_draws_on_what_the_one_before_left_of_the_day(
     figures = budget_figures((await _load("from-the-form")).runtime, None)
     print(f"${spent} before, ${figures.spent_usd} after, of ${figures.ceiling_usd}")
     assert figures.spent_usd > spent
+    assert upstream.settled_stats()["requests"] == 2 * len(TEXTS)
     # The run's own summary counts what the one before spent.
     run_page = await RunPage(page, server.ui_url, str(run.id)).open()
     await run_page.artifact("fan-out-summary")

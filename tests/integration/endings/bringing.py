@@ -298,6 +298,22 @@ def one_item_done(talk: Talk) -> UUID:
     return run_id
 
 
+def terminated_unheard(stage: Stage) -> UUID:
+    """By SIGTERM, while Prefect's server is away: nobody there hears how it ended."""
+    slow(stage)
+    with Door(PREFECT_API_URL.value() or "") as door:
+        talk = stage.process(api_url=door.url, **asked(*KEYS, **IN_TURN))
+        run_id = one_item_done(talk)
+        door.shut()
+        talk.process.send_signal(signal.SIGTERM)
+        heard_end(talk)
+        # Prefect waits at the process's exit for a server to take its events.
+        talk.process.kill()
+        talk.process.wait(_SECONDS)
+    published(run_id)
+    return run_id
+
+
 def heard_end(talk: Talk) -> str:
     """What a run ended with, as its process told."""
     heard = KEYS[0]

@@ -11,7 +11,14 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from prefect_governor.blocks.claims import flow_stops
 from prefect_governor.flows.estimate import approval
-from tests.integration.endings.bringing import ENDINGS, KEYS, Stage, artifacts, research_terminated
+from tests.integration.endings.bringing import (
+    ENDINGS,
+    KEYS,
+    Stage,
+    artifacts,
+    research_terminated,
+    terminated_unheard,
+)
 from tests.provider.process import ProviderProcess
 from tests.warm import WarmParent
 
@@ -117,6 +124,17 @@ def test_its_page_tells_the_whole_story(ending: str, stage: Stage) -> None:
     for words in expected.summary:
         assert words in summary.replace("\\", ""), summary
     assert rows == expected.items
+
+
+def test_an_end_by_a_signal_that_no_server_heard_of_is_told_later(stage: Stage) -> None:
+    run_id = terminated_unheard(stage)
+    state = stage.client.read_flow_run(run_id).state
+    assert state is not None and state.is_crashed(), state
+    assert "before Prefect was told how: stopped early: 2 of 3 items" in str(state.message)
+    keys, summary, rows = seen(stage.client, run_id)
+    assert keys == {"items", "over-time", "progress", "summary"}
+    assert "the flow run was told to end before this began" in summary
+    assert rows == {"succeeded": 2, "not started": 1}
 
 
 @pytest.mark.chaos

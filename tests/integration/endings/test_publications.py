@@ -14,7 +14,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed, Crashed, Running, Scheduled
+from prefect.states import Cancelling, Completed, Crashed, Running, Scheduled
 
 from prefect_governor import fan_out
 from prefect_governor.flows.publications.keeping import begin, waiting
@@ -43,10 +43,10 @@ def run(client: SyncPrefectClient) -> FlowRun:
     return client.read_flow_run(made.id)
 
 
-def publication(run: FlowRun, *, attempt: int = 1) -> Publication:
+def publication(run: FlowRun, *, attempt: int = 1, reason: str = "1 of 2") -> Publication:
     """Of a run that came to something, and could not say so."""
     items = [ItemReport(key="a", state="succeeded"), ItemReport(key="b", state="failed")]
-    report = Report(run_id=str(run.id), outcome="partial", reason="1 of 2", items=items)
+    report = Report(run_id=str(run.id), outcome="partial", reason=reason, items=items)
     made = artifacts_of(report, key_prefix="left", flow_run_id=run.id, attempt=attempt)
     return Publication(
         str(run.id),
@@ -98,6 +98,37 @@ def test_what_died_half_way_through_is_gone_on_with(
     asyncio.run(write(whole))
     asyncio.run(write(whole))
     assert sorted(keys(client, run.id)) == ["left-items", "left-summary"]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_what_waited_while_another_attempt_told_more_is_written_once_and_as_the_older(
+    client: SyncPrefectClient, run: FlowRun, begun: bool
+) -> None:
+    first = replace(publication(run), end=None)
+    if begun:
+        asyncio.run(write(first))
+    asyncio.run(write(replace(publication(run, attempt=2, reason="other"), end=None)))
+    asyncio.run(write(first))
+    asyncio.run(write(first))
+    found = artifacts(client, run.id)
+    assert sorted(str(each.key) for each in found) == [
+        "left-items", "left-items", "left-summary", "left-summary"
+    ]  # fmt: skip
+    old = [each for each in found if str(each.description).startswith("Superseded by attempt 2 ·")]
+    assert sorted(str(each.key) for each in old) == ["left-items", "left-summary"]
+    # The next attempt is compared with what came last, not with what was written last.
+    asyncio.run(write(replace(publication(run, attempt=3, reason="other"), end=None)))
+    assert len(artifacts(client, run.id)) == 4
+
+
+def test_a_run_that_somebody_cancelled_and_that_died_is_cancelled(
+    client: SyncPrefectClient, run: FlowRun
+) -> None:
+    client.set_flow_run_state(run.id, Cancelling(), force=True)
+    died = End("CRASHED", "Crashed", "the process died")
+    asyncio.run(write(replace(publication(run), end=died)))
+    state = client.read_flow_run(run.id).state
+    assert state is not None and state.is_cancelled()
 
 
 # By what became of the run meanwhile: that state, and how it ends.
