@@ -165,11 +165,10 @@ def limit_figures(
 
 
 def at_once_notes(limits: LimitFigures) -> tuple[str, ...]:
-    """A line for a report: what held the run back, with the numbers of all that might have."""
+    """A line for a report: the numbers of all that might hold a run back."""
     if not limits.at_once:
         return ()
-    first = f"held back longest by {limits.bottleneck}; " if limits.bottleneck else ""
-    return (f"{first}{AT_ONCE}{'; '.join(map(str, limits.at_once))}",)
+    return (f"{AT_ONCE}{'; '.join(map(str, limits.at_once))}",)
 
 
 def learned_notes(runtime: Runtime) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from prefect_governor.blocks.money.usd import show_usd
 from prefect_governor.blocks.records.calls import Usage
 from prefect_governor.blocks.records.limits import Meter, Rate
 
@@ -201,7 +202,8 @@ def terms(
         found.append(Term("cores", cores, "for CPU-bound work"))
     if money_left_nano is not None and each.calls and each.nano:
         cap = max(0, money_left_nano) / each.nano
-        text = f"{max(0, money_left_nano) / 1e9:,.4f} USD left / {each.nano / 1e9:,.6f} a call"
+        left, takes_nano = show_usd(max(0, money_left_nano)), show_usd(round(each.nano))
+        text = f"{left} left / {takes_nano} a call"
         found.append(Term("money", cap, text))
     return tuple(sorted(found, key=lambda term: term.cap))
 

@@ -19,6 +19,7 @@ from prefect_governor.flows.estimate.shown import forecast_lines
 from prefect_governor.flows.estimate.standing import standing_in
 from prefect_governor.flows.items.sources import items_from
 from prefect_governor.flows.run.job import Request, check_most_multiple
+from prefect_governor.flows.run.log.run_log import in_the_log
 
 # How long a run waits for its answer, and how often it looks, in seconds.
 ANSWER_SECONDS = 24 * 3600
@@ -99,6 +100,7 @@ def turned_down(
             f"{what} A run without a deployment cannot wait for a person: raise ask_above_usd or"
             " leave it out"
         )
+    in_the_log()(f"paused for approval: {what} Resume on this page asks; it waits for a day")
     lines = "\n".join(f"- {line}" for line in forecast_lines(expected))
     answer = pause_flow_run(
         wait_for_input=StartRun.with_initial_data(description=f"{what}\n\n{lines}"),

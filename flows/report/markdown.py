@@ -215,8 +215,9 @@ def _going_on(report: Report) -> list[str]:
         bad = sum(bad_kind(each.reason) is not None for each in report.items
                   if each.state == "failed")  # fmt: skip
         kept = "1 bad answer that was" if bad == 1 else f"{bad:,} bad answers that were"
+        raised = "Once the ceiling is raised, " if report.counts()["over_budget"] else ""
         lines.append(
-            "- **Retry** on this run's page (of a deployed run) runs only what is missing:"
+            f"- {raised}**Retry** on this run's page (of a deployed run) runs only what is missing:"
             " what succeeded is neither run nor paid for again"
             + (f", and {kept} paid for fail again as they are, unasked." if bad else ".")
         )

@@ -20,6 +20,9 @@ from prefect_governor.flows.report.shown.amounts import bar
 from prefect_governor.flows.report.shown.literal import literal
 from prefect_governor.flows.report.shown.spending import spending
 
+# On a run's page a card has room for some thirty letters of a line.
+_BAR = 8
+
 _logger = get_logger("prefect_governor.report")
 
 
@@ -75,8 +78,13 @@ class Progress:
             f"{self.queued} queued",
             f"{self.in_flight}{cap} in flight",
         ]
-        lines = [f"Items {bar(Decimal(self.done), Decimal(self.total))} {' · '.join(counts)}"]
-        full = "" if self.ceiling_usd is None else f"{bar(self.spent_usd, self.ceiling_usd)} "
+        items = bar(Decimal(self.done), Decimal(self.total), width=_BAR)
+        lines = [f"Items {items} {' · '.join(counts)}"]
+        full = (
+            ""
+            if self.ceiling_usd is None
+            else f"{bar(self.spent_usd, self.ceiling_usd, width=_BAR)} "
+        )
         lines.append(f"Money {full}{self.spending()}")
         if self.bottleneck:
             lines.append(f"Waiting: {self.bottleneck}")

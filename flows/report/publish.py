@@ -252,7 +252,7 @@ def _reason(items: Sequence[ItemReport], min_success: float, stopped: bool) -> s
     if cause is not None:
         parts.append(f"; {cause.reason}")
         if cause.count > 1:
-            parts.append(f" ({cause.count} times)")
+            parts.append(f" ({cause.count} items)")
     return one_line("".join(parts), longest=500)
 
 

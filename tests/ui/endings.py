@@ -25,9 +25,12 @@ async def take_endings(ui_url: str) -> None:
     """A picture of each."""
     from prefect.client.orchestration import get_client
 
+    from prefect_governor.blocks.claims import flow_stops
     from tests.integration.endings.bringing import ENDINGS, Stage
     from tests.provider.process import ProviderProcess
 
+    # A run that is cancelled has something left to do then.
+    flow_stops.LOOK_SECONDS = 0.2
     with ProviderProcess() as provider:
         os.environ.update(
             OPENAI_API_BASE=provider.api_base,

@@ -69,7 +69,7 @@ def test_the_doctor_says_what_is_assumed_and_measures_what_the_ledger_knows(tmp_
     store.close()
     assert "requests_per_minute 30 (llm: 600 x 3.00 s / 60 s)" in after
     assert "50 MiB an item, observed" in after
-    assert "money 1,000 (1.0000 USD left / 0.001000 a call)" in after
+    assert "money 1,000 ($1.00 left / $0.00100 a call)" in after
     assert "measured over 40 calls: 3.00 s, 100 tokens and 0.001000 USD each" in after
 
 

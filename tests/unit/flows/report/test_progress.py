@@ -144,8 +144,8 @@ def test_items_and_money_have_a_bar_each_and_no_markup() -> None:
         run_usd=Decimal("0.0113"),
     ).description()
     assert told.replace("\u200b", "").replace("\u200a", "").split("\n\n") == [
-        "Items ████████░░░░░░░░░░░░ 4 of 10 done · 1 failed · 4 queued · 2 of 20 in flight",
-        "Money ██████████░░░░░░░░░░ this run $0.0113 · $1.00 of $2.00 in llm-team today",
+        "Items ███░░░░░ 4 of 10 done · 1 failed · 4 queued · 2 of 20 in flight",
+        "Money ████░░░░ this run $0.0113 · $1.00 of $2.00 in llm-team today",
         "Waiting: tokens_per_minute of *llm*",
     ]
     assert "\\" not in told and "`" not in told
