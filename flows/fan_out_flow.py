@@ -291,7 +291,7 @@ def _run(
         reports.update(ended)
         sink.put(ended)
         for position, report in ended.items():
-            watch.count(report.state == "succeeded")
+            watch.count(report.state)
             job.forget(position)
 
     def knows(kept: int) -> None:

@@ -273,7 +273,7 @@ def _run(
 
         def told(ended: Sequence[str]) -> None:
             for item in (items := item_reports(study, conductor, ended)):
-                watch.count(item.state == "succeeded")
+                watch.count(item.state)
             out.add(*items)
 
         conductor = Conductor(study, made, told=told)

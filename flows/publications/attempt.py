@@ -47,6 +47,11 @@ class Attempt:
         self._written = False
         self._until = 0.0
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is of a run that tells its progress."""
+        return self._publication.begun is not None
+
     def begin(self, begun: Begun) -> None:
         """Keep what is known now. What attempts before it left is in this one's report."""
         self._publication = replace(self._publication, begun=begun)

@@ -29,7 +29,11 @@ _logger = get_logger("prefect_governor.report")
 
 
 class ServerAway(Exception):
-    """Prefect's server does not answer, or lets nobody in."""
+    """Prefect's server does not answer, or lets nobody in; `answered`: it did, with an error."""
+
+    def __init__(self, problem: str = "", *, answered: bool = False) -> None:
+        super().__init__(problem)
+        self.answered = answered
 
 
 async def write(publication: Publication) -> list[UUID]:
@@ -46,11 +50,12 @@ async def write(publication: Publication) -> list[UUID]:
     try:
         async with get_client() as client:
             run = await client.read_flow_run(UUID(publication.run_id))
-            created = await _create(client, publication)
+            created = await _create(client, run, publication)
             await _end(client, run, publication)
             return created
     except (httpx.HTTPError, OSError) as error:
-        raise ServerAway(f"{type(error).__name__}: {error}") from error
+        answered = isinstance(error, httpx.HTTPStatusError)
+        raise ServerAway(f"{type(error).__name__}: {error}", answered=answered) from error
 
 
 async def written(
@@ -90,7 +95,9 @@ async def created_once(
 ) -> UUID:
     """The artifact of its run, created where the newest of its key says something else; or changed
     to what it says now (`renewed`). An earlier attempt may have made it."""
-    there = (await _newest(client, wanted.flow_run_id)).get(wanted.key or "")
+    run_id = wanted.flow_run_id
+    all_there = [] if run_id is None else await _all(client, run_id)
+    there = next((each for each in all_there if each.key == wanted.key), None)
     if there is None:
         return (await client.create_artifact(wanted)).id
     if (there.data, there.description) == (wanted.data, wanted.description):
@@ -102,14 +109,6 @@ async def created_once(
     return there.id
 
 
-async def _newest(client: PrefectClient, flow_run_id: UUID | None) -> dict[str, Artifact]:
-    """The newest artifact of a run of each key."""
-    newest: dict[str, Artifact] = {}
-    for each in [] if flow_run_id is None else await _all(client, flow_run_id):
-        newest.setdefault(each.key or "", each)
-    return newest
-
-
 async def _all(client: PrefectClient, flow_run_id: UUID) -> list[Artifact]:
     """A run's artifacts, the newest first."""
     of_the_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
@@ -118,14 +117,18 @@ async def _all(client: PrefectClient, flow_run_id: UUID) -> list[Artifact]:
     )
 
 
-async def _create(client: PrefectClient, publication: Publication) -> list[UUID]:
+async def _create(client: PrefectClient, run: FlowRun, publication: Publication) -> list[UUID]:
     created: list[UUID] = []
     if not publication.artifacts:
         return created
-    all_there = await _all(client, UUID(publication.run_id))
+    all_there = await _all(client, run.id)
     before: UUID | None = None
     for kept in publication.artifacts:
         wanted = ArtifactCreate.model_validate(kept)
+        if wanted.type == "progress":
+            if run.run_count == publication.attempt:
+                await _catch_up(client, wanted, all_there)
+            continue
         of_key = [each for each in all_there if each.key == wanted.key]
         # One that waited may come after another attempt's.
         there = max(of_key, key=lambda each: _attempt(each) or 0, default=None)
@@ -147,6 +150,14 @@ async def _create(client: PrefectClient, publication: Publication) -> list[UUID]
         created.append(before)
         await _supersede(client, there, wanted)
     return created
+
+
+async def _catch_up(client: PrefectClient, wanted: ArtifactCreate, there: list[Artifact]) -> None:
+    """The progress, of which a run has one for all of its attempts, where it stands at what its
+    process told last."""
+    told = next((each for each in there if each.key == wanted.key), None)
+    if told is None or told.data != wanted.data:
+        await created_once(client, wanted, renewed=True)
 
 
 def _same(

@@ -21,8 +21,9 @@ from prefect_governor.flows.publications.publication import (
     without_user,
 )
 from prefect_governor.flows.publications.writing import ServerAway, write
-from prefect_governor.flows.recovery.lost import lost_report, read_left
+from prefect_governor.flows.recovery.lost import DIED, lost_report, read_left
 from prefect_governor.flows.report.artifacts import artifacts_of
+from prefect_governor.flows.report.progress import last_word
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TOLD_LATER = "the report is among the run's artifacts"
@@ -69,6 +70,7 @@ def publish_waiting(run: str | None = None, *, any_server: bool = False) -> Iter
 
 
 _AWAY = "Prefect's server does not answer"
+_REFUSED = "Prefect's server does not take it"
 
 
 def _written(held: Held) -> Swept:
@@ -79,7 +81,8 @@ def _written(held: Held) -> Swept:
             held.keep(publication)
         result_of(write(publication))
     except ServerAway as away:
-        return Swept(publication, False, f"{_AWAY}: {away}")
+        # What it does not take of one run keeps no other back.
+        return Swept(publication, False, f"{_REFUSED if away.answered else _AWAY}: {away}")
     except ObjectNotFound:
         _of_others.add(publication.name)
         return Swept(publication, False, "Prefect's server has no such run")
@@ -95,12 +98,16 @@ def _of_lost_run(publication: Publication) -> Publication:
     if begun is None:
         return publication
     report = lost_report(publication, begun, read_left(begun))
-    artifacts = artifacts_of(
-        report,
-        key_prefix=begun.command,
-        flow_run_id=UUID(publication.run_id),
-        attempt=publication.attempt,
-    )
+    run_id = UUID(publication.run_id)
+    artifacts = [
+        last_word(report, key_prefix=begun.command, flow_run_id=run_id, said=DIED),
+        *artifacts_of(
+            report,
+            key_prefix=begun.command,
+            flow_run_id=run_id,
+            attempt=publication.attempt,
+        ),
+    ]
     message = f"{report.reason} · {TOLD_LATER}"
     return replace(
         publication,

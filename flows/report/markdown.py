@@ -4,7 +4,13 @@ import re
 from collections.abc import Sequence
 
 from prefect_governor.blocks.errors import bad_kind
-from prefect_governor.flows.report.model import ITEM_STATES, BudgetReport, Report, tally
+from prefect_governor.flows.report.model import (
+    ITEM_STATES,
+    BudgetReport,
+    LimitsReport,
+    Report,
+    tally,
+)
 from prefect_governor.flows.report.reasons import (
     ReasonGroup,
     Saying,
@@ -75,7 +81,7 @@ def summary(report: Report, *, picture: str | None = None) -> str:
         *([_counts(report)] if report.items or report.skipped else []),
         _money(report),
         *_statement(report.budget.statement),
-        _limits(report),
+        *([_limits(report)] if report.limits != LimitsReport() else []),
         *([] if picture is None else [f"[{PICTURE}]({picture})"]),
         *_reasons("What did not succeed", group_reasons(report.items)),
         *_reasons("What succeeded, but", group_notes(report.items)),
@@ -95,7 +101,7 @@ def _heading(report: Report) -> list[str]:
         return [f"# {what}: {escape(report.reason)}"]
     said = tally(report.items)
     # The heading has the tally already.
-    reason = (report.reason or "").removeprefix(f"{said}; ")
+    reason = (report.reason or "").replace(f"{said}; ", "", 1).removesuffix(f": {said}")
     return [f"# {what}: {escape(said)}", *([escape(reason)] if reason else [])]
 
 

@@ -9,12 +9,14 @@ from typing import Protocol
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.logging import get_logger
 
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.publications.writing import created_once
 from prefect_governor.flows.report.artifact import artifact, artifact_changes
 from prefect_governor.flows.report.keys import artifact_key
+from prefect_governor.flows.report.model import Report
 from prefect_governor.flows.report.reasons import one_line
 from prefect_governor.flows.report.shown.amounts import bar
 from prefect_governor.flows.report.shown.literal import literal
@@ -91,6 +93,32 @@ class Progress:
             if self.at_once:
                 lines.append(f"At once: {self.at_once}")
         return "\n\n".join(literal(one_line(line, longest=1000)) for line in lines)
+
+
+def last_word(
+    report: Report, *, key_prefix: str, flow_run_id: UUID, said: str = ""
+) -> ArtifactCreate:
+    """The progress of a run, of its report, where it did not get to say it as it ended; and why."""
+    counts, budget = report.counts(), report.budget
+    begun = len(report.items) - counts["not_started"]
+    where = Progress(
+        total=len(report.items),
+        done=begun,
+        failed=begun - counts["succeeded"],
+        queued=counts["not_started"],
+        spent_usd=budget.spent_usd + budget.unconfirmed_usd,
+        ceiling_usd=budget.ceiling_usd,
+        budget=budget.name or "",
+        window=budget.window or "",
+        run_usd=report.run_usd,
+    )
+    return artifact(
+        type="progress",
+        key=artifact_key(key_prefix, "progress"),
+        description="\n\n".join([where.description(), *([literal(said)] if said else [])]),
+        data=where.percent,
+        flow_run_id=flow_run_id,
+    )
 
 
 class ProgressWriter(Protocol):

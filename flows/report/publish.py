@@ -34,6 +34,7 @@ from prefect_governor.flows.report.model import (
     outcome_of,
     tally,
 )
+from prefect_governor.flows.report.progress import last_word
 from prefect_governor.flows.report.reasons import first_cause, one_line
 from prefect_governor.flows.report.runs import RunFacts, read_runs
 from prefect_governor.flows.report.states import (
@@ -212,13 +213,13 @@ async def publish(
     context, attempt = FlowRunContext.get(), this_attempt()
     if context is None or context.flow_run is None or attempt is None:
         return
+    prefix, run_id = artifact_key(key_prefix or _flow_name()), context.flow_run.id
     made = artifacts_of(
-        report,
-        key_prefix=artifact_key(key_prefix or _flow_name()),
-        flow_run_id=context.flow_run.id,
-        attempt=context.flow_run.run_count,
+        report, key_prefix=prefix, flow_run_id=run_id, attempt=context.flow_run.run_count
     )
-    await attempt.publish([*more, *made], state=state, files=report.files)
+    progress = [last_word(report, key_prefix=prefix, flow_run_id=run_id)]
+    told = progress if attempt.has_begun and report.items else []
+    await attempt.publish([*told, *more, *made], state=state, files=report.files)
     if not hasattr(context.task_runner, "when_left"):
         # Nobody says when it is left: what is not written by now is for the next.
         attempt.given_up()

@@ -23,6 +23,7 @@ from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.machine.private import make_folder
 from prefect_governor.blocks.machine.stops import STOPPED
 from prefect_governor.blocks.work.runtime import Runtime
+from prefect_governor.flows.report.model import ItemState
 from prefect_governor.flows.report.picture import as_svg
 from prefect_governor.flows.report.progress import ApiWriter, Progress, RunProgress
 from prefect_governor.flows.report.samples import Samples
@@ -102,10 +103,11 @@ class Watch:
         self._over.set()
         self._thread.join()
 
-    def count(self, succeeded: bool) -> None:
-        """Count an item that has its outcome."""
-        self._done += 1
-        self._failed += not succeeded
+    def count(self, state: ItemState) -> None:
+        """Count an item that has its outcome. What never began is not done."""
+        if state != "not_started":
+            self._done += 1
+            self._failed += state != "succeeded"
 
     def progress(self, *, last: bool = False) -> Progress:
         """Where the run is now; what it cost may be some seconds old, but for the `last` time."""

@@ -124,6 +124,11 @@ def test_its_page_tells_the_whole_story(ending: str, stage: Stage) -> None:
     for words in expected.summary:
         assert words in summary.replace("\\", ""), summary
     assert rows == expected.items
+    if "progress" in keys and not state.is_running():
+        # The whole page says the same.
+        (progress,) = (each for each in artifacts(stage.client, run_id) if each.type == "progress")
+        done = sum(count for state, count in rows.items() if state != "not started")
+        assert f"{done} of {sum(rows.values())} done" in str(progress.description)
 
 
 def test_an_end_by_a_signal_that_no_server_heard_of_is_told_later(stage: Stage) -> None:

@@ -20,6 +20,7 @@ from prefect_governor import fan_out
 from prefect_governor.flows.publications.keeping import begin, waiting
 from prefect_governor.flows.publications.publication import Begun, End, Publication, as_kept
 from prefect_governor.flows.publications.writing import ServerAway, write, written
+from prefect_governor.flows.recovery import sweep
 from prefect_governor.flows.recovery.sweep import publish_waiting
 from prefect_governor.flows.report.artifacts import artifacts_of
 from prefect_governor.flows.report.model import ItemReport, Report
@@ -197,6 +198,28 @@ def test_a_run_of_another_server_stays_where_it_is(run: FlowRun) -> None:
     assert {elsewhere.name, left.name} <= {each.name for each in waiting()}
 
 
+def test_one_that_the_server_never_takes_keeps_no_other_back(
+    client: SyncPrefectClient, run: FlowRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = publication(run)
+    made = client.create_flow_run(left_behind)
+    client.set_flow_run_state(made.id, Running())
+    good = publication(client.read_flow_run(made.id))
+
+    async def refused(each: Publication) -> list[UUID]:
+        if each.run_id == bad.run_id:
+            raise ServerAway("HTTPStatusError: 500", answered=True)
+        return await write(each)
+
+    monkeypatch.setattr(sweep, "write", refused)
+    leave(bad)
+    leave(good)
+    found = {each.publication.run_id: each for each in publish_waiting()}
+    assert "does not take it: HTTPStatusError: 500" in found[bad.run_id].said
+    assert found[good.run_id].written
+    assert sorted(keys(client, made.id)) == ["left-items", "left-summary"]
+
+
 def test_the_command_lists_what_waits_and_writes_it(
     client: SyncPrefectClient, run: FlowRun
 ) -> None:
@@ -212,7 +235,9 @@ def test_the_command_lists_what_waits_and_writes_it(
     told = run_command("publish", str(run.id)[:20])
     assert told.exit_code == 0, told.stderr
     assert f"{run.id}  attempt 1: written: http" in told.stdout
-    assert sorted(keys(client, run.id)) == ["fan-out-items", "fan-out-summary"]
+    assert sorted(keys(client, run.id)) == [
+        "fan-out-items", "fan-out-progress", "fan-out-summary"
+    ]  # fmt: skip
     state = client.read_flow_run(run.id).state
     assert state is not None and state.is_crashed()
     assert "the process died: 0 of 2 items succeeded, 2 not started" in str(state.message)

@@ -11,7 +11,13 @@ from markdown_it import MarkdownIt
 
 from prefect_governor.flows.report.keys import artifact_key
 from prefect_governor.flows.report.markdown import code, escape, summary
-from prefect_governor.flows.report.model import BudgetReport, ItemReport, LimitsReport, Report
+from prefect_governor.flows.report.model import (
+    BudgetReport,
+    ItemReport,
+    LimitsReport,
+    Report,
+    tally,
+)
 from prefect_governor.flows.report.shown.amounts import bar, usd
 from prefect_governor.flows.report.table import rows, shown
 
@@ -195,3 +201,17 @@ def test_a_result_is_shown_short_and_on_one_line() -> None:
 )
 def test_artifact_keys_are_lowercase_and_dashes(parts: tuple[str, ...], key: str) -> None:
     assert artifact_key(*parts) == key
+
+
+def test_what_a_report_does_not_know_it_does_not_say_and_nothing_twice() -> None:
+    items = [ItemReport(key="a", state="succeeded"), ItemReport(key="b", state="not_started")]
+    said = tally(items)
+    for reason, heading in (
+        (f"the process died: {said}", "the process died"),
+        (f"stopped early: {said}; told to end", "stopped early: told to end"),
+    ):
+        text = summary(Report(run_id="r", outcome="partial", reason=reason, items=items))
+        assert text.count(said) == 1
+        assert text.split("\n\n")[1] == heading
+        # Nobody counted what was in flight.
+        assert "in flight" not in text
