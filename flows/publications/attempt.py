@@ -64,9 +64,11 @@ class Attempt:
         *,
         state: "State[Any]",
         files: Sequence[str] = (),
+        ordered: bool = False,
     ) -> None:
         """Create the artifacts, also on a server that is away for a while. `state` is how the run
-        ends where its engine does not get to say so. Raises nothing for a server that refuses or
+        ends where its engine does not get to say so; `ordered`, that its process was told to end,
+        and waits for no server. Raises nothing for a server that refuses or
         does not answer."""
         ending = state.model_copy(update={"message": f"{state.message} · {LATE}"})
         publication = replace(
@@ -82,7 +84,7 @@ class Attempt:
             self._held.keep(publication)
         stop = current_stop()
         # Whoever ends the process gives it little time.
-        stopped = stop is not None and stop.is_set()
+        stopped = ordered or (stop is not None and stop.is_set())
         self._until = time.monotonic() + (0 if stopped else PATIENCE_SECONDS)
         self._written = await self._write(replace(publication, end=None))
 

@@ -189,7 +189,8 @@ async def finish(
     ends = left_by is None and not again
     # Its engine says how it ended, where it gets to it.
     said = state if ends else Crashed(message=f"{UNTOLD}: {state.message}")
-    await publish(report, key_prefix=key_prefix, state=said, more=more)
+    ordered = left_by is not None and not isinstance(left_by, Exception)
+    await publish(report, key_prefix=key_prefix, state=said, more=more, ordered=ordered)
     if left_by is not None:
         raise left_by
     if isinstance(state.data, RunFailed) and again:
@@ -203,12 +204,14 @@ async def publish(
     key_prefix: str | None = None,
     state: "State[Any]",
     more: Sequence[ArtifactCreate] = (),
+    ordered: bool = False,
 ) -> None:
     """`more` and the report's artifacts on the flow run of the context, if there is one, what was
     not there.
 
     Where Prefect's server does not answer they are kept, with the state to end the run in where its
-    engine cannot say so, and written when it is back.
+    engine cannot say so, and written when it is back: by this process within half a minute, unless
+    it was told to end (`ordered`).
     """
     context, attempt = FlowRunContext.get(), this_attempt()
     if context is None or context.flow_run is None or attempt is None:
@@ -219,7 +222,7 @@ async def publish(
     )
     progress = [last_word(report, key_prefix=prefix, flow_run_id=run_id)]
     told = progress if attempt.has_begun and report.items else []
-    await attempt.publish([*told, *more, *made], state=state, files=report.files)
+    await attempt.publish([*told, *more, *made], state=state, files=report.files, ordered=ordered)
     if not hasattr(context.task_runner, "when_left"):
         # Nobody says when it is left: what is not written by now is for the next.
         attempt.given_up()
