@@ -21,6 +21,8 @@ LONGEST_SECONDS = 30 * 24 * 3600.0
 MOST = 100
 
 _logger = logging.getLogger("prefect_governor.report")
+# Of this process: a child that it forks would hold them as long as it lives.
+_locks: set[int] = set()
 
 
 class Held:
@@ -54,7 +56,7 @@ class Held:
         """Whoever comes next may write it."""
         lock, self._lock = self._lock, None
         if lock is not None:
-            os.close(lock)
+            _close(lock)
 
 
 def begin(publication: Publication) -> Held | None:
@@ -82,7 +84,7 @@ def hold(name: str) -> Held | None:
         return None
     found = _read(_file(name))
     if found is None:
-        os.close(lock)
+        _close(lock)
         with suppress(OSError):
             if not _file(name).exists():
                 _lock_file(name).unlink(missing_ok=True)
@@ -150,6 +152,7 @@ def _locked(name: str) -> int | None:
     """Raises OSError."""
     path = _lock_file(name)
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    _locks.add(lock)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Whoever was done with it took the file away: a lock on that holds nobody off.
@@ -158,8 +161,13 @@ def _locked(name: str) -> int | None:
         there = False
     if there:
         return lock
-    os.close(lock)
+    _close(lock)
     return None
+
+
+def _close(lock: int) -> None:
+    _locks.discard(lock)
+    os.close(lock)
 
 
 def _read(path: Path) -> Publication | None:
@@ -167,3 +175,13 @@ def _read(path: Path) -> Publication | None:
         return publication_of(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def _after_fork() -> None:
+    for lock in _locks:
+        with suppress(OSError):
+            os.close(lock)
+    _locks.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)

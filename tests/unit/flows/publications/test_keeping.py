@@ -113,3 +113,26 @@ def test_a_disk_that_takes_nothing_costs_a_warning(
     monkeypatch.setattr(keeping, "write_whole", full)
     assert begin(ONE) is not None
     assert "No space left" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_that_outlives_its_parent_keeps_no_report_back() -> None:
+    held = begin(ONE)
+    assert held is not None
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(write)
+        os.read(read, 1)
+        os._exit(0)
+    try:
+        # As it goes where the parent dies: what the child has of it is all there is.
+        held.let_go()
+        deadline = time.monotonic() + 10
+        while (second := hold(ONE.name)) is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert second is not None
+    finally:
+        os.close(write)
+        os.close(read)
+        os.waitpid(child, 0)
