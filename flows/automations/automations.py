@@ -17,7 +17,7 @@ from prefect.utilities.callables import parameter_schema
 from prefect_governor.blocks.documents.documents import accounts_of, root_of
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.decision.outbox import SHARES
-from prefect_governor.blocks.money.usd import parse_usd
+from prefect_governor.blocks.money.usd import parse_usd, show_usd, to_nano
 from prefect_governor.blocks.prefect_internals.block_documents import notification_by
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.flows.automations.asking import check_can_be_answered
@@ -97,9 +97,7 @@ def hold(budget: str, deployments: Sequence[str], *, at: int, pool: str | None) 
 
     Raises ConfigurationError: there is no such budget, deployment, share or work pool.
     """
-    if at not in SHARES:
-        known = ", ".join(str(each) for each in SHARES)
-        raise ConfigurationError(f"--at {at}: what is told of a budget are {known} percent")
+    _check_share(at)
     account = _account(budget)
     with get_client(sync_client=True) as client:
         pools = {name: _pool_of(client, name) for name in deployments}
@@ -144,13 +142,18 @@ def ask(budget: str, *, pool: str | None, at_most_usd: str | None) -> list[str]:
     """Have a person asked for a raise when a budget refuses calls. Returns a line for each thing
     made.
 
-    Raises ConfigurationError: there is no such budget or work pool, it has no ceiling in USD, or
-    `at_most_usd` is no amount.
+    Raises ConfigurationError: there is no such budget or work pool, it has no ceiling in USD, or no
+    answer could raise it.
     """
     account = _account(budget)
     check_can_be_answered(budget, account.ceiling_nano)
     if at_most_usd is not None:
-        parse_usd(at_most_usd, name="--at-most")
+        most = to_nano(parse_usd(at_most_usd, name="--at-most"))
+        if account.ceiling_nano is not None and most <= account.ceiling_nano:
+            raise ConfigurationError(
+                f"--at-most {at_most_usd}: the ceiling of {budget!r} is"
+                f" {show_usd(account.ceiling_nano)} already, so no answer could raise it"
+            )
     with get_client(sync_client=True) as client:
         pool = _pool(client, pool)
         made = Deployed(
@@ -183,8 +186,9 @@ def notify(block: str, *, events: Sequence[str], budget: str | None, at: int) ->
         budget: of which budget alone; None: of any.
         at: of "share-spent", the percent.
 
-    Raises ConfigurationError: there is no such block or budget.
+    Raises ConfigurationError: there is no such block or budget, or no such percent is told.
     """
+    _check_share(at)
     account = None if budget is None else _account(budget)
     of = f" of {budget}" if budget else ""
     slug, _, name = block.partition("/")
@@ -214,6 +218,12 @@ def notify(block: str, *, events: Sequence[str], budget: str | None, at: int) ->
                 )
             )
     return lines
+
+
+def _check_share(at: int) -> None:
+    if at not in SHARES:
+        known = ", ".join(str(each) for each in SHARES)
+        raise ConfigurationError(f"--at {at}: what is told of a budget are {known} percent")
 
 
 def _account(budget: str) -> Account:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import click
 
-from prefect_governor.flows.cli.terminal.command_line import CONTEXT, option
+from prefect_governor.flows.cli.terminal.command_line import CONTEXT, Group, option
 
 _KINDS = ["share-spent", "over-budget", "unconfirmed", "document-invalid", "circuit-breaker"]
 _POOL = "Work pool whose worker runs it. Default: {}, where there is one."
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(cls=Group, context_settings=CONTEXT)
 def automate() -> None:
     """Make Automations: hold deployments back, ask for a raise, notify.
 
@@ -70,7 +70,7 @@ def ask_command(budget: str, pool: str | None, at_most: str | None) -> None:
 @click.argument("block", metavar="TYPE/NAME")
 @option("--on", "events", type=click.Choice(_KINDS), multiple=True, help="Default: all of them.")
 @option("--budget", help="Of this Budget or Governor alone. Default: of any.")
-@option("--at", type=int, default=80, show_default=True, help="Of share-spent: the percent.")
+@option("--at", type=int, default=80, show_default=True, help="Of share-spent: 50, 80, 95 or 100.")
 def notify_command(block: str, events: tuple[str, ...], budget: str | None, at: int) -> None:
     """Have a saved notification block, such as slack-webhook/team, told what happens.
 

@@ -7,11 +7,12 @@ import click
 
 from prefect_governor.flows.cli.research.commands import COMMAND as RESEARCH
 from prefect_governor.flows.cli.research.commands import research_estimate
+from prefect_governor.flows.cli.terminal.command_line import Command
 
 FAN_OUT = "fan-out"
 
 
-class Estimate(click.Command):
+class Estimate(Command):
     """The command as it stands is of a fan-out, which may be named; `research` is of a research. A
     source that is called so has a question, which a research is given without an option."""
 

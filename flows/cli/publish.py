@@ -39,12 +39,10 @@ def _listed() -> int:
             what = "its process died"
         where = f"; all of it is in {each.files[0]}" if each.files else ""
         click.echo(scrubbed(f"{each.run_id}  attempt {each.attempt}: {what}{where}"))
-    click.echo(
-        "write one with `prefect-governor publish RUN`"
-        if found
-        else "nothing waits: Prefect's server has every report",
-        err=True,
-    )
+    if found:
+        click.echo("write one with `prefect-governor publish RUN`", err=True)
+    else:
+        click.echo("nothing waits: Prefect's server has every report")
     return 0
 
 

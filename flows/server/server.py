@@ -138,10 +138,12 @@ def _configured(settings: Any) -> ServerInfo:
     with get_client(sync_client=True) as client:
         problem = client.api_healthcheck()
     if problem is not None:
-        source = "the environment" if os.environ.get("PREFECT_API_URL") else "Prefect's profile"
+        source, unset = "Prefect's profile", "prefect config unset PREFECT_API_URL"
+        if os.environ.get("PREFECT_API_URL"):
+            source, unset = "the environment", "unset PREFECT_API_URL"
         raise ConfigurationError(
             f"The Prefect API at {url} (PREFECT_API_URL, from {source}) does not answer: "
             f"{problem or type(problem).__name__}. Start that server or correct the URL; or unset "
-            "it (`prefect config unset PREFECT_API_URL`), and one is started here."
+            f"it (`{unset}`), and one is started here."
         )
     return ServerInfo(url=url, ui_url=settings.ui_url or url.removesuffix("/api"))

@@ -53,10 +53,20 @@ def make_plan(job: Job, here: ThisRun, *, shards: int, results: Path) -> Plan:
         results=str(results.absolute()),
         retry_failed=job.control.retry_failed,
         name=here.flow_run.name,
-        parameters={**here.flow_run.parameters, **_OF_THE_RUN},
+        parameters=shared_parameters(here.flow_run.parameters),
     )
     plan.save()
     return plan
+
+
+def shared_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a run that its shards have too, as a deployment's form takes them. Pure."""
+    shared = {**given, **_OF_THE_RUN}
+    for name in _MONEY:
+        # The form has money as numbers.
+        if isinstance(shared.get(name), str):
+            shared[name] = plain_number(parse_usd(shared[name], name=name))
+    return shared
 
 
 def end_plan(job: Job, plan: Plan) -> None:
@@ -97,9 +107,4 @@ class Part:
 def parameters_of(plan: Plan, number: int) -> dict[str, Any]:
     """The flow's parameters that make a flow run a shard."""
     part = {"folder": str(plan.folder), "shard": number}
-    parameters = {**plan.parameters, "part_of": part}
-    for name in _MONEY:
-        # A deployment's form, which its server holds runs to, has money as numbers.
-        if isinstance(parameters.get(name), str):
-            parameters[name] = plain_number(parse_usd(parameters[name], name=name))
-    return parameters
+    return {**plan.parameters, "part_of": part}

@@ -105,6 +105,10 @@ def find_ceiling(name: str) -> CeilingDocument:
         own = read_by_id(UUID(str(inner["id"])))
         return _ceiling("Budget", own.name or name, own, validated(Budget, own))
     if governor.budget.max_usd is None and governor.budget.max_total_tokens is None:
+        if governor.budget.parent == name:
+            # As `init` makes them: there is no other name that could be said instead.
+            document = read(Budget, name)
+            return _ceiling("Budget", name, document, validated(Budget, document))
         raise ConfigurationError(
             f"governor {name!r} has no ceiling of its own, it draws on budget"
             f" {governor.budget.parent!r}: name that one instead"

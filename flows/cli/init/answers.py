@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,7 +19,8 @@ USUAL_CRON = "0 6 * * *"
 # As Prefect names blocks and pools without trouble in addresses and commands.
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
-Ask = Callable[[str, str], str]
+Check = Callable[[Any], Any]
+Ask = Callable[[str, str, Check], Any]
 
 
 @dataclass(frozen=True)
@@ -66,30 +68,35 @@ def answers_of(name: str, told: Mapping[str, Any], there: Mapping[str, Any], ask
     Args:
         told: by options; None for what was not given.
         there: what holds where nothing is said: what stands already, else the usual.
-        ask: gets a question and the answer that is offered, and returns the answer.
+        ask: gets a question, the answer that is offered and what checks an answer, and returns the
+            checked one.
 
     Raises ConfigurationError for an answer that makes no sense, by the option's name.
     """
-    said = {field: value for field, value in told.items() if value not in (None, ())}
+    said = {
+        field: _CHECKS.get(field, _as_it_is)(value)
+        for field, value in told.items()
+        if value not in (None, ())
+    }
     window = said.get("window", there["window"])
     for field, question in QUESTIONS:
         if field not in said:
             offered = there[field]
             shown = ", ".join(offered) if field == "sources" else str(offered)
-            said[field] = ask(question.format(window=_span(window)), shown)
+            said[field] = ask(question.format(window=_span(window)), shown, _CHECKS[field])
     all_of_it = {**there, **said}
     return Answers(
         name=name,
-        max_usd=parse_usd(all_of_it["max_usd"], name="--max-usd"),
+        max_usd=all_of_it["max_usd"],
         window=window,
-        model=_filled(all_of_it["model"], "--model"),
-        sources=_sources(all_of_it["sources"]),
-        ask=_filled(all_of_it["ask"], "--ask"),
-        schedule=_schedule(all_of_it["schedule"]),
+        model=all_of_it["model"],
+        sources=all_of_it["sources"],
+        ask=all_of_it["ask"],
+        schedule=all_of_it["schedule"],
         folder=all_of_it["folder"],
-        max_concurrent=_count(all_of_it["max_concurrent"], "--max-concurrent"),
-        pool=checked_name(all_of_it["pool"], "--pool"),
-        time_zone=_zone(all_of_it["time_zone"]),
+        max_concurrent=all_of_it["max_concurrent"],
+        pool=all_of_it["pool"],
+        time_zone=all_of_it["time_zone"],
     )
 
 
@@ -139,3 +146,24 @@ def _schedule(given: str) -> str:
             f"--schedule {given!r} is no cron line such as '{USUAL_CRON}', nor '{PAUSED}'"
         ) from None
     return line
+
+
+def _usd(given: Any) -> Decimal:
+    return parse_usd(given, name="--max-usd")
+
+
+def _as_it_is(given: Any) -> Any:
+    return given
+
+
+# By field: what an answer is checked by, as soon as it is given.
+_CHECKS: Mapping[str, Check] = {
+    "max_usd": _usd,
+    "model": partial(_filled, option="--model"),
+    "sources": _sources,
+    "ask": partial(_filled, option="--ask"),
+    "schedule": _schedule,
+    "max_concurrent": partial(_count, option="--max-concurrent"),
+    "pool": partial(checked_name, option="--pool"),
+    "time_zone": _zone,
+}

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.secrets.exits import scrubbed
 from prefect_governor.flows.cli.init.answers import (
     PAUSED,
     Answers,
+    Check,
     answers_of,
     checked_name,
 )
@@ -69,7 +71,7 @@ def run_init(name: str, options: Mapping[str, Any], *, yes: bool, as_json: bool)
         offered = {**usual, **there.offered()}
         if "model" not in offered:
             offered["model"] = first_there().name
-        answers = answers_of(name, options, offered, _Questions(silent=yes).ask)
+        answers = answers_of(name, options, offered, Questions(silent=yes).ask)
         choice, answers = _checked(
             answers, is_there=offered["model"] == answers.model and there.model
         )
@@ -85,21 +87,38 @@ def run_init(name: str, options: Mapping[str, Any], *, yes: bool, as_json: bool)
         _print(steps, pages, next_lines)
 
 
-class _Questions:
-    """Asks a person at the terminal. Where nobody answers, what is offered is the answer."""
+class Questions:
+    """Asks a person at the terminal, again where an answer makes no sense. Where nobody answers,
+    what is offered is the answer."""
 
     def __init__(self, *, silent: bool) -> None:
         self._silent = silent or sys.stdin is None or sys.stdin.closed
 
-    def ask(self, question: str, offered: str) -> str:
-        """The answer, or what is offered where that is empty."""
+    def ask(self, question: str, offered: str, check: Check) -> Any:
+        """The checked answer, or what is offered where that is empty.
+
+        Raises click.Abort where a person says no more (Ctrl-D), ConfigurationError for an answer
+        that makes no sense where no person is there to ask again.
+        """
+        while True:
+            answer = self._answer(question, offered)
+            try:
+                return check(answer)
+            except ConfigurationError as error:
+                if self._silent or not sys.stdin.isatty():
+                    raise
+                say(str(error))
+
+    def _answer(self, question: str, offered: str) -> str:
         if self._silent:
             return offered
         click.echo(f"{question}\n  [{offered}] ", err=True, nl=False)
         line = sys.stdin.readline()
         if not line:
-            self._silent = True
             click.echo(err=True)
+            if sys.stdin.isatty():
+                raise click.Abort
+            self._silent = True
         return line.strip() or offered
 
 

@@ -95,7 +95,7 @@ def research_command(question: str | None, **options: Any) -> None:
     _research(question, options)
 
 
-@click.command(COMMAND, context_settings=CONTEXT)
+@click.command(COMMAND, cls=Command, context_settings=CONTEXT)
 @click.argument("question", required=False)
 @run_options(_RESEARCH, RUN, _OUT)
 def research_estimate(question: str | None, **options: Any) -> None:

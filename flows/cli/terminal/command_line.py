@@ -91,7 +91,8 @@ class Teaching(Group):
             raise UsageProblem(f"{error.format_message()} (see `{path} --help`)") from None
         except ConfigurationError as error:
             raise UsageProblem(as_typed(str(error), self._options(ctx))) from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):
+            # Abort is a question's: Ctrl-C, or Ctrl-D, in place of an answer.
             click.echo("prefect-governor: interrupted before anything was started", err=True)
             ctx.exit(INTERRUPTED)
         except GovernorError as error:
@@ -107,7 +108,7 @@ class Teaching(Group):
             ) from None
         except click.exceptions.Exit:
             raise
-        except (click.ClickException, click.Abort):
+        except click.ClickException:
             raise
         except SystemExit:
             # The exit status of a command.

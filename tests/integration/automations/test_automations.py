@@ -261,6 +261,9 @@ def test_what_is_not_there_is_said_with_what_to_do(
         (("hold", name, "a/b"), "there is no deployment 'a/b': `prefect deployment ls`"),
         (("hold", name, "a/b", "--at", "70"), "--at 70: what is told of a budget are 50, 80"),
         (("ask", name, "--pool", "nowhere"), "no work pool 'nowhere': `prefect work-pool create"),
+        (("ask", name, "--at-most", "lots"), "--at-most must be an amount in USD"),
+        (("ask", name, "--at-most", "0.50"), "the ceiling of"),
+        (("notify", "slack-webhook/nobody", "--at", "70"), "--at 70: what is told of a budget"),
         (("notify", "slack-webhook/nobody"), "no block 'slack-webhook/nobody': `prefect block"),
     ):
         made = automate(*arguments)

@@ -69,6 +69,16 @@ def test_governor_that_only_draws_on_another_budget_names_it(name: str) -> None:
     assert loaded_as(Governor, name).budget.max_usd is None
 
 
+def test_budget_that_has_its_governors_name_is_raised_by_it(name: str) -> None:
+    # As `init` makes them: no other name could be said instead.
+    Budget(max_usd=4, window="day").save(name)
+    Governor(budget=Budget(parent=name)).save(name)
+    assert "$4.00 → $9.00" in told("raise", name, "+5")
+    assert "$9.00 → $3.00" in told("lower", name, "3")
+    assert loaded_as(Budget, name).max_usd == 3
+    assert loaded_as(Governor, name).budget.max_usd is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -1,15 +1,18 @@
 """The command line, as far as nothing of Prefect is needed: what it teaches, what it refuses."""
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from prefect_governor.flows.cli.main import main
-from prefect_governor.flows.cli.terminal.command_line import DEBUG, as_typed
+from prefect_governor.flows.cli.terminal.command_line import DEBUG, Teaching, as_typed
 
 OFFLINE = "offline/extract"
 
@@ -37,6 +40,18 @@ OPTIONS = {
 }  # fmt: skip
 
 
+def commands(above: click.Command = main, *names: str) -> Iterator[str]:
+    """Every command that has options or arguments, by its names."""
+    if not isinstance(above, click.Group):
+        yield " ".join(names)
+    else:
+        for name in sorted(above.commands):
+            yield from commands(above.commands[name], *names, name)
+
+
+COMMANDS = [*commands(), "estimate fan-out", "estimate research"]
+
+
 def run(*arguments: str, **environment: str) -> Result:
     return CliRunner(env={"COLUMNS": "200", **environment}).invoke(
         main, list(arguments), prog_name="prefect-governor"
@@ -62,12 +77,12 @@ def test_help_lists_every_option_of_the_contract_with_its_variable(command: str)
         assert variable in text.replace("\n", " "), f"--{name}"
 
 
-@pytest.mark.parametrize("command", ["fan-out", "research", "init", "budget show", "uninstall"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_variables_stand_in_one_table_below_the_options(command: str) -> None:
     options, _, table = run(*command.split(), "--help").stdout.partition("Variables, in place of")
     assert "PREFECT_GOVERNOR_" not in options
     rows = [line.split() for line in table.splitlines()[1:] if line.strip()]
-    assert rows
+    assert rows or set(re.findall(r"  (--\w+)", options)) <= {"--help"}
     for option, variable in rows:
         assert option in options
         assert variable.startswith("PREFECT_GOVERNOR_")
@@ -188,7 +203,7 @@ def test_missing_source_is_asked_for(command: str) -> None:
         (["fan-out", "a.md", "--ask", "x", "--max-concurrent", "many"], "--max-concurrent"),
         (["fan-out", "a.md", "--ask", "x", "--min-success", "most"], "--min-success"),
         (["fan-out", "a.md", "--ask", "x", "--nonsense"], "--nonsense"),
-        (["budget", "show"], "NAME"),
+        (["budget", "reconcile"], "NAME"),
         (["budget", "show", "x", "--by", "colour"], "--by"),
         (["budget", "raise"], "NAME"),
         (["budget", "raise", "x", "5", "--nonsense"], "--nonsense"),
@@ -299,3 +314,20 @@ def test_half_a_character_is_printed_as_an_escape() -> None:
         text=True,
     )
     assert (done.returncode, done.stdout) == (0, "half \\ud800\n"), done.stderr
+
+
+@pytest.mark.parametrize("ended", [KeyboardInterrupt, click.Abort])
+def test_a_question_that_is_left_is_said_to_have_started_nothing(
+    ended: type[BaseException],
+) -> None:
+    @click.group(cls=Teaching)
+    def group() -> None:
+        """Of one command."""
+
+    @group.command("ask")
+    def ask() -> None:
+        raise ended
+
+    left = CliRunner().invoke(group, ["ask"])
+    assert (left.exit_code, left.stdout) == (3, "")
+    assert left.stderr == "prefect-governor: interrupted before anything was started\n"

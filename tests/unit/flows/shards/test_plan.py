@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from inspect import Parameter, signature
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from prefect_governor.flows.report.model import ItemFile, ItemReport, Tokens
 from prefect_governor.flows.shards.feed import check_ledger
 from prefect_governor.flows.shards.figures import latest, merged, notes_of, pace_of
 from prefect_governor.flows.shards.plan import Plan, order, read_plan, write_items
-from prefect_governor.flows.shards.planning import Part, parameters_of
+from prefect_governor.flows.shards.planning import Part, parameters_of, shared_parameters
 from prefect_governor.flows.shards.told import Listening, Teller, Told
 
 ITEMS = [
@@ -45,6 +46,22 @@ def test_a_shard_reads_each_chunk_as_it_was_written(tmp_path: Path) -> None:
     read = [item for number in range(3) for item in plan.items(number)]
     assert read == [item.model_copy(update={"data": None}) for item in ITEMS]
     assert plan == planned(tmp_path / "plan")
+
+
+def test_the_form_of_a_deployment_takes_what_a_shard_is_given() -> None:
+    # Prefect's server holds the parameters of each flow run of a deployment against its form.
+    form = parameter_schema(fan_out).model_dump(mode="json", exclude_unset=True)
+    defaults = {
+        name: list(each.default) if isinstance(each.default, tuple) else each.default
+        for name, each in signature(fan_out.fn).parameters.items()
+        if each.default is not Parameter.empty
+    }
+    asked = {"items_per_task": 3, "shards": 2, "processes": "auto", "max_usd": "0.50"}
+    for said in ({}, asked):
+        given = shared_parameters({**defaults, "ask": "what?", **said})
+        validate({**given, "part_of": {"folder": "/tmp/plan", "shard": 0}}, form, preprocess=True)
+        assert given["items_per_task"] == said.get("items_per_task", "auto")
+    assert given["max_usd"] == 0.5
 
 
 def test_other_items_are_other_work(tmp_path: Path) -> None:
@@ -158,10 +175,3 @@ def test_a_shard_is_given_the_parameters_of_its_run_and_its_own_place_once(tmp_p
     assert Part.of(None) is None
     with pytest.raises(ConfigurationError, match="leave it out"):
         Part.of("3")
-
-
-def test_money_that_is_text_in_a_run_is_a_number_in_the_form_of_its_shards(tmp_path: Path) -> None:
-    plan = replace(planned(tmp_path), parameters={"ask": "what?", "max_usd": "0.50"})
-    given = parameters_of(plan, 1)
-    assert given["max_usd"] == 0.5
-    assert validate(given, parameter_schema(fan_out).model_dump(mode="json")) == []
