@@ -99,9 +99,7 @@ def _row(kind: str, name: str, at: LedgerDesk, own: Account, above: Sequence[Acc
 
 def _lines(rows: Sequence[Row]) -> list[str]:
     if not rows:
-        return [
-            "no budget is saved: make one in Prefect's UI (Blocks), or with Budget(…).save(NAME)"
-        ]
+        return ["no budget is saved: `prefect-governor init` makes one, or Prefect's UI (Blocks)"]
     shown: list[tuple[str, ...]]
     shown = [("budget", "kind", "per", "ceiling", *MONEY[:3], "left", "under")]
     for each in rows:

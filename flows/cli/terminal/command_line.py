@@ -1,5 +1,6 @@
 """What every command of the command line is made of. Imports nothing heavy."""
 
+import logging
 import os
 import re
 import time
@@ -82,6 +83,8 @@ class Teaching(Group):
     one line that says where the rest is, and exit 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        # Prefect's sender of events warns as a command ends that it still has some to send.
+        logging.getLogger("EventsWorker").setLevel(logging.ERROR)
         try:
             return super().invoke(ctx)
         except _ASKED_FOR_HELP:

@@ -1,5 +1,6 @@
 """The command line, as far as nothing of Prefect is needed: what it teaches, what it refuses."""
 
+import logging
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
+from prefect.events.worker import EventsWorker
 
 from prefect_governor.flows.cli.main import main
 from prefect_governor.flows.cli.terminal.command_line import DEBUG, Teaching, as_typed
@@ -331,3 +333,8 @@ def test_a_question_that_is_left_is_said_to_have_started_nothing(
     left = CliRunner().invoke(group, ["ask"])
     assert (left.exit_code, left.stdout) == (3, "")
     assert left.stderr == "prefect-governor: interrupted before anything was started\n"
+
+
+def test_prefects_events_that_are_still_being_sent_alarm_nobody() -> None:
+    assert run("budget", "raise").exit_code == 2
+    assert not logging.getLogger(EventsWorker.__name__).isEnabledFor(logging.WARNING)
