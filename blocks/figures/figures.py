@@ -207,7 +207,8 @@ def _learned(gate: Gate) -> str | None:
     ]
     if known.cap.cap is not None:
         parts.append(f"{known.cap.cap:,} calls at once (cut for {known.cap.cause})")
-    times = "" if not known.episodes else f"; throttled in {known.episodes} episodes"
+    count = "once" if known.episodes == 1 else f"{known.episodes} times"
+    times = "" if not known.episodes else f"; throttled {count}"
     return f"learned of {gate.name}: {', '.join(parts) or 'nothing that holds now'}{times}"
 
 

@@ -1,8 +1,6 @@
 """Automations that hold deployments back, ask a person and notify, each on the real event."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -32,6 +30,7 @@ from tests import ROOT
 from tests.integration.acting import server
 from tests.integration.cli.commands import run
 from tests.integration.governing import NANO, ask, document_of, edit, loaded_as, spend_reserved
+from tests.integration.workers import worker_of
 from tests.provider.process import ProviderProcess
 from tests.waiting import A_LOOK_AT_THE_SERVER, until
 
@@ -55,21 +54,9 @@ def pool(server: ServerInfo, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A work pool, and a process worker that serves it."""
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name="governed", type="process"))
-    log = (tmp_path_factory.mktemp("worker") / "worker.log").open("w")
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "governed",
-               "--type", "process"]  # fmt: skip
-    process = subprocess.Popen(
-        command, stdout=log, stderr=log, env={**os.environ, "PREFECT_WORKER_QUERY_SECONDS": "1"}
-    )
-    yield "governed"
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    log.close()
-    print(Path(log.name).read_text()[-4000:])
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "governed"]
+    with worker_of(command, tmp_path_factory.mktemp("worker")):
+        yield "governed"
 
 
 def automate(*arguments: str) -> Result:

@@ -1,8 +1,6 @@
 """The project's deployments on a server, and a process worker that runs them."""
 
 import json
-import os
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import State
 
 from tests import ROOT
+from tests.integration.workers import reaching, worker_of
 from tests.provider.process import ProviderProcess
 from tests.waiting import A_LOOK_AT_THE_SERVER, until
 from tests.warm import WarmParent
@@ -68,29 +67,11 @@ def worker(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[psutil.Process]:
     """A process worker on the pool of prefect.yaml."""
-    name = deploy("process")
-    folder = tmp_path_factory.mktemp("worker")
-    reached = {
-        "OPENAI_API_BASE": provider_process.api_base,
-        "OPENAI_BASE_URL": provider_process.api_base,
-        "OPENAI_API_KEY": "sk-test-deployed",
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
-    }
-    with (folder / "worker.log").open("w") as log:
-        process = subprocess.Popen(
-            warm.command("-m", "prefect", "worker", "start", "--pool", name),
-            stdout=log, stderr=log, env={**os.environ, **reached},
-        )  # fmt: skip
-    yield psutil.Process(process.pid)
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            child.kill()
-        process.kill()
-        process.wait()
-    print((folder / "worker.log").read_text()[-4000:])
+    command = warm.command("-m", "prefect", "worker", "start", "--pool", deploy("process"))
+    with worker_of(
+        command, tmp_path_factory.mktemp("worker"), variables=reaching(provider_process)
+    ) as process:
+        yield process
 
 
 def ended(client: SyncPrefectClient, run_id: UUID, *, seconds: float = 180) -> "State[Any]":

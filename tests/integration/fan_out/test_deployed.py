@@ -1,7 +1,5 @@
 """The fan-out as ops people run it: deployed, on a schedule, by a process worker that may die."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -27,6 +25,7 @@ from prefect_governor.blocks.governor import resolve
 from prefect_governor.blocks.work.ledgers import desk
 from tests import ROOT
 from tests.integration.conftest import Corpus
+from tests.integration.workers import reaching, worker_of
 from tests.provider.process import ProviderProcess
 
 MODEL = "openai/gpt-4o-mini"
@@ -56,31 +55,12 @@ def worker(
     provider_process: ProviderProcess,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[psutil.Process]:
-    """A process worker on the pool that prefect.yaml names, as ops people have one: it serves run
-    after run, and outlives those that die."""
-    folder = tmp_path_factory.mktemp("worker")
-    reached = {
-        "OPENAI_API_BASE": provider_process.api_base,
-        "OPENAI_BASE_URL": provider_process.api_base,
-        "OPENAI_API_KEY": "sk-test-deployed",
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
-    }
-    with (folder / "worker.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "governed",
-             "--type", "process"],
-            stdout=log, stderr=log, env={**os.environ, **reached},
-        )  # fmt: skip
-    yield psutil.Process(process.pid)
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            child.kill()
-        process.kill()
-        process.wait()
-    print((folder / "worker.log").read_text()[-4000:])
+    """A process worker on the pool that prefect.yaml names."""
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "governed"]
+    with worker_of(
+        command, tmp_path_factory.mktemp("worker"), variables=reaching(provider_process)
+    ) as process:
+        yield process
 
 
 def wait_for(what: Callable[[], Any], *, seconds: float = 120) -> Any:
