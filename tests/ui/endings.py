@@ -57,9 +57,9 @@ async def _take(page: "Page", ui_url: str, name: str, run_id: UUID) -> None:
     from tests.ui.pages import RunPage
 
     run, file = RunPage(page, ui_url, str(run_id)), name.replace(" ", "-")
-    await run.open()
     first = {"paused for money": "fan-out-progress", "paused for approval": None}
     key = first.get(name, "fan-out-summary")
+    await run.open("Artifacts" if key is not None else "Logs")
     if key is not None:
         await page.get_by_role("link", name=key).wait_for()
     await save(page, f"endings/{file}")
