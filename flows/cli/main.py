@@ -43,8 +43,8 @@ def main() -> None:
     Examples:
       prefect-governor init
       prefect-governor fan-out docs/*.md --ask "What should a reader know first?"
-      prefect-governor fan-out tickets.csv --ask "Which team?" --schema team.json --max-usd 2
-      prefect-governor research "How are retries decided?" --corpus docs --corpus src
+      prefect-governor fan-out tickets.csv --ask "Which team?" --max-usd 2
+      prefect-governor research "How are retries decided?" --corpus docs
       prefect-governor estimate reports --ask "Key risks?"
       prefect-governor budget show llm-team --by model
       prefect-governor server status
@@ -71,14 +71,14 @@ def fan_out_command(sources: tuple[str, ...], **options: Any) -> None:
     \b
     Examples:
       prefect-governor fan-out src --ask "What does this module do?"
-      prefect-governor fan-out repos/* --tools python,read --ask "Do its tests pass?"
-      prefect-governor fan-out 'reports/**/*.pdf' --ask "Key risks?" --max-usd 2 --out risks.jsonl
+      prefect-governor fan-out repos/* --tools python --ask "Do its tests pass?"
+      prefect-governor fan-out 'reports/**/*.pdf' --ask "Risks?" --out risks.jsonl
       prefect-governor fan-out --resume last --max-usd 5
-      cat urls.txt | prefect-governor fan-out - --ask "Which product is this about?" --json
+      cat lines.txt | prefect-governor fan-out - --ask "Which product?" --json
 
     \b
     Exit status: 0 complete, 3 partial, 1 failed, 2 usage.
-    Ctrl-C once stops starting and finishes what is in flight; twice cancels that too.
+    Ctrl-C once finishes what is in flight, no more; twice ends that too.
     """
     _fan_out(list(sources), options)
 
@@ -99,7 +99,7 @@ def estimate_command(sources: tuple[str, ...], **options: Any) -> None:
     \b
     Examples:
       prefect-governor estimate src --ask "What does this module do?"
-      prefect-governor estimate tickets.csv --ask "Which team?" --schema team.json --rpm 60 --json
+      prefect-governor estimate tickets.csv --ask "Which team?" --schema team.json
       prefect-governor estimate research "How are retries decided?" --corpus docs
 
     \b
@@ -182,8 +182,8 @@ def init_command(name: str, yes: bool, as_json: bool, **options: Any) -> None:
     \b
     Examples:
       prefect-governor init
-      prefect-governor init reviews --source src --ask "What is unsafe here?" --max-usd 10
-      prefect-governor init --schedule "0 6 * * 1-5" --time-zone Europe/Berlin --yes
+      prefect-governor init reviews --source src --ask "Is it safe?" --max-usd 10
+      prefect-governor init --schedule "0 6 * * 1-5" --time-zone Europe/Rome --yes
     """
     from prefect_governor.flows.cli.init.command import run_init
 

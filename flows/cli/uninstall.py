@@ -67,7 +67,8 @@ def run_uninstall(*, yes: bool, as_json: bool) -> None:
             _take_out(client, found)
     if found.server is not None:
         stop_server()
-    _tell(found, as_json=as_json)
+    left = None if there.server is None or ours is not None else there.server.ui_url
+    _tell(found, left=left, as_json=as_json)
 
 
 def _look(client: Any, server: str | None) -> Found:
@@ -124,8 +125,9 @@ def _take_out(client: Any, found: Found) -> None:
         client.delete_global_concurrency_limit_by_name(name)
 
 
-def _tell(found: Found, *, as_json: bool) -> None:
-    stays = [str(state_folder())]
+def _tell(found: Found, *, left: str | None, as_json: bool) -> None:
+    """`left` is a background server that PREFECT_API_URL stood before."""
+    stays = [str(state_folder()), *([left] if left else [])]
     if as_json:
         taken = {
             "limits": list(found.limits),
@@ -137,5 +139,13 @@ def _tell(found: Found, *, as_json: bool) -> None:
         click.echo(json.dumps(taken))
         return
     click.echo(f"taken out: {found}" if str(found) else "there was nothing to take out")
-    click.echo(f"stays: {stays[0]} (the ledger, what runs answered); deployments and work pools")
+    click.echo(
+        f"stays: {stays[0]} (the ledger, what runs answered);"
+        " deployments, work pools and automations"
+    )
+    if left:
+        click.echo(
+            f"stays: the background server {left}, since PREFECT_API_URL is set:"
+            " `prefect-governor server stop` ends it"
+        )
     click.echo(f"the package itself: pip uninstall prefect-governor, with {Path(sys.executable)}")

@@ -170,9 +170,9 @@ def budget_reconcile(name: str, **options: Any) -> None:
     Examples:
       prefect-governor budget reconcile llm-team
       prefect-governor budget reconcile llm-team --from usage.csv --dry-run
-      prefect-governor budget reconcile llm-team --from usage.csv --complete-until 2026-11-24T12:00
-      prefect-governor budget reconcile llm-team --call 3f2a --usd 0.0031 --reason "invoice 7"
-      prefect-governor budget reconcile llm-team --call 3f2a --void --reason "never arrived"
+      prefect-governor budget reconcile llm-team --from usage.csv
+      prefect-governor budget reconcile llm-team --call 3f2a --usd 0.0031
+      prefect-governor budget reconcile llm-team --call 3f2a --void
 
     \b
     Exit status: 0 done, 3 something that the export says was left alone, 2 usage.

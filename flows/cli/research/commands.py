@@ -81,16 +81,16 @@ def research_command(question: str | None, **options: Any) -> None:
 
     \b
     Examples:
-      prefect-governor research "How are retries decided?" --corpus docs --corpus src
-      prefect-governor research "Who pays what?" --corpus 'contracts/**/*.pdf' --max-usd 2
-      prefect-governor research "What changed?" --plan plan.yaml --corpus notes --out report.md
-      prefect-governor research "Which region sold most?" --corpus sales --tools python
-      prefect-governor research "What changed in HTTP/3?" --web --deny-host example.com
+      prefect-governor research "How are retries decided?" --corpus docs
+      prefect-governor research "Who pays?" --corpus 'deals/**/*.pdf' --max-usd 2
+      prefect-governor research "What changed?" --plan plan.yaml --corpus notes
+      prefect-governor research "Who sold most?" --corpus sales --tools python
+      prefect-governor research "What is new in HTTP/3?" --web --out report.md
       prefect-governor research --resume last
 
     \b
     Exit status: 0 complete, 3 partial, 1 failed, 2 usage.
-    Ctrl-C once stops starting and finishes what is in flight; twice cancels that too.
+    Ctrl-C once finishes what is in flight, no more; twice ends that too.
     """
     _research(question, options)
 
@@ -106,8 +106,8 @@ def research_estimate(question: str | None, **options: Any) -> None:
 
     \b
     Examples:
-      prefect-governor estimate research "How are retries decided?" --corpus docs --corpus src
-      prefect-governor estimate research "Who pays what?" --plan plan.yaml --corpus contracts --json
+      prefect-governor estimate research "How are retries decided?" --corpus docs
+      prefect-governor estimate research "Who pays?" --plan p.yaml --corpus deals
 
     \b
     Exit status: 0, 2 usage.

@@ -75,6 +75,7 @@ def test_it_takes_what_was_put_into_prefect_and_leaves_the_ledger(
         status, stdout, stderr = prefect_governor("uninstall", "--yes", PREFECT_API_URL=api)
         assert status == 0, stderr
         assert "Governor team" in stdout
+        assert f"stays: the background server {api.removesuffix('/api')}" in stdout
         for slug in SLUGS:
             with pytest.raises(ObjectNotFound):
                 client.read_block_type_by_slug(slug)

@@ -338,3 +338,9 @@ def test_a_question_that_is_left_is_said_to_have_started_nothing(
 def test_prefects_events_that_are_still_being_sent_alarm_nobody() -> None:
     assert run("budget", "raise").exit_code == 2
     assert not logging.getLogger(EventsWorker.__name__).isEnabledFor(logging.WARNING)
+
+
+@pytest.mark.parametrize("command", ["", "automate", "budget", "server", *COMMANDS])
+def test_help_is_read_in_a_terminal_of_80_columns(command: str) -> None:
+    text = run(*command.split(), "--help", COLUMNS="80").stdout
+    assert [line for line in text.splitlines() if len(line) > 80] == []
