@@ -42,7 +42,7 @@ def _listed() -> int:
     if found:
         click.echo("write one with `prefect-governor publish RUN`", err=True)
     else:
-        click.echo("nothing waits: Prefect's server has every report")
+        click.echo("nothing waits to be written")
     return 0
 
 
