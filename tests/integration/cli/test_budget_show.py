@@ -35,12 +35,19 @@ def test_show_says_who_holds_what_since_when(name: str, upstream: ProviderProces
 
     def call() -> None:
         with governor.activate(tags=("web",), user="ann"), suppress(Exception):
-            completion(MODEL, HELLO, max_tokens=9, timeout=3)
+            # Long enough for a busy machine to look twice while it is in flight.
+            completion(MODEL, HELLO, max_tokens=9, timeout=8)
 
     thread = threading.Thread(target=call)
     thread.start()
-    until(lambda: bool(shown(name)["reserved_calls"]), seconds=30)
-    found = shown(name)
+    seen = [shown(name)]
+
+    def is_held() -> bool:
+        seen.append(shown(name))
+        return bool(seen[-1]["reserved_calls"])
+
+    until(is_held, seconds=30)
+    found = seen[-1]
     (held,) = found["reserved_calls"]
     assert held["pid"] == os.getpid()
     assert (held["user"], held["tags"], held["model"]) == ("ann", ["web"], MODEL)
