@@ -123,8 +123,10 @@ def digest(
         )
     )
     undelivered += [failed] if failed else []
-    # Not before: what was not told is told again.
-    series.remember(remembered(told, changes))
+    # Not before: what was told nowhere is told again.
+    ways = 1 + (out is not None) + (len(told_to) if changes.any else 0)
+    if len(undelivered) < ways:
+        series.remember(remembered(told, changes))
     state = conclude(report)
     state.message = "; ".join([headline, *undelivered, state.message or ""])
     # Prefect gives the report of the state to whoever calls the flow.

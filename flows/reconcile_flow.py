@@ -91,7 +91,7 @@ def _evidence(exports: Sequence[str], folder: Path) -> tuple[list[Evidence], lis
         if not found:
             raise ConfigurationError(f"no usage export is at {folder / pattern}")
         for path in found:
-            of_file, unread = read_export(Path(path))
+            of_file, unread = read_export(Path(path), may_be_empty=True)
             rows += of_file
             problems += unread
     return rows, problems

@@ -35,11 +35,12 @@ _CURRENCY = ("currency", "amount_currency")
 _DELIMITERS = ",;\t|"
 
 
-def read_export(path: Path) -> tuple[list[Evidence], list[Left]]:
+def read_export(path: Path, *, may_be_empty: bool = False) -> tuple[list[Evidence], list[Left]]:
     """The rows of an export, and those that cannot be read, each with the reason.
 
     A `.jsonl` (or `.ndjson`) file has an object a line, whose fields may be nested; anything else
-    is CSV with a header. A row without a request id is evidence of no call.
+    is CSV with a header. A row without a request id is evidence of no call. `may_be_empty`: one
+    without rows is no mistake, as of a day without calls.
 
     Raises ConfigurationError: the file cannot be read, or names no calls.
     """
@@ -68,7 +69,7 @@ def read_export(path: Path) -> tuple[list[Evidence], list[Left]]:
             f"{path} does not say which call a row is: it needs one of {', '.join(_IDS)}; it has"
             f" {', '.join(sorted(seen))}"
         )
-    if not rows and not problems:
+    if not rows and not problems and not may_be_empty:
         raise ConfigurationError(f"{path} has no rows")
     return rows, problems
 

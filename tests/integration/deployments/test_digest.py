@@ -12,6 +12,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 from pydantic import SecretStr
 
 from prefect_governor import ConfigurationError, Report, RunFailed
+from prefect_governor.flows import digest_flow
 from prefect_governor.flows.digest_flow import digest
 from tests.integration.conftest import Corpus
 from tests.integration.deployments.hooks import Hook, hook
@@ -128,6 +129,24 @@ def test_whoever_cannot_be_told_fails_no_digest_and_no_secret_is_shown(
     assert TOKEN not in text + caplog.text
     # It was told by the artifact: it is no news the next time.
     assert run(folder, name).items[0].calls == 0
+
+
+def test_what_was_told_nowhere_is_told_the_next_time(
+    client: SyncPrefectClient,
+    upstream: ProviderProcess,
+    corpus: Corpus,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def away(*_: Any, **__: Any) -> str:
+        return "the artifact was not made: the server is away"
+
+    folder = corpus(1)[0].parent
+    with monkeypatch.context() as patched:
+        patched.setattr(digest_flow, "publish", away)
+        assert run(folder, name).items[0].calls == 1
+    assert run(folder, name).items[0].calls == 0
+    assert "1 new, 0 changed" in artifact(client, f"digest-{name}").data
 
 
 def test_a_digest_in_which_all_fails_is_told_and_fails(

@@ -13,8 +13,14 @@ from prefect.client.schemas.objects import State
 from prefect.client.schemas.sorting import ArtifactSort
 
 from prefect_governor import Budget, ConfigurationError, Governor, completion
+from prefect_governor.blocks.documents.documents import saved
 from prefect_governor.blocks.figures.figures import budget_figures
 from prefect_governor.blocks.governor import resolve
+from prefect_governor.blocks.ledger.decision.batch import Batch
+from prefect_governor.blocks.records.notices import Audit
+from prefect_governor.blocks.terms.budget import BudgetTerms
+from prefect_governor.blocks.terms.governor import GovernorTerms
+from prefect_governor.blocks.work.ledgers import desk
 from prefect_governor.flows.reconcile_flow import ARTIFACT, reconcile
 from tests.integration.governing import MODEL, loaded_as
 from tests.provider.process import ProviderProcess
@@ -24,7 +30,17 @@ pytestmark = pytest.mark.usefixtures("server", "put_out_of_work")
 
 @pytest.fixture
 def lost(name: str, upstream: ProviderProcess, client: SyncPrefectClient) -> Iterator[list[str]]:
-    """Two governors under one budget, each with calls that nobody confirmed."""
+    """Two governors under one budget, each with calls that nobody confirmed. What other tests have
+    left on this server and in this ledger is no news here."""
+    for each in (*saved(GovernorTerms), *saved(BudgetTerms)):
+        client.delete_block_document(each.id)
+
+    def give_back(batch: Batch) -> None:
+        for call in desk().store.read_calls(("unconfirmed",)):
+            audit = Audit("voided", call.call_id, "a test", "left by another", None, "", "", 0)
+            batch.reconcile(call.call_id, None, audit)
+
+    desk().write(give_back).result()
     names = [f"{name}-a", f"{name}-b"]
     Budget(max_usd=5, window="month").save(name)
     upstream.configure(faults={"at": {"1": "no_usage", "2": "no_usage", "3": "no_usage"}})
