@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -22,6 +23,8 @@ from prefect_governor.blocks.prefect_internals.block_documents import notificati
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.flows.automations.asking import check_can_be_answered
 from prefect_governor.flows.automations.decision import opening_cron
+from prefect_governor.flows.automations.holding import bring
+from prefect_governor.flows.automations.turns import one_at_a_time
 
 _EVENT = "prefect-governor.budget."
 _MODULE = "prefect_governor.flows.automations"
@@ -111,10 +114,12 @@ def hold(budget: str, deployments: Sequence[str], *, at: int, pool: str | None) 
             cron=opening_cron(account.window),
             time_zone=account.time_zone,
         )
+        let_go = _let_go(client, budget, deployments)
         made = deployed.make(client)
         run = _run(made)
         share = {"prefect-governor.budget.share": str(at)}
         lines = [f"deployment hold-deployments/{budget} on work pool {pool}{_opening(deployed)}"]
+        lines += [f"{name} is held by {budget} no longer" for name in let_go]
         lines += [
             _saved(
                 client,
@@ -136,6 +141,21 @@ def hold(budget: str, deployments: Sequence[str], *, at: int, pool: str | None) 
             ),
         ]
     return lines
+
+
+def _let_go(client: SyncPrefectClient, budget: str, deployments: Sequence[str]) -> list[str]:
+    """Let those run again that were held before and are named no more: nobody else would."""
+    try:
+        before = client.read_deployment_by_name(f"hold-deployments/{budget}").parameters
+    except ObjectNotFound:
+        return []
+    dropped = sorted({*before.get("deployments", ())} - {*deployments})
+    with one_at_a_time("hold-deployments"):
+        for name in dropped:
+            # One that was deleted is held by nobody.
+            with suppress(ObjectNotFound, ValueError):
+                bring(client, name, budget, share=0, at=1)
+    return dropped
 
 
 def ask(budget: str, *, pool: str | None, at_most_usd: str | None) -> list[str]:

@@ -51,7 +51,7 @@ def hold_deployments(budget: str, deployments: list[str], at: int = 80) -> "Stat
     with one_at_a_time("hold-deployments"), get_client(sync_client=True) as client:
         for name in deployments:
             try:
-                step = _bring(client, name, budget, share=share, at=at)
+                step = bring(client, name, budget, share=share, at=at)
             except ObjectNotFound:
                 missing.append(name)
                 continue
@@ -65,7 +65,8 @@ def hold_deployments(budget: str, deployments: list[str], at: int = 80) -> "Stat
     return Completed(message=message)
 
 
-def _bring(client: SyncPrefectClient, name: str, budget: str, *, share: int, at: int) -> Step:
+def bring(client: SyncPrefectClient, name: str, budget: str, *, share: int, at: int) -> Step:
+    """Do with one deployment what its `next_step` is. Raises ObjectNotFound."""
     found = client.read_deployment_by_name(name)
     step = next_step(Held(found.paused, tuple(found.tags)), budget, share=share, at=at)
     if step == "leave":

@@ -290,3 +290,22 @@ def test_a_person_who_let_it_run_is_not_overruled(name: str, client: SyncPrefect
     client.update_deployment(deployment, DeploymentUpdate(paused=False))
     hold_deployments(name, [full])
     assert not client.read_deployment(deployment).paused
+
+
+def test_what_is_held_no_longer_runs_again(name: str, client: SyncPrefectClient, pool: str) -> None:
+    """A deployment that the command names no more would stay paused for ever."""
+    Budget(max_usd=0).save(name)
+    flow_id = client.create_flow(nightly)
+    made = [
+        client.create_deployment(flow_id=flow_id, name=f"{name}-{each}", work_pool_name=pool)
+        for each in ("a", "b")
+    ]
+    names = [f"nightly/{name}-a", f"nightly/{name}-b"]
+    assert automate("hold", name, *names).exit_code == 0
+    # Of a ceiling of 0 nothing is left.
+    hold_deployments(name, names)
+    assert [client.read_deployment(each).paused for each in made] == [True, True]
+    again = automate("hold", name, names[1])
+    assert f"{names[0]} is held by {name} no longer" in again.stdout
+    first, second = map(client.read_deployment, made)
+    assert (first.paused, first.tags, second.paused) == (False, [], True)
