@@ -12,6 +12,7 @@ from prefect_governor.blocks.figures.figures import (
     at_once_notes,
     chain_figures,
     learned_notes,
+    nominal_notes,
     run_figures,
 )
 from prefect_governor.blocks.figures.observing import enforcement_notes
@@ -319,6 +320,7 @@ def _run(
                 *enforcement_notes(job.runtime, job.kept_as),
                 *place.notes(),
                 *learned_notes(job.runtime),
+                *nominal_notes(job.runtime, job.kept_as),
             ),
         ),
         cost_multiple=_cost_multiple(job, items),

@@ -15,6 +15,7 @@ from prefect_governor.blocks.figures.figures import (
     chain_figures,
     learned_notes,
     limit_figures,
+    nominal_notes,
     run_figures,
 )
 from prefect_governor.blocks.figures.observing import enforcement_notes
@@ -374,5 +375,6 @@ def _figures(study: Study) -> RunFigures:
             *retry_notes(study.kept_as),
             *passed_notes(study.kept_as),
             *learned_notes(study.runtime),
+            *nominal_notes(study.runtime, study.kept_as),
         ),
     )

@@ -190,9 +190,12 @@ def nominal_notes(runtime: Runtime, run: str | None) -> tuple[str, ...]:
     calls = max(sum(spend.calls for spend in found.values()) for found in known)
     if not calls:
         return ()
+    counted = f"{calls:,} calls of the offline model were"
+    if calls == 1:
+        counted = "1 call of the offline model was"
     return (
-        f"{calls:,} calls of the offline model were drawn on no saved budget: nobody bills them,"
-        " and what stands as their cost is nominal",
+        f"{counted} drawn on no saved budget: nobody bills the offline model, and what stands as"
+        " its cost is nominal",
     )
 
 

@@ -1,13 +1,15 @@
 """A budget a run is the run's: its subflows draw on it, and a retry of it opens no other."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prefect import flow, task
 from prefect.runtime import flow_run as runtime
 
-from prefect_governor import Budget, Governor, LedgerUnavailable, OverBudget, fan_out
+from prefect_governor import Budget, Governor, LedgerUnavailable, OverBudget, fan_out, research
+from prefect_governor.blocks.prices.prices import OFFLINE
 from tests.integration.governing import MODEL
 from tests.integration.models.warned import QUIET
 from tests.provider.process import ProviderProcess
@@ -135,3 +137,17 @@ def test_ready_flows_in_a_flow_draw_on_its_purse_and_report_it(upstream: Provide
 
     first, both = parent()
     assert 0 < first < both
+
+
+@pytest.mark.usefixtures("put_out_of_work")
+def test_the_report_of_what_the_offline_model_did_says_that_no_budget_paid(
+    name: str, tmp_path: Path
+) -> None:
+    Governor(budget=Budget(max_usd=0)).save(name)
+    (tmp_path / "a.md").write_text("The tenant pays the rent.")
+    for report in (
+        fan_out(["a.md"], folder=str(tmp_path), ask="Who pays?", model=OFFLINE, governor=name),
+        research("Who pays?", corpus=["a.md"], folder=str(tmp_path), model=OFFLINE, governor=name),
+    ):
+        assert report.outcome == "complete", report.reason
+        assert any("drawn on no saved budget" in note for note in report.notes), report.notes
