@@ -3,7 +3,7 @@
 Spends nothing, and starts nothing but three lines in a sandbox. Whatever hangs is left after a
 time. LiteLLM is not imported: it would cost seconds.
 
-May import: blocks, estimate, run, server.
+May import: agent, blocks, estimate, run, server.
 Begin with: examine.py.
 """
 
