@@ -19,7 +19,6 @@ from prefect_governor.blocks.figures.observing import enforcement_notes
 from prefect_governor.blocks.limits.resources import cores
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.money.usd import Money
-from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.estimate.approval import checked_bars, known, turned_down
 from prefect_governor.flows.estimate.estimate import cost_multiple, prompt_tokens
@@ -29,7 +28,7 @@ from prefect_governor.flows.forms.shape import shape
 from prefect_governor.flows.handfuls.sizes import AUTO
 from prefect_governor.flows.mcp.serving import Serving
 from prefect_governor.flows.report.model import ItemReport, Report
-from prefect_governor.flows.report.publish import finish, make_report
+from prefect_governor.flows.report.publish import leave, make_report
 from prefect_governor.flows.run.advice import advised
 from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
 from prefect_governor.flows.run.item_files import ItemFiles
@@ -270,7 +269,7 @@ def fan_out(
         current_job.reset(token)
     log.ended(report)
     # Prefect gives the report of the state to whoever calls the flow.
-    return cast(Report, result_of(finish(report, left_by=left_by)))
+    return cast(Report, leave(report, left_by=left_by))
 
 
 shape(fan_out, FAN_OUT)

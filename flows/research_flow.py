@@ -21,7 +21,6 @@ from prefect_governor.blocks.figures.figures import (
 from prefect_governor.blocks.figures.observing import enforcement_notes
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.money.usd import Money
-from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.agent.corpus import Corpus
 from prefect_governor.flows.agent.offline import is_offline
@@ -53,7 +52,7 @@ from prefect_governor.flows.deep_research.study import PLAN, Study, current_stud
 from prefect_governor.flows.deep_research.worth import check_worth, cost_multiple
 from prefect_governor.flows.forms.research import RESEARCH
 from prefect_governor.flows.forms.shape import shape
-from prefect_governor.flows.report.publish import finish, make_report
+from prefect_governor.flows.report.publish import leave, make_report
 from prefect_governor.flows.run.advice import advised
 from prefect_governor.flows.run.counted import counted_under
 from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
@@ -238,7 +237,7 @@ def research(
             current_study.reset(token)
         log.ended(report)
     answer = [] if report.answer is None else [answer_artifact(study, report.answer)]
-    return cast(ResearchReport, result_of(finish(report, left_by=left_by, more=answer)))
+    return cast(ResearchReport, leave(report, left_by=left_by, more=answer))
 
 
 shape(research, RESEARCH)

@@ -11,8 +11,8 @@ DOCUMENTATION_URL = HttpUrl("https://github.com/prefect-governor/prefect-governo
 
 # For the description of a kind, which the UI shows beside its form.
 TOLD_WHERE_WRONG = (
-    "What is not valid is told by `prefect-governor doctor`, and by the event"
-    " `prefect-governor.budget.document-invalid` while calls are made."
+    "What is not valid is told by `prefect-governor doctor`, and while calls are made by"
+    " `prefect-governor.budget.document-invalid`."
 )
 
 

@@ -174,8 +174,8 @@ async def finish(
     left_by: BaseException | None = None,
     more: Sequence[ArtifactCreate] = (),
 ) -> "State[Any]":
-    """Publish the report's artifacts on the flow run of the context, and return `conclude`'s state;
-    or raise what the run was left by, an order to end or an error.
+    """Publish the report's artifacts on the flow run of the context, and return `conclude`'s state.
+    What the run was left by, an order to end or an error, is raised by `leave`.
 
     `key_prefix` begins the artifacts' keys, by default the flow's name; `more` are artifacts of the
     run that go before the report's.
@@ -191,10 +191,22 @@ async def finish(
     said = state if ends else Crashed(message=f"{UNTOLD}: {state.message}")
     ordered = left_by is not None and not isinstance(left_by, Exception)
     await publish(report, key_prefix=key_prefix, state=said, more=more, ordered=ordered)
+    if left_by is None and isinstance(state.data, RunFailed) and again:
+        raise state.data
+    return state
+
+
+def leave(
+    report: Report, *, left_by: BaseException | None, more: Sequence[ArtifactCreate] = ()
+) -> "State[Any]":
+    """`finish` of a flow's own code, from a thread without a loop; raises what the run was left by.
+
+    Not in the coroutine: an order to end would end the loop that it runs on, Prefect's own, and no
+    state would reach the server.
+    """
+    state: State[Any] = result_of(finish(report, left_by=left_by, more=more))
     if left_by is not None:
         raise left_by
-    if isinstance(state.data, RunFailed) and again:
-        raise state.data
     return state
 
 

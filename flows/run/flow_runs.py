@@ -16,6 +16,8 @@ from prefect_governor.flows.run.resuming import PastRun
 _ASKED_BEFORE = frozenset({"max_cost_multiple", "ask_above_usd"})
 # What is code where a program gives it; what names it, as "package.module:name", is text.
 _CODE = ("tools", "agent")
+# What makes a flow run a shard of another.
+_PART = "part_of"
 
 
 def read_run(run_id: UUID, *, command: str, flow: Callable[..., Any]) -> PastRun | None:
@@ -44,9 +46,12 @@ def read_run(run_id: UUID, *, command: str, flow: Callable[..., Any]) -> PastRun
             f"--resume {run_id}: it is {what}, and two at once would both pay for what is missing:"
             " wait for it, or cancel it on its page first"
         )
-    given = {
-        name: value for name, value in flow_run.parameters.items() if name not in _ASKED_BEFORE
-    }
+    if flow_run.parameters.get(_PART) is not None:
+        raise ConfigurationError(
+            f"--resume {run_id}: it is a shard of another run, which is what is gone on with"
+        )
+    left = _ASKED_BEFORE | {_PART}
+    given = {name: value for name, value in flow_run.parameters.items() if name not in left}
     for name in _CODE:
         if given.get(name) and not _is_text(given[name]):
             raise ConfigurationError(
@@ -56,7 +61,7 @@ def read_run(run_id: UUID, *, command: str, flow: Callable[..., Any]) -> PastRun
     defaults = {
         each.name: each.default
         for each in inspect.signature(getattr(flow, "fn", flow)).parameters.values()
-        if each.default is not each.empty and each.name not in _ASKED_BEFORE
+        if each.default is not each.empty and each.name not in left
     }
     kept_as = str(flow_run.parent_task_run_id or flow_run.id)
     return PastRun(str(run_id), kept_as, command, {**defaults, **given})

@@ -195,7 +195,7 @@ def a_schedule_whose_single_run_is_more_than_the_ceiling(name: str, folder: Path
             "ask": "When?",
             "sources": [f"{name}.txt"],
             "folder": str(folder),
-            "model": OFFLINE,
+            "model": "openai/gpt-4o-mini",
         },
     )
     yield f"schedule of '{name}/{name}'"
