@@ -185,7 +185,11 @@ def a_schedule_that_what_is_left_does_not_pay_for(name: str) -> Iterator[str]:
 
 
 @setup("fail", "by its estimate), more than the whole ceiling", command="budget raise")
-def a_schedule_whose_single_run_is_more_than_the_ceiling(name: str, folder: Path) -> Iterator[str]:
+def a_schedule_whose_single_run_is_more_than_the_ceiling(
+    name: str, folder: Path, provider: ProviderProcess
+) -> Iterator[str]:
+    model = Model(name="openai/gpt-4o-mini", api_base=provider.api_base, api_key=SecretStr(KEY))
+    model.save(name)
     (folder / f"{name}.txt").write_text("Pay by Friday. " * 200)
     Governor(budget=Budget(max_usd="0.000001", window="day")).save(name)
     _deployment(
@@ -195,7 +199,7 @@ def a_schedule_whose_single_run_is_more_than_the_ceiling(name: str, folder: Path
             "ask": "When?",
             "sources": [f"{name}.txt"],
             "folder": str(folder),
-            "model": "openai/gpt-4o-mini",
+            "model": f"block:{name}",
         },
     )
     yield f"schedule of '{name}/{name}'"
