@@ -126,13 +126,15 @@ def _of_ledger(begun: Begun, told: tuple[ItemReport, ...], store: Store) -> Left
             data = json.loads(record)
             if (key in known or begun.more) and data["ended"] == "fine":
                 kept[key] = data["result"]
-    spent = sum(each.spent_nano for each in by_item.values())
+    # A lead's calls are no item's.
+    spent = sum(each.spent_nano for each in spends.values())
     # What is reserved for a process that died, nobody will settle.
-    unconfirmed = sum(each.unconfirmed_nano + each.reserved_nano for each in by_item.values())
+    unconfirmed = sum(each.unconfirmed_nano + each.reserved_nano for each in spends.values())
     budget = BudgetReport(
         ceiling_usd=None if begun.ceiling_usd is None else Decimal(begun.ceiling_usd),
         spent_usd=to_usd(spent),
         unconfirmed_usd=to_usd(unconfirmed),
+        run_usd=to_usd(spent + unconfirmed),
         name=begun.governor,
     )
     return Left(told=told, kept=kept, spends=by_item, budget=budget)

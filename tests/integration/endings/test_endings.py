@@ -1,6 +1,7 @@
 """Each state that a run can be in: what its page says, in Prefect's state and in its artifacts."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -124,6 +125,11 @@ def test_its_page_tells_the_whole_story(ending: str, stage: Stage) -> None:
     for words in expected.summary:
         assert words in summary.replace("\\", ""), summary
     assert rows == expected.items
+    if ending == "crashed":
+        # What nobody settled is this run's too: all that its own ceiling was drawn on.
+        cost = re.search(r"This run: \*\*(\$[0-9.]+)\*\*", summary)
+        assert cost is not None
+        assert f" {cost[1]} of $" in summary
     if "progress" in keys and not state.is_running():
         # The whole page says the same.
         (progress,) = (each for each in artifacts(stage.client, run_id) if each.type == "progress")

@@ -77,7 +77,7 @@ def test_what_is_broken_is_said_once_with_what_mends_it_and_is_well_then(
 ) -> None:
     what = seen.about[broken.id]
     (finding,) = wrong(about(seen.before, what))
-    assert finding.mark == broken.mark
+    assert finding.mark == broken.mark, finding
     assert broken.text in finding.text, finding
     said = finding.command if broken.by_command else finding.todo
     assert broken.mend in (said or ""), finding
