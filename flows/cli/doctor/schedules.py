@@ -238,7 +238,7 @@ def _past_runs(store: Store, deployment_id: str) -> list[int]:
 
 
 def _estimated(parameters: Mapping[str, Any]) -> Cost:
-    from prefect_governor.blocks.money.usd import to_nano
+    from prefect_governor.blocks.money.usd import round_up
     from prefect_governor.flows.agent.offline import is_offline
     from prefect_governor.flows.estimate.estimate import forecast
     from prefect_governor.flows.estimate.standing import standing_of
@@ -247,7 +247,8 @@ def _estimated(parameters: Mapping[str, Any]) -> Cost:
     request = make_request(**parameters)
     if is_offline(request.model.name):
         return Cost(0, "nobody bills the offline model")
-    return Cost(to_nano(forecast(request, standing_of(request)).p50_usd), "by its estimate")
+    # An estimate is no amount that was billed: it may be finer than a nano-dollar.
+    return Cost(round_up(forecast(request, standing_of(request)).p50_usd), "by its estimate")
 
 
 def _cents(nano: int) -> str:
