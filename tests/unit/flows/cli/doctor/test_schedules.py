@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.responses import DeploymentResponse
 
@@ -12,7 +13,12 @@ from prefect_governor.blocks.records.budgets import NOMINAL, Account
 from prefect_governor.blocks.records.calls import Attribution, Bound, Demand, Usage
 from prefect_governor.blocks.work.ledgers import desk
 from prefect_governor.flows.cli.doctor.schedules import Cost, _deployments, cost_of
+from prefect_governor.flows.estimate.estimate import forecast
+from prefect_governor.flows.estimate.history import question_key
+from prefect_governor.flows.estimate.standing import standing_of
+from prefect_governor.flows.run.job import make_request
 
+MODEL = "openai/gpt-4o-mini"
 TEAM = Account("0b0b0b0b-0000-4000-8000-000000000000", "team", 10**9, None)
 
 
@@ -49,6 +55,31 @@ def test_the_offline_models_runs_cost_a_budget_nothing(home: Path, tmp_path: Pat
     # A run with both costs what was billed.
     spend(TEAM, "second", 500)
     assert cost_of(offline, store) == Cost(500, "as 1 past run")
+
+
+def test_an_estimate_that_is_finer_than_a_nano_dollar_is_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what past answers were like, of which a share of a token is the mean. It was told as a
+    run that would be refused."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    at = desk()
+    at.write(lambda batch: batch.register(TEAM)).result()
+    for count, tokens in enumerate((101, 53, 67)):
+        who = Attribution(flow="fan-out", model=MODEL, flow_run_id="r", run_id="r", item="a")
+        demand = Demand(str(count), (TEAM.key,), (), Bound(10**6, 900, 99), who)
+        at.admit(demand).result(30)
+        at.settle(str(count), Usage(1000, tokens, 7 + count % 2)).result(30)
+    asked = Deployed({"ask": "Who pays?", "items": ["The tenant pays."], "model": MODEL})
+    request = make_request(**asked.parameters)
+    key = question_key(request)
+    at.write(lambda batch: batch.rows.put_item(key, "r", "", "{}")).result()
+    expected = forecast(request, standing_of(request))
+    assert expected.p50_usd * 10**9 % 1, "a whole number of nano-dollars tries nothing"
+    found = cost_of(cast(DeploymentResponse, asked), at.store)
+    assert found is not None
+    assert found.why == "by its estimate"
+    assert 0 < found.nano - expected.p50_usd * 10**9 < 1
 
 
 def test_deployments_beyond_the_first_page_are_looked_at_too() -> None:
