@@ -1,17 +1,15 @@
 """What the doctor finds of saved budgets and governors: their money, and their limits."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
 
 from prefect_governor.blocks.documents.documents import accounts_of, budget_chain
 from prefect_governor.blocks.errors import GovernorError
 from prefect_governor.blocks.leases.prefect_limits import PrefectLimits, impatient
-from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.terms.governor import GovernorTerms
 from prefect_governor.blocks.work.ledgers import home_of
 from prefect_governor.flows.cli.doctor.documents import Documents, Saved
 from prefect_governor.flows.cli.doctor.finding import Finding
-from prefect_governor.flows.cli.doctor.ledgers import open_ledger
+from prefect_governor.flows.cli.doctor.ledgers import Stores, opened
 from prefect_governor.flows.cli.doctor.limits import of_limits
 from prefect_governor.flows.cli.doctor.money import charged, of_money, of_place
 from prefect_governor.flows.cli.doctor.sum import sum_in_words
@@ -27,7 +25,7 @@ def budgets(documents: Documents) -> Iterator[Finding]:
             f"it is its own parent ({circle}): nothing under it is admitted",
             f"give one of them another parent, or none: {documents.budgets[cycle[-1]].url}",
         )
-    with impatient(), _opened(documents) as stores:
+    with impatient(), opened(own=documents.ledger) as stores:
         for saved in documents.budgets.values():
             if any(saved.name in cycle for cycle in documents.cycles):
                 continue
@@ -43,7 +41,7 @@ def governors(documents: Documents) -> Iterator[Finding]:
     """Each saved governor, with its limits."""
     if not documents.governors:
         yield Finding("ok", "governors", "none saved; a run without one has a ceiling of its own")
-    with impatient(), _opened(documents) as stores:
+    with impatient(), opened(own=documents.ledger) as stores:
         for saved in documents.governors.values():
             if saved.terms is None:
                 yield saved.invalid
@@ -51,32 +49,6 @@ def governors(documents: Documents) -> Iterator[Finding]:
                 yield _without_parent(saved, wrong)
             else:
                 yield from _looked_at(saved, _governor(saved, stores))
-
-
-class Stores:
-    """The ledgers that were opened, each once. `own`: whether that of governors which name none
-    can be."""
-
-    def __init__(self, stack: ExitStack, *, own: bool) -> None:
-        self._stack = stack
-        self._own = own
-        self._known: dict[str | None, Store | None] = {}
-
-    def at(self, url: str | None) -> Store | None:
-        """A ledger; None where there is none yet, or where it is told of already that it cannot be
-        read. Raises LedgerUnavailable."""
-        if url not in self._known:
-            store = open_ledger(url) if self._own or url is not None else None
-            if store is not None:
-                self._stack.enter_context(closing(store))
-            self._known[url] = store
-        return self._known[url]
-
-
-@contextmanager
-def _opened(documents: Documents) -> Iterator[Stores]:
-    with ExitStack() as stack:
-        yield Stores(stack, own=documents.ledger)
 
 
 def _looked_at(saved: Saved, look: Iterator[Finding]) -> Iterator[Finding]:

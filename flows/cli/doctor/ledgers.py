@@ -5,6 +5,7 @@ import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from prefect_governor.blocks.errors import GovernorError
@@ -128,3 +129,30 @@ def open_ledger(url: str | None) -> Store | None:
     from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 
     return SQLiteStore(state_folder() / LEDGER_FILE)
+
+
+class Stores:
+    """The ledgers that were opened, each once. `own`: whether that of governors which name none
+    can be."""
+
+    def __init__(self, stack: ExitStack, *, own: bool) -> None:
+        self._stack = stack
+        self._own = own
+        self._known: dict[str | None, Store | None] = {}
+
+    def at(self, url: str | None) -> Store | None:
+        """A ledger; None where there is none yet, or where it is told of already that it cannot be
+        read. Raises LedgerUnavailable."""
+        if url not in self._known:
+            store = open_ledger(url) if self._own or url is not None else None
+            if store is not None:
+                self._stack.enter_context(closing(store))
+            self._known[url] = store
+        return self._known[url]
+
+
+@contextmanager
+def opened(*, own: bool) -> Iterator[Stores]:
+    """`Stores` that are closed at the end."""
+    with ExitStack() as stack:
+        yield Stores(stack, own=own)

@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -26,20 +25,18 @@ from prefect_governor.blocks.errors import ConfigurationError, GovernorError
 from prefect_governor.blocks.leases.prefect_limits import impatient
 from prefect_governor.blocks.ledger.decision.store import NOTHING, Store
 from prefect_governor.blocks.money.usd import show_usd
-from prefect_governor.blocks.money.windows import window_label
+from prefect_governor.blocks.money.windows import window_bounds
 from prefect_governor.blocks.records.budgets import NOMINAL, Account
 from prefect_governor.blocks.terms.governor import GovernorTerms
 from prefect_governor.flows.cli.doctor.documents import Documents
 from prefect_governor.flows.cli.doctor.finding import Finding
-from prefect_governor.flows.cli.doctor.ledgers import open_ledger
+from prefect_governor.flows.cli.doctor.ledgers import Stores, opened
 from prefect_governor.flows.cli.doctor.money import charged
 
 # Of a ceiling that is counted for ever, so far ahead is looked, in days.
 TOTAL_DAYS = 7
 _CENT = 10**7
 _PAGE = 200
-# Beyond any window that a schedule is looked at for, in hours.
-_LONGEST_HOURS = 32 * 24
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,10 @@ def schedules(documents: Documents) -> Iterator[Finding]:
         if not found:
             return
         flows = {each.id: f"{client.read_flow(each.flow_id).name}/{each.name}" for each in found}
-        with ExitStack() as stack:
+        with opened(own=documents.ledger) as stores:
             for deployment in found:
                 about = f"schedule of {flows[deployment.id]!r}"
-                yield from _deployment(about, deployment, documents, client, stack)
+                yield from _deployment(about, deployment, documents, client, stores)
 
 
 def _deployments(client: SyncPrefectClient) -> Iterator[DeploymentResponse]:
@@ -80,30 +77,25 @@ def _deployment(
     deployment: DeploymentResponse,
     documents: Documents,
     client: SyncPrefectClient,
-    stack: ExitStack,
+    stores: Stores,
 ) -> Iterator[Finding]:
     name = deployment.parameters.get("governor")
     if not isinstance(name, str) or not name:
         return
     saved = documents.governors.get(name)
+    page = f"{documents.ui_url}/deployments/deployment/{deployment.id}"
     if saved is None:
         text = f"there is no Governor block named {name!r}, which its runs ask for"
-        page = f"{documents.ui_url}/deployments/deployment/{deployment.id}"
         yield Finding("fail", about, text, f"save it, or name another: {page}")
         return
     if not isinstance(saved.terms, GovernorTerms) or documents.broken_above(saved):
         # It is told of as a governor.
         return
     url = saved.terms.ledger_url
-    store = None
-    if documents.ledger or url is not None:
-        store = open_ledger(None if url is None else url.get_secret_value())
-    if store is not None:
-        stack.enter_context(closing(store))
+    store = stores.at(None if url is None else url.get_secret_value())
     try:
         cost = cost_of(deployment, store)
     except (ConfigurationError, TypeError) as error:
-        page = f"{documents.ui_url}/deployments/deployment/{deployment.id}"
         text = f"its next run would be refused: {error}"
         yield Finding("warn", about, text, f"edit its parameters: {page}")
         return
@@ -177,24 +169,12 @@ def short_of(
 
 def window_end(account: Account, now: datetime) -> datetime:
     """When the window of now ends; of one that never does, some days from now."""
-    if account.window == "total":
+    bounds = window_bounds(
+        account.window, time_zone=account.time_zone, wall_seconds=now.timestamp()
+    )
+    if bounds is None:
         return now + timedelta(days=TOTAL_DAYS)
-
-    def label(at: datetime) -> str:
-        return window_label(
-            account.window, time_zone=account.time_zone, wall_seconds=at.timestamp(), run_id=None
-        )
-
-    # The first minute of another label: windows begin at whole minutes in every time zone.
-    this, low, high = label(now), 0, _LONGEST_HOURS * 60
-    begin = now.replace(second=0, microsecond=0)
-    while low + 1 < high:
-        middle = (low + high) // 2
-        if label(begin + timedelta(minutes=middle)) == this:
-            low = middle
-        else:
-            high = middle
-    return begin + timedelta(minutes=high)
+    return datetime.fromtimestamp(bounds[1], tz=timezone.utc)
 
 
 def _due(client: SyncPrefectClient, deployment_id: UUID, end: datetime) -> int:
