@@ -4,19 +4,17 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
+from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterKey,
-    DeploymentFilter,
-    DeploymentFilterId,
-    FlowFilter,
-    FlowFilterId,
 )
 from prefect.client.schemas.objects import Artifact
 from prefect.client.schemas.sorting import ArtifactSort
 
+from prefect_governor.blocks.documents.deployments import deployment_names
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.machine.election import Electing
 from prefect_governor.blocks.machine.text import storable_value
@@ -146,18 +144,9 @@ def _versions(
 
 
 def _deployments(client: SyncPrefectClient, statement: Statement) -> dict[str, str]:
-    """The names of the deployments that are shown, as Prefect's command line has them."""
-    ids = [key for key, _ in statement.deployments[:MOST_ROWS] if key is not None]
-    if not ids:
-        return {}
-    found = client.read_deployments(
-        deployment_filter=DeploymentFilter(id=DeploymentFilterId.model_validate({"any_": ids}))
-    )
-    flows = client.read_flows(
-        flow_filter=FlowFilter(id=FlowFilterId(any_=[each.flow_id for each in found]))
-    )
-    names = {each.id: each.name for each in flows}
-    return {str(each.id): f"{names.get(each.flow_id, '')}/{each.name}" for each in found}
+    """The names of the deployments that are shown."""
+    shown = statement.deployments[:MOST_ROWS]
+    return deployment_names(client, [UUID(key) for key, _ in shown if key is not None])
 
 
 def _day(at: float, time_zone: str) -> str:

@@ -1,23 +1,18 @@
 """Deployments and flow runs by the names that Prefect has for them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterId,
     FlowRunFilter,
     FlowRunFilterId,
 )
 
+from prefect_governor.blocks.documents.deployments import AT_ONCE, deployment_names
 from prefect_governor.blocks.leases.prefect_limits import impatient
-
-# How many are asked for at once; Prefect answers with 200 at the most.
-_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -36,36 +31,18 @@ def read_names(deployments: Iterable[str | None], runs: Iterable[str | None]) ->
         return Names()
     try:
         with impatient(), get_client(sync_client=True) as client:
-            return Names(_deployments(client, wanted), _runs(client, ran))
+            return Names(deployment_names(client, wanted), _runs(client, ran))
     except httpx.HTTPError:
         return Names()
 
 
-def _deployments(client: SyncPrefectClient, ids: Sequence[UUID]) -> dict[str, str]:
-    found = _parts(
-        ids,
-        lambda part: client.read_deployments(
-            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=part))
-        ),
-    )
-    flows = {each.flow_id: client.read_flow(each.flow_id).name for each in found}
-    return {str(each.id): f"{flows[each.flow_id]}/{each.name}" for each in found}
-
-
 def _runs(client: SyncPrefectClient, ids: Sequence[UUID]) -> dict[str, str]:
-    found = _parts(
-        ids,
-        lambda part: client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=part))
-        ),
-    )
-    return {str(each.id): each.name for each in found}
-
-
-def _parts(ids: Sequence[UUID], read: Callable[[list[UUID]], list[Any]]) -> list[Any]:
-    return [
-        each for at in range(0, len(ids), _AT_ONCE) for each in read(list(ids[at : at + _AT_ONCE]))
-    ]
+    found: dict[str, str] = {}
+    for at in range(0, len(ids), AT_ONCE):
+        part = FlowRunFilterId(any_=list(ids[at : at + AT_ONCE]))
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=part))
+        found |= {str(each.id): each.name for each in runs}
+    return found
 
 
 def _ids(given: Iterable[str | None]) -> list[UUID]:
