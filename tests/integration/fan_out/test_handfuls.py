@@ -6,18 +6,16 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import TaskRun
 
 from prefect_governor import Budget, Governor, Limit, Report, fan_out
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.report.progress import Progress
 from prefect_governor.flows.run.control import Control, current_control
 from tests.integration.conftest import Corpus
+from tests.integration.recorded import task_runs
 from tests.provider.process import ProviderProcess
 from tests.waiting import until
 from tests.warm import WarmParent
@@ -41,22 +39,6 @@ def ask(items: Any, control: Control | None = None, **options: Any) -> Report:
 
 def texts(count: int) -> list[dict[str, str]]:
     return [{"key": f"{at:03d}", "text": f"It is parcel {at:03d}."} for at in range(count)]
-
-
-def task_runs(client: SyncPrefectClient, report: Report) -> dict[str, TaskRun]:
-    """By name, as the server has them, once it was told of their ends."""
-
-    run = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(report.run_id)]))
-    runs: list[TaskRun] = []
-
-    def ended() -> bool:
-        runs.clear()
-        while page := client.read_task_runs(flow_run_filter=run, offset=len(runs)):
-            runs.extend(page)
-        return bool(runs) and all(each.state and each.state.is_final() for each in runs)
-
-    until(ended)
-    return {run.name: run for run in runs}
 
 
 def lasting(report: Report) -> dict[str, Any]:
@@ -86,8 +68,8 @@ def test_a_report_is_the_same_whatever_shares_a_task_run(
     assert lasting(shared) == lasting(alone)
     assert shared.items[11].attempts == 2
     assert Counter(item.state for item in shared.items) == {"succeeded": 38, "failed": 2}
-    runs = task_runs(client, shared)
     names = [*(f"items {first} to {first + 6}" for first in range(1, 36, 7)), "items 36 to 40"]
+    runs = task_runs(client, shared.run_id, len(names))
     assert sorted(runs) == sorted(names)
     states = [state for name in names if (state := runs[name].state) is not None]
     assert [each.name for each in states] == [
@@ -105,14 +87,14 @@ def test_a_long_run_shares_task_runs_by_itself_and_the_cap_stays_full(
     stats = upstream.settled_stats()
     assert (report.outcome, len(report.items)) == ("complete", 240)
     assert (stats["requests"], stats["max_open"]) == (240, 12)
-    names = sorted(task_runs(client, report))
+    names = sorted(task_runs(client, report.run_id, 220))
     # The first 200 are one each; from then on two share one.
     assert names[:200] == [f"{at:03d}" for at in range(200)]
     assert names[200:] == [f"items {at} to {at + 1}" for at in range(201, 240, 2)]
 
     report = ask(iter(texts(30)), items_per_task="10", max_concurrent=4)
     # What an iterator gives is known once it was given.
-    names = sorted(task_runs(client, report))
+    names = sorted(task_runs(client, report.run_id, 3))
     assert names == ["items 1 to 10", "items 11 to 20", "items 21 to 30"]
 
 

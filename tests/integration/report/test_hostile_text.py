@@ -13,8 +13,6 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
-    FlowRunFilter,
-    FlowRunFilterId,
     LogFilter,
     LogFilterFlowRunId,
 )
@@ -28,6 +26,7 @@ from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.report.model import Report
 from prefect_governor.flows.run.control import Control, current_control
 from tests.integration.governing import MODEL
+from tests.integration.recorded import task_runs
 from tests.postgres import shared_server
 from tests.provider.process import ProviderProcess
 
@@ -94,18 +93,10 @@ def texts_in(value: Any) -> Iterator[str]:
             yield from texts_in(each)
 
 
-def kept_of(client: SyncPrefectClient, run_id: str) -> dict[str, Any]:
-    """All that the API has of a run, once its task runs have ended there."""
+def kept_of(client: SyncPrefectClient, run_id: str, count: int) -> dict[str, Any]:
+    """All that the API has of a run, once so many task runs of it have ended there."""
     run = UUID(run_id)
-    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
-    deadline = time.monotonic() + 30
-    while True:
-        tasks = client.read_task_runs(flow_run_filter=of_run)
-        left = [each.name for each in tasks if each.state is None or not each.state.is_final()]
-        if tasks and not left:
-            break
-        assert time.monotonic() < deadline, f"{left!r} of {len(tasks)} never ended in the API"
-        time.sleep(0.1)
+    tasks = task_runs(client, run_id, count).values()
     artifacts = client.read_artifacts(
         artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
     )
@@ -162,7 +153,7 @@ def test_whatever_text_comes_in_all_of_it_is_told(
     report = run(tmp_path)
     assert [item.state for item in report.items] == states, [item.reason for item in report.items]
     assert not any("synthesis" in note for note in report.notes), report.notes
-    kept = kept_of(client, report.run_id)
+    kept = kept_of(client, report.run_id, len(states))
     assert {"run", "tasks", "artifacts", "logs"} == set(kept) and kept["artifacts"]
     assert not [text for text in texts_in(kept) if "\x00" in text]
     # All of it has UTF-8, or it would not have come; and so have the files.

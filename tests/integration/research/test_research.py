@@ -11,8 +11,6 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
-    FlowRunFilter,
-    FlowRunFilterId,
 )
 
 from prefect_governor import research
@@ -22,6 +20,7 @@ from prefect_governor.flows.deep_research.report import ResearchReport
 from prefect_governor.flows.report.progress import Progress
 from prefect_governor.flows.run.control import Control, current_control
 from prefect_governor.flows.run.underway import CANCELLED
+from tests.integration.recorded import task_runs
 from tests.integration.research.asking import ask, plan
 from tests.provider.answers.riddles import Riddle, World
 from tests.provider.process import ProviderProcess
@@ -68,10 +67,8 @@ def test_the_bill_is_what_was_spent_and_the_arrows_are_drawn(
     assert int(report.budget.spent_usd * 10**9) == stats["billed_nano"]
     assert report.cost_multiple is not None and report.cost_multiple > 1
     with get_client(sync_client=True) as client:
-        runs = client.read_task_runs(
-            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[UUID(report.run_id)]))
-        )
-        by_name = {run.name: run for run in runs}
+        # The plan, three sub-questions, two more looks at what was found, the synthesis.
+        by_name = task_runs(client, report.run_id, 7)
         inputs = {
             name: {str(getattr(each, "id", None)) for each in run.task_inputs.get("inputs", [])}
             for name, run in by_name.items()
