@@ -170,8 +170,9 @@ def forecast(request: Request, standing: Standing) -> Forecast:
     work = plan_work(request, loop_calls=_loop_calls(history))
     limit = request.model.max_output_tokens
     lengths = answer_lengths(request.shape.schema if request.shape else None, limit=limit)
+    calls = work.likely.calls
     costs = spread(
-        work.calls,
+        calls,
         price,
         lengths,
         history=history,
@@ -180,7 +181,7 @@ def forecast(request: Request, standing: Standing) -> Forecast:
     )
     if loops(request):
         costs = _with_searches(_with_loops(costs, work, price, history), request, work)
-    bound = bound_of(work.most, price, output_tokens=limit)
+    bound = bound_of(work.most.calls, price, output_tokens=limit)
     loads = [
         _load(request, work, level, history, bound, high=high)
         for level, high in ((costs.p50, False), (costs.p95, True))
@@ -190,23 +191,23 @@ def forecast(request: Request, standing: Standing) -> Forecast:
         run_seconds(load, each, busy=busy)
         for load, each, busy in zip(loads, found, (False, True), strict=True)
     )
-    tokens, usual = (tokens_of(work.calls, each) for each in (costs.p50, costs.usual))
+    tokens, usual = (tokens_of(calls, each) for each in (costs.p50, costs.usual))
     return Forecast(
         model=request.model.name,
-        items=len(work.items),
-        calls=len(work.calls),
+        items=work.items,
+        calls=calls.total(),
         input_tokens=tokens.input,
-        output_tokens=len(work.most) * limit,
+        output_tokens=work.most.calls.total() * limit,
         expected_output_tokens=tokens.output,
         p50_usd=costs.p50_usd,
         p95_usd=costs.p95_usd,
         p50_seconds=round(p50, 2),
         p95_seconds=round(max(p50, p95), 2),
-        max_usd=max(to_usd(bound) + len(work.items) * most_searches_usd(request), costs.p95_usd),
+        max_usd=max(to_usd(bound) + work.items * most_searches_usd(request), costs.p95_usd),
         ceiling_usd=request.ceiling_usd,
         left=standing.left,
         over_budget=items_over_budget(
-            len(work.items),
+            work.items,
             usd=costs.p50_usd,
             tokens=tokens.input + tokens.output,
             left=standing.left,
@@ -215,7 +216,7 @@ def forecast(request: Request, standing: Standing) -> Forecast:
             price,
             input_tokens=usual.input,
             output_tokens=usual.output,
-            calls=len(work.calls),
+            calls=calls.total(),
             prompt_tokens=work.prompt_tokens,
         ),
         throughputs=tuple(found[0]),
@@ -259,8 +260,8 @@ def _load(
     *,
     high: bool,
 ) -> Load:
-    calls = work.high if high else work.calls
-    tokens = tokens_of(calls, level)
+    planned = work.high if high else work.likely
+    tokens = tokens_of(planned.calls, level)
     if history is not None and history.seconds_mean:
         mean = history.seconds_mean * (1 + 2 * DRIFT if high else 1)
         slowest = max(mean, history.seconds_high)
@@ -270,15 +271,17 @@ def _load(
         slowest = mean
     limit = request.model.max_output_tokens
     return Load(
-        items=len(work.items),
-        calls=len(calls),
-        chain=work.longest_high if high else work.longest,
+        items=work.items,
+        calls=planned.calls.total(),
+        chain=planned.longest,
         input_tokens=tokens.input,
         output_tokens=tokens.output,
         seconds=mean,
         slowest=slowest,
         bound_nano=bound_nano,
-        bound_tokens=sum(call.bound_tokens + limit for call in calls),
+        bound_tokens=sum(
+            count * (call.bound_tokens + limit) for call, count in planned.calls.items()
+        ),
     )
 
 
@@ -292,7 +295,7 @@ def _loop_calls(history: History | None) -> int:
 def _with_loops(costs: Spread, work: Work, price: Price, history: History | None) -> Spread:
     """p95 where agents look for longer than they mostly do. How long they do nobody knows before a
     run has asked the same."""
-    high = cost_of(work.high, price, costs.p50)
+    high = cost_of(work.high.calls, price, costs.p50)
     return replace(
         costs,
         p95_usd=max(costs.p95_usd, high),
@@ -303,14 +306,20 @@ def _with_loops(costs: Spread, work: Work, price: Price, history: History | None
 def _with_searches(costs: Spread, request: Request, work: Work) -> Spread:
     """With what searches of the web cost, where they cost anything."""
     p50, p95 = (
-        sum((searches_usd(request, likely_searches(len(calls))) for calls in each), Decimal(0))
-        for each in ([i.calls for i in work.items], [i.high for i in work.items])
+        sum(
+            (
+                count * searches_usd(request, likely_searches(calls))
+                for calls, count in each.lengths.items()
+            ),
+            Decimal(0),
+        )
+        for each in (work.likely, work.high)
     )
     return replace(costs, p50_usd=costs.p50_usd + p50, p95_usd=costs.p95_usd + p95)
 
 
 def _of_loops(request: Request, work: Work) -> Iterator[str]:
-    each = len(work.calls) / len(work.items) if work.items else 0
+    each = work.likely.calls.total() / work.items if work.items else 0
     yield (
         f"tools: about {each:,.0f} calls an item, at most {BOUNDS.turns + 1} a reading of it; what"
         " the tools take themselves is not in the time"

@@ -1,6 +1,7 @@
-"""Calls and items as an estimate has them. Pure."""
+"""Calls as an estimate has them. Pure."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +19,29 @@ class PlannedCall:
     answers: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedItem:
-    """An item that can be read, and its calls in order: one, or one a part and one that combines
-    their answers; with tools a loop in place of each. The calls of one item follow each other.
-    `high` are those that 19 of 20 such items stay under, `most` all that there can be."""
+# Calls, those that are alike together: of rows there are as many kinds as lengths, whatever their
+# number.
+Calls = Counter[PlannedCall]
 
-    key: str
-    calls: tuple[PlannedCall, ...]
-    high: tuple[PlannedCall, ...]
-    most: tuple[PlannedCall, ...]
+
+@dataclass(frozen=True)
+class Planned:
+    """The calls of all items at one level of what may come.
+
+    Attributes:
+        calls: how many there are of each.
+        lengths: by how many calls an item makes, one after another, how many items do.
+    """
+
+    calls: Calls = field(default_factory=Counter)
+    lengths: Counter[int] = field(default_factory=Counter)
+
+    def add(self, calls: list[PlannedCall]) -> None:
+        """One item more."""
+        self.calls.update(calls)
+        self.lengths[len(calls)] += 1
+
+    @property
+    def longest(self) -> int:
+        """The most calls that one item makes."""
+        return max(self.lengths, default=0)

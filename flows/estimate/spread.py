@@ -13,7 +13,6 @@ Elsewhere nothing but a past run can promise that: the forecast is a wide guess,
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -21,7 +20,7 @@ from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.prices.tariffs import Price, Rates, bound_cost
 from prefect_governor.flows.estimate.answers import AnswerLengths
 from prefect_governor.flows.estimate.history import History, counting_ratio
-from prefect_governor.flows.estimate.planned import PlannedCall
+from prefect_governor.flows.estimate.planned import Calls, PlannedCall
 
 # A provider may count half as much again as is counted here (promise P1).
 HIGHEST_RATIO = 1.5
@@ -65,7 +64,7 @@ class Spread:
 
 
 def spread(
-    calls: Sequence[PlannedCall],
+    calls: Calls,
     price: Price,
     lengths: AnswerLengths,
     *,
@@ -98,7 +97,7 @@ def spread(
 
 
 def _from_the_same(
-    calls: Sequence[PlannedCall],
+    calls: Calls,
     price: Price,
     lengths: AnswerLengths,
     history: History,
@@ -116,39 +115,48 @@ def _from_the_same(
     alone = (
         _Z95
         * history.output_deviation
-        * math.sqrt(sum(float(_rates(price, call, expected).output) ** 2 for call in calls))
+        * math.sqrt(
+            sum(
+                count * float(_rates(price, call, expected).output) ** 2
+                for call, count in calls.items()
+            )
+        )
     )
     p95 = cost_of(calls, price, high) * _decimal(1 + DRIFT) + _decimal(alone)
     p95 = max(p50, min(p95, highest, p50 * WIDEST))
     return Spread(p50, p95, expected, high, expected, wide=False)
 
 
-def cost_of(calls: Sequence[PlannedCall], price: Price, level: Expected) -> Decimal:
+def cost_of(calls: Calls, price: Price, level: Expected) -> Decimal:
     """What calls cost in USD at a level; of no whole number of tokens, for it is an average."""
     total = Decimal(0)
-    for call in calls:
+    for call, count in calls.items():
         rates = _rates(price, call, level)
         tokens = _decimal(_input(call, level))
         cached = tokens * _decimal(level.cached_share)
-        total += (tokens - cached) * rates.input + cached * rates.cached
-        total += _decimal(level.output_tokens) * rates.output + price.request_fee
+        total += count * ((tokens - cached) * rates.input + cached * rates.cached)
+        total += count * (_decimal(level.output_tokens) * rates.output + price.request_fee)
     return total
 
 
-def tokens_of(calls: Sequence[PlannedCall], level: Expected) -> Tokens:
+def tokens_of(calls: Calls, level: Expected) -> Tokens:
     """Tokens of all calls at a level."""
     return Tokens(
-        round(sum(_input(call, level) for call in calls)), round(len(calls) * level.output_tokens)
+        round(sum(count * _input(call, level) for call, count in calls.items())),
+        round(calls.total() * level.output_tokens),
     )
 
 
-def bound_of(calls: Sequence[PlannedCall], price: Price, *, output_tokens: int) -> int:
+def bound_of(calls: Calls, price: Price, *, output_tokens: int) -> int:
     """The most that the calls can cost, in nano-dollars: what they reserve together."""
-    return sum(bound_cost(price, call.bound_tokens, output_tokens) for call in calls)
+    return sum(
+        count * bound_cost(price, call.bound_tokens, output_tokens)
+        for call, count in calls.items()
+    )
 
 
 def _at(
-    calls: Sequence[PlannedCall],
+    calls: Calls,
     price: Price,
     middle: Expected,
     p50: Decimal,
@@ -156,7 +164,9 @@ def _at(
 ) -> Expected:
     """The level whose cost p50 is: its answers are longer or shorter than in `middle`."""
     at = cost_of(calls, price, middle)
-    rate = sum((_rates(price, call, middle).output for call in calls), Decimal(0))
+    rate = sum(
+        (count * _rates(price, call, middle).output for call, count in calls.items()), Decimal(0)
+    )
     if p50 == at or not rate:
         return middle
     shifted = middle.output_tokens + float((p50 - at) / rate)
@@ -164,7 +174,7 @@ def _at(
 
 
 def _ratios(
-    calls: Sequence[PlannedCall],
+    calls: Calls,
     history: History | None,
     learned: Learned | None,
     known_tokenizer: bool,
@@ -172,8 +182,8 @@ def _ratios(
     """Input tokens billed for each that is counted here: as expected, and at the most."""
     if history is not None and (history.same or not known_tokenizer):
         # Of the bounds of those calls so much was billed: of the bounds of these as much will be.
-        counted = sum(call.input_tokens for call in calls)
-        bounds = sum(call.bound_tokens for call in calls)
+        counted = sum(count * call.input_tokens for call, count in calls.items())
+        bounds = sum(count * call.bound_tokens for call, count in calls.items())
         ratio = history.input_share * bounds / counted if counted else 1.0
     elif known_tokenizer and learned is not None and learned.calls:
         ratio = counting_ratio(learned)

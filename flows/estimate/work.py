@@ -9,7 +9,7 @@ from prefect_governor.blocks.errors import ItemFailed
 from prefect_governor.blocks.prices.tokens import count_tokens, encoding_of
 from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.estimate.loops import LIKELY_CALLS, SPREAD, likely_calls, most_calls
-from prefect_governor.flows.estimate.planned import PlannedCall, PlannedItem
+from prefect_governor.flows.estimate.planned import Planned, PlannedCall
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.parts import parts_of
 from prefect_governor.flows.items.sources import read_text
@@ -31,51 +31,43 @@ _BODY_BYTES = 300
 
 @dataclass(frozen=True)
 class Work:
-    """All of a run's items. `unreadable`: those that would fail, each with its reason.
+    """All of a run's items that can be read: so many, and the calls about them. `high` are those
+    that 19 of 20 such runs stay under, `most` all that there can be. `unreadable`: the items that
+    would fail, each with its reason.
 
     `prompt_tokens`: a first call without its document.
     """
 
-    items: tuple[PlannedItem, ...]
+    items: int
+    likely: Planned
+    high: Planned
+    most: Planned
     unreadable: tuple[tuple[str, str], ...]
     prompt_tokens: int
 
-    @property
-    def calls(self) -> list[PlannedCall]:
-        return [call for item in self.items for call in item.calls]
-
-    @property
-    def high(self) -> list[PlannedCall]:
-        return [call for item in self.items for call in item.high]
-
-    @property
-    def most(self) -> list[PlannedCall]:
-        return [call for item in self.items for call in item.most]
-
-    @property
-    def longest(self) -> int:
-        """The most calls that one item makes, one after another."""
-        return max((len(item.calls) for item in self.items), default=0)
-
-    @property
-    def longest_high(self) -> int:
-        """The same of `high`."""
-        return max((len(item.high) for item in self.items), default=0)
-
 
 def plan_work(request: Request, *, loop_calls: int = LIKELY_CALLS) -> Work:
-    """Read every item of a request and count the calls about it; with tools a loop has so many."""
-    planned: list[PlannedItem] = []
+    """Read every item of a request and count the calls about it, of one item one, or one a part
+    and one that combines their answers; with tools a loop of so many in place of each."""
+    in_loops, likely = loops(request), Planned()
+    high, most = (Planned(), Planned()) if in_loops else (likely, likely)
+    high_calls = min(BOUNDS.turns, loop_calls * SPREAD)
     unreadable: list[tuple[str, str]] = []
     for item in request.every_item():
         try:
             document = read_text(item, bounds=request.workspace_bounds, reading=request.reading)
-            calls = tuple(_calls(request, item, document.text))
+            calls = list(_calls(request, item, document.text))
         except ItemFailed as error:
             unreadable.append((item.key, str(error)))
-        else:
-            planned.append(_planned(request, item.key, calls, loop_calls))
-    return Work(tuple(planned), tuple(unreadable), prompt_tokens(request))
+            continue
+        if not in_loops:
+            likely.add(calls)
+            continue
+        likely.add([each for first in calls for each in likely_calls(first, loop_calls)])
+        high.add([each for first in calls for each in likely_calls(first, high_calls)])
+        most.add([each for first in calls for each in most_of_a_loop(request, first)])
+    items = likely.lengths.total()
+    return Work(items, likely, high, most, tuple(unreadable), prompt_tokens(request))
 
 
 def prompt_tokens(request: Request) -> int:
@@ -114,20 +106,6 @@ def searches_usd(request: Request, searches: int) -> Decimal:
 def most_searches_usd(request: Request) -> Decimal:
     """The most that an item's agent can pay for searches: all its calls of tools are ones."""
     return searches_usd(request, BOUNDS.tool_calls)
-
-
-def _planned(
-    request: Request, key: str, calls: tuple[PlannedCall, ...], loop_calls: int
-) -> PlannedItem:
-    if not loops(request):
-        return PlannedItem(key, calls, calls, calls)
-    high = min(BOUNDS.turns, loop_calls * SPREAD)
-    return PlannedItem(
-        key,
-        tuple(each for first in calls for each in likely_calls(first, loop_calls)),
-        tuple(each for first in calls for each in likely_calls(first, high)),
-        tuple(each for first in calls for each in most_of_a_loop(request, first)),
-    )
 
 
 def _messages(request: Request, *, key: str, text: str, part: str | None = None) -> list[Message]:

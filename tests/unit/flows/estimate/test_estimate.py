@@ -157,9 +157,9 @@ def test_text_that_is_split_makes_a_call_a_part_and_one_that_combines_them() -> 
     work = plan_work(run)
     parts = parts_of(model, texts[1])
     assert len(parts) > 2
-    assert [len(item.calls) for item in work.items] == [1, len(parts) + 1]
-    assert work.items[1].calls[-1].answers == len(parts)
-    assert work.longest == len(parts) + 1
+    assert work.likely.lengths == {1: 1, len(parts) + 1: 1}
+    assert sum(call.answers for call in work.likely.calls) == len(parts)
+    assert work.likely.longest == len(parts) + 1
     assert forecast(run).calls == len(parts) + 2
 
 

@@ -1,6 +1,7 @@
 """Cost at two levels: whatever comes, in the order and the distance that people may rely on."""
 
 import math
+from collections import Counter
 from decimal import Decimal
 
 import pytest
@@ -12,7 +13,7 @@ from prefect_governor.blocks.prices.prices import Price
 from prefect_governor.blocks.prices.tariffs import Rates, Tariff
 from prefect_governor.flows.estimate.answers import AnswerLengths, answer_lengths
 from prefect_governor.flows.estimate.history import History
-from prefect_governor.flows.estimate.planned import PlannedCall
+from prefect_governor.flows.estimate.planned import Calls, PlannedCall
 from prefect_governor.flows.estimate.spread import (
     Expected,
     Spread,
@@ -36,7 +37,7 @@ def planned(tokens: int, answers: int = 0) -> PlannedCall:
     return PlannedCall(tokens, tokens * 2 + answers * 4000, answers)
 
 
-CALLS = st.lists(st.builds(planned, st.integers(1, 50_000)), max_size=30)
+CALLS = st.lists(st.builds(planned, st.integers(1, 50_000)), max_size=30).map(Counter)
 LIMITS = st.integers(1, 8_000)
 HISTORY = st.none() | st.builds(
     History,
@@ -68,7 +69,7 @@ def history(**fields: float) -> History:
 
 @given(calls=CALLS, limit=LIMITS, past=HISTORY, price=st.sampled_from([PRICE, TIERED]))
 def test_p95_is_never_below_p50_nor_twice_above_it(
-    calls: list[PlannedCall], limit: int, past: History | None, price: Price
+    calls: Calls, limit: int, past: History | None, price: Price
 ) -> None:
     found = spread(calls, price, lengths(limit), history=past)
     assert 0 <= found.p50_usd <= found.p95_usd <= 2 * found.p50_usd + Decimal("1e-15")
@@ -76,23 +77,23 @@ def test_p95_is_never_below_p50_nor_twice_above_it(
 
 @given(calls=CALLS, more=st.integers(1, 50_000), limit=LIMITS, past=HISTORY)
 def test_one_more_item_never_costs_less(
-    calls: list[PlannedCall], more: int, limit: int, past: History | None
+    calls: Calls, more: int, limit: int, past: History | None
 ) -> None:
     # What a provider counts of the bounds' bytes is taken over all calls together.
     few = spread(calls, PRICE, lengths(limit), history=past)
-    many = spread([*calls, planned(more)], PRICE, lengths(limit), history=past)
+    many = spread(calls + Counter([planned(more)]), PRICE, lengths(limit), history=past)
     assert many.p50_usd >= few.p50_usd - Decimal("1e-15")
     assert many.p95_usd >= few.p95_usd - Decimal("1e-15")
 
 
 @given(
-    calls=st.lists(st.builds(planned, st.integers(20, 50_000)), min_size=1, max_size=30),
+    calls=st.lists(st.builds(planned, st.integers(20, 50_000)), min_size=1).map(Counter),
     limit=LIMITS,
     ratio=st.floats(1, 1.5),
     data=st.data(),
 )
 def test_whatever_answers_come_a_forecast_that_is_not_wide_holds(
-    calls: list[PlannedCall], limit: int, ratio: float, data: st.DataObject
+    calls: Calls, limit: int, ratio: float, data: st.DataObject
 ) -> None:
     known = lengths(limit)
     found = spread(calls, PRICE, known)
@@ -105,13 +106,13 @@ def test_whatever_answers_come_a_forecast_that_is_not_wide_holds(
 
 
 def test_forecast_whose_answers_outweigh_its_input_says_that_it_is_a_guess() -> None:
-    assert spread([planned(100)], PRICE, lengths(1024)).wide
-    assert not spread([planned(2000)], PRICE, lengths(1024)).wide
+    assert spread(Counter([planned(100)]), PRICE, lengths(1024)).wide
+    assert not spread(Counter([planned(2000)]), PRICE, lengths(1024)).wide
 
 
 @pytest.mark.parametrize("mean", [5.0, 60.0, 700.0, 1024.0])
 def test_past_run_of_the_same_makes_the_widest_guess_narrow(mean: float) -> None:
-    calls = [planned(100)] * 40
+    calls = Counter({planned(100): 40})
     found = spread(calls, PRICE, lengths(1024), history=history(output_mean=mean))
     bill = cost_of(calls, PRICE, Expected(1.0, mean))
     assert not found.wide
@@ -120,7 +121,7 @@ def test_past_run_of_the_same_makes_the_widest_guess_narrow(mean: float) -> None
 
 
 def test_runs_that_differ_from_each_other_widen_p95() -> None:
-    calls = [planned(100)] * 40
+    calls = Counter({planned(100): 40})
     steady, unsteady = (
         spread(calls, PRICE, lengths(1024), history=history(output_between=between))
         for between in (0.0, 20.0)
@@ -130,7 +131,7 @@ def test_runs_that_differ_from_each_other_widen_p95() -> None:
 
 
 def test_past_runs_that_asked_otherwise_move_the_guess_and_do_not_narrow_it() -> None:
-    calls = [planned(100)] * 40
+    calls = Counter({planned(100): 40})
     known = lengths(8000)
     none, short, long = (
         spread(calls, PRICE, known, history=each)
@@ -144,12 +145,12 @@ def test_past_runs_that_asked_otherwise_move_the_guess_and_do_not_narrow_it() ->
 def test_schema_says_more_of_its_answers_than_other_questions_do() -> None:
     shaped = AnswerLengths(20, 600, 1024, shaped=True)
     for past in (None, history(same=False, output_mean=5.0)):
-        found = spread([planned(100)], PRICE, shaped, history=past)
+        found = spread(Counter([planned(100)]), PRICE, shaped, history=past)
         assert found.p50.output_tokens > 400
 
 
 def test_provider_that_counts_more_is_learned_from() -> None:
-    calls = [planned(1000)]
+    calls = Counter([planned(1000)])
     learned = Learned("m", calls=10, local_input_tokens=1000, billed_input_tokens=1510)
     found = spread(calls, PRICE, lengths(10), learned=learned)
     assert found.p50.ratio == pytest.approx(1.4)
@@ -161,7 +162,7 @@ def test_provider_that_counts_more_is_learned_from() -> None:
 def test_input_that_the_cache_will_serve_is_cheaper_and_p95_does_not_count_on_it() -> None:
     price = priced("openai/gpt-4o-mini")
     cold, warm = (
-        spread([planned(5000)], price, lengths(10), history=history(cached_share=share))
+        spread(Counter([planned(5000)]), price, lengths(10), history=history(cached_share=share))
         for share in (0.0, 0.5)
     )
     assert warm.p50_usd < cold.p50_usd
@@ -169,22 +170,37 @@ def test_input_that_the_cache_will_serve_is_cheaper_and_p95_does_not_count_on_it
 
 
 def test_dearer_tier_counts_for_the_calls_that_reach_it_alone() -> None:
-    low, high = (cost_of([planned(tokens)], TIERED, Expected(1.0, 0.0)) for tokens in (1000, 1001))
+    low, high = (
+        cost_of(Counter([planned(tokens)]), TIERED, Expected(1.0, 0.0)) for tokens in (1000, 1001)
+    )
     assert low == Decimal("0.001")
     assert high == Decimal("0.002002")
 
 
 def test_answers_about_parts_are_input_of_the_call_that_combines_them() -> None:
-    found = tokens_of([planned(100), planned(100), planned(30, answers=2)], Expected(1.0, 50.0))
+    calls = Counter([planned(100), planned(100), planned(30, answers=2)])
+    found = tokens_of(calls, Expected(1.0, 50.0))
     assert (found.input, found.output) == (330, 150)
 
 
 def test_most_is_every_bound_at_once() -> None:
-    assert bound_of([planned(100)] * 2, PRICE, output_tokens=10) == 2 * (200 * 1000 + 10 * 4000)
+    assert bound_of(Counter({planned(100): 2}), PRICE, output_tokens=10) == 2 * (200 * 1000 + 10 * 4000)
+
+
+@given(calls=CALLS, output=st.integers(1, 5_000), price=st.sampled_from([PRICE, TIERED]))
+def test_calls_that_are_alike_cost_what_each_costs(
+    calls: Calls, output: int, price: Price
+) -> None:
+    level = Expected(1.25, output)
+    each = [Counter([call]) for call in calls.elements()]
+    assert cost_of(calls, price, level) == sum(cost_of(one, price, level) for one in each)
+    assert bound_of(calls, price, output_tokens=output) == sum(
+        bound_of(one, price, output_tokens=output) for one in each
+    )
 
 
 def test_no_calls_cost_nothing() -> None:
-    found = spread([], PRICE, lengths(100))
+    found = spread(Counter(), PRICE, lengths(100))
     assert isinstance(found, Spread)
     assert found.p50_usd == found.p95_usd == 0
 
