@@ -348,7 +348,7 @@ def _run(
 
 def _notes(job: Job) -> list[str]:
     share = job.runtime.fallback_share
-    notes = list(job.request.said)
+    notes = job.said
     if job.request.shape is not None:
         notes.extend(job.request.shape.notes)
     if (kit := job.request.kit) is not None:

@@ -11,7 +11,8 @@ from prefect_governor.blocks.money.usd import parse_usd
 from prefect_governor.flows.cli.terminal.command_line import working_folder
 from prefect_governor.flows.cli.terminal.outputs import STDOUT
 from prefect_governor.flows.cli.terminal.session import run_command, set_quiet
-from prefect_governor.flows.items.lines import lines_in, piped_text
+from prefect_governor.flows.items.encodings.lines import lines_in, piped_text
+from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.items.reading import reading_of
 from prefect_governor.flows.items.spool import spool
 
@@ -137,10 +138,10 @@ def _spooled(reading: Any) -> str:
     encoding = reading_of(reading).encoding
     lines = list(lines_in(piped_text(raw, name="stdin ('-')", encoding=encoding)))
     width = len(str(lines[-1][0])) if lines else 0
-    rows = [{"key": f"line-{at:0{width}d}", "text": line} for at, line in lines]
-    if not rows:
+    items = [Item(key=f"line-{at:0{width}d}", text=line) for at, line in lines]
+    if not items:
         raise ConfigurationError("stdin ('-') holds no lines: pipe in one item a line")
-    return str(spool(rows))
+    return str(spool(items))
 
 
 def _check_apart(out: Path, sources: list[str]) -> None:

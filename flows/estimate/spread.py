@@ -150,8 +150,7 @@ def tokens_of(calls: Calls, level: Expected) -> Tokens:
 def bound_of(calls: Calls, price: Price, *, output_tokens: int) -> int:
     """The most that the calls can cost, in nano-dollars: what they reserve together."""
     return sum(
-        count * bound_cost(price, call.bound_tokens, output_tokens)
-        for call, count in calls.items()
+        count * bound_cost(price, call.bound_tokens, output_tokens) for call, count in calls.items()
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.keys import Keys
 from prefect_governor.flows.items.reading import AS_IT_IS, Reading
 from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.items.sources import items_of_value
@@ -20,6 +21,7 @@ class Feed(Protocol):
     """Items that come one by one."""
 
     skipped: list[Skipped]
+    said: list[str]
 
     @property
     def ended(self) -> bool:
@@ -67,8 +69,9 @@ class Intake:
         self._whole_folders = whole_folders
         self._reading = reading
         self.skipped: list[Skipped] = []
+        self.said: list[str] = []
         self._read: queue.Queue[Item] = queue.Queue(maxsize=max(1, most))
-        self._seen = set(known)
+        self._known = known
         self._exhausted = False
         self._closed = threading.Event()
         self._over = threading.Event()
@@ -121,27 +124,31 @@ class Intake:
 
     def _read_on(self) -> None:
         try:
-            for at, value in enumerate(self._values, 1):
-                for item in items_of_value(
-                    value,
-                    f"item-{at:04d}",
-                    at,
-                    whole_folders=self._whole_folders,
-                    skipped=self.skipped,
-                    reading=self._reading,
-                ):
-                    if item.key in self._seen:
-                        raise ConfigurationError(
-                            f"two items have the key {item.key!r}: keys must be unique"
-                        )
-                    self._seen.add(item.key)
-                    if not self._put(item):
-                        return
-            self._exhausted = True
+            with Keys() as keys:
+                for key in self._known:
+                    keys.claim(key, "the items before")
+                self._exhausted = self._went_through(keys)
         except BaseException as error:
             self._error = error
         finally:
             self._over.set()
+
+    def _went_through(self, keys: Keys) -> bool:
+        """Whether all that there is was put where it is taken from."""
+        for at, value in enumerate(self._values, 1):
+            for item in items_of_value(
+                value,
+                f"item-{at:04d}",
+                at,
+                keys=keys,
+                whole_folders=self._whole_folders,
+                skipped=self.skipped,
+                reading=self._reading,
+                said=self.said,
+            ):
+                if not self._put(item):
+                    return False
+        return True
 
     def _put(self, item: Item) -> bool:
         while not self._closed.is_set():

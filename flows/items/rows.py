@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.keys import Keys
 from prefect_governor.flows.items.reading import Reading
 from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.items.tables.kinds import Kind, kind_as_rows, kind_of
@@ -73,10 +74,10 @@ def row_item(row: Row, name: str, notes: tuple[str, ...] = ()) -> Item:
     return Item(key=row.key or name, text=row.text, data=row.data, notes=notes)
 
 
-def apart(key: str, place: str, places: dict[str, str]) -> str:
+def apart(key: str, place: str, keys: Keys) -> str:
     """A row's key; with its file's (or sheet's) name before it where a row of another has it."""
-    taken = places.get(key)
+    taken = keys.place_of(key)
     file = place.rpartition(":")[0]
-    if taken is None or taken.rpartition(":")[0] == file:
+    if not file or taken is None or taken.rpartition(":")[0] == file:
         return key
     return f"{file}:{key}"

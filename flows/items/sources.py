@@ -20,10 +20,11 @@ from prefect_governor.flows.items.folders import (
     named_in_utf8,
 )
 from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.keys import Keys
 from prefect_governor.flows.items.reading import AS_IT_IS, Reading
 from prefect_governor.flows.items.rows import apart, row_item, table_items, table_kind
 from prefect_governor.flows.items.skipped import Skipped
-from prefect_governor.flows.items.spool import is_spooled
+from prefect_governor.flows.items.spool import is_spooled, spooled_items
 from prefect_governor.flows.items.tables.kinds import kind_of
 from prefect_governor.flows.items.tables.row import row_of
 
@@ -103,10 +104,12 @@ def iter_sources(
         )
     left_out: list[Skipped] = [] if skipped is None else skipped
     notes: list[str] = [] if said is None else said
-    places: dict[str, str] = {}
-    for source in sources:
-        for item, place in _items_of(source, base, stdin, left_out, notes, whole_folders, reading):
-            yield _claimed(places, item, place)
+    with Keys() as keys:
+        for source in sources:
+            for item, place in _items_of(
+                source, base, stdin, left_out, notes, whole_folders, reading
+            ):
+                yield _claimed(keys, item, place)
 
 
 def items_from(
@@ -133,21 +136,20 @@ def items_from(
     if not given:
         raise ConfigurationError("there are no items: give at least one")
     width = max(4, len(str(len(given))))
-    places: dict[str, str] = {}
     found: list[Item] = []
-    for at, value in enumerate(given, 1):
-        name = f"item-{at:0{width}d}"
-        for item in items_of_value(
-            value,
-            name,
-            at,
-            whole_folders=whole_folders,
-            skipped=skipped,
-            reading=reading,
-            said=said,
-        ):
-            _claim(places, item.key, f"item {at}")
-            found.append(item)
+    with Keys() as keys:
+        for at, value in enumerate(given, 1):
+            name = f"item-{at:0{width}d}"
+            found += items_of_value(
+                value,
+                name,
+                at,
+                keys=keys,
+                whole_folders=whole_folders,
+                skipped=skipped,
+                reading=reading,
+                said=said,
+            )
     return found
 
 
@@ -156,64 +158,77 @@ def items_of_value(
     name: str,
     at: int,
     *,
+    keys: Keys,
     whole_folders: bool = False,
     skipped: list[Skipped] | None = None,
     reading: Reading = AS_IT_IS,
     said: list[str] | None = None,
-) -> list[Item]:
+) -> Iterator[Item]:
     """The items of one Python value, the `at`th of all, called `name` where it has no key; several
-    of a table, and of a folder that is not taken as a whole. Raises ConfigurationError for another
-    type."""
+    of a table, and of a folder that is not taken as a whole. Their keys join `keys`. Raises
+    ConfigurationError for another type, and for a key that is taken."""
+    left_out = [] if skipped is None else skipped
+    notes = [] if said is None else said
+    for item, place in _given(value, name, at, whole_folders, left_out, reading, notes):
+        yield _claimed(keys, item, place)
+
+
+def _given(
+    value: Any,
+    name: str,
+    at: int,
+    whole_folders: bool,
+    skipped: list[Skipped],
+    reading: Reading,
+    said: list[str],
+) -> Iterator[tuple[Item, str]]:
+    """The items of one Python value, each with the place that gave it."""
+    place = f"item {at}"
     if isinstance(value, Item):
-        return [value]
-    if isinstance(value, os.PathLike):
+        yield value, place
+    elif isinstance(value, os.PathLike):
         base = Path.cwd()
         path = base / Path(value)
-        left_out = [] if skipped is None else skipped
-        if os.path.isdir(path) and whole_folders:
-            return [_folder_item(path, base)]
-        paths, named = [path], not os.path.isdir(path)
-        if not named:
-            paths = folder_files(path, str(value), base, left_out, reading)
-        elif not _is_there(path):
-            raise ConfigurationError(f"item {at}: there is no file {os.fspath(value)}")
-        notes = [] if said is None else said
-        places: dict[str, str] = {}
-        return [
-            _claimed(places, item, place)
-            for each in paths
-            for item, place in _file_items(
-                each, base, reading, left_out, notes, f"item {at}", named=named, yaml=False
+        folder = os.path.isdir(path)
+        if folder and whole_folders:
+            yield _folder_item(path, base), place
+            return
+        if not folder and not _is_there(path):
+            raise ConfigurationError(f"{place}: there is no file {os.fspath(value)}")
+        paths = folder_files(path, str(value), base, skipped, reading) if folder else [path]
+        for each in paths:
+            yield from _file_items(
+                each, base, reading, skipped, said, place, named=not folder, yaml=False
             )
-        ]
-    if isinstance(value, (str, Mapping)):
+    elif isinstance(value, (str, Mapping)):
         try:
-            return [row_item(row_of(value), name)]
+            yield row_item(row_of(value), name), place
         except ValueError as error:
-            raise ConfigurationError(f"item {at}: {error}") from None
-    raise ConfigurationError(
-        f"item {at} is a {type(value).__name__}: give a str (a text), a Path (a file),"
-        " a mapping (a row) or an Item"
-    )
+            raise ConfigurationError(f"{place}: {error}") from None
+    else:
+        raise ConfigurationError(
+            f"{place} is a {type(value).__name__}: give a str (a text), a Path (a file),"
+            " a mapping (a row) or an Item"
+        )
 
 
-def _claimed(places: dict[str, str], item: Item, place: str) -> Item:
+def _claimed(keys: Keys, item: Item, place: str) -> Item:
     """An item under a key of its own."""
     if item.source is None and item.folder is None:
-        key = apart(item.key, place, places)
+        key = apart(item.key, place, keys)
         item = item if key == item.key else item.model_copy(update={"key": key})
-    _claim(places, item.key, place)
+    _claim(keys, item.key, place)
     return item
 
 
-def _claim(places: dict[str, str], key: str, place: str) -> None:
-    if key in places:
-        where = f"by {places[key]} and by {place}" if places[key] != place else f"twice by {place}"
+def _claim(keys: Keys, key: str, place: str) -> None:
+    taken = keys.claim(key, place)
+    if taken is not None:
+        where = f"by {taken} and by {place}" if taken != place else f"twice by {place}"
         raise ConfigurationError(
             f"two items have the key {key!r}, given {where}: keys tell results apart, so give each"
             " item once, or a key of its own"
         )
-    places[key] = place
 
 
 def _items_of(
@@ -233,7 +248,9 @@ def _items_of(
         raise ConfigurationError(f"{source!r} names no source: give a file, a folder or a glob")
     path = base / os.path.expanduser(source)
     if is_spooled(path):
-        reading = AS_IT_IS
+        for item in spooled_items(path, skipped, said):
+            yield item, repr(source)
+        return
     if not named_in_utf8(path):
         raise ConfigurationError(f"the name of {key_of(path, base)!r} is not UTF-8: rename it")
     if os.path.isdir(path):

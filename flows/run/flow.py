@@ -22,7 +22,9 @@ from prefect_governor.blocks.prefect_internals.parameters import FlowOfManyItems
 from prefect_governor.blocks.secrets.exits import learn, scrubbed_error, scrubbed_value
 from prefect_governor.blocks.telemetry.switch import send
 from prefect_governor.flows.items.item import Item
-from prefect_governor.flows.items.reading import reading_of
+from prefect_governor.flows.items.reading import Reading, reading_of
+from prefect_governor.flows.items.rows import table_kind
+from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.items.sources import items_from
 from prefect_governor.flows.items.spool import spool
 from prefect_governor.flows.publications.attempt import this_attempt
@@ -57,8 +59,8 @@ class ReadyFlow(FlowOfManyItems[P, R]):
 
     def _kept(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """As whoever goes on with the run reads them again: files are sources, a pydantic model is
-        its schema. Texts that are too many stand in a file, and those of an iterator are not known
-        yet."""
+        its schema. Texts that are too many stand in a file, and files of which more is to be said
+        than their names; those of an iterator are not known yet."""
         if isinstance(parameters.get("items"), Iterator):
             # They are read as the run gets to them, and once.
             parameters = {**parameters, "items": None}
@@ -77,17 +79,30 @@ class ReadyFlow(FlowOfManyItems[P, R]):
 
     def _spooled(self, parameters: dict[str, Any]) -> dict[str, Any]:
         kit = kit_of(parameters.get("tools"))
+        reading = reading_of(parameters.get("reading"))
+        skipped: list[Skipped] = []
+        said: list[str] = []
         items = items_from(
             parameters["items"],
             whole_folders=kit is not None and kit.works_on_files,
-            reading=reading_of(parameters.get("reading")),
+            skipped=skipped,
+            reading=reading,
+            said=said,
         )
-        texts = [{"key": item.key, "text": item.text} for item in items if item.text is not None]
-        files = [str(item.source or item.folder) for item in items if item.text is None]
-        sources = [*([str(spool(texts))] if texts else []), *files]
+        if skipped or said or not all(_is_source(item, reading) for item in items):
+            sources = [str(spool(items, skipped=skipped, said=said))]
+        else:
+            sources = [str(item.source or item.folder) for item in items]
         sources += parameters.get("sources") or []
         kept = self._as_json({**parameters, "items": None, "sources": sources})
         return cast("dict[str, Any]", scrubbed_value(storable_value(kept)))
+
+
+def _is_source(item: Item, reading: Reading) -> bool:
+    """Whether an item is a file or folder that is the same item as a source."""
+    if item.source is None:
+        return item.folder is not None
+    return table_kind(Path(item.source), reading, yaml=True) is None
 
 
 def _is_file(item: Any) -> bool:

@@ -24,6 +24,7 @@ from prefect_governor.flows.answers.shape import Shape, shape_of
 from prefect_governor.flows.handfuls.sizes import AUTO, check_items_per_task
 from prefect_governor.flows.items.intake import Feed
 from prefect_governor.flows.items.item import Item
+from prefect_governor.flows.items.keys import check_keys
 from prefect_governor.flows.items.reading import AS_IT_IS, Reading, reading_of
 from prefect_governor.flows.items.skipped import Skipped
 from prefect_governor.flows.items.sources import Document, items_from, read_text
@@ -222,11 +223,11 @@ def make_request(
             given += found
         else:
             if given:
-                _check_keys(chain(given, found))
+                check_keys(item.key for item in chain(given, found))
             more = found if more is None else chain(found, more)
     if not given and more is None:
         raise ConfigurationError(NO_ITEMS)
-    _check_keys(given)
+    check_keys(item.key for item in given)
     return Request(
         # As the flow run's parameters have it.
         ask=scrubbed(storable(ask.strip())),
@@ -320,6 +321,11 @@ class Job:
         return [*self.request.skipped, *(self.intake.skipped if self.intake else ())]
 
     @property
+    def said(self) -> list[str]:
+        """How the tables in them were read, as far as they are."""
+        return [*self.request.said, *(self.intake.said if self.intake else ())]
+
+    @property
     def left_out(self) -> int:
         """How many those are."""
         return len(self.request.skipped) + (len(self.intake.skipped) if self.intake else 0)
@@ -390,11 +396,3 @@ def runtime_for(request: Terms, run_id: str, *, more: tuple[Limit, ...] = ()) ->
     runtime = base.narrowed(account=account, limits=limits, prices=request.model.prices)
     runtime.apply()
     return runtime
-
-
-def _check_keys(items: Iterable[Item]) -> None:
-    seen: set[str] = set()
-    for item in items:
-        if item.key in seen:
-            raise ConfigurationError(f"two items have the key {item.key!r}: keys must be unique")
-        seen.add(item.key)

@@ -53,6 +53,7 @@ class ChunkFeed:
         self._dry = self._closed = False
         self._asked = 0.0
         self.skipped: list[Skipped] = []
+        self.said: list[str] = []
 
     @property
     def ended(self) -> bool:

@@ -184,13 +184,13 @@ def test_answers_about_parts_are_input_of_the_call_that_combines_them() -> None:
 
 
 def test_most_is_every_bound_at_once() -> None:
-    assert bound_of(Counter({planned(100): 2}), PRICE, output_tokens=10) == 2 * (200 * 1000 + 10 * 4000)
+    assert bound_of(Counter({planned(100): 2}), PRICE, output_tokens=10) == 2 * (
+        200 * 1000 + 10 * 4000
+    )
 
 
 @given(calls=CALLS, output=st.integers(1, 5_000), price=st.sampled_from([PRICE, TIERED]))
-def test_calls_that_are_alike_cost_what_each_costs(
-    calls: Calls, output: int, price: Price
-) -> None:
+def test_calls_that_are_alike_cost_what_each_costs(calls: Calls, output: int, price: Price) -> None:
     level = Expected(1.25, output)
     each = [Counter([call]) for call in calls.elements()]
     assert cost_of(calls, price, level) == sum(cost_of(one, price, level) for one in each)

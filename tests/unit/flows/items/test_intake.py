@@ -2,10 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.items.intake import Intake
+from prefect_governor.flows.items.sources import items_from, resolve_sources
 
 PATIENCE_SECONDS = 20.0
 
@@ -108,3 +111,33 @@ def test_a_run_that_is_over_reads_no_further() -> None:
     until(lambda: intake._over.is_set())
     assert len(read) == 4
     assert not intake.exhausted
+
+
+def test_tables_of_one_run_that_have_the_same_ids_are_told_apart_by_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.csv", "b.csv"):
+        Path(name).write_text("id,text\n1,one\n2,two\n")
+    wanted = ["1", "2", "b.csv:1", "b.csv:2"]
+    assert [each.key for each in items_from([Path("a.csv"), Path("b.csv")])] == wanted
+    assert [each.key for each in resolve_sources(["a.csv", "b.csv"])] == wanted
+    intake = Intake(iter([Path("a.csv"), Path("b.csv")]), most=10)
+    taken: list[str] = []
+    while not intake.ended:
+        taken += [each.key for each in intake.take(10)]
+    assert taken == wanted
+    # What a person gave a name is never given another.
+    with pytest.raises(ConfigurationError, match="key '1'"):
+        items_from([Path("a.csv"), {"key": "1", "text": "x"}])
+
+
+def test_what_is_said_of_a_table_is_said_of_one_that_an_iterator_gave(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a;b\n1;2\n;\n")
+    intake = Intake(iter([path]), most=10)
+    while not intake.ended:
+        intake.take(10)
+    said: list[str] = []
+    items_from([path], said=said)
+    assert said and intake.said == said

@@ -3,7 +3,7 @@
 import pytest
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.flows.items.lines import lines_in, piped_text
+from prefect_governor.flows.items.encodings.lines import lines_in, piped_text
 
 
 def test_a_line_holds_what_other_rules_take_for_a_line_end() -> None:
