@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import pyjson5
@@ -15,7 +16,13 @@ import pyjson5
 _THOUGHT = re.compile(r"\A.*</(?:think|thinking|thought|reasoning)>", re.DOTALL | re.IGNORECASE)
 _FENCED = re.compile(r"```[ \t]*[\w+.-]*\s*(.*?)```", re.DOTALL)
 _CLOSING = {"{": "}", "[": "]"}
+_OPENING = re.compile(r"[\[{]")
+_LIKE_JSON = re.compile(r"""[\[{]\s*["'\[{]""")
 _DEEPEST = 200
+# Characters that are looked through for brackets that close, in some 0.1 s, and values that are
+# held against a schema: an answer of nothing but brackets would take minutes.
+_MOST_LOOKED_AT = 1_000_000
+_MOST_VALUES = 200
 
 
 def json_of(answer: str, suits: Callable[[Any], bool] = lambda value: True) -> Any:
@@ -46,8 +53,9 @@ def _readings(text: str) -> Iterator[Iterator[Any]]:
     said = _THOUGHT.sub("", text, count=1).strip()
     if said != text:
         yield _whole(said)
-    yield (value for each in _FENCED.finditer(said) for value in _whole(each[1].strip()))
-    yield _among_words(said)
+    fenced = (value for each in _FENCED.finditer(said) for value in _whole(each[1].strip()))
+    yield islice(fenced, _MOST_VALUES)
+    yield islice(_among_words(said), _MOST_VALUES)
 
 
 def _whole(text: str) -> Iterator[Any]:
@@ -58,28 +66,26 @@ def _whole(text: str) -> Iterator[Any]:
 
 def _among_words(text: str) -> Iterator[Any]:
     """The objects and lists of a text, none from within another."""
-    at = 0
-    while (start := _next_opening(text, at)) is not None:
-        end = _end_of(text, start)
-        if end is None:
+    at, looked_at = 0, 0
+    while looked_at < _MOST_LOOKED_AT and (start := _next_opening(text, at)) is not None:
+        closed, end = _end_of(text, start)
+        looked_at += end - start
+        if not closed:
             # It is cut short, or no JSON at all: a word in brackets before it may hide it.
-            at = start + 1 if not _looks_like_json(text, start) else len(text)
+            at = start + 1 if _LIKE_JSON.match(text, start) is None else len(text)
             continue
         yield from _whole(text[start:end])
         at = end
 
 
 def _next_opening(text: str, at: int) -> int | None:
-    places = [place for place in (text.find("{", at), text.find("[", at)) if place >= 0]
-    return min(places, default=None)
+    found = _OPENING.search(text, at)
+    return None if found is None else found.start()
 
 
-def _looks_like_json(text: str, start: int) -> bool:
-    return re.match(r"""[\[{]\s*["'\[{]""", text[start:]) is not None
-
-
-def _end_of(text: str, start: int) -> int | None:
-    """Behind the bracket that closes the one at `start`, brackets in strings apart."""
+def _end_of(text: str, start: int) -> tuple[bool, int]:
+    """Whether a bracket closes the one at `start`, brackets in strings apart, and the place behind
+    it; else how far was looked."""
     open_brackets: list[str] = []
     quote: str | None = None
     before = ""
@@ -98,13 +104,13 @@ def _end_of(text: str, start: int) -> int | None:
         elif open_brackets and char == open_brackets[-1]:
             open_brackets.pop()
             if not open_brackets:
-                return at + 1
+                return True, at + 1
         elif char in "}]":
-            return None
+            return False, at + 1
         if not char.isspace():
             before = char
         at += 1
-    return None
+    return False, at
 
 
 def _value(text: str) -> tuple[Any] | None:

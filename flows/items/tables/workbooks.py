@@ -3,7 +3,9 @@
 import datetime
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,8 @@ _UNRECKONED = (
 )
 _ROUNDED_NUMBER = re.compile(r"-?\d(\.\d+)?e\+\d+\Z")
 _SAMPLE_ROWS = 200
+# Of a broken zip, and of what stands in one.
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
 
 
 def workbook_records(path: Path, name: str, telling: Telling) -> Records:
@@ -37,21 +41,27 @@ def workbook_records(path: Path, name: str, telling: Telling) -> Records:
     Raises NotATable for what cannot be opened, by what is needed.
     """
     workbook = _opened(path, name)
-    if empty := formulas_without_value(path):
+    with _reading(path, name):
+        empty = formulas_without_value(path)
+    if empty:
         telling.said.append(f"{name}: {empty:,} {_UNRECKONED}")
     try:
-        sheets = _visible(workbook, name, telling)
+        with _reading(path, name):
+            sheets = _visible(workbook, name, telling)
         single = len(sheets) == 1
         for sheet in sheets:
-            yield from _sheet_records(sheet, name if single else f"{name}:{sheet.name}", telling)
+            part = name if single else f"{name}:{sheet.name}"
+            with _reading(path, part):
+                rows = list(_numbered(sheet))
+            yield from _sheet_records(rows, part, telling)
     finally:
         workbook.close()
 
 
 def _opened(path: Path, name: str) -> "CalamineWorkbook":
-    from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+    from python_calamine import CalamineWorkbook
 
-    try:
+    with _reading(path, name):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 unpacked = sum(part.file_size for part in archive.infolist())
@@ -63,13 +73,31 @@ def _opened(path: Path, name: str) -> "CalamineWorkbook":
                     )
                 check_extent(archive, name)
         return CalamineWorkbook.from_path(path)
+
+
+@contextmanager
+def _reading(path: Path, name: str) -> Iterator[None]:
+    """Raises NotATable for whatever is wrong with a workbook."""
+    from python_calamine import CalamineError, PasswordError
+
+    try:
+        yield
     except PasswordError:
         raise NotATable(
             name, "the workbook is protected by a password: save a copy without one"
         ) from None
-    except (CalamineError, zipfile.BadZipFile) as error:
-        why = " ".join(str(error).split())
-        raise NotATable(name, f"not a workbook, or a broken one ({why}){_disguise(path)}") from None
+    except (CalamineError, *_BROKEN) as error:
+        raise _broken(path, name, error) from None
+    except BaseException as error:
+        # What its reader in Rust did not expect is no Exception of Python's.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise _broken(path, name, error) from None
+
+
+def _broken(path: Path, name: str, error: BaseException) -> NotATable:
+    why = " ".join(str(error).split())
+    return NotATable(name, f"not a workbook, or a broken one ({why}){_disguise(path)}")
 
 
 def _disguise(path: Path) -> str:
@@ -99,8 +127,7 @@ def _visible(workbook: "CalamineWorkbook", name: str, telling: Telling) -> list[
     return [sheet for sheet in found if sheet.height]
 
 
-def _sheet_records(sheet: "CalamineSheet", name: str, telling: Telling) -> Records:
-    rows = list(_numbered(sheet))
+def _sheet_records(rows: Sequence[tuple[int, list[str]]], name: str, telling: Telling) -> Records:
     first = _header_row([fields for _, fields in rows[:_SAMPLE_ROWS]])
     for line, fields in rows[:first]:
         if words := " ".join(each for each in fields if each):
