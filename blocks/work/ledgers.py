@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
 from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
@@ -103,6 +104,22 @@ def is_made(url: str | None = None) -> bool:
     """Whether the ledger of `desk(url)` is there, which the first call would make; of one on
     PostgreSQL it is not asked."""
     return postgres_url(url) is not None or (state_folder() / LEDGER_FILE).exists()
+
+
+def open_store(url: str | None = None) -> Store | None:
+    """The ledger of `desk(url)` by itself, for who does not spend in it: of a process without a
+    desk nobody takes the calls. None where a first call would make it. Whoever opens it closes it.
+
+    One on PostgreSQL whose database is empty is given its tables.
+
+    Raises ConfigurationError, LedgerUnavailable.
+    """
+    where = _where(url)
+    if isinstance(where, Path):
+        return SQLiteStore(where / LEDGER_FILE) if is_made(url) else None
+    from prefect_governor.blocks.ledger.postgres.store import PostgresStore
+
+    return PostgresStore(where)
 
 
 def _where(url: str | None) -> Path | str:

@@ -14,6 +14,7 @@ from prefect_governor.flows.cli.automate import automate
 from prefect_governor.flows.cli.budget.commands import budget
 from prefect_governor.flows.cli.estimate import Estimate
 from prefect_governor.flows.cli.init.options import init_options
+from prefect_governor.flows.cli.ledger.commands import ledger
 from prefect_governor.flows.cli.publish import publish_command
 from prefect_governor.flows.cli.research.commands import research_command
 from prefect_governor.flows.cli.terminal.command_line import (
@@ -47,6 +48,7 @@ def main() -> None:
       prefect-governor research "How are retries decided?" --corpus docs
       prefect-governor estimate reports --ask "Key risks?"
       prefect-governor budget show llm-team --by model
+      prefect-governor ledger compact --dry-run
       prefect-governor server status
       prefect-governor doctor
     """
@@ -239,4 +241,5 @@ def uninstall_command(yes: bool, as_json: bool) -> None:
 main.add_command(publish_command)
 main.add_command(research_command)
 main.add_command(budget)
+main.add_command(ledger)
 main.add_command(automate)

@@ -20,6 +20,7 @@ from prefect_governor.blocks.records.calls import (
 from prefect_governor.blocks.records.chunks import Chunk
 from prefect_governor.blocks.records.limits import LimitRecord
 from prefect_governor.blocks.records.notices import Audit, Notice
+from prefect_governor.blocks.records.sums import CallSum, EndedCall, LedgerSize, OldCall
 
 # What `Lease.usable_until` says of one whose release the server was asked for. Where it knows the
 # lease no more, it has done so.
@@ -198,6 +199,18 @@ class Rows(Protocol):
     def remove_chunks(self, work: str) -> None:
         """All of a piece of work that has ended."""
 
+    # What a ledger keeps of what is over. Nobody waits for these: they need wake nobody.
+
+    def ended_calls(self, call_ids: Iterable[str]) -> list[EndedCall]:
+        """Those of the calls that are spent or released, whole."""
+
+    def add_sums(self, sums: Iterable[CallSum]) -> None:
+        """Add each to the sum of its key; every read of spends counts both, calls and sums, so
+        that what becomes of a call is in one of them at every instant."""
+
+    def remove_replies(self, run_id: str, most: int) -> int:
+        """Remove kept replies and finished items of a run, at most so many; returns how many."""
+
 
 class Store(Protocol):
     """A ledger. Its methods may be called from any thread."""
@@ -267,18 +280,40 @@ class Store(Protocol):
 
         Of all calls that were not released, slots left out; of those that drew on `account`, in its
         window `label`, where they are given; of those admitted since an instant of the wall's
-        clock.
+        clock. Sums of calls (`Rows.add_sums`) count as their calls did, where they were admitted
+        since the quarter of an hour in which that instant is; they stand under None where a run, an
+        item or a task run is asked for, and in no condition on one.
         """
 
     def read_spend_over_time(self, starts: Sequence[int], *, account: str) -> list[Spend]:
         """Sums of what drew on an account, as `read_spend` has them, by when it was admitted: one
         for each of these instants of the wall's clock (ascending), up to the next; since the last.
+        A sum of calls belongs to the quarter of an hour that it is of.
         """
 
     def read_dearest(
         self, most: int, *, account: str, label: str | None = None, since_wall: int | None = None
     ) -> list[Piece]:
         """The pieces of work that came to most, spent and unconfirmed together, dearest first; of
-        what drew on `account`, in its window `label`, since an instant, where they are given."""
+        what drew on `account`, in its window `label`, since an instant, where they are given. Of
+        calls that are kept one by one."""
+
+    def read_old(self, before_wall: int, after: OldCall | None, most: int) -> list[OldCall]:
+        """Calls that are spent or released and were admitted before an instant of the wall's clock,
+        oldest first, of one instant by their ids; those that come after `after`. Without those that
+        a row of the audit names, and those that were observed and would have been held back: of
+        these each is still shown."""
+
+    def read_last_call(self, run_id: str) -> int:
+        """When the latest call of a run was admitted, on the wall's clock; 0 where none is kept."""
+
+    def read_has_replies(self, run_id: str) -> bool:
+        """Whether replies or finished items of a run are kept, to go on with it."""
+
+    def read_size(self) -> LedgerSize: ...
+
+    def give_back_space(self, most_bytes: int) -> int:
+        """Hand about so many bytes that are free in the ledger back to its disk; returns how many
+        it were. 0 where there are none, or where the store does so by itself or cannot."""
 
     def close(self) -> None: ...

@@ -1,17 +1,18 @@
 """What people ask a PostgreSQL ledger: who spent what, what is open, what was changed by hand."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect_governor.blocks.ledger.decision.admission import Gate, Purse
 from prefect_governor.blocks.ledger.decision.batch import current_label
 from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.ledger.decision.purse import WHOLE
-from prefect_governor.blocks.ledger.decision.store import NOTHING, Piece, Spend
 from prefect_governor.blocks.ledger.postgres.cache import Cache, Hot
+from prefect_governor.blocks.ledger.postgres.ended import EndedReads
 from prefect_governor.blocks.ledger.postgres.rows import PostgresRows
-from prefect_governor.blocks.ledger.postgres.values import WHO, Row, to_allocation, to_record
+from prefect_governor.blocks.ledger.postgres.spends import DRAWN, Spends, drawn_json
+from prefect_governor.blocks.ledger.postgres.values import Row, to_allocation, to_record
 from prefect_governor.blocks.machine.clock import Instant
 from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.records.budgets import Account, Allocation
@@ -23,25 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A call that drew on an account, in any window where the second value is empty.
-_DRAWN = (
-    "EXISTS (SELECT 1 FROM jsonb_array_elements(accounts) AS drawn"
-    " WHERE drawn ->> 0 = %s AND %s IN ('', drawn ->> 1))"
-)
 
-_SUMS = (
-    "COUNT(*) AS calls,"
-    " COALESCE(SUM(spent_nano), 0)::bigint AS spent,"
-    " COALESCE(SUM(bound_nano) FILTER (WHERE state = 'unconfirmed'), 0)::bigint AS unconfirmed,"
-    " COALESCE(SUM(bound_nano) FILTER (WHERE state = 'reserved'), 0)::bigint AS reserved,"
-    " COALESCE(SUM(input_tokens), 0)::bigint AS input,"
-    " COALESCE(SUM(output_tokens), 0)::bigint AS output"
-)
-# Slots are no spend.
-_COUNTED = "state <> 'released' AND accounts <> '[]'"
-
-
-class Reads(ABC):
+class Reads(Spends, EndedReads):
     """The reads of `store.Store`, each a statement or two on the reading connection."""
 
     @abstractmethod
@@ -144,63 +128,6 @@ class Reads(ABC):
         )
         return [Audit(**row) for row in rows]
 
-    def read_spend(
-        self,
-        column: str,
-        where: Mapping[str, str],
-        keys: Iterable[str] | None = None,
-        *,
-        account: str | None = None,
-        label: str | None = None,
-        since_wall: int | None = None,
-    ) -> dict[str | None, Spend]:
-        table, name = "reservations", f'"{column}"'
-        names = [column, *where]
-        if column == "tag":
-            table += " LEFT JOIN LATERAL jsonb_array_elements_text(tags) AS tag ON true"
-            name, names = "tag", [*where]
-        if unknown := [each for each in names if each not in WHO]:
-            raise ValueError(f"not an attribution column: {unknown}")
-        conditions, values = _conditions(account, label, since_wall)
-        for each, value in where.items():
-            conditions.append(f'"{each}" = %s')
-            values.append(storable(value))
-        if keys is not None:
-            conditions.append(f"{name} = ANY(%s::text[])")
-            values.append([storable(key) for key in keys])
-        rows = self._all(
-            f"SELECT {name} AS name, {_SUMS} FROM {table} WHERE {_COUNTED}"
-            + "".join(f" AND {condition}" for condition in conditions)
-            + f" GROUP BY {name}",
-            values,
-        )
-        return {row["name"]: _spend(row) for row in rows}
-
-    def read_spend_over_time(self, starts: Sequence[int], *, account: str) -> list[Spend]:
-        conditions, values = _conditions(account, None, min(starts))
-        rows = self._all(
-            f"SELECT width_bucket(created_wall, %s::bigint[]) AS place, {_SUMS} FROM reservations"
-            f" WHERE {' AND '.join((_COUNTED, *conditions))} GROUP BY place",
-            [list(starts), *values],
-        )
-        found = {row["place"]: _spend(row) for row in rows}
-        return [found.get(place, NOTHING) for place in range(1, len(starts) + 1)]
-
-    def read_dearest(
-        self, most: int, *, account: str, label: str | None = None, since_wall: int | None = None
-    ) -> list[Piece]:
-        conditions, values = _conditions(account, label, since_wall)
-        rows = self._all(
-            "SELECT *, spent + unconfirmed AS gone FROM ("
-            f"SELECT flow, flow_run_id, COALESCE(item, task) AS name, {_SUMS} FROM reservations"
-            f" WHERE {' AND '.join((_COUNTED, *conditions))}"
-            " GROUP BY flow, flow_run_id, COALESCE(item, task)) AS pieces"
-            ' ORDER BY gone DESC, flow_run_id COLLATE "C" NULLS FIRST,'
-            ' name COLLATE "C" NULLS FIRST LIMIT %s',
-            [*values, most],
-        )
-        return [Piece(row["flow"], row["flow_run_id"], row["name"], _spend(row)) for row in rows]
-
     def _rows(self, connection: "Connection[Any]") -> PostgresRows:
         def ask(sql: str, values: Sequence[Any]) -> list[Row]:
             return connection.execute(sql, values).fetchall()
@@ -211,12 +138,6 @@ class Reads(ABC):
         return self._read(lambda connection: connection.execute(sql, values).fetchall())
 
 
-def _spend(row: Row) -> Spend:
-    return Spend(
-        row["calls"], row["spent"], row["unconfirmed"], row["reserved"], row["input"], row["output"]
-    )
-
-
 def _conditions(
     account: str | None, label: str | None, since_wall: int | None
 ) -> tuple[list[str], list[Any]]:
@@ -224,8 +145,8 @@ def _conditions(
     conditions: list[str] = []
     values: list[Any] = []
     if account is not None:
-        conditions.append(_DRAWN)
-        values += [account, label or ""]
+        conditions.append(DRAWN)
+        values.append(drawn_json(account, label))
     if since_wall is not None:
         conditions.append("created_wall >= %s")
         values.append(since_wall)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from prefect_governor.blocks.ledger.decision.admission import Gate, Purse, Reservation
 from prefect_governor.blocks.ledger.decision.store import Lease, NewReservation
 from prefect_governor.blocks.ledger.postgres.cache import Cache
-from prefect_governor.blocks.ledger.postgres.kept import KeptRows
+from prefect_governor.blocks.ledger.postgres.ended import EndedRows
 from prefect_governor.blocks.ledger.postgres.values import (
     FIGURES,
     WHO,
@@ -66,7 +66,7 @@ _PARTS = (
 )
 
 
-class PostgresRows(KeptRows):
+class PostgresRows(EndedRows):
     """See `store.Rows`.
 
     What a batch writes back is kept until the transaction ends, or reads, and goes out together.

@@ -1,17 +1,17 @@
 """What is read of a SQLite ledger outside its transactions."""
 
-import json
 import sqlite3
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
 from prefect_governor.blocks.ledger.decision.admission import Gate, Purse
 from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.ledger.decision.page import current_label
 from prefect_governor.blocks.ledger.decision.purse import WHOLE
-from prefect_governor.blocks.ledger.decision.store import NOTHING, Piece, Spend
+from prefect_governor.blocks.ledger.sqlite.ended import EndedReads
 from prefect_governor.blocks.ledger.sqlite.rows import SQLiteRows
+from prefect_governor.blocks.ledger.sqlite.spends import Spends, drawn_text
 from prefect_governor.blocks.ledger.sqlite.values import (
     to_account,
     to_allocation,
@@ -24,41 +24,8 @@ from prefect_governor.blocks.records.budgets import Account, Allocation
 from prefect_governor.blocks.records.calls import CallRecord, CallState, Reply, ReplyKey
 from prefect_governor.blocks.records.notices import Audit
 
-_SPEND_COLUMNS = frozenset(
-    [
-        "flow",
-        "deployment",
-        "flow_run_id",
-        "task",
-        "task_run_id",
-        "model",
-        "user",
-        "label",
-        "run_id",
-        "item",
-    ]
-)
 
-# A call that drew on an account, in any window where the second value is empty.
-_DRAWN = (
-    "EXISTS (SELECT 1 FROM json_each(accounts) AS drawn"
-    " WHERE json_extract(drawn.value, '$[0]') = ?"
-    " AND ? IN ('', json_extract(drawn.value, '$[1]')))"
-)
-
-_SUMS = (
-    "COUNT(*) AS calls,"
-    " COALESCE(SUM(spent_nano), 0) AS spent,"
-    " COALESCE(SUM(bound_nano) FILTER (WHERE state = 'unconfirmed'), 0) AS unconfirmed,"
-    " COALESCE(SUM(bound_nano) FILTER (WHERE state = 'reserved'), 0) AS reserved,"
-    " COALESCE(SUM(input_tokens), 0) AS input,"
-    " COALESCE(SUM(output_tokens), 0) AS output"
-)
-# Slots are no spend.
-_COUNTED = "state <> 'released' AND accounts <> '[]'"
-
-
-class Reads(ABC):
+class Reads(Spends, EndedReads):
     """The reading half of a `SQLiteStore`."""
 
     _now: Callable[[], Instant]
@@ -102,65 +69,6 @@ class Reads(ABC):
             gates = (rows.gate(row["key"]) for row in keys)
             return [gate for gate in gates if gate is not None]
 
-    def read_spend(
-        self,
-        column: str,
-        where: Mapping[str, str],
-        keys: Iterable[str] | None = None,
-        *,
-        account: str | None = None,
-        label: str | None = None,
-        since_wall: int | None = None,
-    ) -> dict[str | None, Spend]:
-        table, name = "reservations", f'"{column}"'
-        names = [column, *where]
-        if column == "tag":
-            table, name = "reservations LEFT JOIN json_each(tags) AS tag", "tag.value"
-            names = [*where]
-        if unknown := [name for name in names if name not in _SPEND_COLUMNS]:
-            raise ValueError(f"not an attribution column: {unknown}")
-        chosen = None if keys is None else [storable(key) for key in keys]
-        conditions = [f'"{name}" = ?' for name in where]
-        values = [storable(value) for value in where.values()]
-        if chosen is not None:
-            conditions.append(f"{name} IN (SELECT value FROM json_each(?))")
-            values.append(json.dumps(chosen))
-        if account is not None:
-            conditions.append(_DRAWN)
-            values += [account, label or ""]
-        if since_wall is not None:
-            conditions.append("created_wall >= CAST(? AS INTEGER)")
-            values.append(str(since_wall))
-        rows = self._all(
-            f"SELECT {name} AS name, {_SUMS} FROM {table} WHERE {_COUNTED}"
-            + "".join(f" AND {condition}" for condition in conditions)
-            + f" GROUP BY {name}",
-            tuple(values),
-        )
-        return {row["name"]: _spend(row) for row in rows}
-
-    def read_spend_over_time(self, starts: Sequence[int], *, account: str) -> list[Spend]:
-        rows = self._all(
-            "SELECT (SELECT COUNT(*) FROM json_each(?) WHERE value <= created_wall) AS place,"
-            f" {_SUMS} FROM reservations WHERE {_COUNTED} AND created_wall >= ? AND {_DRAWN}"
-            " GROUP BY place",
-            (json.dumps(list(starts)), min(starts), account, ""),
-        )
-        found = {row["place"]: _spend(row) for row in rows}
-        return [found.get(place, NOTHING) for place in range(1, len(starts) + 1)]
-
-    def read_dearest(
-        self, most: int, *, account: str, label: str | None = None, since_wall: int | None = None
-    ) -> list[Piece]:
-        rows = self._all(
-            f"SELECT flow, flow_run_id, COALESCE(item, task) AS name, {_SUMS} FROM reservations"
-            f" WHERE {_COUNTED} AND {_DRAWN} AND created_wall >= ?"
-            " GROUP BY flow, flow_run_id, COALESCE(item, task)"
-            " ORDER BY spent + unconfirmed DESC, flow_run_id, name LIMIT ?",
-            (account, label or "", since_wall or 0, most),
-        )
-        return [Piece(row["flow"], row["flow_run_id"], row["name"], _spend(row)) for row in rows]
-
     def read_learned(self, model: str) -> Learned | None:
         with self._read() as connection:
             return SQLiteRows(connection, self._now()).learned(model)
@@ -181,8 +89,8 @@ class Reads(ABC):
         conditions = [f"state IN ({', '.join('?' * len(wanted))})"]
         values: list[object] = [*wanted]
         if account is not None:
-            conditions.append(_DRAWN)
-            values += [account, label or ""]
+            conditions.append("instr(accounts, ?) > 0")
+            values.append(drawn_text(account, label))
         if since_wall is not None:
             conditions.append("created_wall >= ?")
             values.append(since_wall)
@@ -226,9 +134,3 @@ class Reads(ABC):
     def _all(self, sql: str, values: tuple[object, ...]) -> list[sqlite3.Row]:
         with self._read() as connection:
             return connection.execute(sql, values).fetchall()
-
-
-def _spend(row: sqlite3.Row) -> Spend:
-    return Spend(
-        row["calls"], row["spent"], row["unconfirmed"], row["reserved"], row["input"], row["output"]
-    )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from prefect_governor.blocks.ledger.decision.admission import Gate, Purse, Reservation
 from prefect_governor.blocks.ledger.decision.store import NewReservation
-from prefect_governor.blocks.ledger.sqlite.kept import KeptRows
+from prefect_governor.blocks.ledger.sqlite.ended import EndedRows
 from prefect_governor.blocks.ledger.sqlite.values import (
     PURSE_FIGURES,
     gate_row,
@@ -47,7 +47,7 @@ _PUT_GATE = (
 _MOST_IDS = 500
 
 
-class SQLiteRows(KeptRows):
+class SQLiteRows(EndedRows):
     """See `store.Rows`."""
 
     def account(self, key: str) -> tuple[Account, str | None] | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from prefect_governor.blocks.errors import LedgerUnavailable
 from prefect_governor.blocks.ledger.decision.store import ASKED_BACK
 from prefect_governor.blocks.ledger.migration import migrate
+from prefect_governor.blocks.ledger.sqlite.ended import give_back
 from prefect_governor.blocks.ledger.sqlite.memory import Memory
 from prefect_governor.blocks.ledger.sqlite.reads import Reads
 from prefect_governor.blocks.ledger.sqlite.rows import SQLiteRows
@@ -103,6 +104,11 @@ class SQLiteStore(Reads):
             before, self._seen_version = self._seen_version, _data_version(connection)
             return before != self._seen_version
 
+    def give_back_space(self, most_bytes: int) -> int:
+        with self._guard(), self._writing, self._exclusive():
+            connection = self._writer = self._writer or self._connect()
+            return give_back(connection, most_bytes)
+
     def close(self) -> None:
         """Close the connections. Whatever is asked afterwards raises LedgerUnavailable."""
         with self._writing, self._reading:
@@ -152,6 +158,9 @@ class SQLiteStore(Reads):
         )
         try:
             connection.row_factory = sqlite3.Row
+            if not connection.execute("PRAGMA page_count").fetchone()[0]:
+                # A new file: what is freed in it can be handed back to the disk, step by step.
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")

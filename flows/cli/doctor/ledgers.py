@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prefect_governor.blocks.errors import GovernorError
 from prefect_governor.blocks.ledger.decision.store import Store
-from prefect_governor.blocks.ledger.migration import migrations
+from prefect_governor.blocks.ledger.migration import may_spend, migrations
 from prefect_governor.blocks.machine.clock import Instant
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.machine.private import owned
@@ -19,6 +19,7 @@ from prefect_governor.blocks.work.ledgers import (
     LEDGER_URL,
     home_of,
     is_made,
+    open_store,
     postgres_url,
 )
 from prefect_governor.flows.cli.doctor.finding import Finding
@@ -32,7 +33,7 @@ def ledger() -> Iterator[Finding]:
         return
     where = f"{home_of()} ({LEDGER_URL})"
     try:
-        store = open_ledger(None)
+        store = open_store(None)
     except GovernorError as error:
         todo = "start that database, or correct its address"
         yield Finding("fail", "ledger", f"{where}: {error}", todo, f"export {LEDGER_URL}=…")
@@ -67,6 +68,9 @@ def _on_file() -> Iterator[Finding]:
             (name,) = connection.execute(
                 "SELECT value FROM meta WHERE key = 'ledger_id'"
             ).fetchone() or ("unnamed",)
+            (floor,) = connection.execute(
+                "SELECT value FROM meta WHERE key = 'floor'"
+            ).fetchone() or (None,)
         finally:
             connection.close()
     except sqlite3.Error as error:
@@ -80,7 +84,7 @@ def _on_file() -> Iterator[Finding]:
         )
         return
     text = f"{path}, id {name[:8]}, schema {schema}"
-    if schema > newest:
+    if not may_spend("sqlite", schema, floor):
         todo = f"this release knows schema {newest}"
         yield Finding("fail", "ledger", text, todo, "pip install -U prefect-governor")
         return
@@ -112,25 +116,6 @@ def _access(path: Path) -> Iterator[Finding]:
         )
 
 
-def open_ledger(url: str | None) -> Store | None:
-    """The ledger that `url` names, as a governor does; None where a first call would make it.
-
-    One on PostgreSQL whose database is empty is given its tables.
-
-    Raises ConfigurationError, LedgerUnavailable.
-    """
-    if not is_made(url):
-        return None
-    elsewhere = postgres_url(url)
-    if elsewhere is not None:
-        from prefect_governor.blocks.ledger.postgres.store import PostgresStore
-
-        return PostgresStore(elsewhere)
-    from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
-
-    return SQLiteStore(state_folder() / LEDGER_FILE)
-
-
 class Stores:
     """The ledgers that were opened, each once. `own`: whether that of governors which name none
     can be."""
@@ -144,7 +129,7 @@ class Stores:
         """A ledger; None where there is none yet, or where it is told of already that it cannot be
         read. Raises LedgerUnavailable."""
         if url not in self._known:
-            store = open_ledger(url) if self._own or url is not None else None
+            store = open_store(url) if self._own or url is not None else None
             if store is not None:
                 self._stack.enter_context(closing(store))
             self._known[url] = store
