@@ -29,6 +29,9 @@ HOOKS = {
     "httpx": f"{_HOOKS}.httpx",
     "httpx2": f"{_HOOKS}.httpx2",
     "lm15.transports": f"{_HOOKS}.lm15",
+    "prefect.task_runners": f"{_HOOKS}.task_runners",
+    "prefect_dask.task_runners": f"{_HOOKS}.task_runners",
+    "prefect_ray.task_runners": f"{_HOOKS}.task_runners",
     "threading": f"{_HOOKS}.threads",
     "urllib3": f"{_HOOKS}.urllib3",
 }

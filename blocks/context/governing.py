@@ -1,5 +1,6 @@
 """What the wire needs of a governor and of its ledger: two protocols, no implementation."""
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -168,3 +169,8 @@ class Governing(Protocol):
         """Of a call's limits, those that stand for its model by its own name: what a provider's
         429 is about. A limit of a tag or of everything holds other models too, which the provider
         may serve, and so does one on what a model is called elsewhere."""
+
+    def elsewhere(self) -> "Callable[[], Governing]":
+        """What gives the same governor in another process, and can be pickled. Called there it
+        raises as opening the governor does, and ConfigurationError where that process has another
+        ledger. Raises NotGoverned for one that this process alone knows."""

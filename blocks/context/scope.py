@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,8 @@ class Scope:
     wait, those with a higher one go first. `retry_failed`: a kept reply whose answer was bad (cut,
     filtered, refused, empty) is not replayed, but asked for and paid for again. `accepted` is what
     the caller of the calls made here takes upon them. `own_purse`: a budget a run is each flow
-    run's own here, not the root run's.
+    run's own here, not the root run's. `keeps` False: no reply is kept here, nor one that was kept
+    handed out, whatever item it is.
     """
 
     governor: "Governing"
@@ -67,6 +69,7 @@ class Scope:
     retry_failed: bool = False
     accepted: Accepted = field(default_factory=Accepted)
     own_purse: bool = False
+    keeps: bool = True
     spent: Spent = field(default_factory=Spent)
     _indexes: "dict[str, itertools.count[int]]" = field(default_factory=dict)
 
@@ -83,7 +86,7 @@ class Scope:
         The index counts the item's calls of the same request, so that an agent that makes several
         calls at once finds each again in whatever order it makes them next time.
         """
-        if self.run_id is None or self.item is None:
+        if self.run_id is None or self.item is None or not self.keeps:
             return None
         tries = _tries.get()
         if tries is None:
@@ -94,6 +97,27 @@ class Scope:
     def _next_index(self, request_hash: str) -> int:
         # Both steps are atomic: calls are made by threads as well.
         return next(self._indexes.setdefault(request_hash, itertools.count()))
+
+    def elsewhere(self) -> "Callable[[], Scope]":
+        """What makes this scope in another process, and can be pickled. What is spent there is not
+        counted in this one. Replies are not kept: which of an item's equal calls is the first is
+        known to one process alone.
+
+        Raises NotGoverned where the governor is this process's own.
+        """
+        said = {name: getattr(self, name) for name in _SAID}
+        return partial(_made_here, self.governor.elsewhere(), said)
+
+
+# What of a scope another process is told.
+_SAID = (
+    "tags", "user", "run_id", "item", "allocation", "fit", "fell_back", "priority", "accepted",
+    "own_purse",
+)  # fmt: skip
+
+
+def _made_here(governor: "Callable[[], Governing]", said: dict[str, Any]) -> Scope:
+    return Scope(governor(), **said, keeps=False)
 
 
 class NotKept(CallRefused):

@@ -6,6 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -165,11 +166,25 @@ def _work_locally(governor: GovernorTerms, name: str, version: str) -> Runtime:
         queue_timeout_seconds=governor.queue_timeout_seconds,
         now=clock_of(ledger),
         key=key,
+        opened_by=partial(_local_again, governor, name, version, ledger.store.ledger_id),
     )
     set_policy(runtime, governor)
     runtime.apply()
     if runtime.off is not None:
         logger.warning("%s", runtime.off)
+    return runtime
+
+
+def _local_again(governor: GovernorTerms, name: str, version: str, ledger_id: str) -> Runtime:
+    """In another process: a governor of the machine that it was made on."""
+    runtime = local_runtime(governor, name, version)
+    if runtime.desk.store.ledger_id != ledger_id:
+        here = home_of(ledger_url_of(governor))
+        raise ConfigurationError(
+            f"the money of governor {name!r} is counted in the ledger {ledger_id[:8]}, and this"
+            f" process has {runtime.desk.store.ledger_id[:8]} at {here}: use the same PREFECT_HOME,"
+            " or on several machines ledger_url or PREFECT_GOVERNOR_LEDGER_URL with one PostgreSQL"
+        )
     return runtime
 
 
@@ -181,7 +196,7 @@ def _work(document_id: UUID) -> Runtime:
     claim(definition.roots, place)
     runtime = Runtime(
         name=definition.name, desk=ledger, accounts_=(), limits_=(), now=clock_of(ledger),
-        key=str(document_id),
+        key=str(document_id), opened_by=partial(saved_runtime, document_id),
     )  # fmt: skip
     runtime.saved_prices = saved_prices()
     configure(runtime, definition)

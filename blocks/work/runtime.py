@@ -4,11 +4,17 @@ import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Generic, TypeVar
 from weakref import WeakSet
 
 from prefect_governor.blocks.context.purses import purse_run
-from prefect_governor.blocks.errors import CallRefused, ConfigurationError, NotPriced
+from prefect_governor.blocks.errors import (
+    CallRefused,
+    ConfigurationError,
+    NotGoverned,
+    NotPriced,
+)
 from prefect_governor.blocks.ledger.decision.batch import Batch, current_label
 from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.ledger.decision.queue import EXCLUSIVE_PREFIX
@@ -82,7 +88,8 @@ class Runtime:
     `accounts_` are the budgets up the chain, leaf first. `off` says in one line why nothing is held
     back, None where the ceilings and limits hold; `closed` why no more calls are admitted, None
     where they are. `now` is the ledger's clock, injected by tests. `key` is what the governor's own
-    keys in the ledger begin with; its name where it is empty.
+    keys in the ledger begin with; its name where it is empty. `opened_by` gives the same governor
+    in another process, and can be pickled.
     """
 
     name: str
@@ -104,6 +111,7 @@ class Runtime:
     closed: str | None = None
     now: Callable[[], Instant] = machine_now
     key: str = ""
+    opened_by: "Callable[[], Runtime] | None" = None
     _upstreams: set[str] = field(default_factory=set)
     _keys: set[str] = field(default_factory=set)
     _learned: "_Recent[str, Learned | None]" = field(init=False, repr=False)
@@ -147,11 +155,22 @@ class Runtime:
         """The same governor under one more budget and more limits: it never raises anything, and
         follows what the governor becomes (`changed`)."""
         inner = replace(self, _upstreams=set(), _keys=set())
+        if (opened_by := self.opened_by) is not None:
+            inner.opened_by = partial(_narrowed, opened_by, account, limits, prices)
         inner._own = ((account,) if account else (), limits, prices or {})
         inner._follow(self)
         self._narrowed = [each for each in self._narrowed if each() is not None]
         self._narrowed.append(weakref.ref(inner))
         return inner
+
+    def elsewhere(self) -> "Callable[[], Runtime]":
+        if self.opened_by is None:
+            raise NotGoverned(
+                f"governor {self.name!r} is this process's own, so that a task that runs in another"
+                " one cannot be governed by it. Decorate the task with"
+                " @governed('the name of a saved Governor')"
+            )
+        return self.opened_by
 
     def changed(self) -> None:
         """Make those that were narrowed from this one what it has become since."""
@@ -360,3 +379,14 @@ class Runtime:
             terms = LimitRecord(key, f"{model} at {host}", adaptive=True)
             self._define(terms, self._upstreams)
         return key
+
+
+def _narrowed(
+    opened_by: Callable[[], Runtime],
+    account: Account | None,
+    limits: tuple[GovernedLimit, ...],
+    prices: Prices | None,
+) -> Runtime:
+    """In another process: a governor of this one's that was narrowed for a run. Its budget and its
+    limits are in the ledger."""
+    return opened_by().narrowed(account=account, limits=limits, prices=prices)

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import httpx
@@ -233,6 +234,9 @@ class FakeGoverning:
         self, limits: tuple[str, ...], *, model: str | None = None
     ) -> tuple[str, ...]:
         return limits if self.throttled_keys is None else self.throttled_keys
+
+    def elsewhere(self) -> "Callable[[], FakeGoverning]":
+        return partial(FakeGoverning, name=self.name)
 
 
 @dataclass
