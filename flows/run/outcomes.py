@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import CancelledError
 from decimal import Decimal
 from typing import Any
@@ -81,18 +81,33 @@ def _seconds(job: Job, key: str, began: float) -> float:
 
 
 class Past:
-    """Items that an earlier attempt of this run has paid for."""
+    """Items that are paid for: by an earlier attempt of this run, or by another of its processes.
 
-    def __init__(self, job: Job) -> None:
+    Args:
+        as_they_come: of each item it is read as it comes, and held no longer: for a process that
+            has a part of the items. Else all that is kept is read at once.
+    """
+
+    def __init__(self, job: Job, *, as_they_come: bool = False) -> None:
         self._job = job
+        self._as_they_come = as_they_come
+        if not as_they_come:
+            self._read()
+
+    def _read(self, keys: Collection[str] | None = None) -> None:
+        job = self._job
         kept = job.control.answers_as or job.kept_as
-        self._records = job.runtime.desk.store.read_items(kept)
+        self._records = job.runtime.desk.store.read_items(kept, keys)
         self._known = {key for key, _ in self._records}
         self._by_question = by_question(self._records) if job.control.retry_failed else {}
 
-    def finished(self, positions: Iterable[int]) -> dict[int, ItemReport]:
-        """Those that it has finished, if their inputs are the same."""
+    def finished(self, positions: Sequence[int]) -> dict[int, ItemReport]:
+        """Those that are, if their inputs are the same."""
         job = self._job
+        if not positions:
+            return {}
+        if self._as_they_come:
+            self._read([job.items[position].key for position in positions])
         found: dict[int, dict[str, Any]] = {}
         for position in positions if self._known else ():
             item = job.items[position]

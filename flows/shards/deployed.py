@@ -47,6 +47,9 @@ class DeployedShard:
 class DeployedShards:
     """See `launching.Launcher`."""
 
+    # Their machines are not this one's to count.
+    at_once: int | None = None
+
     def __init__(self, plan: Plan, deployment: str) -> None:
         self._plan = plan
         self._deployment = deployment

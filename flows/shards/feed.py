@@ -37,14 +37,13 @@ class ChunkFeed:
     """Items of the chunks that this process claims, each as soon as there is room for it and no
     sooner: what it has not begun is another's to take.
 
-    See `items.intake.Feed`. `again` is called where a chunk had been claimed before: of its items
-    some may be finished by now.
+    See `items.intake.Feed`. Of the items that it gives some may be finished: by whoever had their
+    chunk before, or in an earlier attempt.
     """
 
-    def __init__(self, plan: Plan, desk: LedgerDesk, *, again: Callable[[], None]) -> None:
+    def __init__(self, plan: Plan, desk: LedgerDesk) -> None:
         self._plan = plan
         self._desk = desk
-        self._again = again
         self._ready: deque[tuple[int, Item]] = deque()
         # By the order in which they came, their places in the run.
         self._numbers: list[int] = []
@@ -121,12 +120,10 @@ class ChunkFeed:
             _logger.warning("no items come while the ledger is away: %s", error)
             return
         self._dry, self._asked = not claimed, time.monotonic()
-        if any(each.again for each in claimed):
-            self._again()
-        for each in claimed:
-            numbers = plan.positions(each.number)
-            self._left[each.number] = len(numbers)
-            self._ready.extend(zip(numbers, plan.items(each.number), strict=True))
+        for chunk in claimed:
+            numbers = plan.positions(chunk)
+            self._left[chunk] = len(numbers)
+            self._ready.extend(zip(numbers, plan.items(chunk), strict=True))
 
 
 class Shard:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from prefect.settings import get_current_settings
 
+from prefect_governor.blocks.limits.resources import cores
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.machine.private import make_folder, open_file
 from prefect_governor.flows.shards.plan import Plan
@@ -30,7 +31,9 @@ class Launched(Protocol):
 
 
 class Launcher(Protocol):
-    """Starts shards."""
+    """Starts shards. `at_once` is how many may be on their way to begin, None for any number."""
+
+    at_once: int | None
 
     def launch(self, number: int) -> Launched:
         """Start one, by a number that no other of this attempt has. Raises ConfigurationError."""
@@ -46,7 +49,7 @@ class LocalProcess:
         make_folder(self._log.parent)
         with open_file(self._log) as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", PROGRAM, str(plan.folder), str(number)],
+                command("-m", PROGRAM, str(plan.folder), str(number)),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -80,13 +83,19 @@ class LocalProcess:
 
 
 class LocalProcesses:
-    """See `Launcher`."""
+    """See `Launcher`. Where more import than there are cores, none of them begins for long."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self.at_once: int | None = cores()
 
     def launch(self, number: int) -> LocalProcess:
         return LocalProcess(self._plan, number)
+
+
+def command(*words: str) -> list[str]:
+    """What starts this Python with these words."""
+    return [sys.executable, *words]
 
 
 def _environment() -> dict[str, str]:

@@ -48,7 +48,7 @@ def shard_of(job: Job, part: Part) -> tuple[Here, Shard]:
     desk = job.runtime.desk
     part.check(desk.store.ledger_id)
     plan = part.plan
-    feed = ChunkFeed(plan, desk, again=lambda: place.look_again())
+    feed = ChunkFeed(plan, desk)
     place = Here(job, feed=feed, of=plan.shards)
     shard = Shard(
         plan,

@@ -156,7 +156,7 @@ class Spread:
         if len(self._deaths) > self._plan.shards + MORE_DEATHS:
             control.reason = f"{len(self._deaths)} shards in a row died: {self._deaths[-1]}"
             control.stop.set(control.reason)
-        elif len(self._running) < self._plan.shards and self._has_work():
+        elif len(self._running) < self._plan.shards and self._may_launch() and self._has_work():
             self._launched += 1
             self._running[self._launched] = self._launcher.launch(self._launched)
         elif not self._said and time.monotonic() - self._began >= SLOW_SECONDS:
@@ -212,9 +212,14 @@ class Spread:
             if time.monotonic() - self._aborted >= ABORT_SECONDS:
                 self._end_all()
 
+    def _may_launch(self) -> bool:
+        most = self._launcher.at_once
+        return most is None or len({*self._running} - {*self._listening.figures()}) < most
+
     def _has_work(self) -> bool:
         """Whether another shard would find something to do."""
-        if self._launched < self._plan.shards:
+        if not self._listening.figures():
+            # Nobody has begun with anything.
             return True
         if time.monotonic() - self._asked < ASK_SECONDS:
             return False

@@ -66,7 +66,8 @@ class Here:
         self._job = job
         self._feed = feed
         self._of = of
-        self._past = Past(job)
+        # Others may finish some of the items that come by a feed, until they come.
+        self._past = Past(job, as_they_come=feed is not None)
         context = FlowRunContext.get()
         runner = None if context is None else context.task_runner
         # Whoever looks on does so from a thread of its own.
@@ -121,10 +122,6 @@ class Here:
         if intake is not None and not intake.exhausted:
             self.unread = intake.problem or stop_reason(job)
         return left_by
-
-    def look_again(self) -> None:
-        """Others may have finished some of the items that come next."""
-        self._past = Past(self._job)
 
     def limits(self) -> LimitFigures:
         job = self._job

@@ -3,7 +3,6 @@
 import pytest
 
 from prefect_governor.blocks.ledger.decision import chunks
-from prefect_governor.blocks.ledger.decision.chunks import Claimed
 from prefect_governor.blocks.ledger.desk import LOST_SECONDS, SWEEP_SECONDS, LedgerDesk
 from tests.contract.conftest import Office
 from tests.unit.clocks import Clock
@@ -11,9 +10,7 @@ from tests.unit.clocks import Clock
 WORK = "run/digest"
 
 
-def claim(
-    desk: LedgerDesk, *, count: int = 3, attempt: str = "first", most: int = 1
-) -> Claimed | None:
+def claim(desk: LedgerDesk, *, count: int = 3, attempt: str = "first", most: int = 1) -> int | None:
     """The last of those that it claimed; None where none is free."""
     claimed = desk.write(
         lambda batch: chunks.claim(
@@ -48,9 +45,9 @@ def desk(office: Office) -> LedgerDesk:
 
 def test_two_processes_never_have_the_same_part(desk: LedgerDesk, other: LedgerDesk) -> None:
     assert [claim(desk), claim(other), claim(desk)] == [
-        Claimed(0, again=False),
-        Claimed(1, again=False),
-        Claimed(2, again=False),
+        0,
+        1,
+        2,
     ]
     assert claim(other) is None and not has_free(other)
 
@@ -58,7 +55,7 @@ def test_two_processes_never_have_the_same_part(desk: LedgerDesk, other: LedgerD
 def test_what_a_dead_process_had_claimed_is_taken_by_another(
     office: Office, desk: LedgerDesk, other: LedgerDesk, clock: Clock
 ) -> None:
-    assert claim(other, most=3) == Claimed(2, again=False)
+    assert claim(other, most=3) == 2
     assert finish(other, 1)
     assert claim(desk) is None
     office.graveyard.dead.add("other")
@@ -66,8 +63,8 @@ def test_what_a_dead_process_had_claimed_is_taken_by_another(
     desk.run_once()
     # What it had done stays done.
     assert [claim(desk), claim(desk), claim(desk)] == [
-        Claimed(0, again=True),
-        Claimed(2, again=True),
+        0,
+        2,
         None,
     ]
 
@@ -79,7 +76,7 @@ def test_a_process_that_stood_still_does_not_finish_what_another_has_taken(
     for _ in range(int(LOST_SECONDS / SWEEP_SECONDS) + 1):
         clock.pass_(SWEEP_SECONDS)
         desk.run_once()
-    assert claim(desk) == Claimed(0, again=True)
+    assert claim(desk) == 0
     assert not finish(other, 0)
     assert finish(desk, 0)
 
@@ -91,12 +88,12 @@ def test_a_run_that_is_gone_on_with_goes_through_all_parts_and_waits_for_the_liv
     claim(other)
     assert finish(other, 0)
     # The second part is under way in a process of the earlier attempt.
-    assert claim(desk, attempt="second") == Claimed(0, again=True)
-    assert claim(desk, attempt="second") == Claimed(2, again=False)
+    assert claim(desk, attempt="second") == 0
+    assert claim(desk, attempt="second") == 2
     assert claim(desk, attempt="second") is None and not has_free(desk, "second")
     assert finish(other, 1)
     assert has_free(desk, "second")
-    assert claim(desk, attempt="second") == Claimed(1, again=True)
+    assert claim(desk, attempt="second") == 1
     assert finish(desk, 0) and not has_free(desk, "second")
 
 
@@ -105,4 +102,4 @@ def test_of_work_that_has_ended_nothing_is_kept(desk: LedgerDesk, other: LedgerD
     removed = desk.write(lambda batch: batch.rows.remove_chunks(WORK))
     desk.run_once()
     removed.result(0)
-    assert claim(desk) == Claimed(0, again=False)
+    assert claim(desk) == 0

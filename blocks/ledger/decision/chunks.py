@@ -5,20 +5,11 @@ again, and nobody waits longer for it than a death takes to be known.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 from prefect_governor.blocks.ledger.decision.store import Rows
 from prefect_governor.blocks.records.chunks import Chunk
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A chunk that is the caller's now. `again` says that somebody had claimed it before: of its
-    items some may be finished."""
-
-    number: int
-    again: bool
 
 
 def free(
@@ -41,14 +32,14 @@ def is_free(chunk: Chunk, *, attempt: str, living: Collection[str]) -> bool:
 
 def claim(
     rows: Rows, work: str, *, count: int, attempt: str, owner: str, most: int = 1
-) -> list[Claimed]:
-    """Claim the first chunks that are free for a process, up to `most` of them."""
-    chunks = rows.chunks(work)
-    before = {chunk.number for chunk in chunks}
-    open_ones = free(chunks, count=count, attempt=attempt, living=_living(rows) | {owner})
-    claimed = [Claimed(number, number in before) for number in islice(open_ones, most)]
-    for each in claimed:
-        rows.put_chunk(Chunk(work, each.number, owner, attempt))
+) -> list[int]:
+    """Claim the first chunks that are free for a process, up to `most` of them. Whoever had one
+    before may have finished some of its items."""
+    living = _living(rows) | {owner}
+    open_ones = free(rows.chunks(work), count=count, attempt=attempt, living=living)
+    claimed = list(islice(open_ones, most))
+    for number in claimed:
+        rows.put_chunk(Chunk(work, number, owner, attempt))
     return claimed
 
 

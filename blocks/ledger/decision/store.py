@@ -1,6 +1,6 @@
 """What a store must do: keep rows, and hand them out under one lock. No arithmetic."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -231,8 +231,10 @@ class Store(Protocol):
 
     def read_reply(self, key: ReplyKey) -> Reply | None: ...
 
-    def read_items(self, run_id: str) -> dict[tuple[str, str], str]:
-        """Records of a run's finished items by (key, input hash)."""
+    def read_items(
+        self, run_id: str, keys: Collection[str] | None = None
+    ) -> dict[tuple[str, str], str]:
+        """Records of a run's finished items by (key, input hash); of these keys, or of all."""
 
     def read_purse(self, account: str, label: str | None = None) -> tuple[Account, Purse] | None:
         """A budget's figures, in its latest window unless one is named."""

@@ -1,7 +1,7 @@
 """What people ask a PostgreSQL ledger: who spent what, what is open, what was changed by hand."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect_governor.blocks.ledger.decision.admission import Gate, Purse
@@ -43,8 +43,15 @@ class Reads(Spends, EndedReads):
         )
         return Reply(key, bytes(rows[0]["body"]), rows[0]["content_type"]) if rows else None
 
-    def read_items(self, run_id: str) -> dict[tuple[str, str], str]:
-        rows = self._all("SELECT key, input_hash, record FROM items WHERE run_id = %s", [run_id])
+    def read_items(
+        self, run_id: str, keys: Collection[str] | None = None
+    ) -> dict[tuple[str, str], str]:
+        sql = "SELECT key, input_hash, record FROM items WHERE run_id = %s"
+        values: list[Any] = [run_id]
+        if keys is not None:
+            sql += " AND key = ANY(%s::text[])"
+            values.append([storable(key) for key in keys])
+        rows = self._all(sql, values)
         return {(row["key"], row["input_hash"]): row["record"] for row in rows}
 
     def read_purse(self, account: str, label: str | None = None) -> tuple[Account, Purse] | None:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 
 from prefect_governor.blocks.ledger.decision.admission import Gate, Purse
@@ -42,8 +42,14 @@ class Reads(Spends, EndedReads):
         )
         return None if row is None else Reply(key, row["body"], row["content_type"])
 
-    def read_items(self, run_id: str) -> dict[tuple[str, str], str]:
-        rows = self._all("SELECT key, input_hash, record FROM items WHERE run_id = ?", (run_id,))
+    def read_items(
+        self, run_id: str, keys: Collection[str] | None = None
+    ) -> dict[tuple[str, str], str]:
+        sql, values = "SELECT key, input_hash, record FROM items WHERE run_id = ?", [run_id]
+        if keys is not None:
+            sql += " AND key IN (SELECT value FROM json_each(?))"
+            values.append(json.dumps([storable(key) for key in keys]))
+        rows = self._all(sql, tuple(values))
         return {(row["key"], row["input_hash"]): row["record"] for row in rows}
 
     def read_purse(self, account: str, label: str | None = None) -> tuple[Account, Purse] | None:

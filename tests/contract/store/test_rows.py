@@ -105,8 +105,12 @@ def test_items_come_back_by_run_key_and_hash(store: Store) -> None:
         rows.put_item("run", "a.md", "h1", '{"n": 1}')
         rows.put_item("run", "a.md", "h2", "{}")
         rows.put_item("run", "a.md", "h1", '{"n": 2}')
+        rows.put_item("run", "b.md", "h1", "{}")
         rows.put_item("other", "a.md", "h1", "{}")
-    assert store.read_items("run") == {("a.md", "h1"): '{"n": 2}', ("a.md", "h2"): "{}"}
+    of_a = {("a.md", "h1"): '{"n": 2}', ("a.md", "h2"): "{}"}
+    assert store.read_items("run") == {**of_a, ("b.md", "h1"): "{}"}
+    assert store.read_items("run", ["a.md", "c.md"]) == of_a
+    assert store.read_items("run", []) == {}
     assert store.read_items("unknown") == {}
 
 
