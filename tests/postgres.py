@@ -100,7 +100,7 @@ class PostgresServer:
             [
                 self.bin / "postgres", "-D", self.data, "-k", self.folder, "-p", str(self.port),
                 "-c", "listen_addresses=127.0.0.1", "-c", "fsync=on", "-c", "shared_buffers=32MB",
-                "-c", "max_connections=60",
+                "-c", "max_connections=100",
             ],
             stdout=self.log,
             stderr=self.log,

@@ -1,12 +1,17 @@
 """One run in many shards, of which some are killed: bill, cap, outcomes, wall and memory.
 
     python -m tests.scale.shards [--items 10000] [--shards 8] [--workers 4] [--cap 100]
+        [--one] [--fewer 1000] [--share 0.6]
 
 A PostgreSQL for the Prefect server and for the ledger, the server, so many process workers at one
 work pool with a `PREFECT_HOME` each, and the strict provider. A worker and a shard are killed by
-SIGKILL on the way, then the run itself, which is gone on with. Prints a line of JSON, and fails
-where an item is lost, the ceiling or the cap is passed, or a finished item was asked again.
-`--one` runs the same items in one process first, for its wall-clock.
+SIGKILL on the way, then the run itself, which is gone on with. Prints a line of JSON for each run,
+and fails where an item is lost, the ceiling or the cap is passed, or what was finished is paid for
+again.
+
+`--one` runs the same items in one process first, for its wall-clock; `--fewer` so many items in
+shards, undisturbed, for the memory of a smaller run's own process; `--share` gives money for that
+share of the items, of which at least 95% must be used.
 """
 
 from __future__ import annotations
@@ -14,12 +19,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -35,6 +42,9 @@ from tests.waiting import until
 MODEL = "openai/gpt-4o-mini"
 POOL = "shards"
 SECONDS = 3600.0
+# So much of the money must be used where it is short, and so many items tell what one costs.
+USED, PROBE = 0.95, 8
+EXIT_STATUS = {"complete": 0, "partial": 3}
 DEPLOY = f"""
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -67,7 +77,7 @@ class Fleet:
         self.provider = stack.enter_context(
             ProviderProcess(latency_seconds=latency, output_tokens=5)
         )
-        self.folder = folder
+        self.folder, self.latency = folder, latency
         self.shared = {
             **os.environ,
             "PREFECT_API_URL": api,
@@ -96,13 +106,62 @@ class Fleet:
             )  # fmt: skip
         return psutil.Process(process.pid)
 
-    def run(self, *words: str) -> subprocess.Popen[str]:
+    def run(self, *words: str) -> Run:
         """The command, on a machine of its own."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "prefect_governor.flows.cli", "fan-out", *words, "--json"],
-            env=self.environment("parent"), text=True, stdout=subprocess.PIPE,
-            stderr=(self.folder / "parent.log").open("a"),
-        )  # fmt: skip
+        return Run(self, words)
+
+    def write(self, count: int) -> Path:
+        """So many items."""
+        path = self.folder / f"items-{count}.jsonl"
+        with path.open("w") as file:
+            for at in range(count):
+                row = {"key": f"{at:06d}", "text": f"Parcel {at:06d} of the ledger. " * 10}
+                file.write(json.dumps(row) + "\n")
+        return path
+
+    def renew(self) -> None:
+        self.provider.renew(latency_seconds=self.latency, output_tokens=5)
+
+
+class Run:
+    """The process of a run, and what it takes of memory at the most, in MiB."""
+
+    def __init__(self, fleet: Fleet, words: tuple[str, ...]) -> None:
+        self._said = fleet.folder / "parent.json"
+        self._log = fleet.folder / "parent.log"
+        self.peak = 0
+        self.began = time.monotonic()
+        with self._said.open("w") as said, self._log.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "prefect_governor.flows.cli", "fan-out", *words, "--json"],
+                env=fleet.environment("parent"), stdout=said, stderr=log,
+            )  # fmt: skip
+
+    def look(self) -> bool:
+        """Whether it is still there."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        with suppress(OSError, ProcessLookupError):
+            if found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text()):
+                self.peak = max(self.peak, int(found[1]) // 1024)
+        return self.process.poll() is None
+
+    def goes_on_until(self, reached: Callable[[], bool]) -> None:
+        def look() -> bool:
+            assert self.look(), self.words()
+            return reached()
+
+        until(look, seconds=SECONDS, every=0.5)
+
+    def ended(self) -> dict[str, Any]:
+        """Its report."""
+        until(lambda: not self.look(), seconds=SECONDS, every=0.2)
+        report: dict[str, Any] = json.loads(self._said.read_text() or "{}")
+        wanted = EXIT_STATUS.get(report.get("outcome", ""))
+        assert self.process.returncode == wanted, self.words()
+        return report
+
+    def words(self) -> str:
+        return self._log.read_text()[-3000:]
 
 
 def shards_of(worker: psutil.Process) -> list[psutil.Process]:
@@ -112,8 +171,10 @@ def shards_of(worker: psutil.Process) -> list[psutil.Process]:
     return []
 
 
-def told(out: Path) -> int:
-    return out.read_bytes().count(b"\n") if out.exists() else 0
+def told(out: Path) -> dict[str, Any]:
+    """The items that a run has told of, by key."""
+    whole = [line for line in out.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+    return {item["key"]: item for item in map(json.loads, whole)}
 
 
 def main() -> int:
@@ -124,90 +185,118 @@ def main() -> int:
     parser.add_argument("--cap", type=int, default=100)
     parser.add_argument("--latency", type=float, default=1.0)
     parser.add_argument("--one", action="store_true", help="in one process first")
+    parser.add_argument("--fewer", type=int, default=0, help="so many items first, undisturbed")
+    parser.add_argument("--share", type=float, help="money for this share of the items")
     given = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shards-")))
         fleet = Fleet(stack, folder, latency=given.latency)
         subprocess.run([sys.executable, "-c", DEPLOY], env=fleet.environment("parent"), check=True)
-        items = folder / "items.jsonl"
-        with items.open("w") as file:
-            for at in range(given.items):
-                row = {"key": f"{at:06d}", "text": f"Parcel {at} of the ledger. " * 10}
-                file.write(json.dumps(row) + "\n")
         asked = [
-            str(items), "--ask", "What is this?", "--model", MODEL, "--max-output-tokens", "24",
-            "--max-concurrent", str(given.cap), "--max-usd", "5", "--yes",
+            "--ask", "What is this?", "--model", MODEL, "--max-output-tokens", "24",
+            "--max-concurrent", str(given.cap), "--yes", "--max-usd",
         ]  # fmt: skip
-        found: dict[str, Any] = {"items": given.items, "shards": given.shards}
+        ceiling = "5"
+        if given.share is not None:
+            fleet.run(str(fleet.write(PROBE)), *asked, ceiling).ended()
+            each = fleet.provider.settled_stats()["billed_nano"] / PROBE
+            ceiling = f"{given.share * given.items * each / 1e9:.9f}"
+            fleet.renew()
+        items = [str(fleet.write(given.items)), *asked, ceiling]
         if given.one:
-            began = time.monotonic()
-            alone = fleet.run(*asked)
-            alone.communicate(timeout=SECONDS)
-            found["one_process_seconds"] = round(time.monotonic() - began, 1)
-            fleet.provider.renew(latency_seconds=given.latency, output_tokens=5)
-        found |= shared_run(stack, fleet, asked, given)
-    print(json.dumps(found))
+            alone = fleet.run(*items)
+            report = alone.ended()
+            _say(processes=1, **_seen(fleet, given, report), peak_mib=alone.peak,
+                 seconds=round(time.monotonic() - alone.began, 1))  # fmt: skip
+            fleet.renew()
+        workers = [fleet.worker(number) for number in range(given.workers)]
+        stack.callback(end, workers)
+        spread = ["--shards", str(given.shards), "--deployment", "fan-out/shard"]
+        if given.fewer:
+            fewer = fleet.run(str(fleet.write(given.fewer)), *asked, "5", *spread)
+            report = fewer.ended()
+            _say(shards=given.shards, **_seen(fleet, given, report), peak_mib=fewer.peak,
+                 seconds=round(time.monotonic() - fewer.began, 1))  # fmt: skip
+            fleet.renew()
+        _say(shards=given.shards, **disturbed(fleet, workers, [*items, *spread], spread, given))
     return 0
 
 
-def shared_run(
-    stack: ExitStack, fleet: Fleet, asked: list[str], given: argparse.Namespace
+def disturbed(
+    fleet: Fleet,
+    workers: list[psutil.Process],
+    asked: list[str],
+    spread: list[str],
+    given: argparse.Namespace,
 ) -> dict[str, Any]:
-    workers = [fleet.worker(number) for number in range(given.workers)]
-    stack.callback(end, workers)
+    """The run in which a worker, a shard and the run's own process are killed."""
     out = fleet.folder / "out.jsonl"
-    spread = ["--shards", str(given.shards), "--deployment", "fan-out/shard", "--out", str(out)]
-    began = time.monotonic()
-    run = fleet.run(*asked, *spread)
-    peak = 0
+    run = fleet.run(*asked, "--out", str(out))
 
-    def reached(count: int) -> bool:
-        nonlocal peak
-        assert run.poll() is None, (fleet.folder / "parent.log").read_text()[-3000:]
-        peak = max(peak, psutil.Process(run.pid).memory_info().rss)
-        return told(out) >= count
+    def reached(share: float) -> Callable[[], bool]:
+        return lambda: out.exists() and out.read_bytes().count(b"\n") >= share * given.items
 
-    until(lambda: reached(given.items // 8), seconds=SECONDS, every=0.2)
+    run.goes_on_until(reached(1 / 8))
     # A machine is lost: its worker and all that it ran.
     lost = workers[0]
     for process in (*shards_of(lost), lost):
         process.kill()
-    until(lambda: reached(given.items // 4), seconds=SECONDS, every=0.2)
+    run.goes_on_until(reached(1 / 4))
     killed = next(each for worker in workers[1:] for each in shards_of(worker))
     killed.kill()
-    until(lambda: reached(given.items // 2), seconds=SECONDS, every=0.2)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
-    when_killed = {json.loads(line)["key"] for line in out.read_text().splitlines()}
-    again = fleet.run("--resume", "last", *spread[:4], "--out", str(out), "--yes")
-    said, _ = again.communicate(timeout=SECONDS)
-    seconds = time.monotonic() - began
-    assert again.returncode == 0, (fleet.folder / "parent.log").read_text()[-3000:]
-    report = json.loads(said)
+    run.goes_on_until(reached(1 / 2))
+    run.process.send_signal(signal.SIGKILL)
+    run.process.wait()
+    finished = {key: each for key, each in told(out).items() if each["state"] == "succeeded"}
+    again = fleet.run("--resume", "last", *spread, "--out", str(out), "--yes")
+    report = again.ended()
+    seen = _seen(fleet, given, report)
+    after = {item["key"]: item for item in report["items"]}
+    paid_again = [key for key, each in finished.items() if after[key]["calls"] != each["calls"]]
+    assert not paid_again, f"finished, and paid for again: {paid_again[:10]}"
+    # What was in flight in the worker and in the shard, and nothing else.
+    assert seen["asked_twice"] <= 2 * given.cap
+    return {
+        "killed": ["worker", "shard", "run"],
+        "finished_when_the_run_was_killed": len(finished),
+        **seen,
+        "peak_mib": max(run.peak, again.peak),
+        "seconds": round(time.monotonic() - run.began, 1),
+    }
+
+
+def _seen(fleet: Fleet, given: argparse.Namespace, report: dict[str, Any]) -> dict[str, Any]:
+    """What the provider and the report say of a run; AssertionError where that is not so."""
     stats = fleet.provider.settled_stats()
     bodies = Counter(record["body_hash"] for record in fleet.provider.log())
-    budget = report["budget"]
+    budget, keys = report["budget"], [item["key"] for item in report["items"]]
+    states = Counter(item["state"] for item in report["items"])
     spent = round((budget["spent_usd"] + budget["unconfirmed_usd"]) * 1e9)
-    twice = sum(times - 1 for times in bodies.values())
-    assert [item["key"] for item in report["items"]] == sorted(
-        item["key"] for item in report["items"]
-    )
-    assert Counter(item["state"] for item in report["items"]) == {"succeeded": given.items}
-    assert len(bodies) == given.items, f"{given.items - len(bodies)} items were never asked"
+    ceiling = round(budget["ceiling_usd"] * 1e9)
+    assert keys == [f"{at:06d}" for at in range(len(keys))]
     assert stats["max_open"] <= given.cap
-    assert stats["billed_nano"] <= spent <= budget["ceiling_usd"] * 1e9
-    # What was in flight in three processes that were killed, at most.
-    assert twice <= 3 * given.cap
+    assert stats["billed_nano"] <= spent <= ceiling
+    assert budget["reserved_usd"] == 0
+    if report["outcome"] == "complete":
+        assert states == {"succeeded": len(keys)}
+        assert len(bodies) == len(keys), f"{len(keys) - len(bodies)} items were never asked"
+    else:
+        assert given.share is not None and set(states) == {"succeeded", "over_budget"}
+        assert spent >= USED * ceiling, f"{spent / ceiling:.1%} of the money was used"
     return {
-        "seconds": round(seconds, 1),
-        "told_when_the_run_was_killed": len(when_killed),
+        "items": len(keys),
+        "states": dict(states),
         "calls": stats["requests"],
-        "asked_twice": twice,
+        "asked_twice": sum(times - 1 for times in bodies.values()),
         "max_open": stats["max_open"],
         "billed_usd": stats["billed_nano"] / 1e9,
         "spent_and_unconfirmed_usd": spent / 1e9,
-        "peak_mib_of_the_run": peak // 2**20,
+        "used": round(spent / ceiling, 4),
     }
+
+
+def _say(**found: Any) -> None:
+    print(json.dumps(found), flush=True)
 
 
 def end(workers: list[psutil.Process]) -> None:
