@@ -164,7 +164,13 @@ def work(place: Place, name: str, load: Load) -> Share:
     return Share(pairs, driver.seconds, cpu)
 
 
-def run(place: Place, load: Load, processes: int, rates: bool) -> list[Share]:
+def run(
+    place: Place,
+    load: Load,
+    processes: int,
+    rates: bool,
+    work: Callable[[Place, str, Load], Share] = work,
+) -> list[Share]:
     """A load on a new ledger: each process's share."""
     desk = place.desk(load.ledger)
 
