@@ -119,6 +119,15 @@ class Fleet:
                 file.write(json.dumps(row) + "\n")
         return path
 
+    def calling(self) -> set[int]:
+        """The processes that say they have calls in flight."""
+        found = set()
+        for path in (self.folder / "shared").glob("*/shards/*/shard-*.json"):
+            with suppress(OSError, ValueError):
+                if json.loads(path.read_text())["in_flight"]:
+                    found.add(int(path.stem.split("-")[2]))
+        return found
+
     def renew(self) -> None:
         self.provider.renew(latency_seconds=self.latency, output_tokens=5)
 
@@ -236,14 +245,25 @@ def disturbed(
     def reached(share: float) -> Callable[[], bool]:
         return lambda: out.exists() and out.read_bytes().count(b"\n") >= share * given.items
 
+    def calling() -> list[tuple[psutil.Process, psutil.Process]]:
+        """Workers with a shard that has calls in flight."""
+        busy = fleet.calling()
+        return [
+            (worker, shard)
+            for worker in workers
+            for shard in shards_of(worker)
+            if shard.pid in busy
+        ]
+
     run.goes_on_until(reached(1 / 8))
+    run.goes_on_until(lambda: bool(calling()))
     # A machine is lost: its worker and all that it ran.
-    lost = workers[0]
+    lost, _ = calling()[0]
     for process in (*shards_of(lost), lost):
         process.kill()
     run.goes_on_until(reached(1 / 4))
-    killed = next(each for worker in workers[1:] for each in shards_of(worker))
-    killed.kill()
+    run.goes_on_until(lambda: bool(calling()))
+    calling()[0][1].kill()
     run.goes_on_until(reached(1 / 2))
     run.process.send_signal(signal.SIGKILL)
     run.process.wait()
