@@ -1,5 +1,6 @@
 """What is read of a SQLite ledger outside its transactions."""
 
+import json
 import sqlite3
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable
