@@ -17,6 +17,8 @@ from prefect_governor.flows.digest.delivering import check_block_names, publish,
 from prefect_governor.flows.digest.page import message, page
 from prefect_governor.flows.digest.told import Series, present_keys, series_desk
 from prefect_governor.flows.fan_out_flow import fan_out
+from prefect_governor.flows.forms.digest import DIGEST
+from prefect_governor.flows.forms.shape import shape
 from prefect_governor.flows.report.keys import artifact_key
 from prefect_governor.flows.report.model import Report
 from prefect_governor.flows.report.publish import conclude
@@ -131,6 +133,9 @@ def digest(
     state.message = "; ".join([headline, *undelivered, state.message or ""])
     # Prefect gives the report of the state to whoever calls the flow.
     return cast(Report, state)
+
+
+shape(digest, DIGEST)
 
 
 def _series(flow_run: FlowRun, name: str | None, folder: str | None, sources: list[str]) -> str:

@@ -23,6 +23,8 @@ from prefect_governor.blocks.work.ledgers import desk
 from prefect_governor.flows.cli.budget.evidence import read_export
 from prefect_governor.flows.cli.budget.reconcile import known_calls, prices_of, resolve
 from prefect_governor.flows.cli.budget.view import Source, open_source
+from prefect_governor.flows.forms.reconcile import RECONCILE
+from prefect_governor.flows.forms.shape import shape
 from prefect_governor.flows.report.artifact import artifact
 from prefect_governor.flows.report.reasons import one_line
 from prefect_governor.flows.unconfirmed.page import Standing, headline, page
@@ -73,6 +75,9 @@ def reconcile(exports: Sequence[str] = (), folder: str | None = None) -> Any:
     if any(each.problem is not None for each in standings):
         return Completed(name="Partial", message=said)
     return Completed(message=said)
+
+
+shape(reconcile, RECONCILE)
 
 
 def _saved() -> list[str]:

@@ -5,8 +5,14 @@ from collections.abc import Mapping
 from prefect_governor.flows.forms import shared
 from prefect_governor.flows.forms.shape import Shown
 
-# Of both, so that deployments which say "auto" stay valid.
-_COUNT_OR_AUTO = {"examples": [10, "auto"]}
+# Tabs in both UIs, of which the first is the one that is open.
+_COUNT_OR_AUTO = {
+    "anyOf": [
+        {"title": "number", **shared.COUNT},
+        {"title": "auto", "type": "string", "enum": ["auto"]},
+    ],
+    "examples": [10, "auto"],
+}
 
 FAN_OUT: Mapping[str, Shown] = {
     "ask": Shown(
@@ -76,15 +82,15 @@ FAN_OUT: Mapping[str, Shown] = {
     "timeout_seconds": shared.TIMEOUT_SECONDS,
     "items_per_task": Shown(
         "Items per task",
-        'How many items share a task run, or "auto". Empty: one each up to 200 items, then more and'
+        "How many items share a task run. Empty, or auto: one each up to 200 items, then more and"
         " more.",
         _COUNT_OR_AUTO,
         empty=True,
     ),
     "processes": Shown(
         "Processes",
-        "How many processes of the worker's machine share the run, where one's core holds it back,"
-        ' or "auto". Empty: one.',
+        "How many processes of the worker's machine share the run, where one's core holds it back;"
+        " auto: one a core. Empty: one.",
         _COUNT_OR_AUTO,
     ),
     "shards": Shown(

@@ -9,14 +9,25 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import validate
 
 from prefect_governor import fan_out, research
+from prefect_governor.flows.digest_flow import digest
+from prefect_governor.flows.reconcile_flow import reconcile
 
-FLOWS: dict[str, Flow[..., Any]] = {"fan_out": fan_out, "research": research}
+FLOWS: dict[str, Flow[..., Any]] = {
+    "fan_out": fan_out, "research": research, "digest": digest, "reconcile": reconcile
+}  # fmt: skip
 INPUTS = sorted(
     (name, each) for name in FLOWS for each in inspect.signature(FLOWS[name].fn).parameters
 )
-NEEDED = {"fan_out": {"ask": "What?"}, "research": {"question": "What?"}}
-# Either an object or a path; either a number or "auto".
-OF_ANY_TYPE = {"mcp", "plan", "items_per_task", "processes"}
+NEEDED: dict[str, dict[str, Any]] = {
+    "fan_out": {"ask": "What?"},
+    "research": {"question": "What?"},
+    "digest": {"ask": "What?", "sources": ["docs"]},
+    "reconcile": {},
+}
+# Either an object or a path: a box of JSON.
+OF_ANY_TYPE = {"mcp", "plan"}
+# Either a number or "auto": tabs that are named so.
+NUMBER_OR_AUTO = {"items_per_task", "processes"}
 
 
 def form(flow: str) -> dict[str, Any]:
@@ -32,8 +43,11 @@ def refused(flow: str, **parameters: Any) -> list[str]:
 @pytest.mark.parametrize(("flow", "name"), INPUTS)
 def test_input_is_of_one_type_and_says_what_it_is(flow: str, name: str) -> None:
     shown = form(flow)["properties"][name]
-    assert "anyOf" not in shown, "tabs of type names in the form"
-    assert ("type" in shown) != (name in OF_ANY_TYPE)
+    if name in NUMBER_OR_AUTO:
+        assert [each["title"] for each in shown["anyOf"]] == ["number", "auto"]
+    else:
+        assert "anyOf" not in shown, "tabs of type names in the form"
+        assert ("type" in shown) != (name in OF_ANY_TYPE)
     assert shown["title"][0].isupper()
     assert shown["title"] != name
     assert shown["description"].endswith((".", ")"))
@@ -53,8 +67,13 @@ def test_examples_and_defaults_of_the_form_are_taken(flow: str, name: str) -> No
 @pytest.mark.parametrize("flow", FLOWS)
 def test_what_is_left_empty_is_no_error_of_the_schema(flow: str) -> None:
     shown = form(flow)
-    assert shown["required"] == list(NEEDED[flow])
-    empty = {name for name, each in shown["properties"].items() if "default" not in each}
+    assert shown.get("required", []) == list(NEEDED[flow])
+    # Of tabs both UIs send nothing for what is empty, of the others a null.
+    empty = {
+        name
+        for name, each in shown["properties"].items()
+        if "default" not in each and "anyOf" not in each
+    }
     assert refused(flow, **dict.fromkeys(empty - NEEDED[flow].keys())) == []
 
 
@@ -72,9 +91,12 @@ def test_python_takes_what_it_took(flow: str) -> None:
     inner = inspect.signature(FLOWS[flow].fn).parameters
     assert set(form(flow)["properties"]) == set(inner)
     first = next(iter(inner.values()))
-    assert first.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-    assert inner["model"].default == "auto"
-    assert inner["max_usd"].default is None
+    kinds = inspect.Parameter
+    keywords = flow == "digest"
+    assert first.kind is (kinds.KEYWORD_ONLY if keywords else kinds.POSITIONAL_OR_KEYWORD)
+    if flow != "reconcile":
+        assert inner["model"].default == "auto"
+        assert inner["max_usd"].default is None
 
 
 def test_what_a_person_needs_stands_first() -> None:
@@ -84,3 +106,14 @@ def test_what_a_person_needs_stands_first() -> None:
     assert list(form("research")["properties"])[:7] == [
         "question", "corpus", "folder", "web", "governor", "model", "max_usd",
     ]  # fmt: skip
+    assert list(form("digest")["properties"])[:8] == [
+        "ask", "sources", "folder", "notify", "out", "governor", "model", "max_usd",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(NUMBER_OR_AUTO))
+def test_number_or_auto_is_what_is_taken(name: str) -> None:
+    for value in (1, 7, "auto"):
+        assert refused("fan_out", **{name: value}) == []
+    for value in (0, "7", "many", 1.5):
+        assert refused("fan_out", **{name: value})
