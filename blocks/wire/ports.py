@@ -24,6 +24,9 @@ class IO(Protocol):
 
     async def body(self, request: httpx.Request) -> bytes: ...
 
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do what takes long, in the context of now, while whatever else there is goes on."""
+
     async def send(self, request: httpx.Request) -> httpx.Response: ...
 
     async def read(self, response: httpx.Response) -> bytes: ...

@@ -115,6 +115,9 @@ class _AsyncIO:
     async def body(self, request: httpx.Request) -> bytes:
         return await request.aread()
 
+    async def aside(self, work: Callable[[], T]) -> T:
+        return await asyncio.to_thread(work)
+
     async def send(self, request: httpx.Request) -> httpx.Response:
         with sending():
             return await self.inner.handle_async_request(watched(request, asynchronous=True))
@@ -155,6 +158,10 @@ class _BlockingIO:
 
     async def body(self, request: httpx.Request) -> bytes:
         return request.read()
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        # Whoever calls waits in any case.
+        return work()
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         with sending():

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import socket
+import threading
 import traceback
 from collections.abc import Awaitable
 from contextlib import nullcontext
@@ -16,6 +17,8 @@ from prefect_governor.blocks.context.scope import NotKept, Scope, kept_only, one
 from prefect_governor.blocks.errors import OverBudget, RunStopped
 from prefect_governor.blocks.machine.stops import Stop, under
 from prefect_governor.blocks.prices.prices import UsageParts, cost
+from prefect_governor.blocks.wire.exchange import MOST_COUNTED_HERE
+from prefect_governor.blocks.wire.planning import planned
 from prefect_governor.blocks.wire.transport import GovernedAsyncTransport, GovernedTransport
 from tests.unit.blocks.wire.transports import POOLS, SECRET, URL, MakeWire, Wire, ok
 from tests.unit.fakes import FakeDesk, FakeGoverning, FakeProvider, Pieces, chat_reply, chat_request
@@ -164,3 +167,30 @@ async def test_waiting_calls_go_as_slots_come_free_and_none_is_lost() -> None:
         replies = await asyncio.gather(*(post() for _ in range(40)))
     assert len(replies) == 40
     assert made.desk.outcomes == ["settle"] * 40
+
+
+@pytest.mark.parametrize(("size", "aside"), [(200, False), (2 * MOST_COUNTED_HERE, True)])
+async def test_a_large_request_is_counted_while_the_loop_goes_on(
+    monkeypatch: pytest.MonkeyPatch, size: int, aside: bool
+) -> None:
+    went_on = threading.Event()
+    seen: list[bool] = []
+
+    def slowly(*args: Any, **options: Any) -> Any:
+        # Held by the loop itself, nothing would set it.
+        seen.append(went_on.wait(20 if aside else 0))
+        return planned(*args, **options)
+
+    monkeypatch.setattr("prefect_governor.blocks.wire.exchange.planned", slowly)
+    made = Wire("async", ok())
+    words = [{"role": "user", "content": "word " * (size // 5)}]
+    here = Scope(made.governing, run_id="r", item="i")
+    with scope(here):
+        posted = asyncio.ensure_future(made.post(chat_request(messages=words)))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.05, went_on.set)
+        reply = await posted
+    assert seen == [aside]
+    assert reply.is_success and made.desk.outcomes == ["settle"]
+    # It is the item's, wherever it was counted.
+    assert here.spent.calls == 1
