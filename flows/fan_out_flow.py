@@ -256,7 +256,10 @@ def fan_out(
             else:
                 files.sweep()
                 place = stack.enter_context(place_of(job, here, shared, results=results))
-                sink = stack.enter_context(OutFile(results, spare=kept, told=here.control.told))
+                out = OutFile(
+                    results, spare=kept, told=here.control.told, full=here.control.stop.set
+                )
+                sink = stack.enter_context(out)
             stack.enter_context(serving.open())
             stack.enter_context(let_go())
             report, left_by = _run(job, place, sink, shared, log)

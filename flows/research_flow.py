@@ -226,7 +226,8 @@ def research(
         )
         token = current_study.set(study)
         try:
-            with OutFile(state / "results.jsonl") as out, let_go():
+            full = here.control.stop.set
+            with OutFile(state / "results.jsonl", full=full) as out, let_go():
                 report, left_by = _run(study, out, answer_file, log)
                 report = here.control.report = advised(
                     report,

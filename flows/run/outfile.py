@@ -26,22 +26,25 @@ class Sink(Protocol):
         """Where they are kept."""
 
     def put(self, ended: Mapping[int, ItemReport]) -> None:
-        """Items that ended, by their positions. Raises OSError."""
+        """Items that ended, by their positions."""
 
     def finish(self, items: Sequence[ItemReport]) -> None:
-        """All of them, in input order. Raises OSError."""
+        """All of them, in input order."""
 
 
 class OutFile:
     """A results file in JSON Lines.
 
     Where the file cannot be written any more (a full disk), the rest goes to `spare`, and `finish`
-    puts all of it there.
+    puts all of it there. Where nothing can be, `full` is told why and what to do, once; what ends
+    after that is in the run's report alone, but `finish` tries again.
 
     Args:
         path: where the results go.
         spare: another file, of the state folder.
-        told: is given each item too, as it is written.
+        told: is given each item too, as it is written, or as it ended where nothing can be.
+        full: called where nothing can be written any more; answers that nobody keeps are not to be
+            paid for.
 
     Raises:
         ConfigurationError: it cannot be written. Raised before a run starts.
@@ -53,10 +56,13 @@ class OutFile:
         *,
         spare: Path | None = None,
         told: Callable[[ItemReport], None] = lambda item: None,
+        full: Callable[[str], None] = lambda why: None,
     ) -> None:
         self.path = path
         self._spare = spare
         self._told = told
+        self._full = full
+        self._lost = False
         self.notes: list[str] = []
         if path.exists() and not path.is_dir() and not path.is_file():
             # It is put in its place at the end, which would replace a device.
@@ -87,20 +93,19 @@ class OutFile:
         return [str(self.path)]
 
     def put(self, ended: Mapping[int, ItemReport]) -> None:
-        """Items that ended, by their positions. Raises OSError as `add`."""
+        """Items that ended, by their positions."""
         self.add(*ended.values())
 
     def add(self, *items: ItemReport) -> None:
-        """Write items so that no crash can lose them. Raises OSError where nothing can be
-        written."""
-        text = "".join(map(_line, items))
-        self._written(lambda: self._append(text))
+        """Write items so that no crash can lose them."""
+        if not self._lost:
+            text = "".join(map(_line, items))
+            self._written(lambda: self._append(text))
         for item in items:
             self._told(item)
 
     def finish(self, items: Sequence[ItemReport]) -> None:
-        """All items, in input order, in one step: a reader sees the old file or the new one. Raises
-        OSError where nothing can be written."""
+        """All items, in input order, in one step: a reader sees the old file or the new one."""
 
         def write() -> None:
             with whole_file(self.path) as file:
@@ -116,20 +121,33 @@ class OutFile:
     def _written(self, write: Callable[[], None]) -> None:
         try:
             write()
+            return
         except OSError as error:
-            if self._spare is None or self._spare == self.path:
-                raise
-            self.notes.append(
-                f"{self.path} could not be written ({error.strerror}): the answers are in"
-                f" {self._spare}"
-            )
-            with suppress(OSError):
+            why = error.strerror or str(error)
+        if self._spare is not None and self._spare != self.path:
+            there, self.path = self.path, self._spare
+            try:
                 # What it holds in its buffer is tried once more, in vain.
-                self._file.close()
-            self.path = self._spare
-            make_folder(self.path.parent)
-            self._file = open_file(self.path, errors=ERRORS)
-            write()
+                with suppress(OSError):
+                    self._file.close()
+                make_folder(self.path.parent)
+                self._file = open_file(self.path, errors=ERRORS)
+                write()
+            except OSError as error:
+                why = error.strerror or str(error)
+            else:
+                self.notes.append(
+                    f"{there} could not be written ({why}): the answers are in {self.path}"
+                )
+                return
+        if not self._lost:
+            self._lost = True
+            told = (
+                f"{self.path.parent} cannot be written ({why}), so nothing more is asked: make"
+                " room there, or set PREFECT_HOME to a folder with room, and go on with the run"
+            )
+            self.notes.append(told)
+            self._full(told)
 
 
 def _line(item: ItemReport) -> str:

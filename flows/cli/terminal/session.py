@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -215,7 +215,9 @@ def run_flow(
             current_control.reset(token)
     report = control.report
     assert report is not None and run is not None, "a run that ended has its report"
-    replace(run, ended=True).save()
+    # Where there is no room for that, it is gone on with as one that was interrupted.
+    with suppress(OSError):
+        replace(run, ended=True).save()
     print_report(
         report,
         ui_url=run_url(ui_url, report.run_id),

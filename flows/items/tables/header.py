@@ -12,6 +12,9 @@ _DATE = re.compile(
     r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}([ T]\d{1,2}:\d{2}.*)?\Z|\d{1,2}:\d{2}(:\d{2})?\Z"
 )
 
+# Columns whose names are odd, of which each is told; of more how many they are.
+MOST_SAID = 20
+
 
 class NoHeader(ValueError):
     """A first row that names no columns."""
@@ -48,18 +51,24 @@ def header_of(first: Sequence[str], sample: Sequence[Sequence[str]] = ()) -> Hea
     said = []
     if index is not None:
         said.append("the first column, without a name, counts the rows, and is left out")
-    found: list[str] = []
+    found: dict[str, None] = {}
+    # The next number of each name, so that as many of one name are not counted through again.
+    numbers: dict[str, int] = {}
+    odd: list[str] = []
     for at, name in enumerate(names):
         named = name or f"column {at + 1}"
         if not name and at != index:
-            said.append(f"column {at + 1} has no name")
-        again = 2
-        while named in found:
-            named = f"{name or 'column'} ({again})"
-            again += 1
-        if again > 2:
-            said.append(f"{name!r} names more than one column: one is {named!r}")
-        found.append(named)
+            odd.append(f"column {at + 1} has no name")
+        if named in found:
+            base, again = name or "column", numbers.get(name, 2)
+            while (named := f"{base} ({again})") in found:
+                again += 1
+            numbers[name] = again + 1
+            odd.append(f"{name!r} names more than one column: one is {named!r}")
+        found[named] = None
+    said += odd[:MOST_SAID]
+    if len(odd) > MOST_SAID:
+        said.append(f"{len(odd) - MOST_SAID:,} more columns have no name, or that of another")
     return Header(tuple(found), index, tuple(said))
 
 

@@ -2,7 +2,10 @@
 
 import json
 import signal
+import subprocess
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -84,3 +87,50 @@ def test_a_third_ctrl_c_says_what_was_started_and_how_to_go_on(
     run_id = heard.partition("run: ")[2].split()[0]
     assert f"prefect-governor fan-out --resume {run_id}" in stderr
     assert "Traceback" not in heard + stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MiB."""
+    disk = tmp_path / "home"
+    disk.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs", str(disk)]
+    done = subprocess.run(["mount", *options], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_full_home_stops_the_run_with_a_report_that_names_the_folder(
+    command: Command,
+    upstream: ProviderProcess,
+    corpus: Corpus,
+    tmp_path: Path,
+    small_disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(small_disk))
+    upstream.configure(latency_seconds=2)
+    corpus(12)
+    process = command(*ASK, "--json", cwd=tmp_path, cold=True)
+    until(lambda: upstream.stats()["open"] == 4, seconds=240)
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+        while True:
+            ballast.write(bytes(4096))
+    stdout, stderr = ended(process)
+    report = json.loads(stdout)
+    states = Counter(item["state"] for item in report["items"])
+    assert process.returncode in (1, 3), stderr
+    assert "Traceback" not in stderr
+    assert states.total() == 12 and states["not_started"] >= 4, (states, stderr)
+    assert str(small_disk) in report["reason"], report["reason"]
+    # With room again it is gone on with.
+    (small_disk / "ballast").unlink()
+    upstream.configure(latency_seconds=0)
+    process = command("fan-out", "--resume", report["run_id"], "--json", cwd=tmp_path, cold=True)
+    stdout, stderr = ended(process)
+    assert process.returncode == 0, stderr
+    assert Counter(item["state"] for item in json.loads(stdout)["items"]) == {"succeeded": 12}

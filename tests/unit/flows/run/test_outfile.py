@@ -114,12 +114,23 @@ def test_full_disk_loses_nothing_and_says_where_the_answers_are(tmp_path: Path) 
     assert "No space left on device" in note and str(spare) in note
 
 
-def test_full_state_folder_is_an_error(tmp_path: Path) -> None:
+def test_full_state_folder_is_told_of_by_name_and_once_and_tried_again_at_the_end(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "results.jsonl"
-    with OutFile(path, spare=path) as out:
+    heard: list[str] = []
+    told: list[str] = []
+    with OutFile(
+        path, spare=path, full=heard.append, told=lambda each: told.append(each.key)
+    ) as out:
         _full(out)
-        with pytest.raises(OSError, match="No space left"):
-            out.add(item("a"))
+        out.add(item("a"))
+        out.add(item("b"))
+        (why,) = heard
+        assert out.notes == heard and told == ["a", "b"]
+        assert str(tmp_path) in why and "No space left on device" in why and "PREFECT_HOME" in why
+        out.finish([item("a"), item("b")])
+    assert [line["key"] for line in lines(path)] == ["a", "b"]
 
 
 def test_each_item_is_told_once_it_is_written(tmp_path: Path) -> None:
