@@ -1,12 +1,19 @@
-"""How far the sheets of a zipped workbook reach, told before they are read."""
+"""How far the sheets of a workbook reach, told before they are read."""
 
 import re
 import struct
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 from prefect_governor.flows.items.tables.records import NotATable
+from prefect_governor.flows.items.tables.spans import (
+    BadSheet,
+    Span,
+    binary_spans,
+    opendocument_spans,
+)
 
 # A sheet is read as the whole rectangle between its first and its last cell, at 32 bytes a cell:
 # one forgotten cell in a far corner of an .xlsx of 3 KB stands for 17 thousand million of them, for
@@ -14,6 +21,8 @@ from prefect_governor.flows.items.tables.records import NotATable
 # than what is unpacked of a workbook at the most.
 MAX_CELLS = 25_000_000
 _CHUNK_BYTES = 2**20
+# Of an .ods.
+_CONTENT = "content.xml"
 # The longest that may be cut between two chunks.
 _REFERENCE_BYTES = 64
 _REFERENCE = re.compile(rb"[\s]r\s*=\s*[\"']([A-Za-z]{1,3})(\d{1,7})[\"']")
@@ -21,21 +30,50 @@ _ROW_OF_CELLS, _LAST_CELL = 0, 11
 
 
 def check_extent(archive: zipfile.ZipFile, name: str) -> None:
-    """Raises NotATable for a sheet whose cells stand too far apart to be read."""
-    for part in archive.infolist():
+    """Raises NotATable for sheets whose cells stand too far apart to be read, all together."""
+    _check((reach for part in archive.infolist() for reach in _extents_of(archive, part)), name)
+
+
+def check_old_extent(path: Path, name: str) -> None:
+    """The same for a workbook that is no zip, if it is one."""
+    _check(map(_reach, binary_spans(path)), name)
+
+
+def _check(reaches: Iterator[tuple[int, int]], name: str) -> None:
+    cells = 0
+    try:
+        for rows, columns in reaches:
+            cells += rows * columns
+            if cells > MAX_CELLS:
+                more = "" if cells == rows * columns else " with the sheets before it"
+                raise NotATable(
+                    name,
+                    f"a sheet reaches over {rows:,} rows and {columns:,} columns,{more} more than"
+                    f" {MAX_CELLS:,} cells (a forgotten one far out?): delete what is beyond the"
+                    " table, or save the sheet as .csv",
+                )
+    except BadSheet as error:
+        raise NotATable(name, f"not a workbook, or a broken one ({error})") from None
+
+
+def _reach(span: Span) -> tuple[int, int]:
+    top, left, bottom, right = span
+    return bottom - top + 1, right - left + 1
+
+
+def _extents_of(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> Iterator[tuple[int, int]]:
+    """Rows and columns between a sheet's first cell and its last; none of another part."""
+    if part.filename == _CONTENT:
         with archive.open(part) as file:
-            reach = _extent_of(file, part.filename)
-        if reach is not None and reach[0] * reach[1] > MAX_CELLS:
-            raise NotATable(
-                name,
-                f"a sheet reaches over {reach[0]:,} rows and {reach[1]:,} columns, more than"
-                f" {MAX_CELLS:,} cells (a forgotten one far out?): delete what is beyond the table,"
-                " or save the sheet as .csv",
-            )
+            yield from map(_reach, opendocument_spans(file))
+        return
+    with archive.open(part) as file:
+        reach = _extent_of(file, part.filename)
+    if reach is not None:
+        yield reach
 
 
 def _extent_of(file: IO[bytes], part: str) -> tuple[int, int] | None:
-    """Rows and columns between a sheet's first cell and its last; None for another part."""
     low = part.lower()
     if low.endswith(".bin") and "/worksheets/" in low:
         return _spanned(_binary_cells(file))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect_governor.flows.items.tables.extent import check_extent
+from prefect_governor.flows.items.tables.extent import check_extent, check_old_extent
 from prefect_governor.flows.items.tables.formulas import formulas_without_value
 from prefect_governor.flows.items.tables.header import Header, NoHeader, header_of
 from prefect_governor.flows.items.tables.records import NotATable, Record, Records, Telling
@@ -30,6 +30,7 @@ _UNRECKONED = (
 )
 _ROUNDED_NUMBER = re.compile(r"-?\d(\.\d+)?e\+\d+\Z")
 _SAMPLE_ROWS = 200
+_STORAGE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # Of a broken zip, and of what stands in one.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
 
@@ -72,6 +73,8 @@ def _opened(path: Path, name: str) -> "CalamineWorkbook":
                         " workbook: save its sheets as .csv",
                     )
                 check_extent(archive, name)
+        elif _is_old(path):
+            check_old_extent(path, name)
         return CalamineWorkbook.from_path(path)
 
 
@@ -98,6 +101,12 @@ def _reading(path: Path, name: str) -> Iterator[None]:
 def _broken(path: Path, name: str, error: BaseException) -> NotATable:
     why = " ".join(str(error).split())
     return NotATable(name, f"not a workbook, or a broken one ({why}){_disguise(path)}")
+
+
+def _is_old(path: Path) -> bool:
+    """Whether a file is a storage of Microsoft's, as Office wrote them before 2007."""
+    with path.open("rb") as file:
+        return file.read(len(_STORAGE)) == _STORAGE
 
 
 def _disguise(path: Path) -> str:
