@@ -156,11 +156,13 @@ def shown(desk: LedgerDesk, accounts: tuple[Account, ...], missed: list[str]) ->
     """Print `budget show` by everything, of the total budget and of a team's; what it says."""
     said = {}
     for account in (accounts[-1], accounts[0]):
-        times = {}
+        times, parts = {}, []
         for by in BY:
-            times[by], said[f"{account.name} {by}"] = min(show(desk, account, by) for _ in range(2))
-        line = "  ".join(f"{by} {seconds:.2f}" for by, seconds in times.items())
-        print(f"budget show --by, {account.window:5} window, s:  {line}", flush=True)
+            times[by], cpu, total = min(show(desk, account, by) for _ in range(3))
+            said[f"{account.name} {by}"] = total
+            parts.append(f"{by} {times[by]:.2f} ({cpu:.2f})")
+        window = f"{account.window:5} window"
+        print(f"budget show --by, {window}, s (CPU):  {'  '.join(parts)}", flush=True)
         missed += [
             f"{by} in {seconds:.2f} s" for by, seconds in times.items() if seconds > SHOW_SECONDS
         ]

@@ -1,5 +1,5 @@
-"""A ledger's own life: what is kept of what is over. Holds the ledger's lock for moments.
+"""A ledger's own life: what is kept of what is over, and its move to another store.
 
-May import: ledger.decision, records.
-Begin with: compaction.py: old calls become sums.
+May import: errors, ledger, ledger.decision, ledger.postgres, ledger.sqlite, machine, records.
+Begin with: compaction.py: old calls become sums; moving.py: from one store to another.
 """

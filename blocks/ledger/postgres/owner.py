@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # has lost every session, and the living need a sweep (5 s) and a connection (5 s) to come back too.
 GRACE_SECONDS = 12.0
 
-_HELD = (
+HELD = (
     "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     " AND classid = %s::bigint::oid AND objid = %s::bigint::oid"
@@ -77,7 +77,7 @@ class PostgresOwner:
                 return False
             key = self._link.owner_lock(owner) % 2**64
             try:
-                found = session.execute(_HELD, (key >> 32, key % 2**32)).fetchone()
+                found = session.execute(HELD, (key >> 32, key % 2**32)).fetchone()
             except self._driver.Error:
                 self._drop()
                 return False

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect_governor.blocks.errors import LedgerUnavailable
 from prefect_governor.blocks.ledger.migration import migrate_postgres
+from prefect_governor.blocks.ledger.moved import MOVED, told
 from prefect_governor.blocks.ledger.postgres.cache import Cache, Hot, Row
 from prefect_governor.blocks.ledger.postgres.fork import tell_of_forks
 from prefect_governor.blocks.ledger.postgres.link import abandon, driver, one, parse
@@ -251,6 +252,11 @@ class PostgresStore(Reads):
         with connection.transaction():
             self._lock(connection)
             migrate_postgres(connection, self._link.schema)
+            moved = one(
+                connection.execute("SELECT (SELECT value FROM meta WHERE key = %s)", (MOVED,))
+            )
+            if (text := moved["value"]) is not None:
+                raise LedgerUnavailable(told(f"on {self._link.place}", text))
             connection.execute(
                 "INSERT INTO meta (key, value) VALUES ('ledger_id', %s) ON CONFLICT DO NOTHING",
                 (uuid.uuid4().hex,),

@@ -12,6 +12,7 @@ from pathlib import Path
 from prefect_governor.blocks.errors import LedgerUnavailable
 from prefect_governor.blocks.ledger.decision.store import ASKED_BACK
 from prefect_governor.blocks.ledger.migration import migrate
+from prefect_governor.blocks.ledger.moved import MOVED, told
 from prefect_governor.blocks.ledger.sqlite.ended import give_back
 from prefect_governor.blocks.ledger.sqlite.memory import Memory
 from prefect_governor.blocks.ledger.sqlite.reads import Reads
@@ -203,6 +204,8 @@ class SQLiteStore(Reads):
             connection.execute("UPDATE owners SET renewed = 0")
             connection.execute("UPDATE meta SET value = ? WHERE key = 'boot_id'", (boot_id(),))
         connection.execute("COMMIT")
+        if MOVED in meta:
+            raise LedgerUnavailable(told(str(self.path), meta[MOVED]))
         ledger_id: str = meta["ledger_id"]
         return ledger_id
 
