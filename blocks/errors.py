@@ -39,11 +39,13 @@ class OverBudget(CallRefused):
     """spent + unconfirmed + allocations of others + this call's bound exceed the ceiling.
 
     `left_nano` and `left_tokens` are what the budget that refused could still pay for, None where
-    it has no such ceiling or nobody said.
+    it has no such ceiling or nobody said. `drawable` says of a part that was to be set aside that
+    the money is there, and not drawn by this machine yet.
     """
 
     left_nano: int | None = None
     left_tokens: int | None = None
+    drawable: bool = False
 
 
 class NotPriced(CallRefused):

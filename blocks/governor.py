@@ -30,6 +30,7 @@ from prefect_governor.blocks.money.windows import Window
 from prefect_governor.blocks.prefect_internals.block_documents import saved_id, saved_name
 from prefect_governor.blocks.prefect_internals.block_schemas import without_references
 from prefect_governor.blocks.records.accepted import Unseen, accepted
+from prefect_governor.blocks.records.budgets import PREFECT_API
 from prefect_governor.blocks.records.output import output_terms
 from prefect_governor.blocks.terms.document import DOCUMENTATION_URL, TOLD_WHERE_WRONG
 from prefect_governor.blocks.terms.form import section
@@ -165,6 +166,11 @@ class Governor(GovernorTerms, Block, Calls, Clients, Holds, Entered):
             ConfigurationError: no ceiling is given, or a value is not valid.
         """
         name = label(name, "name")
+        if ledger_url == PREFECT_API:
+            raise ConfigurationError(
+                f"ledger_url={PREFECT_API!r} is for saved governors: what is drawn on Prefect's API"
+                " is a saved block's budget. Leave it out, or give a PostgreSQL"
+            )
         if max_usd is None and max_total_tokens is None:
             raise ConfigurationError("a governor needs a ceiling: give max_usd or max_total_tokens")
         parse_prices(prices)

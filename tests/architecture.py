@@ -56,6 +56,7 @@ ORDER = (
     "blocks.bypass",
     "blocks.bypass.hooks",
     "blocks.leases",
+    "blocks.draws",
     "blocks.documents",
     "blocks.statements",
     "blocks.work",

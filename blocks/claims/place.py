@@ -19,6 +19,7 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.decision.purse import ALLOCATION_PREFIX
 from prefect_governor.blocks.ledger.desk import LedgerDesk
+from prefect_governor.blocks.ledger.drawing import once_drawn
 from prefect_governor.blocks.money.usd import Money, to_nano
 from prefect_governor.blocks.money.windows import window_label
 from prefect_governor.blocks.records.budgets import Account, Allocation
@@ -90,7 +91,7 @@ def allocate(
         elastic=elastic,
         owner=None if outlives_process else place.desk.process.id,
     )
-    wait_blocking(place.desk.allocate(allocation, label.strip(), bound))
+    once_drawn(lambda: place.desk.allocate(allocation, label.strip(), bound), wait_blocking)
     return BudgetAllocation(place.desk, allocation, governor=place.governor)
 
 

@@ -14,6 +14,7 @@ from prefect_governor.blocks.context.waits import wait_async, wait_blocking
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.decision.purse import ALLOCATION_PREFIX
 from prefect_governor.blocks.ledger.desk import LedgerDesk
+from prefect_governor.blocks.ledger.drawing import once_drawn
 from prefect_governor.blocks.records.budgets import Allocation
 
 
@@ -120,5 +121,5 @@ def share(place: BudgetPlace, parts: int, *, label: str) -> Shares:
         )
         for at in range(1, parts + 1)
     ]
-    wait_blocking(place.desk.write(lambda batch: batch.share(made)))
+    once_drawn(lambda: place.desk.write(lambda batch: batch.share(made)), wait_blocking)
     return Shares(place.desk, [Share(place, each) for each in made])

@@ -18,6 +18,7 @@ from prefect.exceptions import ObjectAlreadyExists
 
 from prefect_governor.blocks.documents.documents import Root
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.records.budgets import PREFECT_API
 
 _PREFIX = "prefect_governor_ledger_"
 
@@ -119,6 +120,7 @@ def _compare(root: Root, told: dict[str, Any], place: Place) -> None:
         f" {place.ledger[:8]} at {place.home}. Two ledgers would be two ceilings, so nothing was"
         " started. On the same machine: use the same PREFECT_HOME. On several machines or pods"
         " (Kubernetes): set ledger_url of the Governor block, or PREFECT_GOVERNOR_LEDGER_URL, to"
-        " one PostgreSQL that all of them reach. If the old ledger is gone for good, and what was"
+        " one PostgreSQL that all of them reach; where they have no database in common, to"
+        f" {PREFECT_API!r}, in the block. If the old ledger is gone for good, and what was"
         f" spent with it may be forgotten: `prefect variable delete {name}`"
     )

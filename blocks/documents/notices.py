@@ -27,6 +27,7 @@ from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_value
 PREFIX = "prefect-governor.budget"
 ENFORCEMENT_OFF = "prefect-governor.enforcement.off"
 DOCUMENT_INVALID = f"{PREFIX}.document-invalid"
+DRAWS_LOST = f"{PREFIX}.draws-lost"
 CIRCUIT_OPENED = "prefect-governor.circuit-breaker.opened"
 EVENTS = {
     "ceiling_share": f"{PREFIX}.share-spent",

@@ -9,12 +9,13 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Protocol
 
 from prefect_governor.blocks.context.settings import under_these_settings
-from prefect_governor.blocks.leases.lease_keeper import REFRESH_SECONDS, LimitKeeper
+from prefect_governor.blocks.leases.lease_keeper import REFRESH_SECONDS
 from prefect_governor.blocks.machine.clock import Instant
 from prefect_governor.blocks.machine.election import Electing, Election
 
@@ -25,6 +26,16 @@ TICK_SECONDS = 0.2
 # What stays is in the ledger, for the next who is elected.
 STOP_SECONDS = 5.0
 STOP_FAILING_SECONDS = 1.5
+
+
+class Kept(Protocol):
+    """What a keeper keeps."""
+
+    def tick(self) -> None:
+        """Bring it to what it should be now."""
+
+    def close(self) -> None:
+        """Give back what nobody needs."""
 
 
 def _nothing(_: bool) -> None:
@@ -49,7 +60,7 @@ class Keeper:
         self,
         folder: Path,
         governor_key: str,
-        limits: list[LimitKeeper],
+        limits: Sequence[Kept],
         refresh: Callable[[], None],
         *,
         now: Callable[[], Instant],
@@ -111,13 +122,13 @@ class Keeper:
 
     def _tick(self) -> None:
         if self._limits and self._election.won():
-            self._each(LimitKeeper.tick)
+            self._each(lambda kept: kept.tick())
 
     def _close(self) -> None:
         if self._limits and self._election.won():
-            self._each(LimitKeeper.close)
+            self._each(lambda kept: kept.close())
 
-    def _each(self, work: Callable[[LimitKeeper], None]) -> None:
+    def _each(self, work: Callable[[Kept], None]) -> None:
         """One limit that cannot be kept does not stop the others; a server that is away does."""
         failed: Exception | None = None
         for limit in self._limits:

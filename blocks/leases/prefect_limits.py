@@ -60,14 +60,14 @@ class PrefectLimits:
         return self._opened
 
     def read(self, name: str) -> GlobalConcurrencyLimitResponse | None:
-        with _asked():
+        with asked():
             try:
                 return self._client.read_global_concurrency_limit_by_name(name)
             except ObjectNotFound:
                 return None
 
     def create(self, name: str, slots: int) -> None:
-        with _asked():
+        with asked():
             try:
                 self._client.create_global_concurrency_limit(
                     GlobalConcurrencyLimitCreate(name=name, limit=slots)
@@ -79,13 +79,13 @@ class PrefectLimits:
                     raise
 
     def update(self, name: str, slots: int) -> None:
-        with _asked():
+        with asked():
             self._client.update_global_concurrency_limit(
                 name, GlobalConcurrencyLimitUpdate(limit=slots)
             )
 
     def acquire(self, name: str, slots: int, seconds: float) -> str | None:
-        with _asked():
+        with asked():
             try:
                 response = self._client.increment_concurrency_slots_with_lease(
                     names=[name], slots=slots, mode="concurrency", lease_duration=seconds
@@ -102,7 +102,7 @@ class PrefectLimits:
         return str(found["lease_id"])
 
     def renew(self, lease_id: str, seconds: float) -> bool:
-        with _asked():
+        with asked():
             try:
                 self._client.renew_concurrency_lease(uuid.UUID(lease_id), lease_duration=seconds)
             except ObjectNotFound:
@@ -114,11 +114,11 @@ class PrefectLimits:
         return True
 
     def release(self, lease_id: str) -> None:
-        with _asked(), suppress(ObjectNotFound):
+        with asked(), suppress(ObjectNotFound):
             self._client.release_concurrency_slots_with_lease(uuid.UUID(lease_id))
 
     def give_back(self, name: str, slots: int) -> None:
-        with _asked():
+        with asked():
             # How long they were held is not known: a second each tells those who wait the least.
             self._client.release_concurrency_slots(
                 names=[name], slots=slots, occupancy_seconds=float(slots)
@@ -126,7 +126,8 @@ class PrefectLimits:
 
 
 @contextmanager
-def _asked() -> Iterator[None]:
+def asked() -> Iterator[None]:
+    """Around a request: where the server does not answer, ServerAway."""
     try:
         yield
     except httpx.TransportError as error:

@@ -25,6 +25,9 @@ class Account:
 # Under a saved governor the offline model's calls are drawn on it: they are billed by nobody, so no
 # team's money goes. It has no ceiling; a run's own, and a script's, are drawn on as well.
 NOMINAL = Account("offline/nominal", "the offline model (nominal)", None, None)
+# What a governor names in place of a database where its machines have none in common, and what
+# their ledgers are then known by together.
+PREFECT_API = "prefect-api"
 # What the keys of accounts begin with that are no saved block's.
 UNSAVED = ("local/", "run/")
 

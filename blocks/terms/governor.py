@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from typing_extensions import Self
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.records.budgets import PREFECT_API
 from prefect_governor.blocks.records.output import output_terms
 from prefect_governor.blocks.terms.budget import BudgetTerms
 from prefect_governor.blocks.terms.document import DocumentTerms
@@ -156,7 +157,8 @@ class GovernorTerms(DocumentTerms):
         title="Ledger URL",
         description=(
             "A PostgreSQL that all machines reach: postgresql://user:password@host/database."
-            " Empty: the ledger of the machine, under PREFECT_HOME."
+            " 'prefect-api' where they have no database in common: each draws its money on"
+            " Prefect's API. Empty: the ledger of the machine, under PREFECT_HOME."
         ),
         json_schema_extra=plain,
     )
@@ -194,8 +196,11 @@ class GovernorTerms(DocumentTerms):
     @field_validator("ledger_url")
     @classmethod
     def _on_postgres(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not url.get_secret_value().startswith(
-            ("postgresql://", "postgres://")
-        ):
-            raise ValueError("begins with postgresql://, as in postgresql://user@host/database")
+        if url is None or url.get_secret_value() == PREFECT_API:
+            return url
+        if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError(
+                "begins with postgresql://, as in postgresql://user@host/database, or is"
+                f" {PREFECT_API!r}"
+            )
         return url

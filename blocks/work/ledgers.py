@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from prefect_governor.blocks.draws.store import DrawnStore
 from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
 from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from prefect_governor.blocks.machine.clock import Instant, machine_now
 from prefect_governor.blocks.machine.home import state_folder
-from prefect_governor.blocks.records.budgets import Account, AccountState
+from prefect_governor.blocks.records.budgets import PREFECT_API, Account, AccountState
 
 # The ledger of every governor that names none itself.
 LEDGER_URL = "PREFECT_GOVERNOR_LEDGER_URL"
@@ -30,21 +31,40 @@ _inherited: list[LedgerDesk] = []
 
 
 def desk(url: str | None = None) -> LedgerDesk:
-    """The desk of a ledger: of the PostgreSQL database at `url`, by default the one that
-    PREFECT_GOVERNOR_LEDGER_URL names, else of this machine's ledger under `PREFECT_HOME`.
+    """The desk of a ledger: of the PostgreSQL database at `url`, or for "prefect-api" of the one
+    here whose money is drawn; by default of the one that PREFECT_GOVERNOR_LEDGER_URL names, else of
+    this machine's own under `PREFECT_HOME`.
 
     Raises LedgerUnavailable.
     """
     where = _where(url)
     with _lock:
         if where not in _desks:
-            _desks[where] = _on_file(where) if isinstance(where, Path) else _on_postgres(where)
+            _desks[where] = _on_file(url) if isinstance(where, Path) else _on_postgres(where)
         return _desks[where]
+
+
+def drawn_store(desk: LedgerDesk) -> DrawnStore | None:
+    """The store of a desk whose money is drawn on Prefect's API; None for any other."""
+    store = desk.store
+    return store if isinstance(store, DrawnStore) else None
+
+
+def ledger_of_desk(desk: LedgerDesk) -> str:
+    """What machines that share a ledger know it by."""
+    return known_by(desk.store)
+
+
+def known_by(store: Store) -> str:
+    """What machines that share a ledger know it by: its id, or what theirs have in common."""
+    return store.shared_id if isinstance(store, DrawnStore) else store.ledger_id
 
 
 def home_of(url: str | None = None) -> str:
     """Where `desk(url)`'s ledger is, for people: its folder, or its database without a password."""
     where = _where(url)
+    if named(url) == PREFECT_API:
+        return f"Prefect's API ({where})"
     if isinstance(where, Path):
         return str(where)
     parts = urlsplit(where)
@@ -66,7 +86,7 @@ def close(folder: Path) -> None:
 def desk_of_ledger(ledger_id: str) -> LedgerDesk | None:
     """The desk here of the ledger with an id; None where none was opened yet."""
     with _lock:
-        return next((each for each in _desks.values() if each.store.ledger_id == ledger_id), None)
+        return next((each for each in _desks.values() if ledger_of_desk(each) == ledger_id), None)
 
 
 def account_state(account: Account, *, at: LedgerDesk | None = None) -> AccountState:
@@ -95,15 +115,39 @@ def account_state(account: Account, *, at: LedgerDesk | None = None) -> AccountS
     )
 
 
-def postgres_url(url: str | None) -> str | None:
-    """The database that `desk(url)` is on; None where it is on this machine's own ledger."""
+def named(url: str | None) -> str | None:
+    """What `desk(url)` is on, as a governor or the environment names it; None for this machine's
+    own ledger."""
     return url or os.environ.get(LEDGER_URL) or None
+
+
+def postgres_url(url: str | None) -> str | None:
+    """The database that `desk(url)` is on; None where it is on a ledger of this machine."""
+    found = named(url)
+    return None if found == PREFECT_API else found
+
+
+def ledger_file(url: str | None = None) -> Path:
+    """The file of `desk(url)`, which is on this machine."""
+    return _folder(url) / LEDGER_FILE
 
 
 def is_made(url: str | None = None) -> bool:
     """Whether the ledger of `desk(url)` is there, which the first call would make; of one on
     PostgreSQL it is not asked."""
-    return postgres_url(url) is not None or (state_folder() / LEDGER_FILE).exists()
+    return postgres_url(url) is not None or ledger_file(url).exists()
+
+
+def open_file(url: str | None) -> SQLiteStore:
+    """The ledger of this machine that `desk(url)` is on. Raises LedgerUnavailable."""
+    kind = DrawnStore if named(url) == PREFECT_API else SQLiteStore
+    return kind(ledger_file(url))
+
+
+def _folder(url: str | None) -> Path:
+    """Two ledgers: what is drawn, and what need not be, are not one account."""
+    own = state_folder()
+    return own / PREFECT_API if named(url) == PREFECT_API else own
 
 
 def open_store(url: str | None = None) -> Store | None:
@@ -116,18 +160,18 @@ def open_store(url: str | None = None) -> Store | None:
     """
     where = _where(url)
     if isinstance(where, Path):
-        return SQLiteStore(where / LEDGER_FILE) if is_made(url) else None
+        return open_file(url) if is_made(url) else None
     from prefect_governor.blocks.ledger.postgres.store import PostgresStore
 
     return PostgresStore(where)
 
 
 def _where(url: str | None) -> Path | str:
-    return postgres_url(url) or state_folder()
+    return postgres_url(url) or _folder(url)
 
 
-def _on_file(folder: Path) -> LedgerDesk:
-    return LedgerDesk(SQLiteStore(folder / LEDGER_FILE), Owner(folder / "owners"))
+def _on_file(url: str | None) -> LedgerDesk:
+    return LedgerDesk(open_file(url), Owner(_folder(url) / "owners"))
 
 
 def _on_postgres(url: str) -> LedgerDesk:

@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
+from weakref import WeakSet
 
 from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
 
 from prefect_governor.blocks.documents.documents import (
     Definition,
@@ -21,10 +23,14 @@ from prefect_governor.blocks.documents.documents import (
     load_block,
     read,
     read_by_id,
+    root_of,
 )
 from prefect_governor.blocks.documents.identity import Place, claim, ledger_of
-from prefect_governor.blocks.documents.notices import Teller
+from prefect_governor.blocks.documents.notices import DRAWS_LOST, Teller, alarm, send
 from prefect_governor.blocks.documents.saved_models import saved_prices
+from prefect_governor.blocks.draws.counters import PrefectCounters
+from prefect_governor.blocks.draws.drawing import ByParts, Draws
+from prefect_governor.blocks.draws.store import DrawnStore
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.leases.keeper import Keeper
 from prefect_governor.blocks.leases.lease_keeper import LimitKeeper
@@ -43,7 +49,9 @@ from prefect_governor.blocks.work.ledgers import (
     clock_of,
     desk,
     desk_of_ledger,
+    drawn_store,
     home_of,
+    ledger_of_desk,
     postgres_url,
 )
 from prefect_governor.blocks.work.measured import readings
@@ -58,6 +66,7 @@ _runtimes: dict[tuple[str, ...], Runtime] = {}
 _keepers: list[Keeper] = []
 _tellers: dict[tuple[str, str], Teller] = {}
 _publishers: dict[str, Publisher] = {}
+_drawn: "WeakSet[DrawnStore]" = WeakSet()
 _by_name: dict[tuple[str, ...], Any] = {}
 
 
@@ -116,10 +125,10 @@ def desk_of_governor(found: Definition) -> LedgerDesk:
     own = desk(ledger_url_of(found.governor))
     for root in found.roots:
         told = ledger_of(root.document_id)
-        if told not in (None, own.store.ledger_id):
+        if told not in (None, ledger_of_desk(own)):
             raise ConfigurationError(
                 f"the money of {root.kind} {root.name!r} is counted in the ledger"
-                f" {str(told)[:8]}, and this process has {own.store.ledger_id[:8]} for Governor"
+                f" {str(told)[:8]}, and this process has {ledger_of_desk(own)[:8]} for Governor"
                 f" {found.name!r}: use the same PREFECT_HOME, or set ledger_url of the Governor"
                 " block, or PREFECT_GOVERNOR_LEDGER_URL, to that ledger's PostgreSQL"
             )
@@ -137,10 +146,10 @@ def desk_of_document(document_id: UUID, name: str) -> LedgerDesk:
     if here is not None:
         return here
     own = desk()
-    if told not in (None, own.store.ledger_id):
+    if told not in (None, ledger_of_desk(own)):
         raise ConfigurationError(
             f"the money of Budget {name!r} is counted in the ledger {str(told)[:8]}, and this"
-            f" process has {own.store.ledger_id[:8]} at {home_of()}: use the same PREFECT_HOME, set"
+            f" process has {ledger_of_desk(own)[:8]} at {home_of()}: use the same PREFECT_HOME, set"
             " PREFECT_GOVERNOR_LEDGER_URL to that ledger's PostgreSQL, or load a Governor that"
             " draws on the budget first"
         )
@@ -192,7 +201,7 @@ def _work(document_id: UUID) -> Runtime:
     definition = define(read_by_id(document_id))
     url = ledger_url_of(definition.governor)
     ledger = desk(url)
-    place = Place(ledger.store.ledger_id, home_of(url))
+    place = Place(ledger_of_desk(ledger), home_of(url))
     claim(definition.roots, place)
     runtime = Runtime(
         name=definition.name, desk=ledger, accounts_=(), limits_=(), now=clock_of(ledger),
@@ -201,6 +210,7 @@ def _work(document_id: UUID) -> Runtime:
     runtime.saved_prices = saved_prices()
     configure(runtime, definition)
     runtime.apply()
+    _draw(ledger)
     server = PrefectLimits(patient=False)
     limits: list[LimitKeeper] = []
     _keep(limits, runtime, server)
@@ -219,6 +229,33 @@ def _work(document_id: UUID) -> Runtime:
         )
     )
     return runtime
+
+
+def _draw(ledger: LedgerDesk) -> None:
+    """What is drawn for a ledger of this kind, by one thread of the process."""
+    store = drawn_store(ledger)
+    if store is None or store in _drawn:
+        return
+    folder = store.path.parent / "keepers"
+    clock = clock_of(ledger)
+    draws = Draws(ledger, store, PrefectCounters(), folder, now=clock, alarm=_alarm_of_draws)
+    _drawn.add(store)
+    _keepers.append(
+        Keeper(
+            folder, "draws", [draws], _nothing, now=clock, within=impatient, elect=lambda _: ByParts(draws)
+        )
+    )
+
+
+def _alarm_of_draws(account: str, name: str, why: str) -> None:
+    logger.warning("%s", why)
+    event = alarm(DRAWS_LOST, root_of(account), name, {"reason": why})
+    with get_client(sync_client=True) as client:
+        send(client, [event])
+
+
+def _nothing() -> None:
+    """What is drawn follows the ledger, which follows the documents."""
 
 
 def _elect(url: str | None) -> Callable[[Path], Electing]:
@@ -309,6 +346,7 @@ def stop_all() -> None:
 
 
 def _forget() -> None:
+    _drawn.clear()
     for teller in _tellers.values():
         teller.close()
     _tellers.clear()

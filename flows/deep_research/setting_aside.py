@@ -9,6 +9,7 @@ from graphlib import TopologicalSorter
 from prefect_governor.blocks.context.purses import purse_run
 from prefect_governor.blocks.errors import OverBudget
 from prefect_governor.blocks.ledger.decision.purse import ALLOCATION_PREFIX
+from prefect_governor.blocks.ledger.drawing import once_drawn
 from prefect_governor.blocks.money.usd import to_nano
 from prefect_governor.blocks.money.windows import window_label
 from prefect_governor.blocks.prices.prices import bound_cost
@@ -76,7 +77,7 @@ def _allocate(study: Study, name: str, bound: Bound) -> None:
         group=study.kept_as,
         owner=desk.process.id,
     )
-    desk.allocate(allocation, label, bound).result()
+    once_drawn(lambda: desk.allocate(allocation, label, bound))
     study.allocations[name] = allocation.key
 
 

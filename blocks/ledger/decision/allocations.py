@@ -41,7 +41,9 @@ def allocate(page: Page, allocation: Allocation, name: str, bound: Bound) -> Non
     rest = _rest_of(page, made, bound)
     short = page.book.money.missing(made.within, rest)
     if short is not None:
-        raise OverBudget(_refusal(short, rest, made))
+        error = OverBudget(_refusal(short, rest, made))
+        error.drawable = _drawable(page, made.within, rest)
+        raise error
     page.put_account(_account(made, name, bound))
     page.purse(page.known_account(made.key), purse_of(made.key)[1])
     page.book.money.open(made)
@@ -78,10 +80,12 @@ def share(page: Page, parts: Sequence[Allocation]) -> None:
         purse = page.book.purses[within[0]]
         in_tokens = bool(bound.nano or not nanos)
         held = what_holds(purse, in_tokens=in_tokens)
-        raise OverBudget(
+        error = OverBudget(
             f"{len(parts):,} shares: nothing is free for each of them in budget {purse.name!r}"
             f" (window {purse.label}{': ' if held else ''}{held}); raise the ceiling to go on"
         )
+        error.drawable = _drawable(page, within, Bound(len(parts), 0, 0))
+        raise error
     for each in parts:
         allocate(page, each, each.label, bound)
 
@@ -125,6 +129,20 @@ def _kept_windows(page: Page, closed: Allocation) -> tuple[PurseKey, ...]:
         purse.reserved_tokens, purse.unconfirmed_tokens, purse.allocated_tokens,
     )  # fmt: skip
     return _around(page, closed) if any(outstanding) else ()
+
+
+def _drawable(page: Page, within: tuple[PurseKey, ...], rest: Bound) -> bool:
+    """Whether all of it may be drawn still, where something has to be drawn: it is asked for."""
+    purses = [page.book.purses[key] for key in within]
+    reachable = all(
+        left is None or need <= max(0, left)
+        for each in purses
+        for left, need in zip(each.reachable(), (rest.nano, rest.tokens), strict=True)
+    )
+    if not reachable or not any(any(each.lacks(rest)) for each in purses):
+        return False
+    page.want(purses, rest)
+    return True
 
 
 def _rest_of(page: Page, made: Allocation, bound: Bound) -> Bound:

@@ -15,6 +15,7 @@ from prefect_governor.blocks.ledger.decision.admission import (
     Refused,
     Reservation,
     Share,
+    Wait,
 )
 from prefect_governor.blocks.ledger.decision.page import Page, current_label
 from prefect_governor.blocks.ledger.decision.purse import is_allocation
@@ -148,6 +149,8 @@ class Batch:
             and decision.purse is not None
         ):
             self.page.telling.refused(decision, self.book.purses[decision.purse], demand)
+        elif isinstance(decision, Wait):
+            self.page.want(purses, demand.bound, demand.fitted)
         return decision
 
     def settle(

@@ -194,9 +194,12 @@ class Outbox:
 
 
 def share_of(purse: Purse) -> int:
-    """How much of a purse's ceiling is spent or unconfirmed, as `percent_gone` has it."""
+    """How much of a purse's ceiling is spent or unconfirmed, as `percent_gone` has it; or was drawn
+    by other machines."""
+    nano, tokens = purse.elsewhere()
     return percent_gone(
-        (purse.ceiling_nano, purse.gone_nano), (purse.ceiling_tokens, purse.gone_tokens)
+        (purse.ceiling_nano, purse.gone_nano + nano),
+        (purse.ceiling_tokens, purse.gone_tokens + tokens),
     )
 
 

@@ -1,18 +1,19 @@
 """The rows that a batch works on: read once, written back together. No decision, no clock."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prefect_governor.blocks.errors import LedgerUnavailable
 from prefect_governor.blocks.ledger.decision.admission import Book, Gate, Purse, Reservation
 from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.ledger.decision.outbox import Outbox
-from prefect_governor.blocks.ledger.decision.purse import is_allocation, purse_of
+from prefect_governor.blocks.ledger.decision.purse import is_allocation, low_on, purse_of
 from prefect_governor.blocks.ledger.decision.store import NewReservation, Rows
 from prefect_governor.blocks.machine.clock import Instant
 from prefect_governor.blocks.money.windows import latest_label, window_label
 from prefect_governor.blocks.records.budgets import Account, Allocation
-from prefect_governor.blocks.records.calls import Demand, Facts, Usage
+from prefect_governor.blocks.records.calls import Bound, Demand, Facts, Usage
+from prefect_governor.blocks.records.drawn import WANTED
 
 
 def current_label(
@@ -174,6 +175,22 @@ class Page:
             last = None if known is None else known[1]
             label = self._windows[account.key] = current_label(account, last, self.rows.now)
         return label
+
+    def want(self, purses: Iterable[Purse], bound: Bound, fitted: Bound | None = None) -> None:
+        """A call waits: what more it needs of purses that are drawn is told to who draws."""
+        for purse in purses:
+            drawing = purse.drawing
+            if drawing is None:
+                continue
+            low = fitted is not None and low_on(purse, bound, (0, 0))
+            nano, tokens = purse.lacks(fitted if fitted is not None and low else bound)
+            if nano > drawing.nano.wanted and drawing.nano.worth_asking:
+                self.rows.put_mark(*purse.key, WANTED["nano"], nano)
+                drawing = replace(drawing, nano=replace(drawing.nano, wanted=nano))
+            if tokens > drawing.tokens.wanted and drawing.tokens.worth_asking:
+                self.rows.put_mark(*purse.key, WANTED["tokens"], tokens)
+                drawing = replace(drawing, tokens=replace(drawing.tokens, wanted=tokens))
+            purse.drawing = drawing
 
     # Allocations
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from prefect_governor.blocks.money.usd import show_usd
 from prefect_governor.blocks.records.calls import Bound
+from prefect_governor.blocks.records.drawn import Drawing, Drawn
 
 ReservationState = Literal["reserved", "spent", "released", "unconfirmed"]
 PurseKey = tuple[str, str]
@@ -34,6 +35,9 @@ class Purse:
     `allocated_*` is what is set aside in it: the sum of the rests of the open allocations whose
     `within` names it. spent + unconfirmed + reserved + allocated never exceeds the ceiling by an
     admission or an allocation; a bill above its bound or a lowered ceiling may leave it exceeded.
+
+    `drawing` is what of the ceiling this ledger may use, where it has to draw it first; None where
+    that is all of it.
     """
 
     account: str
@@ -49,6 +53,7 @@ class Purse:
     reserved_tokens: int = 0
     allocated_nano: int = 0
     allocated_tokens: int = 0
+    drawing: Drawing | None = None
 
     @property
     def key(self) -> PurseKey:
@@ -79,17 +84,52 @@ class Purse:
 
     def room(self) -> tuple[int | None, int | None]:
         """What is neither gone, reserved nor set aside, in nano-dollars and tokens; None where
-        there is no ceiling, negative where it is exceeded."""
-        nano = tokens = None
-        if self.ceiling_nano is not None:
-            nano = self.ceiling_nano - self.gone_nano - self.reserved_nano - self.allocated_nano
-        if self.ceiling_tokens is not None:
-            tokens = (
-                self.ceiling_tokens
-                - self.gone_tokens
-                - self.reserved_tokens
-                - self.allocated_tokens
-            )
+        there is no ceiling, negative where it is exceeded. Of what is drawn, where it has to be."""
+        return self._beside(*self.drawn())
+
+    def reachable(self) -> tuple[int | None, int | None]:
+        """As `room`, with what may still be drawn."""
+        return self._beside(*self.within_reach())
+
+    def drawn(self) -> tuple[int | None, int | None]:
+        """What may be held of the ceilings now."""
+        nano, tokens, drawing = self.ceiling_nano, self.ceiling_tokens, self.drawing
+        if drawing is not None:
+            nano = None if nano is None else min(nano, drawing.nano.granted)
+            tokens = None if tokens is None else min(tokens, drawing.tokens.granted)
+        return nano, tokens
+
+    def within_reach(self) -> tuple[int | None, int | None]:
+        """What may ever be held of the ceilings, by what is known."""
+        if self.drawing is None:
+            return self.ceiling_nano, self.ceiling_tokens
+        return (
+            _within_reach(self.ceiling_nano, self.drawing.nano),
+            _within_reach(self.ceiling_tokens, self.drawing.tokens),
+        )
+
+    def elsewhere(self) -> tuple[int, int]:
+        """What others drew of the ceilings, in nano-dollars and tokens, when last looked at."""
+        if self.drawing is None:
+            return 0, 0
+        nano, tokens = self.drawing.nano, self.drawing.tokens
+        return nano.elsewhere(self.ceiling_nano or 0), tokens.elsewhere(self.ceiling_tokens or 0)
+
+    def lacks(self, bound: Bound) -> tuple[int, int]:
+        """What more has to be drawn for a bound, in nano-dollars and tokens."""
+        if self.drawing is None:
+            return 0, 0
+        nano, tokens = self.room()
+        return (
+            0 if nano is None else max(0, bound.nano - nano),
+            0 if tokens is None else max(0, bound.tokens - tokens),
+        )
+
+    def _beside(self, nano: int | None, tokens: int | None) -> tuple[int | None, int | None]:
+        if nano is not None:
+            nano -= self.gone_nano + self.reserved_nano + self.allocated_nano
+        if tokens is not None:
+            tokens -= self.gone_tokens + self.reserved_tokens + self.allocated_tokens
         return nano, tokens
 
     def rest(self) -> tuple[int, int]:
@@ -148,7 +188,7 @@ def money_is_low(free: int, bound: int) -> bool:
 
 def low_on(purse: Purse, bound: Bound, own: tuple[int, int]) -> bool:
     """Whether money is low in a purse, of which `own` is set aside for the caller itself."""
-    nano, tokens = purse.room()
+    nano, tokens = purse.reachable()
     return (nano is not None and money_is_low(nano + own[0], bound.nano)) or (
         tokens is not None and money_is_low(tokens + own[1], bound.tokens)
     )
@@ -162,14 +202,15 @@ def judge(
     `kept` what is left to calls that have waited longer: whoever has enough of its own set aside
     need leave nothing.
     """
+    in_usd, in_tokens = purse.drawn()
     gone, others = purse.gone_nano, purse.allocated_nano - own[0]
-    ceiling, held = purse.ceiling_nano, purse.reserved_nano
+    ceiling, held = in_usd, purse.reserved_nano
     if own[0] < bound.nano:
         held += kept[0]
     if ceiling is not None and gone + held + others + bound.nano > ceiling:
         return _short(purse, bound, own, kept, in_tokens=False)
     gone, others = purse.gone_tokens, purse.allocated_tokens - own[1]
-    ceiling, held = purse.ceiling_tokens, purse.reserved_tokens
+    ceiling, held = in_tokens, purse.reserved_tokens
     if own[1] < bound.tokens:
         held += kept[1]
     if ceiling is not None and gone + held + others + bound.tokens > ceiling:
@@ -212,26 +253,44 @@ def show_tokens(count: int) -> str:
     return f"{count:,} tokens"
 
 
+def _within_reach(ceiling: int | None, drawn: Drawn) -> int | None:
+    if ceiling is None or (not drawn.fresh and not drawn.lost):
+        return ceiling
+    return min(ceiling, drawn.granted if drawn.lost else drawn.reach)
+
+
 def _short(
     purse: Purse, bound: Bound, own: tuple[int, int], kept: tuple[int, int], *, in_tokens: bool
 ) -> Wait | Refused:
+    at = 1 if in_tokens else 0
+    ceiling, drawn = purse.within_reach()[at], purse.drawn()[at]
+    assert ceiling is not None and drawn is not None
     if in_tokens:
         gone, reserved = purse.gone_tokens, purse.reserved_tokens
-        others, need, ceiling = purse.allocated_tokens - own[1], bound.tokens, purse.ceiling_tokens
+        others, need = purse.allocated_tokens - own[1], bound.tokens
     else:
         gone, reserved = purse.gone_nano, purse.reserved_nano
-        others, need, ceiling = purse.allocated_nano - own[0], bound.nano, purse.ceiling_nano
-    assert ceiling is not None
+        others, need = purse.allocated_nano - own[0], bound.nano
     if gone + others + need > ceiling:
         return Refused(
             _refusal(purse, need, others, in_tokens=in_tokens), purse.key, *_left(purse, own)
         )
     show = show_tokens if in_tokens else show_usd
-    left_to = kept[1] if in_tokens else kept[0]
+    left_to = kept[at]
     others_wait = f", {show(left_to)} kept for calls that have waited longer" if left_to else ""
+    resource = f"purse:{purse.account}"
+    bottleneck = "budget_total_tokens" if in_tokens else "budget_usd"
+    if drawn < ceiling:
+        return Wait(
+            resource,
+            bottleneck,
+            f"needs {show(need)}; {show(drawn)} of the {show(ceiling)} of {_named(purse)} is drawn"
+            f" by this machine, {show(reserved)} of it held by reservations{others_wait}: more is"
+            " asked of Prefect's API",
+        )
     return Wait(
-        f"purse:{purse.account}",
-        "budget_total_tokens" if in_tokens else "budget_usd",
+        resource,
+        bottleneck,
         f"needs {show(need)}, {show(reserved)} of the {show(ceiling)} ceiling of {_named(purse)} is"
         f" held by reservations{others_wait}",
     )
@@ -239,7 +298,7 @@ def _short(
 
 def _left(purse: Purse, own: tuple[int, int]) -> tuple[int | None, int | None]:
     """What a purse could pay for, in nano-dollars and in tokens, once nothing is reserved."""
-    nano, tokens = purse.ceiling_nano, purse.ceiling_tokens
+    nano, tokens = purse.within_reach()
     if nano is not None:
         nano = max(0, nano - purse.gone_nano - purse.allocated_nano + own[0])
     if tokens is not None:
@@ -252,8 +311,16 @@ def _refusal(purse: Purse, need: int, others: int, *, in_tokens: bool) -> str:
     ceiling = purse.ceiling_tokens if in_tokens else purse.ceiling_nano
     assert ceiling is not None
     gone = purse.gone_tokens if in_tokens else purse.gone_nano
-    left = max(0, ceiling - gone - others)
+    reach = purse.within_reach()[in_tokens]
+    assert reach is not None
+    left = max(0, reach - gone - others)
     holds = what_holds(purse, in_tokens=in_tokens, others=others)
+    if purse.drawing is not None and reach < ceiling:
+        lost = (purse.drawing.tokens if in_tokens else purse.drawing.nano).lost
+        where = "drawn by other machines"
+        if lost:
+            where = "not to be drawn, as its counter is lost (`prefect-governor doctor` says how)"
+        holds = f"{holds}{', ' if holds else ''}{show(ceiling - reach)} {where}"
     way_on = "allocate more" if is_allocation(purse.account) else "raise the ceiling"
     return (
         f"needs {show(need)}, {show(left)} of the {show(ceiling)} ceiling of {_named(purse)} is"

@@ -31,6 +31,12 @@ class Reads(Spends, EndedReads):
 
     _now: Callable[[], Instant]
 
+    def _rows(
+        self, connection: sqlite3.Connection, now: Instant, memory: Memory | None = None
+    ) -> SQLiteRows:
+        """The rows of one transaction."""
+        return SQLiteRows(connection, now, memory)
+
     @abstractmethod
     def _read(self) -> AbstractContextManager[sqlite3.Connection]:
         """The connection that reads, for one reader at a time."""
@@ -55,7 +61,7 @@ class Reads(Spends, EndedReads):
 
     def read_purse(self, account: str, label: str | None = None) -> tuple[Account, Purse] | None:
         with self._read() as connection:
-            rows = SQLiteRows(connection, self._now())
+            rows = self._rows(connection, self._now())
             known = rows.account(account)
             return (
                 None

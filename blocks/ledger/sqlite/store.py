@@ -93,7 +93,7 @@ class SQLiteStore(Reads):
                 # What others wrote before now is seen by this transaction: no reason to wake.
                 self._seen_version = _data_version(connection)
                 self._memory.begins(self._seen_version)
-                yield SQLiteRows(connection, self._now(), self._memory)
+                yield self._rows(connection, self._now(), self._memory)
                 connection.execute("COMMIT")
             except BaseException:
                 self._abort(connection)

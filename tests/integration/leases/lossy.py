@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -18,12 +19,18 @@ class LossyProxy:
     Attributes:
         url: what the client is told.
         lose: the ends of paths of which each reply is lost: its connection is closed instead.
+        chance: whether one of them is lost, asked with its path's end; by default all are.
+        cut: whether a request of those ends is lost before the server has it.
         lost: how many were, by those.
+        asked: the requests that there were, by method and path.
     """
 
     def __init__(self, url: str) -> None:
         self.lose: set[str] = set()
+        self.chance: Callable[[str], bool] = lambda end: True
+        self.cut: Callable[[str], bool] = lambda end: False
         self.lost: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
         upstream = urlsplit(url)
         self._client = httpx.Client(base_url=f"{upstream.scheme}://{upstream.netloc}", timeout=30)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -44,11 +51,22 @@ class LossyProxy:
                     for name, value in self.headers.items()
                     if name.lower() not in ("host", "connection", "accept-encoding")
                 }
-                reply = proxy._client.request(
-                    self.command, self.path, content=body, headers=headers
-                )
-                for end in proxy.lose:
-                    if self.path.endswith(end):
+                proxy.asked[f"{self.command} {self.path}"] += 1
+                ends = [end for end in proxy.lose if self.path.endswith(end)]
+                for end in ends:
+                    if proxy.cut(end):
+                        proxy.lost[f"before {end}"] += 1
+                        self.close_connection = True
+                        return
+                try:
+                    reply = proxy._client.request(
+                        self.command, self.path, content=body, headers=headers
+                    )
+                except httpx.TransportError:
+                    self.close_connection = True
+                    return
+                for end in ends:
+                    if proxy.chance(end):
                         proxy.lost[end] += 1
                         self.close_connection = True
                         return

@@ -58,7 +58,7 @@ def account(key: str, **more: Any) -> Account:
     )
 
 
-def purse(key: str, label: str = "", **figures: int) -> Purse:
+def purse(key: str, label: str = "", **figures: Any) -> Purse:
     return Purse(key, label, key, **figures)
 
 

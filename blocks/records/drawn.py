@@ -1,0 +1,53 @@
+"""What a machine without a shared ledger has drawn of a budget's window. No I/O, no clock.
+
+Money is nano-dollars (int), tokens are ints.
+"""
+
+from dataclasses import dataclass
+
+# The marks of a budget's window that these figures stand in, by ceiling; the last is when the
+# counter was read, on the boot's clock.
+GRANTED = {"nano": "draws/granted_nano", "tokens": "draws/granted_tokens"}
+REACH = {"nano": "draws/reach_nano", "tokens": "draws/reach_tokens"}
+SEEN = {"nano": "draws/seen_nano", "tokens": "draws/seen_tokens"}
+WANTED = {"nano": "draws/wanted_nano", "tokens": "draws/wanted_tokens"}
+# 1 where the counter is not to be had, so that nothing more is drawn.
+LOST = {"nano": "draws/lost_nano", "tokens": "draws/lost_tokens"}
+# What was given back, and nobody knows whether it has arrived.
+RETURNING = {"nano": "draws/returning_nano", "tokens": "draws/returning_tokens"}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Of one of a budget's two ceilings.
+
+    Attributes:
+        granted: what was drawn here and not given back: spent, held, or left to spend.
+        reach: `granted`, and what was left to draw when the counter was last read.
+        fresh: whether that was lately enough to refuse by. Else more may be left by now.
+        wanted: how much more than `granted` the call needs that lacks most.
+        lost: the counter is not to be had: nothing more is drawn.
+    """
+
+    granted: int = 0
+    reach: int = 0
+    fresh: bool = False
+    wanted: int = 0
+    lost: bool = False
+
+    @property
+    def worth_asking(self) -> bool:
+        """Whether more may be left to draw."""
+        return not self.lost and (not self.fresh or self.reach > self.granted)
+
+    def elsewhere(self, ceiling: int) -> int:
+        """What cannot be drawn here of a ceiling, as far as was ever seen: others drew it."""
+        return max(0, ceiling - self.reach) if self.reach or self.fresh else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Of a budget's window, by ceiling. What it has no ceiling in is not drawn."""
+
+    nano: Drawn
+    tokens: Drawn
