@@ -7,7 +7,7 @@ from prefect_governor.blocks.draws.counter import Counter, CounterLost, Switched
 from prefect_governor.blocks.draws.holding import Held, Holding, Marks
 from prefect_governor.blocks.draws.plan import PARTS, View, landed, step
 from prefect_governor.blocks.machine.clock import Instant
-from prefect_governor.blocks.records.drawn import GRANTED, LOST, REACH, RETURNING, SEEN, WANTED
+from prefect_governor.blocks.records.drawn import ELSEWHERE, GRANTED, LOST, RETURNING, SEEN, WANTED
 
 # Without a call for so long, in seconds, what is spare goes back.
 IDLE_SECONDS = 5.0
@@ -106,7 +106,8 @@ class Drawer:
         """What this machine may come to, for all of its processes: who waits is asked again."""
 
         def say(marks: Marks) -> int:
-            marks.put(REACH, marks.granted + view.free * view.unit)
+            reach = marks.granted + view.free * view.unit
+            marks.put(ELSEWHERE, max(0, view.ceiling - reach))
             marks.put(SEEN, marks.now)
             marks.put(LOST, 0)
             return marks.put(WANTED, 0)

@@ -62,11 +62,6 @@ class View:
         """The units that are left to draw."""
         return max(0, limit_of(self.ceiling, self.unit) - self.active)
 
-    @property
-    def reach(self) -> int:
-        """What this machine may come to at the most, by what the counter says."""
-        return self.granted + self.free * self.unit
-
 
 @dataclass(frozen=True, slots=True)
 class Step:

@@ -10,7 +10,15 @@ from prefect_governor.blocks.ledger.sqlite.rows import SQLiteRows
 from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from prefect_governor.blocks.machine.clock import Instant, machine_now
 from prefect_governor.blocks.records.budgets import PREFECT_API, UNSAVED, Account
-from prefect_governor.blocks.records.drawn import GRANTED, LOST, REACH, SEEN, WANTED, Drawing, Drawn
+from prefect_governor.blocks.records.drawn import (
+    ELSEWHERE,
+    GRANTED,
+    LOST,
+    SEEN,
+    WANTED,
+    Drawing,
+    Drawn,
+)
 
 # For how long nobody is refused by what the counter said, in seconds, without asking it anew.
 FRESH_SECONDS = 2.0
@@ -60,7 +68,7 @@ class DrawnRows(SQLiteRows):
         age = self.now.boot - marks.get(SEEN[meter], 0)
         return Drawn(
             marks.get(GRANTED[meter], 0),
-            marks.get(REACH[meter], 0),
+            marks.get(ELSEWHERE[meter], 0),
             SEEN[meter] in marks and 0 <= age <= FRESH_SECONDS * 1e9,
             marks.get(WANTED[meter], 0),
             bool(marks.get(LOST[meter], 0)),

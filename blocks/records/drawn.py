@@ -8,7 +8,7 @@ from dataclasses import dataclass
 # The marks of a budget's window that these figures stand in, by ceiling; the last is when the
 # counter was read, on the boot's clock.
 GRANTED = {"nano": "draws/granted_nano", "tokens": "draws/granted_tokens"}
-REACH = {"nano": "draws/reach_nano", "tokens": "draws/reach_tokens"}
+ELSEWHERE = {"nano": "draws/elsewhere_nano", "tokens": "draws/elsewhere_tokens"}
 SEEN = {"nano": "draws/seen_nano", "tokens": "draws/seen_tokens"}
 WANTED = {"nano": "draws/wanted_nano", "tokens": "draws/wanted_tokens"}
 # 1 where the counter is not to be had, so that nothing more is drawn.
@@ -23,26 +23,30 @@ class Drawn:
 
     Attributes:
         granted: what was drawn here and not given back: spent, held, or left to spend.
-        reach: `granted`, and what was left to draw when the counter was last read.
+        elsewhere: what of the ceiling could not be drawn here when the counter was last read:
+            others have it.
         fresh: whether that was lately enough to refuse by. Else more may be left by now.
         wanted: how much more than `granted` the call needs that lacks most.
         lost: the counter is not to be had: nothing more is drawn.
     """
 
     granted: int = 0
-    reach: int = 0
+    elsewhere: int = 0
     fresh: bool = False
     wanted: int = 0
     lost: bool = False
 
-    @property
-    def worth_asking(self) -> bool:
-        """Whether more may be left to draw."""
-        return not self.lost and (not self.fresh or self.reach > self.granted)
+    def reach(self, ceiling: int) -> int:
+        """What may ever be held of a ceiling here, by what is known."""
+        if self.lost:
+            return min(ceiling, self.granted)
+        if not self.fresh:
+            return ceiling
+        return min(ceiling, max(self.granted, ceiling - self.elsewhere))
 
-    def elsewhere(self, ceiling: int) -> int:
-        """What cannot be drawn here of a ceiling, as far as was ever seen: others drew it."""
-        return max(0, ceiling - self.reach) if self.reach or self.fresh else 0
+    def worth_asking(self, ceiling: int | None) -> bool:
+        """Whether more may be left to draw."""
+        return ceiling is not None and self.reach(ceiling) > self.granted
 
 
 @dataclass(frozen=True, slots=True)

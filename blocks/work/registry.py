@@ -242,7 +242,13 @@ def _draw(ledger: LedgerDesk) -> None:
     _drawn.add(store)
     _keepers.append(
         Keeper(
-            folder, "draws", [draws], _nothing, now=clock, within=impatient, elect=lambda _: ByParts(draws)
+            folder,
+            "draws",
+            [draws],
+            _nothing,
+            now=clock,
+            within=impatient,
+            elect=lambda _: ByParts(draws),
         )
     )
 

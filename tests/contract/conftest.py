@@ -18,6 +18,7 @@ from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Attribution, Bound, Demand, Usage
 from prefect_governor.blocks.records.limits import LimitRecord
+from tests.contract.drawn import NOT_DRAWN, open_drawn
 from tests.postgres import ledgers
 from tests.unit.clocks import Clock
 
@@ -46,7 +47,11 @@ def open_postgres(folder: Path, clock: Clock) -> Store:
 
 
 # A new store joins the suite by its line here.
-FACTORIES: dict[str, StoreFactory] = {"sqlite": open_sqlite, "postgres": open_postgres}
+FACTORIES: dict[str, StoreFactory] = {
+    "sqlite": open_sqlite,
+    "postgres": open_postgres,
+    "prefect-api": open_drawn,
+}
 
 
 @pytest.fixture
@@ -56,6 +61,9 @@ def clock() -> Clock:
 
 @pytest.fixture(params=list(FACTORIES))
 def factory(request: pytest.FixtureRequest) -> StoreFactory:
+    name = getattr(request.node, "originalname", None)
+    if request.param == "prefect-api" and name in NOT_DRAWN:
+        pytest.skip(NOT_DRAWN[name])
     return FACTORIES[request.param]
 
 

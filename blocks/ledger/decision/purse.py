@@ -113,7 +113,7 @@ class Purse:
         if self.drawing is None:
             return 0, 0
         nano, tokens = self.drawing.nano, self.drawing.tokens
-        return nano.elsewhere(self.ceiling_nano or 0), tokens.elsewhere(self.ceiling_tokens or 0)
+        return nano.elsewhere, tokens.elsewhere
 
     def lacks(self, bound: Bound) -> tuple[int, int]:
         """What more has to be drawn for a bound, in nano-dollars and tokens."""
@@ -254,9 +254,7 @@ def show_tokens(count: int) -> str:
 
 
 def _within_reach(ceiling: int | None, drawn: Drawn) -> int | None:
-    if ceiling is None or (not drawn.fresh and not drawn.lost):
-        return ceiling
-    return min(ceiling, drawn.granted if drawn.lost else drawn.reach)
+    return None if ceiling is None else drawn.reach(ceiling)
 
 
 def _short(
