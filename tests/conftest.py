@@ -64,7 +64,7 @@ end_with_this_process()
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What CI leaves out takes minutes by design.
-LONG = ("chaos", "recipes", "resolving", "scale", "ui")
+LONG = ("chaos", "engines", "recipes", "resolving", "scale", "ui")
 LONG_SECONDS = 3600
 
 
