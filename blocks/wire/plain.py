@@ -1,7 +1,10 @@
 """Which requests aiohttp sends as httpx would: the same head, and a body framed as that says."""
 
 import re
+from types import FunctionType
+from typing import Any
 
+import httpcore
 import httpx
 from yarl import URL
 
@@ -15,6 +18,26 @@ _FIELDS = re.compile(
 _METHOD = re.compile("[A-Z]+")
 # Extensions of httpcore's that aiohttp has no word for.
 _HTTPCORES_OWN = frozenset({"target", "sni_hostname"})
+
+
+def is_httpxs_own() -> bool:
+    """Whether httpx sends as it was written to. Somebody else may stand where it does, who is to
+    see each request: a mock (respx, pytest-httpx), an instrumentation (OpenTelemetry's)."""
+    return _is_own(httpx.AsyncHTTPTransport, "httpx") and _is_own(
+        httpcore.AsyncConnectionPool, "httpcore"
+    )
+
+
+def _is_own(kind: type, package: str) -> bool:
+    found: Any = vars(kind).get("handle_async_request")
+    # An object that stands in for a function says of itself what the function does.
+    while type(found) is FunctionType:
+        module: str = found.__globals__["__name__"]
+        if not module.startswith("prefect_governor."):
+            return module.partition(".")[0] == package
+        # Our own hook.
+        found = getattr(found, "__wrapped__", None)
+    return False
 
 
 def is_plain(request: httpx.Request, url: URL, sent: Sent) -> bool:

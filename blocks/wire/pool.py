@@ -7,6 +7,7 @@ must know is known here as it is of httpcore: when bytes leave, and by which soc
 
 import asyncio
 import atexit
+import inspect
 import io
 import os
 import select
@@ -23,11 +24,15 @@ import anyio
 import httpx
 from yarl import URL
 
-from prefect_governor.blocks.wire.plain import is_plain, pairs_of
+from prefect_governor.blocks.wire.plain import is_httpxs_own, is_plain, pairs_of
 from prefect_governor.blocks.wire.sockets import Sent, Telling, sent_of
 
 # What h11, beneath httpcore, takes of a reply's headers in all; aiohttp's own is 8,190 each.
 HEADER_BYTES = 100 * 1024
+# Their number, which h11 does not bound and an older aiohttp neither; a newer one's own is 128.
+_NUMBER = "max_headers"
+_KNOWN = inspect.signature(aiohttp.ClientSession).parameters
+_MOST_HEADERS: dict[str, Any] = {_NUMBER: 2000} if _NUMBER in _KNOWN else {}
 # A body that fits into asyncio's buffer never waits for its peer; from here on it may.
 BUFFERED_BYTES = 64 * 1024
 # Above it aiohttp warns of bytes that are sent in one piece.
@@ -46,7 +51,8 @@ class PooledTransport(httpx.AsyncBaseTransport, Telling):
     httpx's; that of the pool says nothing here. A request is sent once, by a connection that its
     peer has not ended. What aiohttp cannot send as it is (a body that is a stream or not of the
     length that is said, a caller's `trace`, `target` or `sni_hostname`) goes out through httpx's
-    own transport with these limits.
+    own transport with these limits; so does all where somebody has put a mock or an
+    instrumentation in that one's place.
     """
 
     def __init__(self, limits: httpx.Limits) -> None:
@@ -67,7 +73,7 @@ class PooledTransport(httpx.AsyncBaseTransport, Telling):
             await request.aread()
         headers = pairs_of(request)
         url = URL(str(request.url), encoded=True)
-        if headers is None or not is_plain(request, url, sent):
+        if headers is None or not is_httpxs_own() or not is_plain(request, url, sent):
             if self._other is None:
                 self._other = httpx.AsyncHTTPTransport(limits=self._limits)
             return await self._other.handle_async_request(request)
@@ -149,6 +155,7 @@ class _Pool:
             request_class=_Request,
             max_line_size=HEADER_BYTES,
             max_field_size=HEADER_BYTES,
+            **_MOST_HEADERS,
         )
         _pools.add(self)
 

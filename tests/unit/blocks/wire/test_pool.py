@@ -338,3 +338,17 @@ async def steps(width: int, *, count: int = 30) -> float:
 
 async def test_request_takes_no_more_steps_with_many_in_flight() -> None:
     assert await steps(100) < 1.2 * await steps(2)
+
+
+async def test_reply_of_more_headers_than_aiohttp_takes_by_itself_is_read() -> None:
+    more = [f"x-more-{number}: {number}" for number in range(500)]
+
+    async def says_much(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read(reader)
+        writer.write(reply(b"{}", *more))
+
+    async with at(says_much) as url, pooled() as transport:
+        response = await transport.handle_async_request(httpx.Request("POST", url, content=b"{}"))
+        assert await response.aread() == b"{}"
+        await response.aclose()
+    assert response.headers["x-more-499"] == "499"
