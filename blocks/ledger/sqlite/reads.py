@@ -11,6 +11,7 @@ from prefect_governor.blocks.ledger.decision.learned import Learned
 from prefect_governor.blocks.ledger.decision.page import current_label
 from prefect_governor.blocks.ledger.decision.purse import WHOLE
 from prefect_governor.blocks.ledger.sqlite.ended import EndedReads
+from prefect_governor.blocks.ledger.sqlite.memory import Memory
 from prefect_governor.blocks.ledger.sqlite.rows import SQLiteRows
 from prefect_governor.blocks.ledger.sqlite.spends import Spends, drawn_text
 from prefect_governor.blocks.ledger.sqlite.values import (
