@@ -10,6 +10,7 @@
     │   ├── QueueTimeout       waited longer than queue_timeout_seconds
     │   ├── RunStopped         the run was told to start nothing more
     │   └── LedgerUnavailable  the ledger cannot be read or written
+    │       └── LedgerFull     there is no room for it on its disk
     ├── SandboxLost            a sandbox ended with its engine, or its engine failed; its item fails
     ├── ItemFailed             a sub-agent's own verdict on its item: its text is too long, …
     │   └── BadAnswer          on an answer that was paid for: cut, filtered, refused, invalid, …
@@ -75,6 +76,10 @@ class LedgerUnavailable(CallRefused):
     Where it is a call's end that could not be written, its bytes have left: the reservation stays
     charged at its bound until it can.
     """
+
+
+class LedgerFull(LedgerUnavailable):
+    """There is no room for the ledger on its disk: nothing can be counted before there is."""
 
 
 class SandboxLost(GovernorError):

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from prefect_governor.blocks.errors import FINAL, GovernorError, chain, governor_error
+from prefect_governor.blocks.errors import FINAL, GovernorError, LedgerFull, chain, governor_error
 from prefect_governor.blocks.models.choice import KEY_VARIABLES
 from prefect_governor.blocks.wire.replies.verdict import SPENT_QUOTA
 
@@ -69,10 +69,14 @@ def worth_another_model(error: BaseException) -> bool:
 
 
 def ends_the_run(error: BaseException) -> str | None:
-    """Why no other item can do better, None where it can: a dead key, a spent quota."""
-    if isinstance(governor_error(error), GovernorError):
-        return None
+    """Why no other item can do better, None where it can: a dead key, a spent quota, a ledger
+    without room."""
     again = "then go on with the run, which pays only for what is missing"
+    ours = governor_error(error)
+    if isinstance(ours, LedgerFull):
+        return f"{ours}, {again}"
+    if isinstance(ours, GovernorError):
+        return None
     provider, model = _whose(error)
     if spent_quota(error):
         return (

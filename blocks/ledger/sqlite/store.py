@@ -1,5 +1,6 @@
 """The ledger in one SQLite file: the default, for all processes of a machine."""
 
+import errno
 import os
 import sqlite3
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prefect_governor.blocks.errors import LedgerUnavailable
+from prefect_governor.blocks.errors import LedgerFull, LedgerUnavailable
 from prefect_governor.blocks.ledger.decision.store import ASKED_BACK
 from prefect_governor.blocks.ledger.migration import migrate
 from prefect_governor.blocks.ledger.moved import MOVED, told
@@ -231,10 +232,22 @@ class SQLiteStore(Reads):
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> LedgerUnavailable:
+        if _is_full(error):
+            return LedgerFull(
+                f"the ledger {self.path} cannot be written ({error}), so no call is let through:"
+                f" make room in {self.path.parent}"
+            )
         return LedgerUnavailable(
             f"the ledger {self.path} cannot be used: {error}; no call is let through until it"
             " can. Check that its folder is there, writable, on a local disk and not full"
         )
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    # Python 3.10 has no codes.
+    return getattr(error, "sqlite_errorcode", None) == 13 or "disk is full" in str(error)
 
 
 def _data_version(connection: sqlite3.Connection) -> int:

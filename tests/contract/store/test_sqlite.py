@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_governor.blocks.errors import LedgerUnavailable
+from prefect_governor.blocks.errors import LedgerFull, LedgerUnavailable
 from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.decision.store import Lease
 from prefect_governor.blocks.ledger.migration import migrations
@@ -149,7 +149,7 @@ def test_after_a_full_disk_the_next_transaction_works(tmp_path: Path, clock: Clo
     """SQLite rolls back by itself then: a second ROLLBACK must not hide why."""
     store = SQLiteStore(tmp_path / "ledger.db", now=clock)
     define(store, TEAM, LLM)
-    with pytest.raises(LedgerUnavailable, match="full"), store.transaction() as rows:
+    with pytest.raises(LedgerFull, match="make room in"), store.transaction() as rows:
         (pages,) = rows._db.execute("PRAGMA page_count").fetchone()
         rows._db.execute(f"PRAGMA max_page_count = {pages}")
         rows.put_item("run", "key", "hash", "x" * 10**6)

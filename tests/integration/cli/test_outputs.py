@@ -114,7 +114,7 @@ def test_a_full_home_stops_the_run_with_a_report_that_names_the_folder(
 ) -> None:
     monkeypatch.setenv("PREFECT_HOME", str(small_disk))
     upstream.configure(latency_seconds=2)
-    corpus(12)
+    corpus(40)
     process = command(*ASK, "--json", cwd=tmp_path, cold=True)
     until(lambda: upstream.stats()["open"] == 4, seconds=240)
     with (small_disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
@@ -125,7 +125,7 @@ def test_a_full_home_stops_the_run_with_a_report_that_names_the_folder(
     states = Counter(item["state"] for item in report["items"])
     assert process.returncode in (1, 3), stderr
     assert "Traceback" not in stderr
-    assert states.total() == 12 and states["not_started"] >= 4, (states, stderr)
+    assert states.total() == 40 and states["not_started"] >= 4, (states, stderr)
     assert str(small_disk) in report["reason"], report["reason"]
     # With room again it is gone on with.
     (small_disk / "ballast").unlink()
@@ -133,4 +133,4 @@ def test_a_full_home_stops_the_run_with_a_report_that_names_the_folder(
     process = command("fan-out", "--resume", report["run_id"], "--json", cwd=tmp_path, cold=True)
     stdout, stderr = ended(process)
     assert process.returncode == 0, stderr
-    assert Counter(item["state"] for item in json.loads(stdout)["items"]) == {"succeeded": 12}
+    assert Counter(item["state"] for item in json.loads(stdout)["items"]) == {"succeeded": 40}

@@ -2,6 +2,7 @@
 footers, notes, comments, tables and text boxes along."""
 
 import re
+from types import ModuleType
 from typing import Literal
 
 from prefect_governor.blocks.errors import ItemFailed
@@ -72,8 +73,7 @@ def zipped_kind(data: bytes, suffix: str) -> Kind:
 
 def office(data: bytes, kind: Office) -> Extracted:
     """The text of an office file of this kind, as Markdown. Raises ItemFailed where it has none."""
-    import office_oxide
-
+    office_oxide = _library()
     notes = () if data.startswith(OLE) else _notes(data, kind)
     try:
         with office_oxide.Document.from_bytes(data, kind) as document:
@@ -86,6 +86,19 @@ def office(data: bytes, kind: Office) -> Extracted:
     # A deck without words has its slides' numbers still.
     worded = text if _NUMBERED.sub("", text).strip() else ""
     return Extracted(worded.replace("\0", ""), notes)
+
+
+def _library() -> ModuleType:
+    """What reads them. Raises ItemFailed where it cannot be loaded on this system."""
+    try:
+        import office_oxide
+    except ImportError as error:
+        raise ItemFailed(
+            f"office-oxide, which reads it, does not load on this system ({error}): its wheels need"
+            " glibc 2.34 (Debian 12, RHEL 9, Ubuntu 22.04) or later, and building it elsewhere"
+            " needs Rust; or save the file as PDF or text"
+        ) from None
+    return office_oxide
 
 
 def _notes(data: bytes, kind: Kind) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from prefect_governor.blocks.errors import (
     CallRefused,
     GovernorError,
     ItemFailed,
+    LedgerFull,
     LedgerUnavailable,
     NotPriced,
     OverBudget,
@@ -164,6 +165,12 @@ def test_dead_key_of_a_fallback_ends_no_run_that_its_model_can_go_on_with(
     found = failure_of(failures)
     assert found is counts
     assert (ends_the_run(found) is not None) is ends
+
+
+def test_a_ledger_without_room_ends_the_run_and_one_that_is_away_does_not() -> None:
+    reason = ends_the_run(wrapped(LedgerFull("make room in /home/a")))
+    assert reason is not None and reason.startswith("make room in /home/a, then go on")
+    assert ends_the_run(LedgerUnavailable("it is away")) is None
 
 
 def test_dead_key_ends_the_run() -> None:
