@@ -12,6 +12,7 @@ from prefect_governor.flows.items.tables.spans import (
     BadSheet,
     Span,
     binary_spans,
+    check_xml,
     opendocument_spans,
 )
 
@@ -67,6 +68,9 @@ def _extents_of(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> Iterator[tup
         with archive.open(part) as file:
             yield from map(_reach, opendocument_spans(file))
         return
+    if part.filename.lower().endswith((".xml", ".rels")):
+        with archive.open(part) as file:
+            check_xml(file)
     with archive.open(part) as file:
         reach = _extent_of(file, part.filename)
     if reach is not None:

@@ -16,6 +16,7 @@ _ROW, _SHEET = "table:table-row", "table:table"
 _ROWS, _COLUMNS = "table:number-rows-repeated", "table:number-columns-repeated"
 _EMPTY = frozenset(("table:style-name", "table:content-validation-name", _COLUMNS))
 _MOST_REPEATED = 2**31
+_BAD_CHARACTER = 14
 
 # Records of an old workbook ([MS-XLS] 2.3.1): a sheet begins, and cells, whose row and column stand
 # first. In those of several cells the last column stands at the end.
@@ -85,12 +86,28 @@ def opendocument_spans(file: IO[bytes]) -> Iterator[Span]:
 
     parser = expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = begin, end
+    _parse(parser, file)
+    return iter(found)
+
+
+def check_xml(file: IO[bytes]) -> None:
+    """Raises BadSheet for a part of a workbook whose elements do not end as they begin: the library
+    that reads sheets looks for their ends for ever, where nothing can stop it."""
+    try:
+        _parse(expat.ParserCreate(), file)
+    except BadSheet as error:
+        cause = error.__cause__
+        # A character that XML does not have is written by some exporters, and read past.
+        if not isinstance(cause, expat.ExpatError) or cause.code != _BAD_CHARACTER:
+            raise
+
+
+def _parse(parser: expat.XMLParserType, file: IO[bytes]) -> None:
     parser.EntityDeclHandler = _no_entity
     try:
         parser.ParseFile(file)
     except expat.ExpatError as error:
-        raise BadSheet(f"it is no XML: {error}") from None
-    return iter(found)
+        raise BadSheet(f"it is no XML: {error}") from error
 
 
 def _repeated(given: dict[str, str], name: str) -> int:

@@ -29,6 +29,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "twice.jsonl").write_text('{"key": "a", "text": "x"}\n{"key": "a", "text": "y"}\n')
     (tmp_path / "broken.json").write_text('{"type": "sentence"}')
     (tmp_path / "not.json").write_text("{")
+    (tmp_path / "missing.json").write_text('{"$ref": "#/$defs/Missing"}')
+    (tmp_path / "away.json").write_text('{"$ref": "https://example.com/person.json"}')
+    (tmp_path / "deep.json").write_text('{"items": ' * 2000 + "{}" + "}" * 2000)
     return tmp_path
 
 
@@ -66,6 +69,11 @@ BAD = [
     (["a.txt", "--schema", "broken.json"], {}, "schema"),
     (["a.txt", "--schema", "not.json"], {}, "not.json"),
     (["a.txt", "--schema", "none.json"], {}, "none.json"),
+    (["a.txt", "--schema", "missing.json"], {}, "'#/$defs/Missing' leads nowhere"),
+    (["a.txt", "--schema", "away.json"], {}, "leads out of it, and nothing is fetched"),
+    (["a.txt", "--schema", "deep.json"], {}, "nested too deeply"),
+    (["a.txt", "--max-total-tokens", "9" * 23], {}, "--max-total-tokens must be"),
+    (["a.txt", "--ask", "caf\udce9?"], {}, "ask"),
     (["a.txt", "--out", "a.txt/out.jsonl"], {}, "out.jsonl"),
     (["a.txt", "--out", "empty"], {}, "--out"),
 ]  # fmt: skip

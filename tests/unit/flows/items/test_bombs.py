@@ -101,6 +101,28 @@ def test_empty_rows_and_columns_behind_a_table_are_nothing(tmp_path: Path) -> No
     assert [item.text for item in resolve_sources([str(path)])] == ["x: x\nx (2): x"]
 
 
+def test_a_workbook_whose_elements_do_not_end_is_refused_and_looked_through_once(
+    tmp_path: Path,
+) -> None:
+    # The library looks for the end for ever, in a call that nothing can stop.
+    path = ods(tmp_path / "a.ods", _HEAD)
+    for name in ("content.xml", "xl/worksheets/sheet1.xml", "xl/workbook.xml"):
+        if name != "content.xml":
+            path = workbook(tmp_path / "a.xlsx", "B2")
+        with zipfile.ZipFile(path) as archive:
+            parts = {each: archive.read(each) for each in archive.namelist()}
+        whole = parts[name]
+        parts[name] = whole.replace(b"</table:table>", b"</table:Cable>")
+        if name != "content.xml":
+            parts[name] = whole.replace(b"</sheet", b"</cheet")
+        assert parts[name] != whole
+        with zipfile.ZipFile(path, "w") as archive:
+            for each, data in parts.items():
+                archive.writestr(each, data)
+        with pytest.raises(ConfigurationError, match="it is no XML: mismatched tag"):
+            resolve_sources([str(path)])
+
+
 def old_workbook(*sheets: tuple[int, int]) -> bytes:
     """An .xls of sheets with a cell in their first place and one in the place that is given."""
 
