@@ -32,6 +32,17 @@ def storable(text: str) -> str:
     return encodable(text).replace("\x00", _INSTEAD)
 
 
+def check_whole(text: str, name: str) -> None:
+    """Raises ConfigurationError for half characters, as bytes that are no UTF-8 come from a command
+    line: what a person meant is not known. `name` is what the caller calls it."""
+    found = None if text.isascii() else _HALF.search(text)
+    if found is not None:
+        raise ConfigurationError(
+            f"{name} is not UTF-8 text at character {found.start() + 1}: write it in UTF-8 (the"
+            " shell's encoding may be another)"
+        )
+
+
 def label(value: object, name: str) -> str:
     """What a caller names something by, `storable`, of no subclass. Raises ConfigurationError for
     what is no text; `name` is what the caller calls it."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from prefect_governor.blocks.context.enforcement import why_off
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.machine.text import storable
+from prefect_governor.blocks.machine.text import check_whole, storable
 from prefect_governor.blocks.model import choose
 from prefect_governor.blocks.models.choice import ModelChoice
 from prefect_governor.blocks.money.usd import Money, parse_usd, to_nano
@@ -188,6 +188,7 @@ def make_request(
     """
     if not ask or not ask.strip():
         raise ConfigurationError("ask is empty: say what each sub-agent is to answer")
+    check_whole(ask, "ask")
     check_numbers(
         max_total_tokens=max_total_tokens,
         max_output_tokens=max_output_tokens,
@@ -229,7 +230,6 @@ def make_request(
         raise ConfigurationError(NO_ITEMS)
     check_keys(item.key for item in given)
     return Request(
-        # As the flow run's parameters have it.
         ask=scrubbed(storable(ask.strip())),
         items=tuple(given),
         more=more,
@@ -312,6 +312,8 @@ class Job:
 
     def forget(self, position: int) -> None:
         """An item has its outcome: of one that came by itself nothing but its key is needed."""
+        for by in (self.attempts, self.began, self.waited, self.notes, self.endings, self.read):
+            by.pop(self.items[position].key, None)
         if self.intake is not None:
             self.items[position] = Item(key=self.items[position].key)
 
@@ -322,7 +324,7 @@ class Job:
 
     @property
     def said(self) -> list[str]:
-        """How the tables in them were read, as far as they are."""
+        """How their tables were read."""
         return [*self.request.said, *(self.intake.said if self.intake else ())]
 
     @property

@@ -73,7 +73,7 @@ BAD = [
     (["a.txt", "--schema", "away.json"], {}, "leads out of it, and nothing is fetched"),
     (["a.txt", "--schema", "deep.json"], {}, "nested too deeply"),
     (["a.txt", "--max-total-tokens", "9" * 23], {}, "--max-total-tokens must be"),
-    (["a.txt", "--ask", "caf\udce9?"], {}, "ask"),
+    (["a.txt", "--ask", "caf\udce9?"], {}, "--ask is not UTF-8 text at character 4"),
     (["a.txt", "--out", "a.txt/out.jsonl"], {}, "out.jsonl"),
     (["a.txt", "--out", "empty"], {}, "--out"),
 ]  # fmt: skip
