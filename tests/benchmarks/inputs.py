@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +82,9 @@ def main() -> int:
     print("|---|---:|---|---:|---:|---:|---:|---:|", flush=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         home = Path(folder)
-        with server(home) as api:
+        # An estimate needs none.
+        runs = args.through in (None, "fan-out")
+        with server(home) if runs else nullcontext(None) as api:
             for each in inputs:
                 if args.only in (None, each.name):
                     _at_two_sizes(each, args.share, args.through, home, api)
@@ -97,7 +100,9 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _at_two_sizes(source: Input, share: float, through: str | None, home: Path, api: str) -> None:
+def _at_two_sizes(
+    source: Input, share: float, through: str | None, home: Path, api: str | None
+) -> None:
     most = int(source.items * share)
     for way in source.through:
         if through not in (None, way):
@@ -147,7 +152,7 @@ def _jsonl(path: Path, count: int) -> None:
             file.write(json.dumps({"key": f"r{at}", "text": f"{at} {text}"}) + "\n")
 
 
-def _measured(path: Path, through: str, home: Path, api: str) -> Figures:
+def _measured(path: Path, through: str, home: Path, api: str | None) -> Figures:
     command = [sys.executable, "-c", _INTAKE, str(path), MODEL[through]]
     if through != "intake":
         command = [sys.executable, "-m", "prefect_governor.flows.cli", through, str(path)]
@@ -157,7 +162,7 @@ def _measured(path: Path, through: str, home: Path, api: str) -> Figures:
     environment = {
         **os.environ,
         "PREFECT_HOME": str(home),
-        "PREFECT_API_URL": api,
+        **({} if api is None else {"PREFECT_API_URL": api}),
         "OPENAI_API_KEY": "sk-none-is-called",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     }
