@@ -13,7 +13,13 @@ from prefect_governor.blocks.errors import ConfigurationError, RunFailed
 from prefect_governor.blocks.money.usd import Money
 from prefect_governor.blocks.prefect_internals.waiting import result_of
 from prefect_governor.flows.digest.changes import compare, remembered
-from prefect_governor.flows.digest.delivering import check_block_names, publish, tell, write_file
+from prefect_governor.flows.digest.delivering import (
+    check_block_names,
+    check_blocks,
+    publish,
+    tell,
+    write_file,
+)
 from prefect_governor.flows.digest.page import message, page
 from prefect_governor.flows.digest.told import Series, present_keys, series_desk
 from prefect_governor.flows.fan_out_flow import fan_out
@@ -76,6 +82,7 @@ def digest(
         RunFailed: nothing succeeded, or less than `min_success`; it is told all the same.
     """
     told_to = check_block_names(notify)
+    result_of(check_blocks(told_to))
     if not sources:
         raise ConfigurationError("a digest is of sources: name files, folders or globs")
     here = this_run("digest")

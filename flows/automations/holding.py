@@ -59,8 +59,10 @@ def hold_deployments(budget: str, deployments: list[str], at: int = 80) -> "Stat
             logger.info("%s: %s", name, _DONE[step])
     message = f"{budget} is spent to {share}%: {', '.join(said) or 'nothing to hold'}"
     if missing:
-        gone = ", ".join(missing)
-        message = f"{message}; no deployment is named {gone}: run the script again without it"
+        there = [name for name in deployments if name not in missing]
+        again = f"prefect-governor automate hold {budget} {' '.join(there)} --at {at}"
+        mend = f"`{again}`" if there else "delete the Automations that run this"
+        message = f"{message}; no deployment is named {', '.join(missing)}: {mend}"
         return Failed(message=message, data=ConfigurationError(message))
     return Completed(message=message)
 

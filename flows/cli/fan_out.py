@@ -39,6 +39,7 @@ def run_fan_out(sources: list[str], told: "Told") -> int:
     from prefect_governor.flows.estimate.shown import print_forecast
     from prefect_governor.flows.run.job import check_most_multiple, make_request
     from prefect_governor.flows.shards.asked import asked_for, check_can_be_shared
+    from prefect_governor.flows.shards.deployed import check_deployment
 
     if told.out == STDOUT and told.as_json:
         raise ConfigurationError("--out - and --json both want standard output: give one of them")
@@ -64,6 +65,8 @@ def run_fan_out(sources: list[str], told: "Told") -> int:
         request = make_request(**parameters)
         if asked is not None:
             check_can_be_shared(request, parameters["tools"])
+            if asked.deployment is not None:
+                check_deployment(asked.deployment)
         if told.out not in (None, STDOUT):
             files = [str(item.source) for item in request.items if item.source]
             files += getattr(request.more, "files", ())

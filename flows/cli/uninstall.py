@@ -27,13 +27,15 @@ _PAGE = 200
 
 @dataclass(frozen=True)
 class Found:
-    """What there is to take out: ids by name, and the blocks of the types."""
+    """What there is to take out: ids by name, the blocks of the types, and the flow runs that are
+    under way on the background server, which would go on without it."""
 
     limits: dict[str, UUID]
     in_use: int
     types: dict[str, UUID]
     blocks: tuple[str, ...]
     server: str | None
+    runs: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         blocks = f" with {', '.join(self.blocks)}" if self.blocks else ""
@@ -49,7 +51,8 @@ def run_uninstall(*, yes: bool, as_json: bool) -> None:
     """Take out what was put into Prefect, once a person says yes, and say what was taken and what
     stays.
 
-    Raises ConfigurationError where nobody can be asked, or the server cannot be used.
+    Raises ConfigurationError where nobody can be asked, where runs are under way on the server that
+    would be stopped and nobody is asked, or where it cannot be used.
     """
     set_quiet()
     there = status()
@@ -61,6 +64,13 @@ def run_uninstall(*, yes: bool, as_json: bool) -> None:
 
         with get_client(sync_client=True) as client:
             found = _look(client, ours)
+            if yes and found.runs:
+                first = found.runs[0]
+                raise ConfigurationError(
+                    f"the background server {ours} has {_count(found.runs)} under way, such as"
+                    f" {first}: wait for them, or end them (`prefect flow-run ls --state Running`,"
+                    " `prefect flow-run cancel ID`); then do this again"
+                )
             if not (yes or not str(found) or _agreed(found)):
                 say("nothing was taken out")
                 sys.exit(2)
@@ -83,7 +93,29 @@ def _look(client: Any, server: str | None) -> Found:
         types=types,
         blocks=tuple(blocks),
         server=server,
+        # Another server goes on.
+        runs=() if server is None else tuple(_runs(client)),
     )
+
+
+def _runs(client: Any) -> list[str]:
+    """The names of flow runs that are under way."""
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+
+    running = FlowRunFilterStateType(any_=[StateType.RUNNING])
+    found = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=running))
+    )
+    return sorted(each.name for each in found)
+
+
+def _count(runs: tuple[str, ...]) -> str:
+    return f"{len(runs):,} flow run{'' if len(runs) == 1 else 's'}"
 
 
 def _block_types(client: Any) -> tuple[dict[str, UUID], list[str]]:
@@ -114,7 +146,10 @@ def _agreed(found: Found) -> bool:
             f"this would take out {found}. Nobody can be asked here: give --yes to do it"
         )
     used = f" {found.in_use} slots of the limits are taken just now." if found.in_use else ""
-    return click.confirm(f"This takes out {found}.{used} Do it?", err=True)
+    lost = ""
+    if found.runs:
+        lost = f" That server has {_count(found.runs)} under way, such as {found.runs[0]}."
+    return click.confirm(f"This takes out {found}.{used}{lost} Do it?", err=True)
 
 
 def _take_out(client: Any, found: Found) -> None:

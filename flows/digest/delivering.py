@@ -12,6 +12,7 @@ from uuid import UUID
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 from prefect.types import SecretDict
 from pydantic import SecretStr
@@ -35,6 +36,20 @@ def check_block_names(names: Any) -> tuple[str, ...]:
                 f" {each!r}; `prefect block ls` lists them"
             )
     return given
+
+
+async def check_blocks(names: Sequence[str]) -> None:
+    """Raises ConfigurationError for one that there is not."""
+    async with get_client() as client:
+        for each in names:
+            slug, _, name = each.partition("/")
+            try:
+                await client.read_block_document_by_name(name, slug, include_secrets=False)
+            except ObjectNotFound:
+                raise ConfigurationError(
+                    f"notify: there is no block {each!r}; `prefect block ls` lists what there is as"
+                    " type and name, such as slack-webhook/team"
+                ) from None
 
 
 def write_file(path: Path, text: str) -> str | None:

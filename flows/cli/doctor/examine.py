@@ -10,7 +10,7 @@ from prefect_governor.flows.cli.doctor.documents import Documents
 from prefect_governor.flows.cli.doctor.finding import Finding
 from prefect_governor.flows.cli.doctor.governors import budgets, governors
 from prefect_governor.flows.cli.doctor.ledgers import ledger
-from prefect_governor.flows.cli.doctor.machine import enforcement, home, versions
+from prefect_governor.flows.cli.doctor.machine import enforcement, home, schedules_run, versions
 from prefect_governor.flows.cli.doctor.models import auto, models
 from prefect_governor.flows.cli.doctor.sandbox import sandbox
 from prefect_governor.flows.cli.doctor.schedules import schedules
@@ -37,6 +37,7 @@ def examine(*, seconds: float = SECONDS) -> Iterator[Finding]:
         each.begin()
     state, server, model, box = parts
     yield from versions()
+    yield from schedules_run()
     yield from unseen()
     yield from enforcement()
     yield from (kept := list(state.until(until)))

@@ -60,6 +60,37 @@ def versions() -> Iterator[Finding]:
             )
 
 
+def schedules_run() -> Iterator[Finding]:
+    """Whether a server of this environment makes runs of cron schedules."""
+    try:
+        prefect, whenever = version("prefect"), version("whenever")
+    except PackageNotFoundError:
+        return
+    if (why := no_cron(prefect, whenever, python=sys.version_info[:2])) is not None:
+        yield Finding(
+            "warn",
+            "whenever",
+            why,
+            "where the server runs, then start it again",
+            f"{shlex.quote(sys.executable)} -m pip install -U 'whenever>=0.11'",
+        )
+
+
+def no_cron(prefect: str, whenever: str, *, python: tuple[int, ...]) -> str | None:
+    """Why cron schedules make no runs with these versions; None where they do. Pure."""
+    if python != (3, 11) or _numbers(prefect) < (3, 9) or _numbers(whenever) >= (0, 11):
+        return None
+    return (
+        f"{whenever}: a server of Prefect {prefect} on Python 3.11 makes no runs of cron schedules"
+        " with it"
+    )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """A version's major and minor."""
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())
+
+
 def enforcement() -> Iterator[Finding]:
     reason = break_glass()
     if reason is not None:

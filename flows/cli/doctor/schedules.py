@@ -1,7 +1,7 @@
 """What the doctor finds of schedules: deployments whose next runs their budget cannot pay for."""
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -13,7 +13,6 @@ from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
     FlowRunFilter,
-    FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
@@ -178,15 +177,33 @@ def window_end(account: Account, now: datetime) -> datetime:
 
 
 def _due(client: SyncPrefectClient, deployment_id: UUID, end: datetime) -> int:
-    """Runs that Prefect has scheduled until then; it makes them some days ahead."""
-    runs = client.read_flow_runs(
+    """Runs that are due until then: those that Prefect has made, and as often from there on."""
+    made: list[datetime] = []
+    offset = 0
+    while page := client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id])),
         flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-            expected_start_time=FlowRunFilterExpectedStartTime.model_validate({"before_": end}),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
         ),
-    )
-    return len(runs)
+        limit=_PAGE,
+        offset=offset,
+    ):
+        made += [each.expected_start_time for each in page if each.expected_start_time]
+        offset += len(page)
+    return due_until(made, end)
+
+
+def due_until(made: Sequence[datetime], end: datetime) -> int:
+    """Of a schedule whose next runs are `made`, how many are due before `end`. Prefect makes no
+    more than the next hour's or the next three: the others come as often as these. Pure."""
+    due = sum(each < end for each in made)
+    if due < len(made) or len(made) < 2:
+        return due
+    first, last = min(made), max(made)
+    every = (last - first) / (len(made) - 1)
+    if not every:
+        return due
+    return due + max(0, -((last - end) // every) - 1)
 
 
 def cost_of(deployment: DeploymentResponse, store: Store | None) -> Cost | None:

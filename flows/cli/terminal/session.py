@@ -84,6 +84,8 @@ def run_command(
         on_server["model"] = OFFLINE
     if parameters.get("sandbox") is not None:
         on_server["sandbox"] = None
+    if parameters.get("deployment") is not None:
+        on_server |= {"shards": None, "deployment": None}
     request = make(**{**parameters, **on_server})
     out = None if told.out == STDOUT else told.out
     if out is not None and not told.dry_run:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelled, Running
 
 from prefect_governor.flows.server.background import BackgroundServer
 from tests.integration.cli.commands import ended
@@ -19,6 +21,11 @@ from tests.integration.databases import Databases
 from tests.warm import WarmParent
 
 SLUGS = ("governor", "governor-budget", "governor-model", "governor-sandbox")
+
+
+@flow
+def nightly() -> None:
+    """What is under way."""
 
 
 @pytest.fixture
@@ -81,6 +88,14 @@ def test_it_takes_what_was_put_into_prefect_and_leaves_the_ledger(
                 client.read_block_type_by_slug(slug)
         left = [each.name for each in client.read_global_concurrency_limits()]
         assert left == ["somebody-elses"]
+
+        # What is under way would go on without its server.
+        run = client.create_flow_run(nightly, name="the-one", state=Running())
+        refused = prefect_governor("uninstall", "--yes")
+        assert refused[0] == 2
+        assert "1 flow run under way, such as the-one" in refused[2]
+        assert BackgroundServer(home / "governor").running() is not None
+        client.set_flow_run_state(run.id, Cancelled())
 
     taken = json.loads(prefect_governor("uninstall", "--yes", "--json")[1])
     assert taken["limits"] == taken["block_types"] == []

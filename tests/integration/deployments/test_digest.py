@@ -116,10 +116,11 @@ def test_whoever_cannot_be_told_fails_no_digest_and_no_secret_is_shown(
     folder = corpus(1)[0].parent
     told.status = 500
     nobody = MattermostWebhook(hostname="127.0.0.1", port=free_port(), token=SecretStr(TOKEN))
-    nobody.save(f"{name}-nobody")
+    for which in ("nobody", "either"):
+        nobody.model_copy().save(f"{name}-{which}")
     out = folder / "a-file" / "digest.md"
     out.parent.write_text("in the way")
-    names = [team, f"mattermost-webhook/{name}-nobody", "slack-webhook/there-is-none"]
+    names = [team, f"mattermost-webhook/{name}-nobody", f"mattermost-webhook/{name}-either"]
     report = run(folder, name, notify=names, out=str(out))
     assert report.outcome == "complete" and len(told.told) == 1
     text = artifact(client, f"digest-{name}").data
@@ -129,6 +130,15 @@ def test_whoever_cannot_be_told_fails_no_digest_and_no_secret_is_shown(
     assert TOKEN not in text + caplog.text
     # It was told by the artifact: it is no news the next time.
     assert run(folder, name).items[0].calls == 0
+
+
+def test_a_block_that_is_not_there_is_refused_before_anything_is_paid(
+    upstream: ProviderProcess, corpus: Corpus, team: str, name: str
+) -> None:
+    folder = corpus(1)[0].parent
+    with pytest.raises(ConfigurationError, match="there is no block 'slack-webhook/there-is-none'"):
+        run(folder, name, notify=[team, "slack-webhook/there-is-none"])
+    assert upstream.settled_stats()["requests"] == 0
 
 
 def test_what_was_told_nowhere_is_told_the_next_time(

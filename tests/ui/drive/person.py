@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Response, expect
 from prefect.client.orchestration import SyncPrefectClient
 
 from prefect_governor.flows.server.background import ServerInfo
 from tests.integration.endings.bringing import artifacts
 
+SERVICE_UNAVAILABLE = 503
 # Chromium on a busy machine.
 PATIENCE_SECONDS = 120
 _MS = PATIENCE_SECONDS * 1000
@@ -73,11 +74,19 @@ class Person(ABC):
         """Starts a run from the form of its deployment."""
         await self.open_form(deployment)
         await self.fill(values)
-        async with self.page.expect_response(re.compile("/create_flow_run$")) as sent:
-            await self.page.get_by_role("button", name="Submit", exact=True).click()
-        response = await sent.value
-        assert response.ok, await response.text()
-        return UUID((await response.json())["id"])
+        submit = self.page.get_by_role("button", name="Submit", exact=True)
+        made = await self.send(submit, "create_flow_run")
+        return UUID((await made.json())["id"])
+
+    async def send(self, button: Locator, what: str) -> Response:
+        """Presses what sends a request, and again where the server is too busy to take it."""
+        while True:
+            async with self.page.expect_response(re.compile(f"/{what}$")) as sent:
+                await button.click()
+            response = await sent.value
+            if response.status != SERVICE_UNAVAILABLE:
+                assert response.ok, await response.text()
+                return response
 
     async def open_run(self, run_id: UUID) -> None:
         await self.page.goto(f"{self._url}/runs/flow-run/{run_id}")
@@ -162,6 +171,8 @@ class Person(ABC):
         """One of those, on the run's page, and what it asks to be filled in and confirmed."""
 
 
+# What the buttons of a run's page send.
+SENT = "(set_state|resume)"
 _CONTROLS = ("Retry", "Cancel", "Resume")
 
 
@@ -202,7 +213,7 @@ class DefaultUi(Person):
             await self.fill(values)
         confirm = re.compile("^(Retry|Confirm|Submit)$")
         dialog = self.page.locator(".p-modal")
-        await dialog.get_by_role("button", name=confirm).click()
+        await self.send(dialog.get_by_role("button", name=confirm), SENT)
         await expect(dialog).to_have_count(0)
 
 
@@ -243,7 +254,7 @@ class NewerUi(Person):
             await self.fill(values)
         dialog = self.page.get_by_role("dialog").or_(self.page.get_by_role("alertdialog"))
         confirm = re.compile("^(Retry|Resume|Cancel Flow Run)$")
-        await dialog.get_by_role("button", name=confirm).click()
+        await self.send(dialog.get_by_role("button", name=confirm), SENT)
         await expect(dialog).to_have_count(0)
 
 

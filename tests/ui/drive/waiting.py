@@ -12,12 +12,12 @@ from tests.integration.endings.bringing import artifacts
 from tests.waiting import A_LOOK_AT_THE_SERVER, until
 
 
-async def so(what: Callable[[], bool], *, seconds: float = 180) -> float:
+async def so(what: Callable[[], bool], *, seconds: float = 600) -> float:
     """Until it is so; the seconds that it took."""
     return await asyncio.to_thread(until, what, seconds=seconds, every=A_LOOK_AT_THE_SERVER)
 
 
-async def ended(client: SyncPrefectClient, run_id: UUID, *, seconds: float = 240) -> "State[Any]":
+async def ended(client: SyncPrefectClient, run_id: UUID, *, seconds: float = 900) -> "State[Any]":
     """How a run ended."""
     last: list[State[Any]] = []
 

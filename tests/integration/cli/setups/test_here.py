@@ -4,6 +4,7 @@ then it is ok. Commands are run as they stand; of the environment's, the variabl
 import os
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ from prefect_governor.flows.cli.doctor import Finding, examine
 from prefect_governor.flows.cli.doctor.documents import Documents
 from prefect_governor.flows.cli.doctor.examine import state_of_machine
 from prefect_governor.flows.cli.doctor.governors import governors
-from prefect_governor.flows.cli.doctor.machine import enforcement
+from prefect_governor.flows.cli.doctor.machine import enforcement, no_cron, schedules_run
 from prefect_governor.flows.cli.doctor.servers import Servers
 from prefect_governor.flows.server import asking
 from prefect_governor.flows.server.background import ServerInfo
@@ -136,6 +137,37 @@ def test_a_ledger_on_a_postgresql_that_is_away_is_said(
     assert (found.mark, found.about) == ("fail", "ledger")
     assert "/gone" in found.text and secret not in str(found)
     assert found.command == f"export {LEDGER_URL}=…"
+
+
+@pytest.mark.parametrize(
+    ("prefect", "whenever", "python", "broken"),
+    [("3.9.1", "0.10.5", (3, 11), True), ("3.9.1", "0.11.0", (3, 11), False),
+     ("3.8.8", "0.10.5", (3, 11), False), ("3.9.1", "0.10.5", (3, 12), False),
+     ("3.10.0", "0.9.0", (3, 11), True), ("4.0.0rc1", "1.0.0", (3, 11), False)],
+)  # fmt: skip
+def test_an_environment_whose_cron_schedules_make_no_runs_is_known(
+    prefect: str, whenever: str, python: tuple[int, int], broken: bool
+) -> None:
+    assert (no_cron(prefect, whenever, python=python) is not None) is broken
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="Python 3.11 alone is broken so")
+def test_a_package_with_which_cron_schedules_make_no_runs_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert list(schedules_run()) == []
+    # As it is installed: these stand before what else is.
+    for name, version in (("whenever", "0.10.5"), ("prefect", "3.9.1")):
+        metadata = tmp_path / f"{name}-{version}.dist-info" / "METADATA"
+        metadata.parent.mkdir()
+        metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = the_one(schedules_run())
+    assert (found.mark, found.about) == ("warn", "whenever")
+    assert "0.10.5" in found.text and "no runs of cron schedules" in found.text
+    assert str(found.command).endswith("-m pip install -U 'whenever>=0.11'")
+    (tmp_path / "whenever-0.10.5.dist-info").rename(tmp_path / "old")
+    assert list(schedules_run()) == []
 
 
 def test_enforcement_that_was_left_off_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

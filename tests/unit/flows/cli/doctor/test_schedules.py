@@ -1,6 +1,8 @@
 """What a scheduled run costs a budget, of all deployments that there are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +14,7 @@ from prefect_governor.blocks.prices.prices import OFFLINE
 from prefect_governor.blocks.records.budgets import NOMINAL, Account
 from prefect_governor.blocks.records.calls import Attribution, Bound, Demand, Usage
 from prefect_governor.blocks.work.ledgers import desk
-from prefect_governor.flows.cli.doctor.schedules import Cost, _deployments, cost_of
+from prefect_governor.flows.cli.doctor.schedules import Cost, _deployments, cost_of, due_until
 from prefect_governor.flows.estimate.estimate import forecast
 from prefect_governor.flows.estimate.history import question_key
 from prefect_governor.flows.estimate.standing import standing_of
@@ -80,6 +82,33 @@ def test_an_estimate_that_is_finer_than_a_nano_dollar_is_one(
     assert found is not None
     assert found.why == "by its estimate"
     assert 0 < found.nano - expected.p50_usd * 10**9 < 1
+
+
+@pytest.mark.parametrize(
+    ("minutes", "until", "due"),
+    [
+        # Every minute: an hour of them is made, and a day is asked for.
+        (range(1, 61), 24 * 60, 24 * 60 - 1),
+        # Daily: three are made, and the month goes on for 20 days.
+        ((60, 1500, 2940), 20 * 1440, 20),
+        # What is made goes on beyond the window.
+        ((60, 1500, 2940), 1440, 1),
+        ((60, 1500, 2940), 2940, 2),
+        ((60, 1500, 2940), 2941, 3),
+        ((60, 1500, 2940), 4380, 3),
+        ((60, 1500, 2940), 4381, 4),
+        # Nobody knows how often.
+        ((60,), 20 * 1440, 1),
+        ((60, 60), 20 * 1440, 2),
+        ((), 20 * 1440, 0),
+    ],
+)
+def test_runs_that_are_not_made_yet_are_due_too(
+    minutes: Sequence[int], until: int, due: int
+) -> None:
+    now = datetime(2026, 11, 1, tzinfo=timezone.utc)
+    made = [now + timedelta(minutes=each) for each in minutes]
+    assert due_until(made, now + timedelta(minutes=until)) == due
 
 
 def test_deployments_beyond_the_first_page_are_looked_at_too() -> None:
