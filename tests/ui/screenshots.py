@@ -86,12 +86,8 @@ async def _take_fan_out(ui_url: str) -> None:
     async with browser(width=1500, height=1000) as context:
         page = await new_page(context)
         run = await RunPage(page, ui_url, report.run_id).open()
-        await page.get_by_text(f"{len(report.items)} items in input order").wait_for()
-        await save(page, "run")
         await run.artifact("fan-out-summary")
         await save(page, "summary")
-        await (await run.open()).artifact("fan-out-items")
-        await save(page, "items")
         await GovernorForm(page, ui_url).edit(saved)
         await save(page, "governor-form")
 

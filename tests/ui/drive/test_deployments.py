@@ -57,10 +57,9 @@ async def test_fan_out(
     assert (parameters["max_usd"], parameters["items_per_task"]) == (0.5, "auto")
     stats = provider.settled_stats()
     assert stats["requests"] == 2
-    summary = await person.read(run_id, "fan-out-summary")
-    assert "Complete: 2 of 2 items succeeded" in summary
-    assert f"This run: ${stats['billed_nano'] / 10**9:.7f}" in summary
-    assert "north" in await person.read(run_id, "fan-out-items")
+    billed = f"This run: ${stats['billed_nano'] / 10**9:.7f}"
+    await person.reads(run_id, "fan-out-summary", "Complete: 2 of 2 items succeeded", billed)
+    await person.reads(run_id, "fan-out-items", "north")
 
 
 async def test_research(
@@ -87,9 +86,7 @@ async def test_research(
     assert state.is_completed(), state.message
     stats = provider.settled_stats()
     assert stats["requests"] >= 2
-    summary = await person.read(run_id, "research-summary")
-    assert "1 of 1" in summary
-    assert f"${stats['billed_nano'] / 10**9:.6f}"[:8] in summary
+    await person.reads(run_id, "research-summary", "1 of 1")
 
 
 async def test_digest_twice_pays_only_for_what_changed(
@@ -99,7 +96,7 @@ async def test_digest_twice_pays_only_for_what_changed(
     client: SyncPrefectClient,
     folder: Path,
 ) -> None:
-    name = f"digest-{uuid.uuid4().hex[:8]}"
+    name = f"changes-{uuid.uuid4().hex[:8]}"
     asked = {
         "Sources": ["*.txt"], "Folder": str(folder), "Model": MODEL, "Name": name,
         "File": "digest.md",
@@ -116,8 +113,7 @@ async def test_digest_twice_pays_only_for_what_changed(
     assert provider.settled_stats()["requests"] == 3
     assert second.message is not None
     assert second.message.startswith("1 changed")
-    page = await person.read(run_id, name)
-    assert "north.txt" in page
+    await person.reads(run_id, f"digest-{name}", "north.txt")
     assert "north.txt" in (folder / "digest.md").read_text()
 
 
@@ -152,4 +148,4 @@ async def test_reconcile_settles_what_an_export_says_of_a_call_that_nobody_confi
     figures = budget_figures(governor.runtime, None)
     assert figures.unconfirmed_usd == 0
     assert int(figures.spent_usd * 10**9) == provider.settled_stats()["billed_nano"]
-    assert "1 settled by the provider's exports" in await person.read(run_id, "unconfirmed")
+    await person.reads(run_id, "unconfirmed", "1 settled by the provider's exports")
