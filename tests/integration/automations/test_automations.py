@@ -122,6 +122,11 @@ def test_a_deployment_is_held_at_a_share_and_runs_again_after_a_raise_and_in_the
     assert not paused()
     assert paused("stopped")
     assert client.read_deployment(both["stopped"]).tags == []
+    # What was deleted is left out by the command that made this.
+    state = hold_deployments(budget, [*names, f"nightly/{name}-gone"], at=80, return_state=True)
+    assert state.is_failed()
+    command = f"`prefect-governor automate hold {budget} {' '.join(names)} --at 80`"
+    assert f"no deployment is named nightly/{name}-gone: {command}" in str(state.message)
 
 
 def test_a_person_is_asked_once_and_the_answer_raises_what_a_call_waits_for(

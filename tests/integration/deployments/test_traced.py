@@ -32,7 +32,7 @@ def test_spans_of_a_deployed_run_are_one_tree_and_add_up_to_the_bill(
             parameters={**given, "model": "openai/gpt-4o-mini"},
             job_variables=variables,
         )
-        state = ended(client, run.id)
+        state = ended(client, run.id, seconds=280)
         assert state.name == "Completed", state
 
         def flow_spans() -> list[Any]:
