@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import VariableCreate
+from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.exceptions import ObjectAlreadyExists
 
 from prefect_governor.blocks.documents.documents import Root
@@ -21,6 +21,8 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.records.budgets import PREFECT_API
 
 _PREFIX = "prefect_governor_ledger_"
+# As many Variables as Prefect hands out at once.
+_MOST = 200
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,37 @@ def elsewhere(document_id: str, ledger: str | None) -> Place | None:
     return Place(*(str(told.get(field, "")) for field in ("ledger", "home", "host")))
 
 
+def adopt(roots: Iterable[Root], place: Place) -> None:
+    """Make `place` the ledger of these documents, whatever it was: the old one is lost."""
+    with get_client(sync_client=True) as client:
+        for root in roots:
+            name = variable_name(root.document_id)
+            if client.read_variable_by_name(name) is None:
+                _told(client, root, place)
+            else:
+                client.update_variable(VariableUpdate(name=name, value=_value(place)))
+
+
+def relocate(ledger: str, home: str) -> list[str]:
+    """A ledger is somewhere else now, under its id: say so wherever it was told. Returns the names
+    of the Variables."""
+    changed: list[str] = []
+    with get_client(sync_client=True) as client:
+        for each in client.read_variables(limit=_MOST):
+            told = _read(each.value)
+            if not each.name.startswith(_PREFIX) or told.get("ledger") != ledger:
+                continue
+            value = told | {"home": home, "host": socket.gethostname()}
+            client.update_variable(VariableUpdate(name=each.name, value=value))
+            changed.append(each.name)
+    return changed
+
+
 def _told(client: SyncPrefectClient, root: Root, place: Place) -> dict[str, Any]:
     name = variable_name(root.document_id)
     found = client.read_variable_by_name(name)
     if found is None:
-        value = {
-            "ledger": place.ledger,
-            "host": place.host,
-            "home": place.home,
-            "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        }
+        value = _value(place)
         try:
             client.create_variable(
                 VariableCreate(name=name, value=value, tags=["prefect-governor"])
@@ -91,6 +114,15 @@ def _told(client: SyncPrefectClient, root: Root, place: Place) -> dict[str, Any]
         else:
             return value
     return {} if found is None else _read(found.value)
+
+
+def _value(place: Place) -> dict[str, Any]:
+    return {
+        "ledger": place.ledger,
+        "host": place.host,
+        "home": place.home,
+        "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
 
 
 def _read(value: Any) -> dict[str, Any]:

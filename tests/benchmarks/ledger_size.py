@@ -70,12 +70,12 @@ def rows(calls: int, now: int) -> Iterator[tuple[object, ...]]:
 
 
 def fill(place: Place, ledger: str, calls: int) -> None:
-    """Write the calls as a store keeps them, and what they came to into the purses."""
+    """Write the calls as a store keeps them."""
     now = time.time_ns()
     if place.url is None:
-        with closing(sqlite3.connect(place.folder / f"{ledger}.db")) as connection, connection:
+        with closing(sqlite3.connect(place.folder / f"{ledger}.db")) as file, file:
             marks = ", ".join("?" * len(COLUMNS))
-            connection.executemany(
+            file.executemany(
                 f"INSERT INTO reservations ({', '.join(COLUMNS)}) VALUES ({marks})",
                 rows(calls, now),
             )
@@ -211,8 +211,8 @@ def measure(place: Place, calls: int, rounds: int) -> list[str]:
     thread.start()
     meanwhile: dict[str, list[tuple[float, float]]] = {each: [] for each in desks}
     while thread.is_alive():
-        for each, seconds in admitting.run(5).items():
-            meanwhile[each] += seconds
+        for each, some in admitting.run(5).items():
+            meanwhile[each] += some
     thread.join()
     seconds, done = time.perf_counter() - began, passing.done
     print(

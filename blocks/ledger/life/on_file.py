@@ -71,7 +71,9 @@ class SQLiteWhole:
         return None if row is None else Mark.of_text(row[0])
 
     def processes(self) -> list[Process]:
-        with closing(self._connect()) as connection:
+        pids: dict[str, int] = {}
+        # Of a damaged one: its processes hold their locks all the same.
+        with suppress(sqlite3.DatabaseError), closing(self._connect()) as connection:
             pids = dict(connection.execute("SELECT owner, pid FROM owners").fetchall())
         folder = self.path.parent / "owners"
         alive = [each.stem for each in sorted(folder.glob("*.lock")) if _held(each)]

@@ -97,7 +97,8 @@ class Reads(Spends, EndedReads):
             conditions.append("flow = %s")
             values.append(flow)
         if observed is not None:
-            conditions.append("left(observed, %s) = %s")
+            # The first part is what the small index is of.
+            conditions.append("observed <> '' AND left(observed, %s) = %s")
             values += [len(observed), observed]
         rows = self._all(
             "SELECT reservations.*, owners.pid FROM reservations LEFT JOIN owners USING (owner)"

@@ -107,7 +107,7 @@ def give_back(connection: sqlite3.Connection, most_bytes: int) -> int:
     # A step of it frees one page; it stops with the cursor.
     connection.execute(f"PRAGMA incremental_vacuum({max(1, most_bytes // page)})").fetchall()
     (after,) = connection.execute("PRAGMA freelist_count").fetchone()
-    return max(0, before - after) * page
+    return max(0, int(before - after) * int(page))
 
 
 def _to_ended(row: sqlite3.Row) -> EndedCall:

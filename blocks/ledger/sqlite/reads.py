@@ -112,7 +112,8 @@ class Reads(Spends, EndedReads):
             conditions.append("flow = ?")
             values.append(flow)
         if observed is not None:
-            conditions.append("substr(observed, 1, ?) = ?")
+            # The first part is what the small index is of.
+            conditions.append("observed <> '' AND substr(observed, 1, ?) = ?")
             values += [len(observed), observed]
         rows = self._all(
             "SELECT reservations.*, owners.pid FROM reservations LEFT JOIN owners USING (owner)"

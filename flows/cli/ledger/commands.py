@@ -1,5 +1,7 @@
 """`prefect-governor ledger …`: parses, calls, prints. Imports nothing heavy before it has to."""
 
+from pathlib import Path
+
 import click
 
 from prefect_governor.flows.cli.terminal.command_line import CONTEXT, Group, option
@@ -21,6 +23,9 @@ def ledger() -> None:
     \b
     Examples:
       prefect-governor ledger compact --dry-run
+      prefect-governor ledger move --to postgresql://user:password@host/database
+      prefect-governor ledger backup /backups/ledger.sqlite
+      prefect-governor ledger rebuild llm-team --from costs.csv --dry-run
     """
 
 
@@ -70,3 +75,138 @@ def ledger_compact(
         dry_run=dry_run,
         as_json=as_json,
     )
+
+
+@ledger.command("move", context_settings=CONTEXT)
+@option(
+    "--to",
+    required=True,
+    metavar="URL|PATH",
+    help="postgresql://user:password@host/database (?schema= names the schema), or a file.",
+)
+@option("--cancel", "cancelled", is_flag=True, help="A move that was cut short: let it be here.")
+@_GOVERNOR
+@_DRY_RUN
+@_JSON
+def ledger_move(
+    to: str, cancelled: bool, governor: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Move the whole ledger to a PostgreSQL, or back into a file, under its own id.
+
+    Refused while processes are at work in it: they are named. From the first moment on nothing is
+    spent from the old one, which is kept as it was and says where it went; the new one is there all
+    at once, and only if it comes to the same, to the nano-dollar. Cut short, run it again: it goes
+    on. Rates begin anew, as after a reboot.
+
+    \b
+    Examples:
+      PREFECT_GOVERNOR_TO=postgresql://… prefect-governor ledger move
+      prefect-governor ledger move --to postgresql://user:password@host/database --dry-run
+    """
+    from prefect_governor.flows.cli.ledger.move import move_ledger
+
+    move_ledger(to=to, governor=governor, dry_run=dry_run, cancelled=cancelled, as_json=as_json)
+
+
+@ledger.command("backup", context_settings=CONTEXT)
+@click.argument("path", type=click.Path(path_type=Path))
+@_JSON
+def ledger_backup(path: Path, as_json: bool) -> None:
+    """Copy this machine's ledger to PATH, as it is at one instant, while runs go on.
+
+    Of a ledger on PostgreSQL: `pg_dump --schema=prefect_governor`.
+
+    \b
+    Examples:
+      prefect-governor ledger backup /backups/ledger-$(date +%F).sqlite
+    """
+    from prefect_governor.flows.cli.ledger.backups import back_up_ledger
+
+    back_up_ledger(path, as_json=as_json)
+
+
+@ledger.command("restore", context_settings=CONTEXT)
+@click.argument("path", type=click.Path(path_type=Path))
+# Without variables: what was spent is said anew each time.
+@click.option(
+    "--charge",
+    "charged",
+    multiple=True,
+    metavar="NAME=USD",
+    help="What a budget spent after the backup, at the most. Once for each that has a ceiling.",
+)
+@click.option(
+    "--charge-tokens",
+    "charged_tokens",
+    multiple=True,
+    metavar="NAME=N",
+    help="Likewise, of a ceiling in tokens.",
+)
+@option("--reason", metavar="TEXT", help="Why; kept in the audit.")
+@_DRY_RUN
+@_JSON
+def ledger_restore(
+    path: Path,
+    charged: tuple[str, ...],
+    charged_tokens: tuple[str, ...],
+    reason: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Put a backup in place of this machine's ledger, which is kept beside it.
+
+    What was spent after the backup is not in it, and would be spent a second time. So it is to be
+    said of every budget that has a ceiling, and is charged to its window of now. `ledger rebuild`
+    charges what the provider's export of costs shows beyond that.
+
+    \b
+    Examples:
+      prefect-governor ledger restore ledger.sqlite --dry-run
+      prefect-governor ledger restore ledger.sqlite --charge llm-team=1.50 --charge research=0
+    """
+    from prefect_governor.flows.cli.ledger.backups import restore_ledger
+
+    restore_ledger(
+        path,
+        charged=charged,
+        charged_tokens=charged_tokens,
+        reason=reason,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+@ledger.command("rebuild", context_settings=CONTEXT)
+@click.argument("name")
+@option(
+    "--from",
+    "export",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What was billed, by the day: CSV with day, usd and perhaps model; OpenAI's or Anthropic's"
+    " export of costs, CSV or JSON.",
+)
+@click.option("--lost", is_flag=True, help="The ledger that this budget had is lost: begin anew.")
+@option("--reason", metavar="TEXT", help="Why; kept in the audit.")
+@_DRY_RUN
+@_JSON
+def ledger_rebuild(
+    name: str, export: Path, lost: bool, reason: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Charge a budget what a provider's export shows and the ledger does not know.
+
+    NAME is a saved Governor's or Budget's; those above it are charged with it, each in the window
+    of that day. Of each day (UTC) it is what was billed beyond what is spent here, so asking again
+    charges nothing more. The export is to hold what this budget paid for, no more.
+
+    With --lost the ledger of this process becomes that of the budget, once it is charged.
+
+    \b
+    Examples:
+      prefect-governor ledger rebuild llm-team --from costs.csv --dry-run
+      prefect-governor ledger rebuild llm-team --from costs.csv --lost
+    """
+    from prefect_governor.flows.cli.ledger.rebuild import rebuild_ledger
+
+    rebuild_ledger(name, export, lost=lost, reason=reason, dry_run=dry_run, as_json=as_json)

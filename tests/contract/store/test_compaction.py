@@ -94,8 +94,9 @@ def read(store: Store, *, whole_runs: bool = False) -> dict[str, Any]:
         found[column] = store.read_spend(column, {})
         for account in ACCOUNTS:
             for label in (None, "total", "run:1"):
-                of = {"account": account, "label": label}
-                found[f"{column} {account} {label}"] = store.read_spend(column, {}, **of)
+                found[f"{column} {account} {label}"] = store.read_spend(
+                    column, {}, account=account, label=label
+                )
             for since in (TUESDAY, TUESDAY - TUESDAY % QUARTER - DAY):
                 found[f"{column} {account} since {since}"] = store.read_spend(
                     column, {}, account=account, since_wall=since
@@ -110,8 +111,8 @@ def read(store: Store, *, whole_runs: bool = False) -> dict[str, Any]:
 
 
 def compact(store: Store, before: int, **others: Any) -> Compacted:
-    others = {"replies_before": before, "wait": lambda seconds: None} | others
-    return Compaction(store, before, **others).run()
+    given: dict[str, Any] = {"replies_before": before, "wait": lambda seconds: None, **others}
+    return Compaction(store, before, **given).run()
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +257,8 @@ def test_what_is_cut_short_leaves_the_same_and_is_gone_on_with(
     ticks = iter(range(10**6))
     with pytest.raises(Killed):
         # Each reading of the clock is a second on: every batch is one of the smallest.
-        compact(Ending(store, at, after), FOREVER, seconds=lambda: float(next(ticks)), size=20)  # type: ignore[arg-type]
+        ending: Any = Ending(store, at, after)
+        compact(ending, FOREVER, seconds=lambda: float(next(ticks)), size=20)
     assert read(store) == before
     compact(store, FOREVER)
     assert read(store) == before and not store.read_calls(("spent",))
@@ -268,7 +270,7 @@ def test_several_at_once_sum_each_call_once(
     keep(store, clock, *(some(TUESDAY + n * SECOND, flow=f"f{n % 3}") for n in range(300)))
     before = read(store)
     other = open_store()
-    done = []
+    done: list[Compacted] = []
 
     def meanwhile(seconds: float) -> None:
         if not done:

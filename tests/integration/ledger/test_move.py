@@ -149,6 +149,8 @@ def cut_at(name: str) -> Callable[..., None]:
 def test_cut_short_anywhere_it_is_in_one_place_and_goes_on(
     url: str, path: Path, places: tuple[SQLiteWhole, PostgresWhole], where: str, way: str
 ) -> None:
+    source: Whole
+    target: Whole
     source, target = places
     if way == "back":
         move(*places, at=AT)

@@ -19,6 +19,8 @@ CREATE TABLE sums (
     cached_input_tokens bigint NOT NULL
 );
 CREATE INDEX sums_start ON sums (start_wall);
+-- The few calls that were only observed and that something would have held back.
+CREATE INDEX reservations_observed ON reservations (created_wall) WHERE observed <> '';
 
 -- This schema, and the oldest whose releases may spend beside it; see `migration`.
 INSERT INTO meta (key, value) VALUES ('floor', '5 5')
