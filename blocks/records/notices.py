@@ -35,9 +35,9 @@ class Notice:
 class Audit:
     """A row of what people changed by hand or by evidence. Never removed.
 
-    `action` is "settled", "voided", "raised", "lowered", "returned" or "edited" (a ceiling, in its
-    document); `subject` a call's id or an account's key; `by` who did it; `evidence` where it
-    stands (a file and its row), `reason` why.
+    `action` is "settled", "voided", "raised", "lowered", "returned", "edited" (a ceiling, in its
+    document) or "charged" (what was spent and no call is known of); `subject` a call's id or an
+    account's key; `by` who did it; `evidence` where it stands (a file and its row), `reason` why.
     """
 
     action: str

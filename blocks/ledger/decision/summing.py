@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
+from operator import add
 
 from prefect_governor.blocks.ledger.decision.purse import ALLOCATION_PREFIX
 from prefect_governor.blocks.records.calls import Attribution, Usage
@@ -25,14 +26,25 @@ def sums_of(calls: Iterable[EndedCall]) -> list[CallSum]:
 
     Of calls that cost nothing by what they are (released, slots), nothing is kept.
     """
-    found: dict[str, CallSum] = {}
+    found: dict[tuple[object, ...], tuple[EndedCall, list[int]]] = {}
     for call in calls:
-        if call.usage is None or not call.accounts:
+        usage, who = call.usage, call.who
+        if usage is None or not call.accounts:
             continue
-        one = sum_of(call.created_wall, call.accounts, call.who, 1, call.usage)
-        known = found.get(one.key)
-        found[one.key] = one if known is None else _added(known, one)
-    return list(found.values())
+        alike = (
+            *(quarter_of(call.created_wall), call.accounts, who.tags, who.flow, who.deployment),
+            *(who.task, who.model, who.user, who.label),
+        )
+        _, totals = found.setdefault(alike, (call, [0] * 5))
+        one = (1, usage.nano, usage.input_tokens, usage.output_tokens, usage.cached_input_tokens)
+        totals[:] = map(add, totals, one)
+    sums: dict[str, CallSum] = {}
+    for first, (number, *figures) in found.values():
+        each = sum_of(first.created_wall, first.accounts, first.who, number, Usage(*figures))
+        # Those of several runs may have all in common that is kept.
+        known = sums.get(each.key)
+        sums[each.key] = each if known is None else _added(known, each)
+    return list(sums.values())
 
 
 def sum_of(

@@ -102,6 +102,55 @@ def test_a_newer_ledger_is_refused_in_an_older_release_with_the_fix(
     assert "pip install -U prefect-governor" in str(told.value)
 
 
+def says(dialect: str, folder: Path, number: int, floor: str) -> None:
+    """A migration of a later release that lets releases of a schema spend beside it."""
+    (folder / dialect / "migrations" / f"{number:04}_later.sql").write_text(
+        "CREATE TABLE later (id INTEGER PRIMARY KEY);\n"
+        f"UPDATE meta SET value = '{floor}' WHERE key = 'floor';\n"
+    )
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
+@pytest.mark.parametrize(("above", "said", "lets"), [
+    (0, 1, True), (1, 1, False), (-1, 1, True), (0, 0, False),
+])  # fmt: skip
+def test_a_newer_ledger_lets_older_releases_spend_down_to_its_floor_and_no_further(
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dialect: str,
+    above: int,
+    said: int,
+    lets: bool,
+) -> None:
+    """`above`: how far the floor is above this release's schema; `said`: whether it is of the
+    ledger's last migration."""
+    newest = migrations(dialect)[-1][0]
+    folder = tmp_path / "migrations"
+    shutil.copytree(migration.FOLDER, folder)
+    says(dialect, folder, newest + 1, f"{newest + said} {newest + above}")
+
+    def opened() -> PostgresStore | SQLiteStore:
+        path = tmp_path / "ledger" / "ledger.sqlite"
+        return PostgresStore(url) if dialect == "postgres" else SQLiteStore(path)
+
+    running = opened()
+    with monkeypatch.context() as later:
+        later.setattr(migration, "FOLDER", folder)
+        opened().close()
+    # One of this release that is at work goes on, whatever is said.
+    write(running)
+    running.close()
+    if not lets:
+        with pytest.raises(LedgerUnavailable, match=r"pip install -U prefect-governor"):
+            opened()
+        return
+    again = opened()
+    write(again, "another")
+    assert again.read_purse("another") is not None
+    again.close()
+
+
 def test_a_migration_that_fails_leaves_the_ledger_as_it_was(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable
 
-from prefect_governor.blocks.ledger.postgres.store import PostgresStore
+from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.records.budgets import Account
 
 
-def write(store: PostgresStore, key: str = "team") -> None:
+def write(store: Store, key: str = "team") -> None:
     with store.transaction() as rows:
         rows.put_account(Account(key, key, 5, None))
 
