@@ -198,7 +198,12 @@ def _limits(document: BlockDocument, governor: GovernorTerms) -> tuple[GovernedL
             f"governor {document.name!r} has more than one limit for {sorted(twice)}: merge them"
         )
     return tuple(
-        GovernedLimit(limit, f"{document.id}/{limit.name}", limit.max_concurrent is not None)
+        GovernedLimit(
+            limit,
+            f"{document.id}/{limit.name}",
+            limit.max_concurrent is not None,
+            governor.rate_parts,
+        )
         for limit in governor.every_limit
     )
 

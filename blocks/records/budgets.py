@@ -84,6 +84,8 @@ class AccountState:
         reserved_tokens: as `reserved_nano`.
         allocated_nano: set aside in allocations, and not spent yet.
         allocated_tokens: as `allocated_nano`.
+        elsewhere_nano: drawn by other machines, where they have no ledger in common.
+        elsewhere_tokens: as `elsewhere_nano`.
     """
 
     key: str
@@ -99,13 +101,18 @@ class AccountState:
     reserved_tokens: int = 0
     allocated_nano: int = 0
     allocated_tokens: int = 0
+    elsewhere_nano: int = 0
+    elsewhere_tokens: int = 0
 
     @property
     def share(self) -> int:
         """How much of the ceiling is spent or unconfirmed, as `percent_gone` has it."""
         return percent_gone(
-            (self.ceiling_nano, self.spent_nano + self.unconfirmed_nano),
-            (self.ceiling_tokens, self.spent_tokens + self.unconfirmed_tokens),
+            (self.ceiling_nano, self.spent_nano + self.unconfirmed_nano + self.elsewhere_nano),
+            (
+                self.ceiling_tokens,
+                self.spent_tokens + self.unconfirmed_tokens + self.elsewhere_tokens,
+            ),
         )
 
 

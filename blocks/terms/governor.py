@@ -163,6 +163,17 @@ class GovernorTerms(DocumentTerms):
         json_schema_extra=plain,
     )
 
+    machines: Count | None = Field(
+        default=None,
+        title="Machines",
+        description=(
+            "How many machines share it at the most, where its ledger is 'prefect-api': each has an"
+            " equal part of every rate, such as a quarter of requests_per_minute for 4. Needed"
+            " there for rates alone."
+        ),
+        json_schema_extra=plain,
+    )
+
     _empty = field_validator("ledger_url", mode="before")(empty_is_none)
 
     @model_validator(mode="after")
@@ -173,6 +184,26 @@ class GovernorTerms(DocumentTerms):
         except ConfigurationError as error:
             raise ValueError(str(error)) from error
         return self
+
+    @model_validator(mode="after")
+    def _rates_in_parts(self) -> Self:
+        if self.ledger_url is None or self.ledger_url.get_secret_value() != PREFECT_API:
+            return self
+        for limit in self.every_limit:
+            for rate in limit.terms(limit.name, leased=False).rates:
+                if rate.amount < (self.machines or rate.amount + 1):
+                    raise ValueError(
+                        f"with ledger_url {PREFECT_API!r} every machine has an equal part of"
+                        f" {rate.name} ({rate.amount:,}): set machines to how many there are at the"
+                        " most, no more than that"
+                    )
+        return self
+
+    @property
+    def rate_parts(self) -> int:
+        """In how many parts every rate is, of which each machine has one."""
+        drawn = self.ledger_url is not None and self.ledger_url.get_secret_value() == PREFECT_API
+        return self.machines or 1 if drawn else 1
 
     @property
     def every_limit(self) -> tuple[Limit, ...]:

@@ -1,6 +1,6 @@
 """A limit of a governor, as people write it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
@@ -224,10 +224,14 @@ class GovernedLimit:
     limit: Limit
     key: str
     leased: bool
+    rate_parts: int = 1
 
     @property
     def terms(self) -> LimitRecord:
-        return self.limit.terms(self.key, leased=self.leased)
+        """As the ledger has it: of each rate, one of `rate_parts` equal parts."""
+        terms = self.limit.terms(self.key, leased=self.leased)
+        rates = (replace(each, amount=each.amount // self.rate_parts) for each in terms.rates)
+        return replace(terms, rates=tuple(rates))
 
     def stands_for(self, model: str) -> bool:
         """Whether it is a limit on models, and on this one by its own name."""

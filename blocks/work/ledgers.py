@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from prefect_governor.blocks.draws.store import DrawnStore
+from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.ledger.owner import Owner
@@ -112,13 +113,20 @@ def account_state(account: Account, *, at: LedgerDesk | None = None) -> AccountS
         purse.reserved_tokens,
         purse.allocated_nano,
         purse.allocated_tokens,
+        *purse.elsewhere(),
     )
 
 
 def named(url: str | None) -> str | None:
     """What `desk(url)` is on, as a governor or the environment names it; None for this machine's
-    own ledger."""
-    return url or os.environ.get(LEDGER_URL) or None
+    own ledger. Raises ConfigurationError."""
+    found = os.environ.get(LEDGER_URL)
+    if not url and found == PREFECT_API:
+        raise ConfigurationError(
+            f"{LEDGER_URL} is {PREFECT_API!r}: that is said in the Governor block (ledger_url), so"
+            " that all machines have the same; the variable names a PostgreSQL"
+        )
+    return url or found or None
 
 
 def postgres_url(url: str | None) -> str | None:

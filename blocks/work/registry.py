@@ -39,6 +39,7 @@ from prefect_governor.blocks.leases.shared_election import SharedElection
 from prefect_governor.blocks.ledger.desk import LedgerDesk
 from prefect_governor.blocks.machine.election import Electing, Election
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.records.budgets import PREFECT_API
 from prefect_governor.blocks.statements.publishing import Publisher
 from prefect_governor.blocks.telemetry.switch import keep, look
 from prefect_governor.blocks.terms.budget import BudgetTerms
@@ -143,6 +144,8 @@ def desk_of_document(document_id: UUID, name: str) -> LedgerDesk:
     """
     told = ledger_of(str(document_id))
     here = None if told is None else desk_of_ledger(told)
+    if here is None and told == PREFECT_API:
+        here = desk(PREFECT_API)
     if here is not None:
         return here
     own = desk()

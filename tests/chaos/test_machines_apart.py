@@ -75,6 +75,9 @@ class Machine:
             )
         return self.process
 
+    def is_at_work(self) -> bool:
+        return self.process.poll() is None and self.log.read_text().count("ready") >= self.starts
+
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
@@ -136,9 +139,10 @@ def test_no_more_is_billed_than_the_ceiling_on_machines_that_share_nothing(
         machines = [
             Machine(warm, tmp_path / f"machine-{at}", proxy.url, provider) for at in range(MACHINES)
         ]
-        began = time.monotonic()
-        kills, next_at, server_killed, last = 0, 2 * STRIKE_SECONDS, False, False
+        kills, next_at, server_killed, last = 0, STRIKE_SECONDS, False, False
         try:
+            until(lambda: all(each.is_at_work() for each in machines), seconds=120)
+            began = time.monotonic()
             while any(each.process.poll() is None for each in machines if not each.dead):
                 time.sleep(0.1)
                 now = time.monotonic() - began
@@ -153,8 +157,8 @@ def test_no_more_is_billed_than_the_ceiling_on_machines_that_share_nothing(
                     assert background.start(lambda _: None, 90).url == info.url
                 if now >= next_at and billed < 0.8 * ceiling:
                     next_at = now + STRIKE_SECONDS
-                    alive = [each for each in machines if each.process.poll() is None]
-                    if alive:
+                    alive = [each for each in machines if each.is_at_work()]
+                    if len(alive) > 1:
                         struck = chance.choice(alive)
                         struck.kill()
                         kills += 1

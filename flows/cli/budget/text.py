@@ -19,7 +19,9 @@ from prefect_governor.flows.cli.budget.view import (
     of_wall,
 )
 
-MONEY = ("spent", "unconfirmed", "reserved", "allocated")
+MONEY = ("spent", "unconfirmed", "reserved", "allocated", "elsewhere")
+# What few have is left out where there is none.
+_RARE = ("allocated", "elsewhere")
 # Of the calls that hold money, so many are listed, the oldest first; JSON has all.
 _MOST = 10
 # A call's id is told from others by so much of it.
@@ -66,11 +68,12 @@ def waiting_line(each: Waiting) -> str:
 
 
 def figures(state: AccountState) -> Iterator[tuple[str, str]]:
-    """A budget's figures, a name and a text each. What was never set aside is left out."""
+    """A budget's figures, a name and a text each. What was never set aside, or drawn by
+    other machines, is left out."""
     yield "ceiling", show_ceiling(state.ceiling_nano, state.ceiling_tokens)
     for name in MONEY:
         nano, tokens = getattr(state, f"{name}_nano"), getattr(state, f"{name}_tokens")
-        if nano or tokens or name != "allocated":
+        if nano or tokens or name not in _RARE:
             yield name, f"{show_usd(nano)} ({tokens:,} tokens)"
     nano_left, tokens_left = left_nano(state), left_tokens(state)
     parts = [] if nano_left is None else [show_usd(nano_left)]

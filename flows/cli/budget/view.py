@@ -213,6 +213,7 @@ def left_nano(state: AccountState) -> int | None:
         state.unconfirmed_nano,
         state.reserved_nano,
         state.allocated_nano,
+        state.elsewhere_nano,
     )
 
 
@@ -224,6 +225,7 @@ def left_tokens(state: AccountState) -> int | None:
         state.unconfirmed_tokens,
         state.reserved_tokens,
         state.allocated_tokens,
+        state.elsewhere_tokens,
     )
 
 

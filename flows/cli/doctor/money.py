@@ -10,15 +10,15 @@ from prefect_governor.blocks.documents.identity import elsewhere, variable_name
 from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.money.usd import show_usd
 from prefect_governor.blocks.money.windows import window_label
-from prefect_governor.blocks.records.budgets import Account
+from prefect_governor.blocks.records.budgets import PREFECT_API, Account
 from prefect_governor.blocks.work.ledgers import LEDGER_URL, home_of
 from prefect_governor.flows.cli.doctor.documents import Saved
 from prefect_governor.flows.cli.doctor.finding import Finding
 
 
 def charged(store: Store | None, account: Account) -> tuple[int, int]:
-    """Nano-dollars and tokens that are spent, unconfirmed or set aside of a budget, in the window
-    of now. A run's own window begins with the run."""
+    """Nano-dollars and tokens that are spent, unconfirmed, set aside or drawn by other machines of
+    a budget, in the window of now. A run's own window begins with the run."""
     if store is None or account.window == "run":
         return 0, 0
     label = window_label(
@@ -28,9 +28,10 @@ def charged(store: Store | None, account: Account) -> tuple[int, int]:
     if known is None:
         return 0, 0
     purse = known[1]
+    nano, tokens = purse.elsewhere()
     return (
-        purse.spent_nano + purse.unconfirmed_nano + purse.allocated_nano,
-        purse.spent_tokens + purse.unconfirmed_tokens + purse.allocated_tokens,
+        purse.spent_nano + purse.unconfirmed_nano + purse.allocated_nano + nano,
+        purse.spent_tokens + purse.unconfirmed_tokens + purse.allocated_tokens + tokens,
     )
 
 
@@ -68,7 +69,7 @@ def _raise(account: Account, nano: int, tokens: int) -> tuple[str, str]:
 
 def of_place(saved: Saved, store: Store | None, url: str | None) -> Iterator[Finding]:
     """Whether a document's money is counted in this ledger: two would be two ceilings (P8)."""
-    here = None if store is None else store.ledger_id
+    here = PREFECT_API if url == PREFECT_API else None if store is None else store.ledger_id
     there = elsewhere(str(saved.document.id), here)
     if there is None:
         return
@@ -104,7 +105,8 @@ def of_place(saved: Saved, store: Store | None, url: str | None) -> Iterator[Fin
             "fail",
             saved.about,
             text,
-            f"have one PostgreSQL that both reach (ledger_url, or {LEDGER_URL}); where the old"
+            f"have one PostgreSQL that both reach (ledger_url, or {LEDGER_URL}), or, without one,"
+            f" ledger_url {PREFECT_API!r} in the Governor block; where the old"
             " ledger is gone for good, and what was spent with it may be forgotten",
             forget,
         )

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from prefect_governor.blocks.draws.counter import Counter
+from prefect_governor.blocks.draws.counters import Counters
 from prefect_governor.blocks.draws.drawer import Drawer
 from prefect_governor.blocks.draws.holding import Holding
 from prefect_governor.blocks.draws.store import DrawnStore
@@ -49,8 +50,9 @@ class Machine:
     """One, with its ledger; its process may die and be born again."""
 
     folder: Path
-    server: FakeServer
+    server: Counters
     clock: Clock
+    key: PurseKey = KEY
     desk: LedgerDesk = field(init=False)
     drawer: Drawer = field(init=False)
     calls: list[tuple[str, Any, int]] = field(default_factory=list)
@@ -64,17 +66,20 @@ class Machine:
         self.drawer = self._drawer(store)
 
     def _drawer(self, store: DrawnStore) -> Drawer:
-        counter = Counter(self.server, KEY, "nano", store.ledger_id[:12])
-        return Drawer(Holding(self.desk, KEY, "nano"), counter, now=self.clock)
+        counter = Counter(self.server, self.key, "nano", store.ledger_id[:12])
+        return Drawer(Holding(self.desk, self.key, "nano"), counter, now=self.clock)
+
+    def define(self, ceiling: int, version: str) -> None:
+        define(self.desk.store, Account(self.key[0], "Team", ceiling, None, version=version))
 
     def ask(self, call_id: str, size: int) -> None:
-        demand = Demand(call_id, ("team",), (), Bound(size, 0, 0), Attribution())
+        demand = Demand(call_id, (self.key[0],), (), Bound(size, 0, 0), Attribution())
         self.calls.append((call_id, self.desk.admit(demand), size))
         self.desk.run_once()
 
     def figures(self) -> tuple[int, int]:
         """What is spent or held, and what was drawn."""
-        known = self.desk.store.read_purse(*KEY)
+        known = self.desk.store.read_purse(*self.key)
         assert known is not None and known[1].drawing is not None
         purse = known[1]
         return purse.gone_nano + purse.reserved_nano, known[1].drawing.nano.granted
@@ -100,8 +105,7 @@ class Machines(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def edit(self, machine: Machine) -> None:
-        account = Account("team", "Team", self.ceiling, None, version=f"{self.version:04}")
-        define(machine.desk.store, account)
+        machine.define(self.ceiling, f"{self.version:04}")
 
     @rule(
         name=NAMES,
