@@ -21,7 +21,7 @@ from prefect_governor.blocks.ledger.decision.purse import Purse
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.records.budgets import PREFECT_API
 from prefect_governor.flows.server.background import BackgroundServer
-from tests.chaos.apart import MAX_TOKENS, MODEL
+from tests.chaos.machines.apart import MAX_TOKENS, MODEL
 from tests.integration.governing import document_of
 from tests.integration.leases.lossy import LossyProxy
 from tests.postgres import free_port
@@ -33,9 +33,9 @@ pytestmark = pytest.mark.chaos
 
 SEEDS = [int(each) for each in os.environ.get("CHAOS_SEEDS", "1,2,3,4,5").split(",")]
 NANO = 10**9
-CEILING_USD = "0.04"
+CEILING_USD = "0.015"
 CAP = 24
-CALLERS = 15
+CALLERS = 10
 MACHINES = 4
 STRIKE_SECONDS = 3.0
 # How long a machine asks a budget that refuses, in seconds: what others give back is used.
@@ -64,7 +64,7 @@ class Machine:
 
     def start(self) -> "subprocess.Popen[str]":
         self.starts += 1
-        words = ("-m", "tests.chaos.apart", "team", self._base)
+        words = ("-m", "tests.chaos.machines.apart", "team", self._base)
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 self._warm.command(*words, str(CALLERS), str(PATIENCE_SECONDS)),
@@ -143,10 +143,10 @@ def test_no_more_is_billed_than_the_ceiling_on_machines_that_share_nothing(
         try:
             until(lambda: all(each.is_at_work() for each in machines), seconds=120)
             began = time.monotonic()
-            while any(each.process.poll() is None for each in machines if not each.dead):
+            while any(each.process.poll() != 0 for each in machines if not each.dead):
                 time.sleep(0.1)
                 now = time.monotonic() - began
-                assert now < 240, [each.log.read_text()[-2000:] for each in machines]
+                assert now < 600, [each.log.read_text()[-2000:] for each in machines]
                 billed = provider.stats()["billed_nano"]
                 assert billed <= ceiling
                 if billed > 0.3 * ceiling and not server_killed:
@@ -155,6 +155,10 @@ def test_no_more_is_billed_than_the_ceiling_on_machines_that_share_nothing(
                     until(lambda: background.running() is None, seconds=10)
                     time.sleep(1.0)
                     assert background.start(lambda _: None, 90).url == info.url
+                for each in machines:
+                    if not each.dead and each.process.poll() not in (None, 0):
+                        # It was started while the server was away.
+                        each.start()
                 if now >= next_at and billed < 0.8 * ceiling:
                     next_at = now + STRIKE_SECONDS
                     alive = [each for each in machines if each.is_at_work()]

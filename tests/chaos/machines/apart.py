@@ -1,4 +1,4 @@
-"""A machine of its own: `python -m tests.chaos.apart GOVERNOR API_BASE CALLERS SECONDS` calls on
+"""A machine of its own: `python -m tests.chaos.machines.apart GOVERNOR API_BASE CALLERS SECONDS` calls on
 and on under a saved governor, until the budget has refused for `SECONDS`, and tells how it went."""
 
 import asyncio
