@@ -2,6 +2,7 @@
 documents.
 
 May import: bypass, context, documents, draws, errors, leases, ledger, ledger.decision,
-ledger.postgres, ledger.sqlite, limits, machine, prices, records, statements, telemetry, terms, wire.
+ledger.postgres, ledger.sqlite, limits, machine, prices, records, statements, telemetry, terms,
+wire.
 Begin with: registry.py: how one is put to work; runtime.py: what it then knows.
 """

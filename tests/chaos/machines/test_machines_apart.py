@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from pydantic import SecretStr
 
 from prefect_governor import Budget, Governor, Limit
 from prefect_governor.blocks.draws.store import DrawnStore
@@ -122,12 +124,12 @@ def test_no_more_is_billed_than_the_ceiling_on_machines_that_share_nothing(
     info = background.start(lambda _: None, 90)
     assert info.pid is not None
     limits = {"max_concurrent": CAP}
-    config = {"latency_seconds": 0.3, "output_tokens": [20, 70], "limits": limits}
+    config: dict[str, Any] = {"latency_seconds": 0.3, "output_tokens": [20, 70], "limits": limits}
     with ProviderProcess(**config) as provider, LossyProxy(info.url) as proxy:
         governor = Governor(
             budget=Budget(max_usd=CEILING_USD),
             limits=[Limit(tag="llm", max_concurrent=CAP)],
-            ledger_url=PREFECT_API,
+            ledger_url=SecretStr(PREFECT_API),
         )
         with temporary_settings({PREFECT_API_URL: info.url}):
             governor.save("team")

@@ -8,6 +8,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from pydantic import SecretStr
 
 from prefect_governor import Budget, Governor, Limit
 from prefect_governor.blocks.documents.documents import define, read_by_id
@@ -165,7 +166,7 @@ def test_a_saved_governor_draws_allocates_and_has_its_part_of_a_rate(
     governor = Governor(
         budget=Budget(max_usd=2),
         limits=[Limit(tag="llm", requests_per_minute=100)],
-        ledger_url="prefect-api",
+        ledger_url=SecretStr("prefect-api"),
         machines=4,
     )
     governor.save("apart", overwrite=True)
