@@ -1,12 +1,13 @@
 """What a machine's ledger has drawn of one ceiling of a budget's window."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from prefect_governor.blocks.draws.store import DrawnRows
 from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.decision.purse import Purse, PurseKey
 from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.records.drawn import GRANTED, RETURNING, WANTED, Drawn
+from prefect_governor.blocks.records.drawn import GRANTED, RETURNING, Drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,6 @@ class Marks:
     @property
     def granted(self) -> int:
         return self._get(GRANTED)
-
-    @property
-    def wanted(self) -> int:
-        return self._get(WANTED)
 
     @property
     def returning(self) -> int:
@@ -85,15 +82,14 @@ class Holding:
 
         def do(batch: Batch) -> int:
             page = batch.page
-            purse = page.purse(page.known_account(self.key[0]), self.key[1])
+            account = page.known_account(self.key[0])
+            purse = page.purse(account, self.key[1])
             held = self._of(purse)
             marks = Marks(batch, self.key, self.meter, 0 if held is None else held.used)
             result = work(marks)
             # What is decided after this in the same transaction is decided by it.
-            drawn = self._drawn(purse)
-            if purse.drawing is not None and drawn is not None:
-                drawn = replace(drawn, granted=marks.granted, wanted=marks.wanted)
-                purse.drawing = replace(purse.drawing, **{self.meter: drawn})
+            if isinstance(batch.rows, DrawnRows):
+                purse.drawing = batch.rows.drawing(account, self.key[1])
             return result
 
         return self._desk.write(do).result()

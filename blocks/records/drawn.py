@@ -44,9 +44,9 @@ class Drawn:
             return ceiling
         return min(ceiling, max(self.granted, ceiling - self.elsewhere))
 
-    def worth_asking(self, ceiling: int | None) -> bool:
-        """Whether more may be left to draw."""
-        return ceiling is not None and self.reach(ceiling) > self.granted
+    def may_have(self, more: int, ceiling: int | None) -> bool:
+        """Whether so much more may be left to draw."""
+        return ceiling is not None and self.reach(ceiling) >= self.granted + more
 
 
 @dataclass(frozen=True, slots=True)

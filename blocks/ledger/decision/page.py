@@ -184,12 +184,13 @@ class Page:
                 continue
             low = fitted is not None and low_on(purse, bound, (0, 0))
             nano, tokens = purse.lacks(fitted if fitted is not None and low else bound)
-            if nano > drawing.nano.wanted and drawing.nano.worth_asking(purse.ceiling_nano):
+            if nano > drawing.nano.wanted and drawing.nano.may_have(nano, purse.ceiling_nano):
                 self.rows.put_mark(*purse.key, WANTED["nano"], nano)
                 drawing = replace(drawing, nano=replace(drawing.nano, wanted=nano))
-            if tokens > drawing.tokens.wanted and drawing.tokens.worth_asking(purse.ceiling_tokens):
+            more = drawing.tokens
+            if tokens > more.wanted and more.may_have(tokens, purse.ceiling_tokens):
                 self.rows.put_mark(*purse.key, WANTED["tokens"], tokens)
-                drawing = replace(drawing, tokens=replace(drawing.tokens, wanted=tokens))
+                drawing = replace(drawing, tokens=replace(more, wanted=tokens))
             purse.drawing = drawing
 
     # Allocations

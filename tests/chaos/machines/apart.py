@@ -1,5 +1,6 @@
 """A machine of its own. `python -m tests.chaos.machines.apart GOVERNOR API_BASE CALLERS SECONDS`
-calls on and on under a saved governor, until the budget has refused for `SECONDS`, and tells how it went."""
+calls on and on under a saved governor, until the budget has refused for `SECONDS`, and tells how it
+went."""
 
 import asyncio
 import json

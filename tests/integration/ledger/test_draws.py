@@ -18,6 +18,7 @@ from prefect_governor.blocks.errors import OverBudget
 from prefect_governor.blocks.leases.limit_server import ServerAway
 from prefect_governor.blocks.leases.prefect_limits import impatient
 from prefect_governor.blocks.ledger.decision.purse import PurseKey
+from prefect_governor.blocks.records.calls import Usage
 from prefect_governor.flows.server.server import ServerInfo
 from tests.integration.governing import NANO, ask, document_of, spend
 from tests.integration.leases.lossy import LossyProxy
@@ -46,13 +47,19 @@ class Pair:
             each.define(ceiling, f"{self.version:04}")
 
     def spend(self, machine: Machine, size: int) -> bool | None:
-        """True where it was admitted, None where it waits."""
+        """True where it was admitted, and billed at its bound; None where it waits."""
         self.calls += 1
         machine.ask(f"{self.calls:04}", size)
         machine.drawer.tick()
         machine.desk.run_once()
         future = machine.calls[-1][1]
-        return None if not future.done() else future.exception() is None
+        if not future.done():
+            return None
+        if future.exception() is not None:
+            return False
+        machine.desk.settle(f"{self.calls:04}", Usage(size, 0, 0))
+        machine.desk.run_once()
+        return True
 
     def counter(self, client: SyncPrefectClient) -> str:
         found = client.read_variable_by_name(variable_name(self.key, "nano"))
@@ -128,6 +135,7 @@ def test_a_counter_that_is_lost_admits_no_more_than_was_drawn(
     if how == "switched off":
         client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(active=True))
         pair.clock.pass_(10)
+        one.drawer.tick()
         assert pair.spend(one, 200)
 
 
@@ -137,7 +145,7 @@ def test_a_lost_reply_is_looked_up_and_nothing_is_given_back_twice(
 ) -> None:
     one, other = pair.machines
     with LossyProxy(str(server.url)) as proxy, temporary_settings({PREFECT_API_URL: proxy.url}):
-        assert pair.spend(one, 100) and pair.spend(other, 100)
+        assert pair.spend(one, 100) and pair.spend(other, 10)
         proxy.lose = {"/increment", "/decrement"}
         proxy.cut = lambda end: request_too
         with pytest.raises(ServerAway):
