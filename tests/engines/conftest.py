@@ -13,9 +13,8 @@ PACKAGES = {"dask": ("prefect_dask", "distributed"), "ray": ("prefect_ray", "ray
 
 
 @pytest.fixture(autouse=True)
-def on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray is asked to be of one machine, on its loopback address, and to tell nobody of it."""
-    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray tells nobody how it is used."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
 
 

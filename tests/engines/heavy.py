@@ -57,7 +57,7 @@ def tasks_run_on(order: Order) -> Iterator[Any]:
         from distributed import LocalCluster
         from prefect_dask import DaskTaskRunner
 
-        with LocalCluster(  # type: ignore[no-untyped-call]
+        with LocalCluster(
             n_workers=PROCESSES,
             threads_per_worker=order.places // PROCESSES,
             processes=True,
