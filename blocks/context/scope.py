@@ -246,8 +246,8 @@ def attribution(*, model: str, tags: tuple[str, ...] = ()) -> Attribution:
     here = current_scope.get()
     base = Attribution(model=model, tags=tags)
     if here is not None:
-        base = replace(
-            base,
+        base = Attribution(
+            model=model,
             tags=tuple(sorted({*tags, *here.tags})),
             user=here.user,
             run_id=here.run_id,
@@ -261,25 +261,21 @@ def attribution(*, model: str, tags: tuple[str, ...] = ()) -> Attribution:
 def _in_prefect(base: Attribution, context: Any) -> Attribution:
     flow_context = context.FlowRunContext.get()
     task_context = context.TaskRunContext.get()
-    tags = set(base.tags)
+    tags, told = set(base.tags), {}
     if task_context is not None:
-        tags |= set(task_context.task_run.tags)
-        base = replace(
-            base,
-            task=task_context.task.name,
-            task_run_id=str(task_context.task_run.id),
-            flow_run_id=_text(task_context.task_run.flow_run_id),
-        )
+        tags.update(task_context.task_run.tags)
+        told = {
+            "task": task_context.task.name,
+            "task_run_id": str(task_context.task_run.id),
+            "flow_run_id": _text(task_context.task_run.flow_run_id),
+        }
     if flow_context is not None and flow_context.flow_run is not None:
         run = flow_context.flow_run
-        base = replace(
-            base,
-            flow=flow_context.flow.name if flow_context.flow else None,
-            flow_run_id=str(run.id),
-            deployment=_text(run.deployment_id),
-        )
-        tags |= set(run.tags)
-    return replace(base, tags=tuple(sorted(tags)))
+        tags.update(run.tags)
+        told["flow"] = flow_context.flow.name if flow_context.flow else None
+        told["flow_run_id"] = str(run.id)
+        told["deployment"] = _text(run.deployment_id)
+    return replace(base, tags=tuple(sorted(tags)), **told)
 
 
 def _text(value: Any) -> str | None:

@@ -50,7 +50,7 @@ async def wait_async(future: "Future[T]") -> T:
     if not future.done():
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
-        wakes = _wakes.setdefault(loop, _Wakes())
+        wakes = _wakes.get(loop) or _wakes.setdefault(loop, _Wakes())
         future.add_done_callback(lambda _: wakes.add(loop, waiter))
         with awaiting(future):
             await waiter

@@ -9,8 +9,7 @@ import asyncio
 import inspect
 import os
 import threading
-from collections.abc import Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -146,17 +145,21 @@ class blocking(Block):
             self._over = True
 
 
-@contextmanager
-def awaiting(*keys: Hashable) -> Iterator[None]:
+class awaiting:
     """The code inside waits for all of this work, and lets its loop go on."""
-    strand = current_strand()
-    with _lock:
-        _wait(strand, keys)
-    try:
-        yield
-    finally:
+
+    __slots__ = ("_keys", "_strand")
+
+    def __init__(self, *keys: Hashable) -> None:
+        self._keys, self._strand = keys, current_strand()
+
+    def __enter__(self) -> None:
         with _lock:
-            _wait_no_more(strand, keys)
+            _wait(self._strand, self._keys)
+
+    def __exit__(self, *_: object) -> None:
+        with _lock:
+            _wait_no_more(self._strand, self._keys)
 
 
 def tell_stalled(strand: Strand) -> None:

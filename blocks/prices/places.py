@@ -124,6 +124,7 @@ _PROVIDERS = {
 }
 
 
+@lru_cache(maxsize=256)
 def provider_at(host: str) -> str | None:
     """The provider that bills what a host serves, by LiteLLM's name; None where it is not known."""
     if _OPENAI.match(host) is not None:

@@ -96,12 +96,16 @@ async def _exchanged(
     learn(*secrets.lasting)
     if is_free(request.method, request.url.path, given_by(terms.provider, request.url)):
         return await _passed(io, request, secrets)
-    notice_retry(request.headers)
+    # Looked up again and again, for which httpx goes through all of them each time.
+    headers = dict(request.headers.items())
+    notice_retry(headers)
     dialect = dialect_for(terms, request)
     if watch is not None:
         watch.opens(dialect.operation)
     body = await io.body(request)
-    plan = partial(planned, terms, dialect, request, body, credential=secrets.fingerprint)
+    plan = partial(
+        planned, terms, dialect, request, body, headers=headers, credential=secrets.fingerprint
+    )
     call = await io.aside(plan) if len(body) > MOST_COUNTED_HERE else plan()
     if (kept := _kept(call)) is not None:
         return replayed(kept, request)

@@ -13,16 +13,17 @@ from prefect_governor.blocks.wire.replies.secrets import Secrets
 REPLAYED_HEADER = "x-prefect-governor"
 # What a provider's own records name a call by: OpenAI and many gateways keep it with the call.
 REQUEST_ID_HEADER = "x-client-request-id"
-_LENGTHS = frozenset({"content-length", "transfer-encoding"})
+_REQUEST_ID = REQUEST_ID_HEADER.encode()
+_LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 # What describes bytes that were decoded on their way through.
-_OF_THE_BYTES = _LENGTHS | {"content-encoding"}
+_OF_THE_BYTES = _LENGTHS | {b"content-encoding"}
 
 
 def outgoing(request: httpx.Request, body: bytes, *, request_id: str) -> httpx.Request:
     """The request with the body that was measured and the id that it is kept under."""
-    headers = [(k, v) for k, v in request.headers.multi_items() if k not in _LENGTHS]
-    if REQUEST_ID_HEADER not in request.headers:
-        headers.append((REQUEST_ID_HEADER, request_id))
+    headers = [(k, v) for k, v in request.headers.raw if k.lower() not in _LENGTHS]
+    if all(k.lower() != _REQUEST_ID for k, _ in headers):
+        headers.append((_REQUEST_ID, request_id.encode()))
     return httpx.Request(
         request.method,
         request.url,
@@ -37,7 +38,7 @@ def handed_out(response: httpx.Response, secrets: Secrets, **body: Any) -> httpx
     headers = [
         (name, value)
         for name, value in secrets.out_of_headers(response)
-        if name.decode("ascii", "replace").lower() not in _OF_THE_BYTES
+        if name.lower() not in _OF_THE_BYTES
     ]
     extensions = secrets.out_of_extensions(response)
     return httpx.Response(response.status_code, headers=headers, extensions=extensions, **body)

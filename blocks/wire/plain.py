@@ -50,18 +50,20 @@ def is_plain(request: httpx.Request, url: URL, sent: Sent) -> bool:
         and not sent.traced
         and _HTTPCORES_OWN.isdisjoint(request.extensions)
         and not request.url.userinfo
-        and "expect" not in request.headers
     )
 
 
 def _is_measured(request: httpx.Request) -> bool:
-    """Whether its headers tell its host and the length of its body, once, and no other framing."""
-    names = [name.lower() for name, _ in request.headers.raw]
-    told = request.headers.get_list("content-length")
+    """Whether its headers tell its host and the length of its body, once, and no other framing, and
+    expect nothing."""
+    pairs = [(name.lower(), value) for name, value in request.headers.raw]
+    names = [name for name, _ in pairs]
+    told = [value for name, value in pairs if name == b"content-length"]
     return (
         names.count(b"host") == 1
         and b"transfer-encoding" not in names
-        and told == ([str(len(request.content))] if told or request.content else [])
+        and b"expect" not in names
+        and told == ([b"%d" % len(request.content)] if told or request.content else [])
     )
 
 

@@ -1,5 +1,6 @@
 """From a request to a call that may be asked for: what it may cost, whose money, which limits."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -79,11 +80,18 @@ def dialect_for(terms: Terms, request: httpx.Request) -> Dialect:
 
 
 def planned(
-    terms: Terms, dialect: Dialect, request: httpx.Request, body: bytes, *, credential: str = ""
+    terms: Terms,
+    dialect: Dialect,
+    request: httpx.Request,
+    body: bytes,
+    *,
+    headers: Mapping[str, str] | None = None,
+    credential: str = "",
 ) -> Call:
     """A request as a call that may be asked for: its bound, its accounts and limits, its place.
 
-    `credential` tells its API key apart from others, without being it. One that is only observed is
+    `headers` are the request's by lower-case names; `credential` tells its API key apart from
+    others, without being it. One that is only observed is
     sent as it came where it has no bound, and costs nothing where it has no price, which the ledger
     is told with the reason.
 
@@ -93,7 +101,8 @@ def planned(
     governing = governing_of(terms)
     if governing is None:
         raise NotGoverned(OUTSIDE)
-    asked, unread = _opened(governing, dialect, request, body)
+    headers = dict(request.headers.items()) if headers is None else headers
+    asked, unread = _opened(governing, dialect, request, body, headers)
     host = request.url.host
     served_by = provider_at(host)
     place = billed_at(host, request.url.path)
@@ -124,7 +133,9 @@ def planned(
     plan = None
     if unread is None:
         try:
-            asked, price, plan = _bounded(dialect, asked, price, request, body, model, output)
+            asked, price, plan = _bounded(
+                dialect, asked, price, request, body, model, output, headers
+            )
         except (NotBounded, NotPriced, ConfigurationError) as error:
             if not governing.observe:
                 raise
@@ -143,7 +154,7 @@ def planned(
         attribution=who,
         fitted=fitted_bound(sent, price, learned, floor_tokens=floor) if fits else None,
         observe=governing.observe,
-        request_id=request.headers.get(REQUEST_ID_HEADER),
+        request_id=headers.get(REQUEST_ID_HEADER),
         priority=0 if here is None else here.priority,
         yields=fits and sent.own_limit,
         purse_run=purse_run(who.run_id or who.flow_run_id) if governing.by_run else None,
@@ -194,15 +205,19 @@ def told_to(watch: "CallWatch", call: Call, terms: Terms) -> Call:
 
 
 def _opened(
-    governing: Governing, dialect: Dialect, request: httpx.Request, body: bytes
+    governing: Governing,
+    dialect: Dialect,
+    request: httpx.Request,
+    body: bytes,
+    headers: Mapping[str, str],
 ) -> tuple[CallRequest, str | None]:
     """A request, read; why it cannot be, where it is only observed. Raises NotBounded."""
     try:
-        if "content-encoding" in request.headers:
+        if "content-encoding" in headers:
             raise NotBounded(
                 "a compressed request cannot be read, so it has no bound; send it plain"
             )
-        check_headers(request.headers)
+        check_headers(headers)
         return dialect.open(body, path=request.url.path), None
     except NotBounded as error:
         if not governing.observe:
@@ -218,6 +233,7 @@ def _bounded(
     body: bytes,
     model: str,
     output: OutputTerms,
+    headers: Mapping[str, str],
 ) -> tuple[CallRequest, Price, CallPlan]:
     """What a request may cost at most, at which price. Raises NotBounded, NotPriced, and what
     `Dialect.plan` does."""
@@ -227,14 +243,14 @@ def _bounded(
         asked = replace(asked, model=bare(price.base_model))
     if asked.provider == AZURE:
         asked = replace(asked, api_version=_dated(request.url.params.get("api-version")))
-    price = widened_by(request.headers, price)
+    price = widened_by(headers, price)
     asked, most, given = limited(dialect, asked, price, output)
     plan = dialect.plan(
         asked, price=most, encoding=None if several else encoding_of(asked.model, asked.provider)
     )
     if given:
         plan = replace(plan, own_limit=False)
-    plan = in_its_lane(plan, request.headers, price, model)
+    plan = in_its_lane(plan, headers, price, model)
     if plan.output_tokens and price.mode == "embedding":
         raise NotPriced(
             f"the price of {model!r} names none of its output, so it was not called."
@@ -245,7 +261,7 @@ def _bounded(
             f"the price of {model!r} is that of a ranking (POST …/rerank), so it was not called."
             f" {how_to_price(model)}"
         )
-    if credentials_of(request) is None and is_signed(request):
+    if is_signed(request) and credentials_of(request) is None:
         plan = sealed(plan, body)
     return asked, price, plan
 

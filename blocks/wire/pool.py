@@ -280,8 +280,12 @@ class _Body(httpx.AsyncByteStream):
         content = self._reply.content
         try:
             while True:
-                with anyio.fail_after(self._read_seconds):
-                    piece = await content.readany()
+                if content.is_eof():
+                    # All of it is here: there is nothing to wait for.
+                    piece = content.read_nowait()
+                else:
+                    with anyio.fail_after(self._read_seconds):
+                        piece = await content.readany()
                 if not piece:
                     return
                 yield piece

@@ -241,7 +241,7 @@ class Reservation(Block):
             delay = self._departure.delay_seconds
             if not standstill.since(self._stood):
                 seconds = self._departure.seconds()
-        readings = rate_readings(response.headers, now=now)
+        readings = rate_readings(dict(response.headers.items()), now=now)
         self._signals = Signals(response.status_code, seconds, 0.0, readings, delay)
 
     def throttled(self, hold_seconds: float) -> None:

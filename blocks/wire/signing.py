@@ -55,8 +55,10 @@ def is_signed(request: httpx.Request) -> bool:
 def credentials_of(request: httpx.Request) -> Any:
     """What a signed request may be signed anew with; None where that is not known, or it is not
     signed."""
-    shown = request.headers.get(AUTHORIZATION, "")
-    return _credentials.get() if _SIGNED.fullmatch(shown) else None
+    known = _credentials.get()
+    if known is None or not _SIGNED.fullmatch(request.headers.get(AUTHORIZATION, "")):
+        return None
+    return known
 
 
 def signed_anew(request: httpx.Request, credentials: Any) -> httpx.Request:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -34,6 +35,8 @@ _PARAMETERS = frozenset(
 # wrote the quotes are escaped.
 _ERROR = re.compile(rb'"error"\s*:\s*(?!null\b)')
 _REASON = "reason_phrase"
+# What nobody can have put a secret into.
+_PHRASES = frozenset(each.phrase.encode() for each in HTTPStatus)
 # A JSON web token (RFC 7519), which begins with `{"`.
 _TOKEN = re.compile(rb"eyJ[\w-]*\.[\w-]+\.[\w-]*")
 
@@ -106,7 +109,8 @@ class Secrets:
     def out_of_extensions(self, response: httpx.Response) -> dict[str, object]:
         """A reply's extensions with a reason phrase that does not hold them."""
         extensions = dict(response.extensions)
-        if isinstance(reason := extensions.get(_REASON), bytes):
+        reason = extensions.get(_REASON)
+        if isinstance(reason, bytes) and reason not in _PHRASES:
             extensions[_REASON] = self.out_of(reason)
         return extensions
 

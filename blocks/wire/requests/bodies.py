@@ -41,6 +41,12 @@ _DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)/")
 _TIERS_SINCE = "2025-10-01"
 
 
+def most_counted(tokens: int) -> int:
+    """The most that a provider counts of what the local tokenizer counts so many tokens of."""
+    # In whole numbers, as this is done for every call.
+    return -(-tokens * TOKENIZER_FACTOR.numerator // TOKENIZER_FACTOR.denominator)
+
+
 def read_fields(body: bytes) -> dict[str, Any]:
     """Raises NotBounded where the body is not a JSON object."""
     try:

@@ -13,11 +13,12 @@ from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.prices.tariffs import STANDARD_TIERS, Price
 from prefect_governor.blocks.wire.requests.plans import CallPlan
 
-LANE_HEADER = "X-Vertex-AI-LLM-Shared-Request-Type"
+LANE_HEADER = "x-vertex-ai-llm-shared-request-type"
 
 
 def in_its_lane(plan: CallPlan, headers: Mapping[str, str], price: Price, model: str) -> CallPlan:
-    """The plan at the tariff of the lane that the headers name. Raises NotBounded for a lane whose
+    """The plan at the tariff of the lane that the headers, looked up by lower-case names, ask for.
+    Raises NotBounded for a lane whose
     price is not known."""
     lane = headers.get(LANE_HEADER)
     if lane is None or lane.lower() in STANDARD_TIERS:

@@ -1,13 +1,12 @@
 """What may be billed as output beside what the request's own limit holds."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from prefect_governor.blocks.errors import NotBounded
 from prefect_governor.blocks.prices.tariffs import Price
 from prefect_governor.blocks.prices.tokens import count_tokens
-from prefect_governor.blocks.wire.requests.bodies import TOKENIZER_FACTOR, compact, whole_number
+from prefect_governor.blocks.wire.requests.bodies import compact, most_counted, whole_number
 from prefect_governor.blocks.wire.requests.unseen import context_window
 
 # Whose `max_tokens` holds the answer alone: "max_tokens does not limit the length of the
@@ -38,7 +37,7 @@ def _predicted(fields: Mapping[str, Any], encoding: str | None) -> int:
     size = len(text.encode(errors="surrogatepass"))
     if encoding is None:
         return size
-    return min(size, math.ceil(TOKENIZER_FACTOR * count_tokens(text, encoding)))
+    return min(size, most_counted(count_tokens(text, encoding)))
 
 
 def _thought(fields: Mapping[str, Any], price: Price, model: str, provider: str | None) -> int:

@@ -4,7 +4,6 @@ What a request may hold is in `chat_rules`; here is what it may cost.
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -39,9 +38,9 @@ from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.blocks.wire.requests.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
     REQUEST_OVERHEAD_TOKENS,
-    TOKENIZER_FACTOR,
     TOOL_OVERHEAD_TOKENS,
     compact,
+    most_counted,
     read_reply,
     read_request,
     service_tier,
@@ -112,7 +111,7 @@ class OpenAIChat(Dialect):
         unlimited = _is_unlimited(fields)
         if unlimited:
             size = len(write(fields)) - image_bytes
-            seen = size // BYTES_A_TOKEN if local is None else math.ceil(TOKENIZER_FACTOR * local)
+            seen = size // BYTES_A_TOKEN if local is None else most_counted(local)
             _set_limit(fields, request, price, input_tokens=seen + image_tokens + overhead)
         beyond = beyond_tokens(fields, price, request.model, provider=whose, encoding=encoding)
         output = _output_tokens(fields)
@@ -120,7 +119,7 @@ class OpenAIChat(Dialect):
         _check_cache(body, price, request.model, whose)
         tokens = len(body) - image_bytes
         if local is not None:
-            tokens = min(tokens, math.ceil(TOKENIZER_FACTOR * local))
+            tokens = min(tokens, most_counted(local))
         answers = _answers(fields)
         inputs = unseen.input_tokens(tokens + image_tokens + overhead, price, request.model)
         alone = answers == 1 and not beyond

@@ -3,7 +3,6 @@
 A call costs its input alone: there is no output to bound, and none is ever cut.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,10 +12,10 @@ from prefect_governor.blocks.prices.tokens import count_tokens
 from prefect_governor.blocks.wire.requests.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
     REQUEST_OVERHEAD_TOKENS,
-    TOKENIZER_FACTOR,
     compact,
     count_of,
     model_of,
+    most_counted,
     read_reply,
     read_request,
     service_tier,
@@ -116,7 +115,7 @@ def billed(reply: Mapping[str, Any]) -> Billed | None:
 
 
 def _scaled(tokens: int) -> int:
-    return math.ceil(TOKENIZER_FACTOR * tokens)
+    return most_counted(tokens)
 
 
 def _inputs(fields: Mapping[str, Any]) -> tuple[list[str], list[list[int]]]:

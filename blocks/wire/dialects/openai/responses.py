@@ -4,7 +4,6 @@ What a request may hold is in `responses_rules`; here is what it may cost.
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -46,9 +45,9 @@ from prefect_governor.blocks.wire.replies.endings import Ending
 from prefect_governor.blocks.wire.requests.bodies import (
     MESSAGE_OVERHEAD_TOKENS,
     REQUEST_OVERHEAD_TOKENS,
-    TOKENIZER_FACTOR,
     TOOL_OVERHEAD_TOKENS,
     compact,
+    most_counted,
     read_reply,
     read_request,
     service_tier,
@@ -104,7 +103,7 @@ class OpenAIResponses(Dialect):
         if encoding is not None:
             texts = _texts(fields, items, request.accepted)
             local = sum(count_tokens(text, encoding) for text in texts)
-            counted = math.ceil(TOKENIZER_FACTOR * local) + sealed
+            counted = most_counted(local) + sealed
         unlimited = fields.get(MAX_TOKENS_FIELD) is None
         if unlimited:
             size = len(write(fields)) - image_bytes
