@@ -5,9 +5,12 @@ from typing import Any
 
 from prefect_governor.blocks.prefect_internals.names import find
 
-_ONE_EACH = "each task opens an API client of its own"
-_async_var: Any = find("prefect.context", "AsyncClientContext.__var__", instead=_ONE_EACH)
-_sync_var: Any = find("prefect.context", "SyncClientContext.__var__", instead=_ONE_EACH)
+ONE_EACH = (
+    "each task opens an API client of its own, and what its run is part of is found out for each"
+    " of its events"
+)
+_async_var: Any = find("prefect.context", "AsyncClientContext.__var__", instead=ONE_EACH)
+_sync_var: Any = find("prefect.context", "SyncClientContext.__var__", instead=ONE_EACH)
 
 
 def async_client() -> AbstractAsyncContextManager[Any]:

@@ -8,9 +8,6 @@ still in the queue do not.
 
 from __future__ import annotations
 
-import copy
-import functools
-from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
     AbstractContextManager,
@@ -28,11 +25,21 @@ from prefect.context import TaskRunContext
 from prefect.tasks import Task
 
 from prefect_governor.blocks.prefect_internals.names import find, finds, read
+from prefect_governor.blocks.prefect_internals.plain_engines import (
+    may_begin,
+    run_async_plainly,
+    run_sync_plainly,
+    slotted_async,
+    slotted_sync,
+)
 from prefect_governor.blocks.prefect_internals.result_folder import ITS_OWN, ResultFolders
+from prefect_governor.blocks.prefect_internals.task_runs import KNOWN as EVENTS_KNOWN
+from prefect_governor.blocks.prefect_internals.task_runs import StateEvents, task_run_of
 
 _PLAIN = "Prefect's own engines run the tasks: slower, and a timeout counts the governor's queue"
 _OF_EITHER = (
-    "_wait_for_dependencies", "asset_context", "begin_run", "call_task_fn", "can_retry",
+    "_resolve_parameters", "_wait_for_dependencies", "asset_context", "begin_run", "call_task_fn",
+    "can_retry",
     "handle_crash", "handle_exception", "handle_timeout", "is_cancelled", "is_running",
     "run_context", "set_state", "setup_run_context", "start", "state", "transaction_context",
     "wait_until_ready",
@@ -84,6 +91,7 @@ class Ways(Protocol):
     """What a task runner does in its own way about a task run."""
 
     folders: ResultFolders
+    events: StateEvents
     # Whether it is known that no tag of the task has a limit.
     no_tag_limit: bool
 
@@ -134,6 +142,8 @@ class _Overridden:
     logger: Any
     ways: Ways
     _tags_aside: list[str] | None = None
+    _tells_pending = False
+    _last_event: Any
     _began = False
 
     def is_cancelled(self) -> bool:
@@ -149,12 +159,18 @@ class _Overridden:
             self.task_run.tags, self._tags_aside = self._tags_aside, None
         return super().begin_run()  # type: ignore[misc]
 
-    def set_state(self, state: State[Any], force: bool = False) -> Any:
-        # With the state go its message and the run's name.
+    def _resolve_parameters(self) -> Any:
+        # Prefect's engine says it of a run that it made itself.
+        if self._tells_pending:
+            self._tells_pending = False
+            self._last_event = self.ways.events.emit(self.task_run, None, self.task_run.state, None)
+        return super()._resolve_parameters()  # type: ignore[misc]
+
+    def _texts(self, state: State[Any]) -> None:
+        """With a state go its message and the run's name."""
         if state.message is not None:
             state.message = self.ways.text(state.message)
         self.task_run.name = self.ways.text(self.task_run.name)
-        return super().set_state(state, force)  # type: ignore[misc]
 
     def handle_exception(self, exc: Exception) -> Any:
         return super().handle_exception(self.ways.error(exc))  # type: ignore[misc]
@@ -169,7 +185,7 @@ class _Overridden:
 
     def _begins_attempt(self) -> None:
         self.logger.debug("Executing task %r for %r", self.task.name, self.task_run.name)
-        _may_begin(self.ways)
+        may_begin(self.ways)
         self._began = True
 
     def _delay(self) -> float:
@@ -210,6 +226,13 @@ class _AsyncEngine(_Overridden, AsyncTaskRunEngine[Any, Any]):
             async with super().asset_context():
                 yield
 
+    async def set_state(self, state: State[Any], force: bool = False) -> State[Any]:
+        """Go to the state, and tell Prefect."""
+        self._texts(state)
+        if EVENTS_KNOWN:
+            return self.ways.events.enter(self, state)
+        return await super().set_state(state, force)
+
     async def can_retry(self, exc_or_state: Any) -> bool:
         """Whether another attempt may follow; none does after a stop, or what is final."""
         ended = self.is_cancelled() or self.ways.is_final(exc_or_state)
@@ -219,7 +242,7 @@ class _AsyncEngine(_Overridden, AsyncTaskRunEngine[Any, Any]):
         """Wait for the time of a retry, or for a stop, after which none begins."""
         if delay := self._delay():
             await self.ways.pause_async(delay)
-            _may_begin(self.ways)
+            may_begin(self.ways)
         await super().wait_until_ready()
 
 
@@ -263,6 +286,13 @@ class _SyncEngine(_Overridden, SyncTaskRunEngine[Any, Any]):
         with suppress(_NotBegun), super().asset_context():
             yield
 
+    def set_state(self, state: State[Any], force: bool = False) -> State[Any]:
+        """Go to the state, and tell Prefect."""
+        self._texts(state)
+        return (
+            self.ways.events.enter(self, state) if EVENTS_KNOWN else super().set_state(state, force)
+        )
+
     def can_retry(self, exc_or_state: Any) -> bool:
         """Whether another attempt may follow; none does after a stop, or what is final."""
         ended = self.is_cancelled() or self.ways.is_final(exc_or_state)
@@ -272,14 +302,18 @@ class _SyncEngine(_Overridden, SyncTaskRunEngine[Any, Any]):
         """Wait for the time of a retry, or for a stop, after which none begins."""
         if delay := self._delay():
             self.ways.pause(delay)
-            _may_begin(self.ways)
+            may_begin(self.ways)
         super().wait_until_ready()
 
 
-def _may_begin(ways: Ways) -> None:
-    reason = ways.stopped()
-    if reason is not None:
-        raise CancelledError(f"Task run cancelled by the task runner: {reason}")
+def _makes_run(engine: Any, task_run_id: UUID, dependencies: Any) -> None:
+    """Make the engine's task run as it would itself."""
+    if EVENTS_KNOWN:
+        engine.task_run = task_run_of(
+            engine.task, parameters=engine.parameters, wait_for=engine.wait_for,
+            task_run_id=task_run_id, of=dependencies,
+        )  # fmt: skip
+        engine._tells_pending = True
 
 
 def _slot(ways: Ways, transaction: Any) -> Any:
@@ -298,12 +332,14 @@ async def run_async(
 ) -> State[Any]:
     """Run an async task to its final state; the loop of `prefect.task_engine.run_task_async`."""
     if not _KNOWN:
-        return await _run_async_plainly(
-            _slotted_async(task, ways), task_run_id=task_run_id, parameters=parameters,
+        return await run_async_plainly(
+            slotted_async(task, ways), task_run_id=task_run_id, parameters=parameters,
             wait_for=wait_for, dependencies=dependencies,
         )  # fmt: skip
+    await ways.events.learn()
     engine = _AsyncEngine(task=task, parameters=parameters, wait_for=wait_for)
     engine.ways = ways
+    _makes_run(engine, task_run_id, dependencies)
     async with engine.start(task_run_id=task_run_id, dependencies=dependencies):
         while engine.is_running():
             await engine.wait_until_ready()
@@ -329,12 +365,14 @@ def run_sync(
 ) -> State[Any]:
     """Run a sync task to its final state; the loop of `prefect.task_engine.run_task_sync`."""
     if not _KNOWN:
-        return _run_sync_plainly(
-            _slotted_sync(task, ways), task_run_id=task_run_id, parameters=parameters,
+        return run_sync_plainly(
+            slotted_sync(task, ways), task_run_id=task_run_id, parameters=parameters,
             wait_for=wait_for, dependencies=dependencies,
         )  # fmt: skip
+    ways.events.learn_blocking()
     engine = _SyncEngine(task=task, parameters=parameters, wait_for=wait_for)
     engine.ways = ways
+    _makes_run(engine, task_run_id, dependencies)
     with engine.start(task_run_id=task_run_id, dependencies=dependencies):
         while engine.is_running():
             engine.wait_until_ready()
@@ -347,50 +385,3 @@ def run_sync(
                 engine.call_task_fn(txn)
             _raise_if_suspended()
     return engine.state
-
-
-# Prefect's own engines, as its task runners call them.
-
-
-async def _run_async_plainly(task: Task[Any, Any], **run: Any) -> State[Any]:
-    from prefect.task_engine import run_task_async
-
-    state: Any = await run_task_async(task, return_type="state", **run)
-    return state  # type: ignore[no-any-return]
-
-
-def _run_sync_plainly(task: Task[Any, Any], **run: Any) -> State[Any]:
-    from prefect.task_engine import run_task_sync
-
-    state: Any = run_task_sync(task, return_type="state", **run)
-    return state  # type: ignore[no-any-return]
-
-
-def _slotted_async(task: Task[Any, Any], ways: Ways) -> Task[Any, Any]:
-    function: Any = task.fn
-
-    @functools.wraps(function)
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        _may_begin(ways)
-        async with ways.slot():
-            return await function(*args, **kwargs)
-
-    return _with_function(task, call)
-
-
-def _slotted_sync(task: Task[Any, Any], ways: Ways) -> Task[Any, Any]:
-    function: Any = task.fn
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        _may_begin(ways)
-        with ways.slot():
-            return function(*args, **kwargs)
-
-    return _with_function(task, call)
-
-
-def _with_function(task: Task[Any, Any], function: Callable[..., Any]) -> Task[Any, Any]:
-    changed = copy.copy(task)
-    changed.fn = function
-    return changed

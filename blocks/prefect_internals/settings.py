@@ -1,9 +1,12 @@
-"""The settings that Prefect reads once, when it is imported. Imports nothing of Prefect itself."""
+"""Settings of Prefect: those that it reads once, when it is imported, and where its server keeps
+its leases. Imports nothing of Prefect itself."""
 
 import sys
 from typing import Any
 
-from prefect_governor.blocks.prefect_internals.names import find
+from prefect_governor.blocks.prefect_internals.names import find, has_module
+
+_DURABLE = "prefect.server.concurrency.lease_storage.filesystem"
 
 
 def read_again() -> None:
@@ -18,3 +21,10 @@ def read_again() -> None:
     )
     if refresh is not None:
         refresh()
+
+
+def durable_lease_storage() -> str | None:
+    """For PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE: one that outlives the server, None where this
+    version has none. Prefect's default is memory."""
+    known = has_module(_DURABLE, instead="leases are lost with a server that is started again")
+    return _DURABLE if known else None

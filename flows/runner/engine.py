@@ -9,6 +9,8 @@
 * A refusal of ours that no repetition can change is not retried.
 * A sync task that waits for its retry lets another have its place among the threads.
 * The result store does not resolve its folder's path anew for every task.
+* The events of a state's change are made with what is the same for all of a flow run known, and the
+  run itself in fewer steps.
 * Names, messages and errors of a task run hold only text that Prefect's API takes, and no secret.
 """
 
@@ -30,6 +32,7 @@ from prefect_governor.blocks.models.clients import aclose_clients
 from prefect_governor.blocks.models.failures import is_final
 from prefect_governor.blocks.prefect_internals import engines
 from prefect_governor.blocks.prefect_internals.result_folder import ResultFolders
+from prefect_governor.blocks.prefect_internals.task_runs import StateEvents
 from prefect_governor.blocks.secrets.exits import scrubbed, scrubbed_error
 from prefect_governor.flows.runner.pool import only_waiting
 from prefect_governor.flows.runner.tag_limits import TagLimits
@@ -39,8 +42,11 @@ from prefect_governor.flows.runner.timeouts import timeout_of_coroutine, timeout
 class _Ways:
     """See `engines.Ways`."""
 
-    def __init__(self, *, folders: ResultFolders, stop: Stop, no_tag_limit: bool) -> None:
+    def __init__(
+        self, *, folders: ResultFolders, events: StateEvents, stop: Stop, no_tag_limit: bool
+    ) -> None:
         self.folders = folders
+        self.events = events
         self.no_tag_limit = no_tag_limit
         self._stop = stop
 
@@ -84,12 +90,13 @@ async def run_async(
     *,
     limits: TagLimits,
     folders: ResultFolders,
+    events: StateEvents,
     stop: Stop,
     **run: Any,
 ) -> State[Any]:
     """Run an async task to its final state."""
     no_tag_limit = await limits.anone_exists(_tags(task))
-    ways = _Ways(folders=folders, stop=stop, no_tag_limit=no_tag_limit)
+    ways = _Ways(folders=folders, events=events, stop=stop, no_tag_limit=no_tag_limit)
     return await engines.run_async(task, ways=ways, **run)
 
 
@@ -98,12 +105,13 @@ def run_sync(
     *,
     limits: TagLimits,
     folders: ResultFolders,
+    events: StateEvents,
     stop: Stop,
     **run: Any,
 ) -> State[Any]:
     """Run a sync task to its final state."""
     no_tag_limit = limits.none_exists(_tags(task))
-    ways = _Ways(folders=folders, stop=stop, no_tag_limit=no_tag_limit)
+    ways = _Ways(folders=folders, events=events, stop=stop, no_tag_limit=no_tag_limit)
     return engines.run_sync(task, ways=ways, **run)
 
 

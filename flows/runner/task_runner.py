@@ -23,7 +23,7 @@ from prefect_governor.blocks.machine.stops import STOPPED, under
 from prefect_governor.blocks.prefect_internals import clients
 from prefect_governor.blocks.prefect_internals.flow_engines import fail_flow_run
 from prefect_governor.blocks.prefect_internals.result_folder import ResultFolders
-from prefect_governor.blocks.prefect_internals.run_ids import new_run_id
+from prefect_governor.blocks.prefect_internals.task_runs import StateEvents, new_run_id
 from prefect_governor.flows.recovery.sweep import sweep_in_background
 from prefect_governor.flows.runner.engine import run_sync, settle_async, settle_isolated
 from prefect_governor.flows.runner.futures import GovernedFuture, pending_futures, when_done
@@ -122,6 +122,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
         self._lanes: dict[int, Lane] = {}
         self._limits = TagLimits(logger=self.logger)
         self._folders = ResultFolders()
+        self._events = StateEvents()
         self._watchdog = Watchdog(logger=self.logger)
         self._scope: AbstractContextManager[Any] | None = None
         self._sync_client: tuple[AbstractContextManager[Any], Context] | None = None
@@ -219,6 +220,7 @@ class GovernedTaskRunner(TaskRunner[PrefectFuture[Any]]):
             "dependencies": dependencies,
             "limits": self._limits,
             "folders": self._folders,
+            "events": self._events,
             "stop": self._outstanding.stop,
         }
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.files import write_whole
 from prefect_governor.blocks.machine.private import make_folder, open_file
-from prefect_governor.blocks.prefect_internals.lease_storage import durable_lease_storage
+from prefect_governor.blocks.prefect_internals.settings import durable_lease_storage
 from prefect_governor.flows.server import process as program
 from prefect_governor.flows.server.tuning import for_ours
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.machine.home import state_folder
-from prefect_governor.blocks.prefect_internals.lease_storage import durable_lease_storage
+from prefect_governor.blocks.prefect_internals.settings import durable_lease_storage
 from prefect_governor.flows.cli.doctor.finding import Finding
 from prefect_governor.flows.server.asking import Answer, is_from_environment
 from prefect_governor.flows.server.server import ServerStatus, status, use_server

@@ -16,6 +16,9 @@ from tests.talk import Talk
 # Of each name the work that needs it.
 HIDDEN = {
     "uuid7": "tasks",
+    "emit_task_run_state_change_event": "tasks",
+    "related_resources_from_run_context": "tasks",
+    "_create_task_run_locally": "tasks",
     "raise_if_flow_run_suspension_requested": "tasks",
     "SyncTaskRunEngine": "tasks",
     "AsyncTaskRunEngine": "tasks",

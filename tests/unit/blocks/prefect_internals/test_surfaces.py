@@ -25,10 +25,10 @@ from prefect_governor.blocks.prefect_internals import (
     clients,
     engines,
     interrupts,
-    lease_storage,
     result_folder,
-    run_ids,
+    settings,
     states,
+    task_runs,
 )
 from prefect_governor.blocks.prefect_internals.futures import each_future
 from prefect_governor.blocks.prefect_internals.waiting import result_of
@@ -87,7 +87,7 @@ def test_every_part_is_known() -> None:
 
 
 def test_ids_ascend_by_the_millisecond() -> None:
-    ids = [run_ids.new_run_id() for _ in range(1000)]
+    ids = [task_runs.new_run_id() for _ in range(1000)]
     made_at = [each.int >> 80 for each in ids]
     assert made_at == sorted(made_at)
     assert {each.version for each in ids} == {7}
@@ -187,6 +187,6 @@ def test_a_flow_says_what_is_kept_of_its_parameters() -> None:
 def test_leases_can_be_kept_in_files() -> None:
     from importlib.util import find_spec
 
-    storage = lease_storage.durable_lease_storage()
+    storage = settings.durable_lease_storage()
     assert storage is not None
     assert find_spec(storage) is not None
