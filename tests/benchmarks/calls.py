@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tests.benchmarks.harness import served, wait_until_recorded
+from tests.benchmarks.harness import promise, served, wait_until_recorded
 from tests.benchmarks.layers import FLOORS, KEY, OURS, TASKS, Asked, Took
 from tests.benchmarks.sampling import Sampler
 from tests.provider.process import ProviderProcess
@@ -242,6 +242,9 @@ def promises(rounds: Rounds, widths: list[int]) -> list[str]:
             ("acompletion ÷ LiteLLM alone", cpu["governor.acompletion"], cpu[alone], 1.3),
             ("async_http_client ÷ LiteLLM's transport", cpu[httpx],
              cpu["LiteLLM's transport, same request"], 1.2),
+            ("OpenAI's SDK over async_http_client ÷ over LiteLLM's transport",
+             cpu["OpenAI's SDK over async_http_client()"],
+             cpu["OpenAI's SDK over LiteLLM's transport"], 1.2),
             ("mapped call ÷ (LiteLLM alone + empty task + 1 ms)", cpu[mapped], together, 1.0),
             ("fan_out ÷ (LiteLLM alone + empty task + 1 ms)", cpu[whole], together, 1.15),
         ):  # fmt: skip
@@ -259,10 +262,7 @@ def promises(rounds: Rounds, widths: list[int]) -> list[str]:
 
 
 def _promise(what: str, width: int, figure: float, most: float) -> str:
-    return (
-        f"{what}, {width} in flight: {figure:.2f}, at most {most:g}:"
-        f" {'holds' if figure <= most else 'DOES NOT HOLD'}"
-    )
+    return promise(f"{what}, {width} in flight", figure, most)
 
 
 def main() -> None:

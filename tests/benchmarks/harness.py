@@ -147,3 +147,10 @@ def wait_until_recorded(flow_run_id: UUID, tasks: int) -> None:
                 raise SystemExit(f"the server had not recorded the run after {RECORDED_SECONDS} s")
             time.sleep(0.5)
     time.sleep(2)  # the events themselves are stored a little later than the task runs
+
+
+def promise(what: str, figure: float, limit: float, *, least: bool = False) -> str:
+    """A line that says whether a figure is what was promised."""
+    holds = figure >= limit if least else figure <= limit
+    bound = "at least" if least else "at most"
+    return f"{what}: {figure:.2f}, {bound} {limit:g}: {'holds' if holds else 'DOES NOT HOLD'}"

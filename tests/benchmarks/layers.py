@@ -113,6 +113,40 @@ def governed_acompletion(asked: Asked) -> Took:
     return asyncio.run(_timed(asked, calling()))
 
 
+def sdk_over_litellms(asked: Asked) -> Took:
+    """The same call by OpenAI's SDK, whose client goes out through LiteLLM's transport."""
+    import httpx
+    from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
+
+    return _by_sdk(
+        asked,
+        lambda: httpx.AsyncClient(
+            transport=AsyncHTTPHandler._create_aiohttp_transport(), timeout=60, trust_env=False
+        ),
+    )
+
+
+def sdk_over_ours(asked: Asked) -> Took:
+    return _by_sdk(asked, lambda: _governor(asked).async_http_client())
+
+
+def _by_sdk(asked: Asked, client: Callable[[], Any]) -> Took:
+    from openai import AsyncOpenAI
+
+    @asynccontextmanager
+    async def calling() -> AsyncIterator[Call]:
+        async with client() as opened:
+            sdk = AsyncOpenAI(
+                api_key=KEY, base_url=asked.api_base, http_client=opened, max_retries=0
+            )
+            messages: Any = MESSAGES
+            yield lambda: sdk.chat.completions.create(
+                model=MODEL, messages=messages, max_tokens=MAX_TOKENS
+            )
+
+    return asyncio.run(_timed(asked, calling()))
+
+
 def empty_task(asked: Asked) -> Took:
     from prefect import task
 
@@ -160,10 +194,12 @@ def fan_out_item(asked: Asked) -> Took:
 FLOORS: dict[str, Layer] = {
     "bare httpx": bare_httpx,
     "LiteLLM's transport, same request": litellm_transport,
+    "OpenAI's SDK over LiteLLM's transport": sdk_over_litellms,
     "LiteLLM alone": litellm_alone,
 }
 OURS: dict[str, Layer] = {
     "httpx under async_http_client()": governed_httpx,
+    "OpenAI's SDK over async_http_client()": sdk_over_ours,
     "governor.acompletion": governed_acompletion,
     "an empty task under our runner": empty_task,
     "a mapped task with acompletion": mapped_call,

@@ -34,7 +34,7 @@ from typing import Any
 
 from tests import ROOT
 from tests.benchmarks.contestants.contest import KEY, MESSAGES, MODEL, Work
-from tests.benchmarks.harness import server
+from tests.benchmarks.harness import promise, server
 from tests.provider.process import ProviderProcess
 
 SCENARIOS = ("cap", "rate", "budget")
@@ -105,6 +105,21 @@ def main() -> None:
         print(row(line), file=sys.stderr if options.json else sys.stdout, flush=True)
     if options.json:
         print(json.dumps([asdict(line) for line in lines]))
+    else:
+        print("\n".join(promises(lines)))
+
+
+def promises(lines: list[Line]) -> list[str]:
+    """At the cap, that ours is ahead of the others, and near to LiteLLM under a semaphore."""
+    walls = {each.who: each.wall for each in lines if each.scenario == "cap" and each.wall}
+    if (ours := walls.get("prefect-governor")) is None:
+        return []
+    floor = "litellm, semaphore (floor)"
+    others = [each for each in walls if not each.endswith("(floor)") and each != "prefect-governor"]
+    told = [promise(f"wall ÷ that of {each}", ours / walls[each], 1.0) for each in others]
+    if floor in walls:
+        told.append(promise("wall ÷ that of LiteLLM under a semaphore", ours / walls[floor], 1.15))
+    return told
 
 
 def compared(scenarios: Any, only: list[str], calls: int) -> Iterator[Line]:

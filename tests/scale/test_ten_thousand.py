@@ -25,6 +25,7 @@ from prefect_governor.flows.handfuls.sizes import size_after
 from prefect_governor.flows.report.table import MAX_ROWS
 from prefect_governor.flows.run.window import room_for
 from prefect_governor.flows.server.background import ServerInfo
+from tests.benchmarks.harness import promise
 from tests.provider.process import ProviderProcess
 from tests.scale.many import CAP, WARM_UP
 
@@ -38,6 +39,7 @@ QUIET_SECONDS = 15.0
 HEALTH_SECONDS = 0.5
 # P36. The server of these tests keeps no events.
 SERVER_MS = 3.0
+WALL_MS = 12.0
 
 
 def test_10_000_items_cost_each_what_1_000_do(
@@ -72,6 +74,9 @@ def test_10_000_items_cost_each_what_1_000_do(
     spent = after.user + after.system - before.user - before.system
     an_item = 1000 * spent / (MANY + WARM_UP)
     print(f"the server's CPU until all was shown: {an_item:.2f} ms an item")
+    # Of the wall, which a busy machine doubles, it is only said.
+    print(promise("wall, ms an item", ms(many), WALL_MS))
+    print(promise("the server's CPU, ms an item", an_item, SERVER_MS))
     assert an_item <= SERVER_MS
     assert_whole(many)
 
