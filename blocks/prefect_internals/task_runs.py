@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from prefect.context import FlowRunContext
-from prefect.results import ResultRecord, should_persist_result
+from prefect.results import should_persist_result
 from prefect.utilities.text import truncated_to
 
 from prefect_governor.blocks.prefect_internals.clients import ONE_EACH
@@ -40,6 +40,7 @@ _MODULES = {
     ),
     "prefect.events.related": ("related_resources_from_run_context", "tags_as_related_resources"),
     "prefect.events.worker": ("EventsWorker", "should_emit_events"),
+    "prefect.results": ("ResultRecord",),
     "prefect.task_engine": ("_create_task_run_locally",),
 }  # fmt: skip
 _found = {
@@ -146,7 +147,7 @@ class StateEvents:
             if run.start_time and not run.end_time:
                 run.end_time = state.timestamp
             data: Any = state.data
-            result = data.result if isinstance(data, ResultRecord) else data
+            result = data.result if isinstance(data, _found["ResultRecord"]) else data
             _found["link_state_to_task_run_result"](state, result)
         engine._last_event = self.emit(run, last, state, engine._last_event)
         engine._telemetry.update_state(state)
@@ -207,15 +208,26 @@ def _sent(
     worker = _found["EventsWorker"].instance()
     own = _found["tags_as_related_resources"](run.tags)
     known = {each.id for each in own}
-    more: dict[str, Any] = {}
+    # Prefect's model makes of them what it declares.
+    more: dict[str, Any] = {
+        "occurred": after.timestamp,
+        "resource": {
+            "prefect.resource.id": f"prefect.task-run.{run.id}",
+            "prefect.resource.name": run.name,
+            "prefect.run-count": str(run.run_count),
+            "prefect.state-message": truncated_to(_MESSAGE_CHARACTERS, after.message),
+            "prefect.state-name": after.name or "",
+            "prefect.state-timestamp": after.timestamp.isoformat() if after.timestamp else "",
+            "prefect.state-type": str(after.type.value),
+            "prefect.orchestration": "client",
+        },
+    }
     if follows is not None:
         apart = after.timestamp.timestamp() - follows.occurred.timestamp()
         if abs(apart) < TIGHT_TIMING.total_seconds():
             more["follows"] = follows.id
-    message = truncated_to(_MESSAGE_CHARACTERS, after.message)
     event = Event(
         id=after.id,
-        occurred=after.timestamp,
         event=f"prefect.task-run.{after.name}",
         payload={
             "intended": {
@@ -225,16 +237,6 @@ def _sent(
             "initial_state": None if before is None else _told(before),
             "validated_state": {**_told(after), "data": _kept(after)},
             "task_run": run.model_dump(mode="json", exclude_none=True, exclude=_NOT_OF_RUNS),
-        },
-        resource={
-            "prefect.resource.id": f"prefect.task-run.{run.id}",
-            "prefect.resource.name": run.name,
-            "prefect.run-count": str(run.run_count),
-            "prefect.state-message": message,
-            "prefect.state-name": after.name or "",
-            "prefect.state-timestamp": after.timestamp.isoformat() if after.timestamp else "",
-            "prefect.state-type": str(after.type.value),
-            "prefect.orchestration": "client",
         },
         related=[*own, *(each for each in related if each.id not in known)],
         **more,
@@ -259,6 +261,6 @@ def _told(state: State[Any]) -> dict[str, Any]:
 def _kept(state: State[Any]) -> Any:
     """Where a result that is kept lies."""
     data: Any = state.data
-    if isinstance(data, ResultRecord) and should_persist_result():
+    if isinstance(data, _found["ResultRecord"]) and should_persist_result():
         return data.metadata.model_dump(mode="json")
     return None

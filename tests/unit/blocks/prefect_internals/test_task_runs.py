@@ -86,7 +86,8 @@ def test_a_state_is_entered_as_by_prefects_engine(told: list[Any]) -> None:
         begun = run.state.timestamp
         engine: Any = SyncTaskRunEngine(task=work, task_run=run)
         events = task_runs.StateEvents()
-        for seconds, state in enumerate((Running(), Completed(data=[1])), start=1):
+        states: list[Any] = [Running(), Completed(data=[1])]
+        for seconds, state in enumerate(states, start=1):
             state.timestamp = begun + timedelta(seconds=seconds)
             if state.is_running():
                 run.start_time = state.timestamp
@@ -99,7 +100,7 @@ def test_a_state_is_entered_as_by_prefects_engine(told: list[Any]) -> None:
             name: shown[name]
             for name in ("run_count", "total_run_time", "state_type", "state_name")
         }
-        assert run.end_time == state.timestamp
+        assert run.end_time == states[-1].timestamp
         assert run.state.state_details.task_run_id == run.id
     assert ended["ours"] == ended["theirs"]
 
