@@ -52,8 +52,8 @@ def test_no_part_is_two_processes_and_none_is_left(acts: Any, count: int) -> Non
         elif process in claims.living and act == "claim":
             for found in claim(rows, "work", count=count, attempt="now", owner=process, most=2):
                 others = [each for whose in PROCESSES for each in held[whose]]
-                assert found.number not in (*others, *done)
-                held[process].add(found.number)
+                assert found not in (*others, *done)
+                held[process].add(found)
         elif process in claims.living and held[process]:
             number = min(held[process])
             assert finish(rows, "work", number, owner=process)
@@ -63,6 +63,6 @@ def test_no_part_is_two_processes_and_none_is_left(acts: Any, count: int) -> Non
     claims.living.clear()
     assert has_free(rows, "work", count=count, attempt="now") == (len(done) < count)
     for found in claim(rows, "work", count=count, attempt="now", owner="last", most=count):
-        assert finish(rows, "work", found.number, owner="last")
-        done.append(found.number)
+        assert finish(rows, "work", found, owner="last")
+        done.append(found)
     assert sorted(done) == list(range(count))
