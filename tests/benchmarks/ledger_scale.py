@@ -75,7 +75,7 @@ class _Watched(Place):
             found = Transaction(desk._shared_by, ended - began, last[0] - cpu, apart)
             self.transactions.append(found)
 
-        desk.store.transaction = transaction  # type: ignore[method-assign]
+        desk.store.transaction = transaction  # type: ignore[method-assign, assignment]
         return desk
 
 
