@@ -3,35 +3,29 @@
 import json
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
-from prefect_governor.blocks.bypass.passed import passed_notes
 from prefect_governor.blocks.claims.task_slots import let_go
 from prefect_governor.blocks.context.scope import Scope, scope
 from prefect_governor.blocks.figures.figures import (
-    RunFigures,
-    at_once_notes,
     chain_figures,
-    learned_notes,
-    limit_figures,
-    nominal_notes,
-    run_figures,
 )
-from prefect_governor.blocks.figures.observing import enforcement_notes
 from prefect_governor.blocks.machine.home import state_folder
 from prefect_governor.blocks.money.usd import Money
-from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.agent.corpus import Corpus
 from prefect_governor.flows.agent.offline import is_offline
 from prefect_governor.flows.deep_research.answer import answer_of
 from prefect_governor.flows.deep_research.conductor import (
     Conductor,
+    Hands,
+    OwnHands,
     ending_of,
     not_succeeded,
 )
 from prefect_governor.flows.deep_research.lead import lead_plan, plan_name
-from prefect_governor.flows.deep_research.outcomes import item_reports
+from prefect_governor.flows.deep_research.outcomes import figures_of, item_reports
 from prefect_governor.flows.deep_research.plan.by_rule import BY_RULE, plan_by_rule
 from prefect_governor.flows.deep_research.plan.plan import Plan, check_plan
 from prefect_governor.flows.deep_research.report import (
@@ -48,6 +42,8 @@ from prefect_governor.flows.deep_research.request import (
     make_inquiry,
 )
 from prefect_governor.flows.deep_research.setting_aside import set_aside
+from prefect_governor.flows.deep_research.shared.handing import hands_of
+from prefect_governor.flows.deep_research.shared.helping import helped
 from prefect_governor.flows.deep_research.study import PLAN, Study, current_study
 from prefect_governor.flows.deep_research.worth import check_worth, cost_multiple
 from prefect_governor.flows.forms.research import RESEARCH
@@ -55,13 +51,15 @@ from prefect_governor.flows.forms.shape import shape
 from prefect_governor.flows.report.publish import leave, make_report
 from prefect_governor.flows.run.advice import advised
 from prefect_governor.flows.run.counted import counted_under
-from prefect_governor.flows.run.flow import in_thread, ready_flow, this_run
+from prefect_governor.flows.run.flow import ThisRun, in_thread, ready_flow, this_run
 from prefect_governor.flows.run.item_files import ItemFiles
 from prefect_governor.flows.run.job import TAG, runtime_for
 from prefect_governor.flows.run.log.run_log import RunLog
 from prefect_governor.flows.run.outfile import OutFile
 from prefect_governor.flows.run.watch import Watch
 from prefect_governor.flows.runner import GovernedTaskRunner
+from prefect_governor.flows.shards.asked import Asked, asked_for, check_can_be_imported
+from prefect_governor.flows.shards.planning import Part
 from prefect_governor.flows.web.searching import SEARCH_LIMIT
 from prefect_governor.flows.web.settings import NO_SEARCH, WebSettings
 from prefect_governor.flows.web.web import Web
@@ -103,6 +101,10 @@ def research(
     max_rounds: int = DEFAULT_MAX_ROUNDS,
     max_cost_multiple: float | None = None,
     accept: Sequence[str] = (),
+    processes: int | str | None = None,
+    shards: int | None = None,
+    deployment: str | None = None,
+    part_of: Any = None,
 ) -> ResearchReport:
     """Answer a question from a corpus: a plan of sub-questions, an agent each, and a synthesis.
 
@@ -153,6 +155,12 @@ def research(
         accept: kinds of answers that are taken as they are, with a note, though they did not end
             well: "cut" (at `max_output_tokens`), "filtered", "refused". Else their tasks fail, and
             in place of a synthesis the findings stand one below the other.
+        processes: how many processes of this machine share the agents, under the run's one ceiling;
+            "auto": as many as bring something. Defaults to this process alone. The lead and the
+            synthesis stay here.
+        shards: how many flow runs of `deployment` share them, on the workers of a work pool.
+        deployment: "flow/deployment" of a `research`, for `shards`.
+        part_of: what a run gives its shards.
 
     Returns:
         Called, the `ResearchReport` of the run, complete or partial.
@@ -161,6 +169,8 @@ def research(
         ConfigurationError: before anything is spent.
         RunFailed: nothing succeeded, or less than `min_success`; its `report` holds all of it.
     """
+    shared = asked_for(shards=shards, deployment=deployment, processes=processes)
+    part = Part.of(part_of)
     inquiry = make_inquiry(
         question,
         plan=plan,
@@ -191,7 +201,11 @@ def research(
         accept=accept,
     )
     check_tools_are_called(inquiry)
+    if shared is not None:
+        check_can_be_imported(tools or (), agent)
     here = this_run("research")
+    if part is not None:
+        here = part.join(here)
     kit = inquiry.kit
     runtime = runtime_for(inquiry, here.kept_as, more=(SEARCH_LIMIT,) if kit.searches else ())
     for tool in kit.own:
@@ -200,8 +214,9 @@ def research(
             runtime.limit_named(tool.limit)
     state = state_folder() / "runs" / here.id
     answer_file = here.control.out or state / "report.md"
-    files = ItemFiles(answer_file)
-    files.sweep()
+    files = ItemFiles(answer_file if part is None else Path(part.plan.results))
+    if part is None:
+        files.sweep()
     with kit.mcp.open():
         study = Study(
             inquiry,
@@ -214,11 +229,15 @@ def research(
             files,
             # A run that is gone on with has what it retrieved before.
             web=_web(kit.web, here.kept_as),
-            records=runtime.desk.store.read_items(here.kept_as),
+            # A shard is told what to read.
+            records={} if part is not None else runtime.desk.store.read_items(here.kept_as),
         )
         # Servers that cannot be had are told of before anything is spent.
         with scope(Scope(governor=runtime, tags=(TAG,), run_id=here.kept_as)):
             study.check_tools()
+        if part is not None:
+            report, left_by = helped(study, part)
+            return cast(ResearchReport, leave(report, left_by=left_by))
         here.started("research", inquiry, state / "results.jsonl", more=True)
         log = RunLog()
         log.began(
@@ -228,7 +247,7 @@ def research(
         try:
             full = here.control.stop.set
             with OutFile(state / "results.jsonl", full=full) as out, let_go():
-                report, left_by = _run(study, out, answer_file, log)
+                report, left_by = _run(study, here, shared, out, answer_file, log)
                 report = here.control.report = advised(
                     report,
                     command="research",
@@ -252,7 +271,12 @@ def _web(settings: WebSettings | None, kept_as: str) -> Web | None:
 
 
 def _run(
-    study: Study, out: OutFile, answer_file: Path, log: RunLog
+    study: Study,
+    here: ThisRun,
+    shared: Asked | None,
+    out: OutFile,
+    answer_file: Path,
+    log: RunLog,
 ) -> tuple[ResearchReport, BaseException | None]:
     """The plan, its tasks, the answer and the report; also of a run that is left by an order to end
     or an error, which is given too."""
@@ -262,27 +286,36 @@ def _run(
         notes.append(BY_RULE)
     if study.means.web and not study.means.search:
         notes.append(NO_SEARCH)
+    own = OwnHands(study)
     made, problem = _planned(study)
     if made is None:
-        return _failed(study, out, f"no plan: {problem}", notes), None
+        return _failed(study, out, f"no plan: {problem}", notes, own), None
     expected = check_worth(study.inquiry, made)
     graph = publish_plan(study, made, expected)
     log.knows(len(made.tasks), left_out=study.left_out, kept=_answered_before(study, made))
-    with set_aside(study, made) as refused, Watch(study, key_prefix="research", log=log) as watch:
+    with ExitStack() as stack:
+        refused = stack.enter_context(set_aside(study, made))
         if refused is not None:
-            return _failed(study, out, refused, notes), None
+            return _failed(study, out, refused, notes, own), None
+        hands = stack.enter_context(
+            hands_of(study, here, shared, total=len(made.tasks), results=answer_file)
+        )
+        watch = Watch(study, key_prefix="research", log=log, limits=hands.limits)
+        stack.enter_context(watch)
 
         def told(ended: Sequence[str]) -> None:
             for item in (items := item_reports(study, conductor, ended)):
                 watch.count(item.state)
             out.add(*items)
 
-        conductor = Conductor(study, made, told=told)
+        conductor = Conductor(study, made, hands, told=told)
         left_by = study.control.conducted(conductor.conduct)
+        hands.over()
         notes += conductor.notes
         missing = not_succeeded(conductor.schedule.ended)
         tasks = conductor.schedule.tasks
         written = answer_of(study, tasks, conductor.findings, missing)
+        figures = figures_of(study, hands)
     ended = conductor.schedule.ended
     states = {task.id: ended[task.id].state for task in tasks}
     publish_graph(study, graph, tasks, states)
@@ -299,9 +332,9 @@ def _run(
         run_id=study.run_id,
         min_success=study.inquiry.min_success,
         stopped=study.control.interrupted,
-        figures=_figures(study),
+        figures=figures,
         cost_multiple=cost_multiple(study, conductor.findings, written.text),
-        notes=notes,
+        notes=[*notes, *([] if shared is None else shared.notes())],
         files=[
             str(answer_file),
             str(out.path),
@@ -351,30 +384,13 @@ def _answered_before(study: Study, plan: Plan) -> int:
     return len({task.id for task in plan.tasks} & {key for key, _ in study.records})
 
 
-def _failed(study: Study, out: OutFile, reason: str, notes: Sequence[str]) -> ResearchReport:
+def _failed(
+    study: Study, out: OutFile, reason: str, notes: Sequence[str], hands: Hands
+) -> ResearchReport:
     """A run that ended before its first sub-agent."""
     out.finish([])
-    base = make_report([], run_id=study.run_id, figures=_figures(study), notes=notes)
+    base = make_report([], run_id=study.run_id, figures=figures_of(study, hands), notes=notes)
     return ResearchReport(
         **{**dict(base), "outcome": "failed", "reason": reason, "resumable": True},
         question=study.inquiry.question,
-    )
-
-
-def _figures(study: Study) -> RunFigures:
-    limits = limit_figures(
-        study.runtime, study.kept_as, tags=(TAG,), models=study.inquiry.model.names
-    )
-    return RunFigures(
-        {},
-        run_figures(study.runtime, study.kept_as),
-        limits,
-        (
-            *at_once_notes(limits),
-            *enforcement_notes(study.runtime, study.kept_as),
-            *retry_notes(study.kept_as),
-            *passed_notes(study.kept_as),
-            *learned_notes(study.runtime),
-            *nominal_notes(study.runtime, study.kept_as),
-        ),
     )

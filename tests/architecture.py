@@ -98,6 +98,7 @@ ORDER = (
     "flows.estimate",
     "flows.deep_research.plan",
     "flows.deep_research",
+    "flows.deep_research.shared",
     "flows.digest",
     "flows.fan_out_flow",
     "flows.research_flow",

@@ -2,7 +2,7 @@
 
 May import: answers, automations, blocks, cli.budget, cli.doctor, cli.init, cli.ledger,
 cli.research, cli.terminal, estimate, fan_out_flow, items, items.encodings, publications, recovery,
-run, server,
+research_flow, run, server,
 shards.
 Begin with: main.py: the commands.
 """

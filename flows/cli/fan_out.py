@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from prefect_governor.flows.run.job import Request
 
 COMMAND = "fan-out"
-# Parameters of the flow that say who works on the items.
-_SHARED = ("processes", "shards", "deployment")
 
 
 def run_fan_out(sources: list[str], told: "Told") -> int:
@@ -38,7 +36,7 @@ def run_fan_out(sources: list[str], told: "Told") -> int:
     from prefect_governor.flows.answers.shape import read_schema
     from prefect_governor.flows.estimate.shown import print_forecast
     from prefect_governor.flows.run.job import check_most_multiple, make_request
-    from prefect_governor.flows.shards.asked import asked_for, check_can_be_shared
+    from prefect_governor.flows.shards.asked import SHARED, asked_for, check_can_be_shared
     from prefect_governor.flows.shards.deployed import check_deployment
 
     if told.out == STDOUT and told.as_json:
@@ -60,13 +58,13 @@ def run_fan_out(sources: list[str], told: "Told") -> int:
     above = _ask_above(told.ask_above_usd)
 
     def make(**parameters: Any) -> "Request":
-        shared = {name: parameters.pop(name, None) for name in _SHARED}
+        shared = {name: parameters.pop(name, None) for name in SHARED}
         asked = asked_for(**shared)
         request = make_request(**parameters)
         if asked is not None:
             check_can_be_shared(request, parameters["tools"])
             if asked.deployment is not None:
-                check_deployment(asked.deployment)
+                check_deployment(asked.deployment, COMMAND)
         if told.out not in (None, STDOUT):
             files = [str(item.source) for item in request.items if item.source]
             files += getattr(request.more, "files", ())

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from prefect_governor.blocks.errors import GovernorError, RunFailed
 from prefect_governor.blocks.machine.stops import Stop
@@ -19,7 +20,6 @@ REFUSED = 2
 def main(folder: str, number: str) -> int:
     """Run the shard. Returns the exit status: 0 however its items ended, which it has told."""
     set_quiet()
-    from prefect_governor.flows.fan_out_flow import fan_out
     from prefect_governor.flows.run.control import Control, current_control
     from prefect_governor.flows.shards.plan import read_plan
     from prefect_governor.flows.shards.planning import parameters_of
@@ -30,7 +30,7 @@ def main(folder: str, number: str) -> int:
     threading.Thread(target=_end_with_the_run, args=(control.stop,), daemon=True).start()
     try:
         plan = read_plan(Path(folder))
-        flow = fan_out.with_options(flow_run_name=f"{plan.name} shard {number}")
+        flow = _flow(plan.flow).with_options(flow_run_name=f"{plan.name} shard {number}")
         flow(**parameters_of(plan, int(number)))
     except RunFailed:
         # Each of its items has said so.
@@ -39,6 +39,18 @@ def main(folder: str, number: str) -> int:
         print(scrubbed(str(error)), file=sys.stderr)
         return REFUSED
     return 0
+
+
+def _flow(name: str) -> Any:
+    from prefect_governor.flows.shards.plan import RESEARCH
+
+    if name == RESEARCH:
+        from prefect_governor.flows.research_flow import research
+
+        return research
+    from prefect_governor.flows.fan_out_flow import fan_out
+
+    return fan_out
 
 
 def _end_with_the_run(stop: Stop) -> None:

@@ -4,14 +4,16 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from prefect.futures import PrefectFuture
 
+from prefect_governor.blocks.bypass.passed import passed_notes
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.figures.figures import item_figures, limit_figures
+from prefect_governor.blocks.figures.figures import LimitFigures, item_figures, limit_figures
 from prefect_governor.blocks.machine.stops import STOPPED
 from prefect_governor.blocks.prefect_internals.waiting import result_of
+from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.deep_research.agents import research_agent
 from prefect_governor.flows.deep_research.finding import Finding, Reference
 from prefect_governor.flows.deep_research.lead import checked_changes, lead_round
@@ -22,11 +24,72 @@ from prefect_governor.flows.deep_research.study import Study
 from prefect_governor.flows.report.states import Ending, read_endings
 from prefect_governor.flows.run.counted import counted_under
 from prefect_governor.flows.run.job import TAG
-from prefect_governor.flows.run.underway import CANCELLED, UnderWay
+from prefect_governor.flows.run.underway import CANCELLED, Run, UnderWay
 from prefect_governor.flows.run.window import room_for
 
 # The lead's round among the tasks that are under way.
 _ROUND = ""
+
+
+# What the ledger keeps a finding under, beside its task's id.
+Name = str
+
+
+class Hands(Protocol):
+    """Who works on tasks."""
+
+    def begin(
+        self,
+        task: PlanTask,
+        name: Name,
+        inputs: Mapping[str, Name],
+        given: Mapping[str, Any],
+    ) -> Run:
+        """Start one; its finding is kept under `name`. Of what it depends on, `inputs` are names
+        and `given` references, or futures that give them. What comes of it is a reference, or an
+        `Ending` whose result is one."""
+
+    def knows(self, task_id: str, name: Name, finding: Finding) -> None:
+        """An earlier attempt found this."""
+
+    def over(self) -> None:
+        """Nothing more begins."""
+
+    def limits(self) -> LimitFigures:
+        """What held the run back."""
+
+    def notes(self) -> Sequence[str]:
+        """What its calls came by, for the report."""
+
+
+class OwnHands:
+    """This process."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+    def begin(
+        self,
+        task: PlanTask,
+        name: Name,
+        inputs: Mapping[str, Name],
+        given: Mapping[str, Any],
+    ) -> Run:
+        with counted_under(self._study.runtime, kept_as=self._study.kept_as):
+            return research_agent.submit(key=task.id, inputs=dict(given))
+
+    def knows(self, task_id: str, name: Name, finding: Finding) -> None:
+        pass
+
+    def over(self) -> None:
+        pass
+
+    def limits(self) -> LimitFigures:
+        study = self._study
+        return limit_figures(study.runtime, study.kept_as, tags=(TAG,), models=study.models)
+
+    def notes(self) -> Sequence[str]:
+        return (*retry_notes(self._study.kept_as), *passed_notes(self._study.kept_as))
 
 
 class Conductor:
@@ -41,11 +104,13 @@ class Conductor:
         self,
         study: Study,
         plan: Plan,
+        hands: Hands,
         *,
         told: Callable[[Sequence[str]], None] = lambda ended: None,
     ) -> None:
         self.study = study
         self._plan = plan
+        self._hands = hands
         self._told_of_ends = told
         self._ends_told = 0
         self.schedule = Schedule()
@@ -53,8 +118,9 @@ class Conductor:
         self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
         self._results: dict[str, Any] = {}
-        self._under_way: UnderWay[str, PrefectFuture[Any]] = UnderWay()
-        self._came: list[tuple[str, PrefectFuture[Any]]] = []
+        self._names: dict[str, Name] = {}
+        self._under_way: UnderWay[str, Run] = UnderWay()
+        self._came: list[tuple[str, Run]] = []
         self._round: int | None = None
         self._changes: list[Mapping[str, Any]] = []
         self._seen: set[str] = set()
@@ -90,13 +156,7 @@ class Conductor:
         self.schedule.add(tasks)
 
     def _room(self) -> int:
-        limits = limit_figures(
-            self.study.runtime,
-            self.study.kept_as,
-            tags=(TAG,),
-            models=self.study.inquiry.model.names,
-        )
-        return room_for(limits.cap)
+        return room_for(self._hands.limits().cap)
 
     def _start(self) -> None:
         for task_id in self.schedule.ready():
@@ -104,15 +164,17 @@ class Conductor:
                 return
             task = self.schedule.start(task_id)
             inputs = {name: self.findings[name] for name in self.schedule.inputs(task_id)}
-            finding = self.study.kept_finding(task_id, self.study.input_hash(task, inputs))
+            name = self._names[task_id] = self.study.input_hash(task, inputs)
+            finding = self.study.kept_finding(task_id, name)
             if finding is not None:
                 self.study.take_over(finding)
+                self._hands.knows(task_id, name, finding)
                 self._succeeded(task_id, finding)
                 continue
             # Futures, not their results, are passed where they are there: the UI draws the arrows.
-            given = {name: self._results[name] for name in inputs}
-            with counted_under(self.study.runtime, kept_as=self.study.kept_as):
-                self._under_way.add(task_id, research_agent.submit(key=task_id, inputs=given))
+            given = {each: self._results[each] for each in inputs}
+            names = {each: self._names[each] for each in inputs}
+            self._under_way.add(task_id, self._hands.begin(task, name, names, given))
 
     def _succeeded(self, task_id: str, finding: Finding, future: Any = None) -> None:
         self.findings[task_id] = finding
@@ -123,7 +185,7 @@ class Conductor:
 
     # Ending
 
-    def _take(self, ended: "list[tuple[str, PrefectFuture[Any]]]") -> None:
+    def _take(self, ended: list[tuple[str, Run]]) -> None:
         endings = _endings([future for _, future in ended])
         for (task_id, future), ending in zip(ended, endings, strict=True):
             if task_id == _ROUND:
@@ -135,7 +197,9 @@ class Conductor:
             self._time(task_id)
             if ending.state == "succeeded":
                 with open(ending.result["file"], encoding="utf-8") as file:
-                    self._succeeded(task_id, Finding.of_record(file.read()), future)
+                    finding = Finding.of_record(file.read())
+                run = future if isinstance(future, PrefectFuture) else None
+                self._succeeded(task_id, finding, run)
             elif self.study.control.abort.is_set():
                 self.schedule.finish(task_id, *self._aborted(task_id))
             else:
@@ -153,7 +217,9 @@ class Conductor:
     def _time(self, task_id: str) -> None:
         """How long a task took, without its time in the queue."""
         began = self.study.began.get(task_id)
-        if began is not None:
+        if (took := self.study.took.get(task_id)) is not None:
+            self.seconds[task_id] = took
+        elif began is not None:
             worked = time.monotonic() - began - self.study.waited.get(task_id, 0.0)
             self.seconds[task_id] = round(max(0.0, worked), 3)
 
@@ -311,8 +377,10 @@ def ending_of(future: "PrefectFuture[Any]") -> Ending:
     return _endings([future])[0]
 
 
-def _endings(futures: Sequence["PrefectFuture[Any]"]) -> list[Ending]:
-    if not futures:
+def _endings(runs: Sequence[Run]) -> list[Ending]:
+    if not runs:
         return []
-    states = [future.state for future in futures]
-    return result_of(read_endings(states))
+    # Others say themselves what became of a task.
+    told = [run.state if isinstance(run, PrefectFuture) else run.result() for run in runs]
+    read = iter(result_of(read_endings([each for each in told if not isinstance(each, Ending)])))
+    return [each if isinstance(each, Ending) else next(read) for each in told]

@@ -4,9 +4,18 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from prefect_governor.blocks.figures.figures import ItemFigures, item_figures
+from prefect_governor.blocks.figures.figures import (
+    ItemFigures,
+    RunFigures,
+    at_once_notes,
+    item_figures,
+    learned_notes,
+    nominal_notes,
+    run_figures,
+)
+from prefect_governor.blocks.figures.observing import enforcement_notes
 from prefect_governor.blocks.money.usd import to_usd
-from prefect_governor.flows.deep_research.conductor import Conductor
+from prefect_governor.flows.deep_research.conductor import Conductor, Hands
 from prefect_governor.flows.deep_research.study import Study
 from prefect_governor.flows.report.model import ItemReport, Tokens
 
@@ -42,3 +51,20 @@ def _item(
 
 def _result(answer: str, evidence: Mapping[str, Any]) -> dict[str, Any]:
     return {"answer": answer, "retrieved": dict(evidence)}
+
+
+def figures_of(study: Study, hands: Hands) -> RunFigures:
+    """The ledger's figures of a run, and what held those back who worked on it."""
+    limits = hands.limits()
+    return RunFigures(
+        {},
+        run_figures(study.runtime, study.kept_as),
+        limits,
+        (
+            *at_once_notes(limits),
+            *enforcement_notes(study.runtime, study.kept_as),
+            *hands.notes(),
+            *learned_notes(study.runtime),
+            *nominal_notes(study.runtime, study.kept_as),
+        ),
+    )

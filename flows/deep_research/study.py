@@ -49,9 +49,9 @@ class Study:
 
     `kept_as` names the run in the ledger, where it outlives a flow run; `folder` is where findings
     stand as files, `files` are those that its agents leave. `attempts`, `began` (monotonic
-    seconds), `waited` (seconds in the queue), `notes`, `lost` (what is said of files that an
-    earlier attempt kept and that are gone) and `allocations` (their keys in the ledger, the
-    synthesis's among them) are by task.
+    seconds), `waited` (seconds in the queue), `took` (seconds, of those that other processes did),
+    `notes`, `lost` (what is said of files that an earlier attempt kept and that are gone) and
+    `allocations` (their keys in the ledger, the synthesis's among them) are by task.
     """
 
     inquiry: Inquiry
@@ -69,6 +69,7 @@ class Study:
     attempts: dict[str, int] = field(default_factory=dict)
     began: dict[str, float] = field(default_factory=dict)
     waited: dict[str, float] = field(default_factory=dict)
+    took: dict[str, float] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
     lost: dict[str, tuple[str, ...]] = field(default_factory=dict)
 

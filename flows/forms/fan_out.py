@@ -5,15 +5,6 @@ from collections.abc import Mapping
 from prefect_governor.flows.forms import shared
 from prefect_governor.flows.forms.shape import Shown
 
-# Tabs in both UIs, of which the first is the one that is open.
-_COUNT_OR_AUTO = {
-    "anyOf": [
-        {"title": "number", **shared.COUNT},
-        {"title": "auto", "type": "string", "enum": ["auto"]},
-    ],
-    "examples": [10, "auto"],
-}
-
 FAN_OUT: Mapping[str, Shown] = {
     "ask": Shown(
         "Ask",
@@ -84,25 +75,12 @@ FAN_OUT: Mapping[str, Shown] = {
         "Items per task",
         "How many items share a task run. Empty, or auto: one each up to 200 items, then more and"
         " more.",
-        _COUNT_OR_AUTO,
+        shared.COUNT_OR_AUTO,
         empty=True,
     ),
-    "processes": Shown(
-        "Processes",
-        "How many processes of the worker's machine share the run, where one's core holds it back;"
-        " auto: one a core. Empty: one.",
-        _COUNT_OR_AUTO,
-    ),
-    "shards": Shown(
-        "Shards",
-        "How many flow runs on a work pool share the run, under one ceiling. Empty: none.",
-        shared.COUNT,
-    ),
-    "deployment": Shown(
-        "Deployment",
-        "Of which the shards are flow runs, as flow/deployment.",
-        {"type": "string", "examples": ["fan-out/fan-out"]},
-    ),
+    "processes": shared.PROCESSES,
+    "shards": shared.SHARDS,
+    "deployment": shared.DEPLOYMENT,
     "reading": Shown(
         "Reading",
         "How files are read, any of:"
@@ -116,9 +94,5 @@ FAN_OUT: Mapping[str, Shown] = {
         ' `[{"key": "one", "text": "…"}]`.',
         {"type": "array", "examples": [["first text", "second text"]]},
     ),
-    "part_of": Shown(
-        "Part of",
-        "What a run gives its shards; leave it empty.",
-        {"type": "object"},
-    ),
+    "part_of": shared.PART_OF,
 }

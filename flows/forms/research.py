@@ -71,4 +71,8 @@ RESEARCH: Mapping[str, Shown] = {
         "A callable in place of our agent, as package.module:name.",
         {"type": "string", "examples": ["package.module:name"]},
     ),
+    "processes": shared.PROCESSES,
+    "shards": shared.SHARDS,
+    "deployment": shared.DEPLOYMENT,
+    "part_of": shared.PART_OF,
 }

@@ -5,6 +5,14 @@ from prefect_governor.flows.forms.shape import Shown
 COUNT = {"type": "integer", "minimum": 1}
 USD = {"type": "number", "minimum": 0}
 NAMES = {"type": "array", "items": {"type": "string"}}
+# Tabs in both UIs, of which the first is the one that is open.
+COUNT_OR_AUTO = {
+    "anyOf": [
+        {"title": "number", **COUNT},
+        {"title": "auto", "type": "string", "enum": ["auto"]},
+    ],
+    "examples": [10, "auto"],
+}
 
 GOVERNOR = Shown(
     "Governor",
@@ -85,3 +93,20 @@ MCP = Shown(
     " the path of a JSON file in double quotes.",
     {"examples": [{"mcpServers": {"docs": {"url": "https://mcp.example.org"}}}]},
 )
+PROCESSES = Shown(
+    "Processes",
+    "How many processes of the worker's machine share the run, where one's core holds it back;"
+    " auto: one a core. Empty: one.",
+    COUNT_OR_AUTO,
+)
+SHARDS = Shown(
+    "Shards",
+    "How many flow runs on a work pool share the run, under one ceiling. Empty: none.",
+    COUNT,
+)
+DEPLOYMENT = Shown(
+    "Deployment",
+    "Of which the shards are flow runs, as flow/deployment.",
+    {"type": "string", "examples": ["fan-out/fan-out"]},
+)
+PART_OF = Shown("Part of", "What a run gives its shards; leave it empty.", {"type": "object"})

@@ -15,6 +15,9 @@ from prefect_governor.flows.shards.cutting import (
     processes_for,
 )
 
+# Parameters of a flow that say who works on it.
+SHARED = ("processes", "shards", "deployment")
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -88,8 +91,17 @@ def check_can_be_shared(request: Request, tools: Sequence[Any] | str) -> None:
             "an iterator is read once, by this process: give a list, or name files (sources), to"
             " share a run among several"
         )
-    if not isinstance(tools, str) and any(not isinstance(tool, str) for tool in tools):
+    check_can_be_imported(tools)
+
+
+def check_can_be_imported(tools: Sequence[Any] | str, agent: Any = None) -> None:
+    """Raises ConfigurationError for code that other processes cannot run."""
+    found = [] if isinstance(tools, str) else [*tools]
+    if any(not isinstance(each, str) for each in [*found, *([] if agent is None else [agent])]):
+        what = (
+            "an agent that is a function is" if callable(agent) else "tools that are functions are"
+        )
         raise ConfigurationError(
-            "tools that are functions are code of this program, which its other processes cannot"
-            " run: name them as 'package.module:name'"
+            f"{what} code of this program, which its other processes cannot run: name it as"
+            " 'package.module:name'"
         )

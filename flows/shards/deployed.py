@@ -15,8 +15,6 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.flows.shards.plan import Plan
 from prefect_governor.flows.shards.planning import parameters_of
 
-# The flow that a deployment for shards is of.
-FLOW = "fan-out"
 # How often Prefect's server is asked what became of a flow run, in seconds.
 ASK_SECONDS = 2.0
 
@@ -90,20 +88,20 @@ def how_ended(state: "State | None") -> str | None:
     return f"ended as {state.name}: {state.message or 'without a word'}"
 
 
-def check_deployment(name: str) -> None:
+def check_deployment(name: str, flow: str) -> None:
     """Raises ConfigurationError for a deployment that there is not, or that is of another flow."""
-    flow, slash, _ = name.partition("/")
-    if not slash or flow != FLOW:
+    named, slash, _ = name.partition("/")
+    if not slash or named != flow:
         raise ConfigurationError(
-            f"deployment {name!r}: name a deployment of the flow {FLOW!r}, as"
-            f" '{FLOW}/shard' (`prefect deployment ls` shows them)"
+            f"deployment {name!r}: name a deployment of the flow {flow!r}, as"
+            f" '{flow}/shard' (`prefect deployment ls` shows them)"
         )
     try:
         with get_client(sync_client=True) as client:
             found = client.read_deployment_by_name(name)
     except ObjectNotFound:
         raise ConfigurationError(
-            f"there is no deployment {name!r} on this Prefect server: deploy the flow {FLOW!r} to a"
+            f"there is no deployment {name!r} on this Prefect server: deploy the flow {flow!r} to a"
             " work pool under that name (docs/how-to/operations/many-machines.md)"
         ) from None
     if found.paused:

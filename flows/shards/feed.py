@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
+from typing import Protocol
 
 from prefect.logging import get_logger
 from typing_extensions import Self
@@ -108,7 +109,7 @@ class ChunkFeed:
             lambda batch: chunks.claim(
                 batch.rows,
                 plan.work,
-                count=len(plan.offsets),
+                numbers=range(len(plan.offsets)),
                 attempt=plan.attempt,
                 owner=batch.owner,
                 most=most,
@@ -126,6 +127,16 @@ class ChunkFeed:
             self._ready.extend(zip(numbers, plan.items(chunk), strict=True))
 
 
+class Feeding(Protocol):
+    """What a shard's items come by."""
+
+    def number_of(self, position: int) -> int:
+        """The place in the run of an item, by the order in which it came here."""
+
+    def ended_at(self, number: int) -> None:
+        """An item has its outcome, by its place in the run, safe on disk."""
+
+
 class Shard:
     """A process of a run that several share, while it works: it tells what its items came to, and
     hears what it is told. In the place of an `OutFile`."""
@@ -136,7 +147,7 @@ class Shard:
         number: int,
         *,
         desk: LedgerDesk,
-        feed: ChunkFeed,
+        feed: Feeding,
         control: Control,
         figures: Callable[[], Told],
     ) -> None:

@@ -11,10 +11,12 @@ from prefect_governor.blocks.limits.items import item_starts
 from prefect_governor.blocks.wire.retries import retry_notes
 from prefect_governor.flows.run.flow import ThisRun
 from prefect_governor.flows.run.job import Job
+from prefect_governor.flows.run.watch import Watched
 from prefect_governor.flows.shards.asked import Asked
 from prefect_governor.flows.shards.deployed import DeployedShards, check_deployment
 from prefect_governor.flows.shards.feed import ChunkFeed, Shard
 from prefect_governor.flows.shards.launching import Launcher, LocalProcesses
+from prefect_governor.flows.shards.plan import FAN_OUT, Plan
 from prefect_governor.flows.shards.planning import Part, end_plan, make_plan
 from prefect_governor.flows.shards.spread import Spread
 from prefect_governor.flows.shards.told import Told
@@ -30,14 +32,18 @@ def place_of(job: Job, here: ThisRun, asked: Asked | None, *, results: Path) -> 
         return
     if asked.deployment is not None:
         _check_files(job)
-        check_deployment(asked.deployment)
+        check_deployment(asked.deployment, FAN_OUT)
     plan = make_plan(job, here, shards=count, results=results)
-    launcher: Launcher = LocalProcesses(plan)
-    if asked.deployment is not None:
-        launcher = DeployedShards(plan, asked.deployment)
-    with Spread(job, plan, launcher) as spread:
+    with Spread(job, plan, launcher_of(plan, asked)) as spread:
         yield spread
     end_plan(job, plan)
+
+
+def launcher_of(plan: Plan, asked: Asked) -> Launcher:
+    """What starts the shards."""
+    if asked.deployment is None:
+        return LocalProcesses(plan)
+    return DeployedShards(plan, asked.deployment)
 
 
 def shard_of(job: Job, part: Part) -> tuple[Here, Shard]:
@@ -56,13 +62,14 @@ def shard_of(job: Job, part: Part) -> tuple[Here, Shard]:
         desk=desk,
         feed=feed,
         control=job.control,
-        figures=lambda: _told(job, place.pace()),
+        figures=lambda: told_of(job, fell_back=job.fell_back, pace=place.pace()),
     )
     return place, shard
 
 
-def _told(job: Job, pace: Pace | None) -> Told:
-    stats = job.runtime.desk.stats(job.kept_as)
+def told_of(run: Watched, *, fell_back: int = 0, pace: Pace | None = None) -> Told:
+    """What this process alone knows of a run."""
+    stats = run.runtime.desk.stats(run.kept_as)
     held = dict(stats.held_seconds)
     memory = item_starts().figures()
     if memory.held_seconds > 0:
@@ -74,13 +81,13 @@ def _told(job: Job, pace: Pace | None) -> Told:
         calls=stats.calls,
         waiting_for=stats.waiting_for or memory.waiting_for,
         held_seconds=held,
-        fell_back=job.fell_back,
-        upstreams=job.runtime.upstreams,
+        fell_back=fell_back,
+        upstreams=run.runtime.upstreams,
         paced_calls=0 if pace is None else pace.calls,
         paced_seconds=0.0 if pace is None else pace.seconds,
-        owner=job.runtime.desk.process.id,
+        owner=run.runtime.desk.process.id,
         late_seconds=0.0 if pace is None else pace.late_seconds,
-        notes=(*retry_notes(job.kept_as), *passed_notes(job.kept_as)),
+        notes=(*retry_notes(run.kept_as), *passed_notes(run.kept_as)),
     )
 
 

@@ -27,7 +27,10 @@ from prefect_governor.flows.run.job import NO_ITEMS
 # those of one machine share.
 SHARED_FOLDER = "PREFECT_GOVERNOR_SHARED_FOLDER"
 
-_PLAN, _ITEMS, _STOP, _ABORT = "plan.json", "items.jsonl", "stop", "abort"
+# Flows that may be shared, by their names.
+FAN_OUT, RESEARCH = "fan-out", "research"
+
+_PLAN, _ITEMS, _STOP, _ABORT, _OVER = "plan.json", "items.jsonl", "stop", "abort", "over"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,8 @@ class Plan:
 
     `kept_as` names the run in the ledger, `attempt` this going through its items, `work` what they
     claim chunks of: the same items are the same work in every attempt. `ledger` is the id of the
-    run's ledger, `purse` whose purse a budget a run is. `parameters` are the flow's, `results` the
+    run's ledger, `purse` whose purse a budget a run is. `flow` is the flow's name, `parameters` are
+    its own, `results` the
     file beside which items leave theirs. Of `total` items each chunk has `size`, but the last;
     `offsets` says where in the file of items it begins, in bytes.
     """
@@ -48,12 +52,13 @@ class Plan:
     ledger: str
     purse: str | None
     shards: int
-    total: int
-    size: int
-    offsets: tuple[int, ...]
     results: str
+    total: int = 0
+    size: int = 1
+    offsets: tuple[int, ...] = ()
     retry_failed: bool = False
     name: str = ""
+    flow: str = FAN_OUT
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def positions(self, number: int) -> range:
@@ -84,6 +89,10 @@ class Plan:
             # Of a run that has ended nothing is left.
             return None if self.folder.is_dir() else "the run has ended"
 
+    def is_over(self) -> bool:
+        """Whether there will be nothing more to do."""
+        return (self.folder / _OVER).exists()
+
     def told_to_abort(self) -> bool:
         """Whether what is in flight is to be cut."""
         return (self.folder / _ABORT).exists()
@@ -110,9 +119,14 @@ def folder_of(kept_as: str) -> Path:
     return above.absolute() / kept_as / "shards"
 
 
-def order(folder: Path, *, stop: str | None = None, abort: bool = False) -> None:
-    """Tell the shards of a folder to begin nothing more, and to cut what is in flight."""
+def order(
+    folder: Path, *, stop: str | None = None, abort: bool = False, over: bool = False
+) -> None:
+    """Tell the shards of a folder to begin nothing more, to cut what is in flight, and that there
+    will be nothing more to do."""
     with suppress(OSError):
+        if over:
+            write_whole(folder / _OVER, "")
         if stop is not None and not (folder / _STOP).exists():
             write_whole(folder / _STOP, stop)
         if abort:

@@ -11,57 +11,101 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.money.usd import parse_usd, plain_number
 from prefect_governor.flows.run.flow import ThisRun
 from prefect_governor.flows.run.job import Job
+from prefect_governor.flows.run.watch import Watched
 from prefect_governor.flows.shards.cutting import chunk_size
 from prefect_governor.flows.shards.feed import check_ledger
-from prefect_governor.flows.shards.plan import Plan, folder_of, order, read_plan, write_items
+from prefect_governor.flows.shards.plan import (
+    FAN_OUT,
+    RESEARCH,
+    Plan,
+    folder_of,
+    order,
+    read_plan,
+    write_items,
+)
 
 # What is the run's own: its items, who works on them, and what is decided before it starts or when
 # all has ended. Said to be nothing, since a deployment may have defaults of its own.
-_OF_THE_RUN = {
-    "items": None, "sources": None, "shards": None, "deployment": None, "processes": None,
-    "max_cost_multiple": None, "ask_above_usd": None, "min_success": 0.0,
+_OF_EACH_RUN = {
+    "shards": None, "deployment": None, "processes": None, "max_cost_multiple": None,
+    "min_success": 0.0,
 }  # fmt: skip
+_OF_THE_RUN: Mapping[str, Mapping[str, Any]] = {
+    FAN_OUT: {**_OF_EACH_RUN, "items": None, "sources": None, "ask_above_usd": None},
+    RESEARCH: {**_OF_EACH_RUN, "plan": None},
+}
 _MONEY = ("max_usd", "search_usd")
 
 
 def make_plan(job: Job, here: ThisRun, *, shards: int, results: Path) -> Plan:
     """Write a run's items and all that its shards must know, of which there are no more than items.
-    The job keeps of its items what names
-    them. Shards of an earlier attempt are told to begin nothing more.
+    The job keeps of its items what names them.
 
     Raises ConfigurationError.
     """
-    attempt, above = uuid4().hex[:12], folder_of(job.kept_as)
-    for earlier in sorted(above.glob("*")):
-        order(earlier, stop="another attempt goes on with the run")
-    written = write_items(above / attempt, job.request.every_item())
+    folder = new_folder(job.kept_as)
+    written = write_items(folder, job.request.every_item())
     job.items[:] = written.names
     total = job.total
     shards = min(shards, total)
     size = chunk_size(total, shards)
-    plan = Plan(
-        folder=above / attempt,
-        kept_as=job.kept_as,
-        attempt=attempt,
+    plan = plan_of(
+        job,
+        here,
+        folder=folder,
         work=f"{job.kept_as}/{written.digest}/{size}",
-        ledger=job.runtime.desk.store.ledger_id,
-        purse=purse_run(job.kept_as),
         shards=shards,
+        results=results,
         total=total,
         size=size,
         offsets=tuple(written.starts[::size]),
-        results=str(results.absolute()),
-        retry_failed=job.control.retry_failed,
-        name=here.flow_run.name,
-        parameters=shared_parameters(here.flow_run.parameters),
     )
     plan.save()
     return plan
 
 
-def shared_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
+def plan_of(
+    run: Watched,
+    here: ThisRun,
+    *,
+    folder: Path,
+    work: str,
+    shards: int,
+    results: Path,
+    flow: str = FAN_OUT,
+    **items: Any,
+) -> Plan:
+    """What the shards of a run must know; `items` are the fields of a plan whose items are known
+    beforehand."""
+    return Plan(
+        folder=folder,
+        kept_as=run.kept_as,
+        attempt=folder.name,
+        work=work,
+        ledger=run.runtime.desk.store.ledger_id,
+        purse=purse_run(run.kept_as),
+        shards=shards,
+        results=str(results.absolute()),
+        retry_failed=run.control.retry_failed,
+        name=here.flow_run.name,
+        flow=flow,
+        parameters=shared_parameters(here.flow_run.parameters, flow),
+        **items,
+    )
+
+
+def new_folder(kept_as: str) -> Path:
+    """That of a new attempt of a run, named for it; there is none yet. Shards of an earlier one are
+    told to begin nothing more."""
+    above = folder_of(kept_as)
+    for earlier in sorted(above.glob("*")):
+        order(earlier, stop="another attempt goes on with the run")
+    return above / uuid4().hex[:12]
+
+
+def shared_parameters(given: Mapping[str, Any], flow: str = FAN_OUT) -> dict[str, Any]:
     """Those of a run that its shards have too, as a deployment's form takes them. Pure."""
-    shared = {**given, **_OF_THE_RUN}
+    shared = {**given, **_OF_THE_RUN[flow]}
     for name in _MONEY:
         # The form has money as numbers.
         if isinstance(shared.get(name), str):
@@ -69,9 +113,9 @@ def shared_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
     return shared
 
 
-def end_plan(job: Job, plan: Plan) -> None:
+def end_plan(run: Watched, plan: Plan) -> None:
     """The run has ended: nothing that its shards shared is kept."""
-    job.runtime.desk.write(lambda batch: batch.rows.remove_chunks(plan.work)).result()
+    run.runtime.desk.write(lambda batch: batch.rows.remove_chunks(plan.work)).result()
     plan.remove()
 
 

@@ -14,7 +14,7 @@ def claim(desk: LedgerDesk, *, count: int = 3, attempt: str = "first", most: int
     """The last of those that it claimed; None where none is free."""
     claimed = desk.write(
         lambda batch: chunks.claim(
-            batch.rows, WORK, count=count, attempt=attempt, owner=batch.owner, most=most
+            batch.rows, WORK, numbers=range(count), attempt=attempt, owner=batch.owner, most=most
         )
     )
     desk.run_once()
@@ -28,7 +28,9 @@ def finish(desk: LedgerDesk, number: int) -> bool:
 
 
 def has_free(desk: LedgerDesk, attempt: str = "first") -> bool:
-    found = desk.write(lambda batch: chunks.has_free(batch.rows, WORK, count=3, attempt=attempt))
+    found = desk.write(
+        lambda batch: chunks.has_free(batch.rows, WORK, numbers=range(3), attempt=attempt)
+    )
     desk.run_once()
     return found.result(0)
 

@@ -13,12 +13,12 @@ from prefect_governor.blocks.records.chunks import Chunk
 
 
 def free(
-    chunks: Iterable[Chunk], *, count: int, attempt: str, living: Collection[str]
+    chunks: Iterable[Chunk], *, numbers: Iterable[int], attempt: str, living: Collection[str]
 ) -> Iterator[int]:
-    """Of `count` chunks those that nobody works on and that this attempt has not done, in order.
+    """Of these chunks those that nobody works on and that this attempt has not done, in order.
     Pure."""
     known = {chunk.number: chunk for chunk in chunks}
-    for number in range(count):
+    for number in numbers:
         chunk = known.get(number)
         if chunk is None or is_free(chunk, attempt=attempt, living=living):
             yield number
@@ -31,12 +31,12 @@ def is_free(chunk: Chunk, *, attempt: str, living: Collection[str]) -> bool:
 
 
 def claim(
-    rows: Rows, work: str, *, count: int, attempt: str, owner: str, most: int = 1
+    rows: Rows, work: str, *, numbers: Iterable[int], attempt: str, owner: str, most: int = 1
 ) -> list[int]:
-    """Claim the first chunks that are free for a process, up to `most` of them. Whoever had one
-    before may have finished some of its items."""
+    """Claim the first of these chunks that are free for a process, up to `most` of them. Whoever
+    had one before may have finished some of its items."""
     living = _living(rows) | {owner}
-    open_ones = free(rows.chunks(work), count=count, attempt=attempt, living=living)
+    open_ones = free(rows.chunks(work), numbers=numbers, attempt=attempt, living=living)
     claimed = list(islice(open_ones, most))
     for number in claimed:
         rows.put_chunk(Chunk(work, number, owner, attempt))
@@ -53,9 +53,9 @@ def finish(rows: Rows, work: str, number: int, *, owner: str) -> bool:
     return False
 
 
-def has_free(rows: Rows, work: str, *, count: int, attempt: str) -> bool:
+def has_free(rows: Rows, work: str, *, numbers: Iterable[int], attempt: str) -> bool:
     """Whether a process that came now would find a chunk to claim."""
-    open_ones = free(rows.chunks(work), count=count, attempt=attempt, living=_living(rows))
+    open_ones = free(rows.chunks(work), numbers=numbers, attempt=attempt, living=_living(rows))
     return next(open_ones, None) is not None
 
 

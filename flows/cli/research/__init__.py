@@ -1,5 +1,5 @@
 """`prefect-governor research`.
 
-May import: blocks, cli.terminal, deep_research, research_flow.
+May import: blocks, cli.terminal, deep_research, research_flow, shards.
 Begin with: commands.py.
 """

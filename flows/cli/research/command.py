@@ -32,6 +32,8 @@ def run_research(question: str | None, told: "Told") -> int:
         check_tools_are_called,
         make_inquiry,
     )
+    from prefect_governor.flows.shards.asked import SHARED, asked_for, check_can_be_imported
+    from prefect_governor.flows.shards.deployed import check_deployment
 
     parameters: dict[str, Any] = {
         "question": question,
@@ -49,6 +51,14 @@ def run_research(question: str | None, told: "Told") -> int:
     above = None
     if told.ask_above_usd is not None:
         above = parse_usd(told.ask_above_usd, name="--ask-above-usd")
+
+    def make(**parameters: Any) -> "Inquiry":
+        asked = asked_for(**{name: parameters.pop(name, None) for name in SHARED})
+        if asked is not None:
+            check_can_be_imported(parameters["tools"], parameters.get("agent"))
+            if asked.deployment is not None:
+                check_deployment(asked.deployment, COMMAND)
+        return make_inquiry(**parameters)
 
     def show(inquiry: "Inquiry") -> None:
         check_tools_are_called(inquiry)
@@ -70,7 +80,7 @@ def run_research(question: str | None, told: "Told") -> int:
         COMMAND,
         parameters,
         told,
-        make=make_inquiry,
+        make=make,
         show=show,
         may_start=starts,
         flow=flow,

@@ -18,6 +18,7 @@ from prefect_governor.flows.cli.terminal.options import (
     WEB,
     Told,
     run_options,
+    shared_options,
     tools_option,
 )
 
@@ -50,6 +51,7 @@ _RESEARCH = (
         metavar="N",
         help="How often the lead may change the plan while it runs. [default: 2]",
     ),
+    *shared_options(COMMAND),
 )
 _OUT = (
     option(

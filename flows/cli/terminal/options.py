@@ -37,6 +37,28 @@ def _debug(context: click.Context, parameter: click.Parameter, given: bool) -> N
         os.environ[DEBUG] = "1"
 
 
+def shared_options(flow: str) -> tuple[Option, ...]:
+    """Who shares a run of this flow."""
+    return (
+        option(
+            "--processes",
+            metavar="N|auto",
+            help="How many processes of this machine share the run. [default: one, this one]",
+        ),
+        option(
+            "--shards",
+            type=int,
+            metavar="N",
+            help="With --deployment: how many flow runs of it share the run, on its workers.",
+        ),
+        option(
+            "--deployment",
+            metavar="NAME",
+            help=f"With --shards: a deployment of the flow `{flow}`, such as {flow}/shard.",
+        ),
+    )
+
+
 RUN = (
     option("--governor", help="A saved Governor block to run under.", metavar="NAME"),
     option(
@@ -228,22 +250,7 @@ FAN_OUT = (
         help="How many items share a task run in Prefect: one each up to 200 items, then more and"
         " more, where nobody says. All else stays by item.",
     ),
-    option(
-        "--processes",
-        metavar="N|auto",
-        help="How many processes of this machine share the run. [default: one, this one]",
-    ),
-    option(
-        "--shards",
-        type=int,
-        metavar="N",
-        help="With --deployment: how many flow runs of it share the run, on its workers.",
-    ),
-    option(
-        "--deployment",
-        metavar="NAME",
-        help="With --shards: a deployment of the flow `fan-out`, such as fan-out/shard.",
-    ),
+    *shared_options("fan-out"),
     option(
         "--delimiter",
         metavar="D",

@@ -50,7 +50,9 @@ def test_no_part_is_two_processes_and_none_is_left(acts: Any, count: int) -> Non
         elif act == "come":
             claims.living.add(process)
         elif process in claims.living and act == "claim":
-            for found in claim(rows, "work", count=count, attempt="now", owner=process, most=2):
+            for found in claim(
+                rows, "work", numbers=range(count), attempt="now", owner=process, most=2
+            ):
                 others = [each for whose in PROCESSES for each in held[whose]]
                 assert found not in (*others, *done)
                 held[process].add(found)
@@ -61,8 +63,8 @@ def test_no_part_is_two_processes_and_none_is_left(acts: Any, count: int) -> Non
             done.append(number)
     # One that is left goes on to the end.
     claims.living.clear()
-    assert has_free(rows, "work", count=count, attempt="now") == (len(done) < count)
-    for found in claim(rows, "work", count=count, attempt="now", owner="last", most=count):
+    assert has_free(rows, "work", numbers=range(count), attempt="now") == (len(done) < count)
+    for found in claim(rows, "work", numbers=range(count), attempt="now", owner="last", most=count):
         assert finish(rows, "work", found, owner="last")
         done.append(found)
     assert sorted(done) == list(range(count))
