@@ -4,8 +4,10 @@ from dataclasses import replace
 from decimal import Decimal
 from inspect import Parameter, signature
 from pathlib import Path
+from typing import Any
 
 import pytest
+from prefect import Flow
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import validate
 
@@ -15,6 +17,7 @@ from prefect_governor.blocks.limits.derived import Pace
 from prefect_governor.flows.fan_out_flow import fan_out
 from prefect_governor.flows.items.item import Item
 from prefect_governor.flows.report.model import ItemFile, ItemReport, Tokens
+from prefect_governor.flows.research_flow import research
 from prefect_governor.flows.shards.feed import check_ledger
 from prefect_governor.flows.shards.figures import latest, merged, notes_of, pace_of
 from prefect_governor.flows.shards.plan import Plan, order, read_plan, write_items
@@ -48,19 +51,32 @@ def test_a_shard_reads_each_chunk_as_it_was_written(tmp_path: Path) -> None:
     assert plan == planned(tmp_path / "plan")
 
 
-def test_the_form_of_a_deployment_takes_what_a_shard_is_given() -> None:
+@pytest.mark.parametrize(
+    ("flow", "question", "more"),
+    [
+        (fan_out, {"ask": "what?"}, {"items_per_task": 3}),
+        (research, {"question": "what?"}, {"plan": {"tasks": []}, "max_rounds": 1}),
+    ],
+    ids=["fan-out", "research"],
+)
+def test_the_form_of_a_deployment_takes_what_a_shard_is_given(
+    flow: Flow[..., Any], question: dict[str, str], more: dict[str, Any]
+) -> None:
     # Prefect's server holds the parameters of each flow run of a deployment against its form.
-    form = parameter_schema(fan_out).model_dump(mode="json", exclude_unset=True)
+    form = parameter_schema(flow).model_dump(mode="json", exclude_unset=True)
     defaults = {
         name: list(each.default) if isinstance(each.default, tuple) else each.default
-        for name, each in signature(fan_out.fn).parameters.items()
+        for name, each in signature(flow.fn).parameters.items()
         if each.default is not Parameter.empty
     }
-    asked = {"items_per_task": 3, "shards": 2, "processes": "auto", "max_usd": "0.50"}
+    asked = {"shards": 2, "processes": "auto", "max_usd": "0.50", **more}
     for said in ({}, asked):
-        given = shared_parameters({**defaults, "ask": "what?", **said})
+        given = shared_parameters({**defaults, **question, **said}, flow.name)
         validate({**given, "part_of": {"folder": "/tmp/plan", "shard": 0}}, form, preprocess=True)
-        assert given["items_per_task"] == said.get("items_per_task", "auto")
+        assert set(given) == set(defaults) | set(question)
+        assert given["shards"] is None and given["processes"] is None
+    if flow is fan_out:
+        assert given["items_per_task"] == 3
     assert given["max_usd"] == 0.5
 
 
