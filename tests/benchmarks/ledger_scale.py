@@ -36,6 +36,8 @@ APART = (1, 10, 100, 1_000)
 MEASURED_WITH, OPEN_CALLS = (1, 4, 16, 40), 20
 CALL_SECONDS, NETWORK_SECONDS = 1.0, 0.0005
 OFF = 0.25
+# Calls that a process would be given at once, where it admitted by itself.
+DRAWS = (20, 100, 400)
 # Sessions that a process has with the server: it writes, it reads, it shows that it lives.
 SESSIONS = 3
 
@@ -106,8 +108,8 @@ class Server:
         )
 
 
-def measured_costs(server: Server, seconds: float) -> Costs:
-    """What one process costs."""
+def observed(server: Server, seconds: float) -> tuple[list[Transaction], float]:
+    """The transactions of one process, and the CPU seconds that the server took for them."""
     found: list[Transaction] = []
     before = server.cpu_seconds()
     for open_calls in MEASURED_WITH:
@@ -115,7 +117,11 @@ def measured_costs(server: Server, seconds: float) -> Costs:
         (share,) = run(server.place, load, 1, rates=False, work=observe)
         assert isinstance(share, Observed)
         found += share.transactions
-    served = server.cpu_seconds() - before
+    return found, server.cpu_seconds() - before
+
+
+def costs_of(found: list[Transaction], served: float) -> Costs:
+    """What one process costs."""
     held = fitted([(each.shared_by, each.held) for each in found])
     # The line of what follows a transaction: its answers.
     apart = fitted([(each.shared_by, after.apart) for each, after in pairwise(found)])
@@ -148,11 +154,20 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             assert postgres.process is not None
             server = Server(Place(Path(folder), postgres.url), postgres.process.pid)
-            costs = measured_costs(server, given.seconds)
-            _say_costs(costs, cores)
-            off = _beside(server, costs, cores, given)
+            found: list[Transaction] = []
+            served = 0.0
+            real: dict[int, list[tuple[float, float]]] = {each: [] for each in REAL}
+            for _ in range(given.rounds):
+                # In turns: what else the machine does is the same for both.
+                some, cpu = observed(server, given.seconds)
+                found, served = found + some, served + cpu
+                for processes in REAL:
+                    real[processes].append(measured(server, processes, given.seconds))
     finally:
         postgres.stop()
+    costs = costs_of(found, served)
+    _say_costs(costs, cores)
+    off = _beside(real, costs, cores)
     _far(costs)
     print(f"the worst prediction of real processes is {off:.0%} off")
     return int(given.check and off > OFF)
@@ -165,17 +180,13 @@ def _say_costs(costs: Costs, cores: int) -> None:
     print(f"  outside of it       {_line(costs.apart)}")
 
 
-def _beside(server: Server, costs: Costs, cores: int, given: argparse.Namespace) -> float:
+def _beside(real: dict[int, list[tuple[float, float]]], costs: Costs, cores: int) -> float:
     """Predicted and measured; how far the worst is off."""
-    found: dict[int, list[tuple[float, float]]] = {processes: [] for processes in REAL}
-    for _ in range(given.rounds):
-        for processes in REAL:
-            found[processes].append(measured(server, processes, given.seconds))
     worst = 0.0
     print(f"\n{OPEN_CALLS} calls open in each process, all on this machine:\n")
     print("| processes | pairs/s predicted | measured | off | p99 ms predicted | measured | full |")
     print("|---:|---:|---:|---:|---:|---:|---|")
-    for processes, rounds in found.items():
+    for processes, rounds in real.items():
         said = predicted(costs, Fleet(processes, OPEN_CALLS, cores=cores))
         rate, p99 = (statistics.median(each) for each in zip(*rounds, strict=True))
         off = said.pairs_a_second / rate - 1
@@ -205,8 +216,9 @@ def _far(costs: Costs) -> None:
     print("\nthe same, where a process asks the ledger once for as many calls as it is given:\n")
     print("| processes | calls at once | lock held | p99 ms of an ask | full |")
     print("|---:|---:|---:|---:|---|")
-    for draw in (1, 5, 20):
-        fleet = Fleet(best, OPEN_CALLS // draw, call_seconds=CALL_SECONDS)
+    for draw in DRAWS:
+        # One ask under way for as many calls as come in its time.
+        fleet = Fleet(best, 1, call_seconds=CALL_SECONDS * draw / OPEN_CALLS)
         said = _settled(apart, fleet)
         print(
             f"| {best:,} | {draw} | {said.lock:.0%} | {said.p99_seconds * 1e3:,.1f}"
@@ -216,7 +228,8 @@ def _far(costs: Costs) -> None:
 
 def _settled(costs: Costs, fleet: Fleet) -> Predicted:
     """Over some rounds of all processes, where they queue."""
-    rounds = 5.0 + 3 * fleet.processes * costs.held.at(fleet.open_calls)
+    rounds = 5.0 + 3 * fleet.call_seconds
+    rounds += 3 * fleet.processes * costs.held.at(fleet.open_calls)
     return predicted(costs, fleet, seconds=rounds, warm_up=rounds)
 
 

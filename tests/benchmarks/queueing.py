@@ -54,8 +54,9 @@ class Costs:
 @dataclass(frozen=True)
 class Fleet:
     """So many processes, each with so many calls open, a call taking so many seconds between its
-    admission and its end. `cores` are those of the one machine that they share with the ledger's
-    server; None where each has a machine, and the server one, of its own."""
+    admission and its end, half as many more or less. `cores` are those of the one machine that they
+    share with the ledger's server; None where each has a machine, and the server one, of its own.
+    """
 
     processes: int
     open_calls: int
@@ -292,7 +293,9 @@ class _Process:
                 continue
             whole.took.append(whole.events.now - since)
             if whole.fleet.call_seconds:
-                whole.events.after(whole.fleet.call_seconds, lambda: self._want("settle"))
+                # Calls of one length would come together for ever.
+                seconds = whole.fleet.call_seconds * whole.chance.uniform(0.5, 1.5)
+                whole.events.after(seconds, lambda: self._want("settle"))
             else:
                 self._pending.append(("settle", whole.events.now))
         if self._pending:

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -91,8 +92,12 @@ def test_what_a_shard_that_is_killed_had_begun_is_answered_by_another(
 
     def kill() -> None:
         until(lambda: upstream.stats()["requests"] >= 4, seconds=120, every=0.05)
-        killed.append(started[0].pid)
-        os.kill(started[0].pid, signal.SIGKILL)
+        # On a busy machine one may have been cut off from its ledger, and have ended itself.
+        for each in started:
+            with suppress(ProcessLookupError):
+                os.kill(each.pid, signal.SIGKILL)
+                killed.append(each.pid)
+                return
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
@@ -107,8 +112,8 @@ def test_what_a_shard_that_is_killed_had_begun_is_answered_by_another(
     assert stats["max_open"] <= 4
     spent = report.budget.spent_usd + report.budget.unconfirmed_usd
     assert int(spent * 10**9) >= stats["billed_nano"]
-    # 12 agents, a synthesis, and again at the most what was in flight.
-    assert stats["requests"] <= 13 + 4
+    # 12 agents, a synthesis, and again at the most what was in flight where one ended.
+    assert stats["requests"] <= 13 + 4 * (len(started) - 1)
 
 
 def test_code_of_this_program_is_refused_before_anything_is_spent(
