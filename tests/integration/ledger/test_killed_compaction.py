@@ -15,10 +15,10 @@ from prefect_governor.blocks.ledger.decision.store import Store
 from prefect_governor.blocks.ledger.postgres.store import PostgresStore
 from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from tests.contract.conftest import demand
-from tests.contract.store.test_compaction import Clock, keep, some
+from tests.contract.store.test_compaction import keep, some
 from tests.contract.terms import TEAM
 from tests.integration.ledger.watch import soon
-from tests.unit.clocks import SECOND, TUESDAY
+from tests.unit.clocks import SECOND, TUESDAY, Clock
 
 CALLS, KILLS = 800, 5
 # Small batches, slowly: every kill is in the midst of some.
