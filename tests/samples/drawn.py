@@ -49,15 +49,21 @@ def drawn(number: int, seconds: float) -> Counter[str]:
     counts: Counter[str] = Counter()
     until = time.monotonic() + seconds
     while True:
-        for kind, make in (("schema", _schemas), ("answer", _answers), ("table", _tables),
-                           ("rows", _rows), ("text", _texts)):  # fmt: skip
-            make(number, lambda came, kind=kind: counts.update([f"drawn {kind}: {came}"]))
+        for kind, make in _KINDS.items():
+            make(number, _telling(counts, kind))
         number += 1
         if time.monotonic() >= until:
             return counts
 
 
 Tell = Callable[[str], None]
+
+
+def _telling(counts: Counter[str], kind: str) -> Tell:
+    def tell(came: str) -> None:
+        counts[f"drawn {kind}: {came}"] += 1
+
+    return tell
 
 
 def _drawing(number: int) -> Callable[[Any], Any]:
@@ -167,3 +173,12 @@ def _read_table(name: str, data: bytes) -> str:
                 item.text.encode()
         assert len({item.key for item in items}) == len(items)
         return "read"
+
+
+_KINDS: dict[str, Callable[[int, Tell], None]] = {
+    "schema": _schemas,
+    "answer": _answers,
+    "table": _tables,
+    "rows": _rows,
+    "text": _texts,
+}

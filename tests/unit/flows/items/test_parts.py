@@ -55,9 +55,9 @@ def test_counting_a_long_text_lets_the_loop_go_on() -> None:
         longest = 0.0
         splitting = asyncio.create_task(parts_beside(chosen(16_000), text))
         while not splitting.done():
-            before = time.perf_counter()
+            before = time.thread_time()
             await asyncio.sleep(0)
-            longest = max(longest, time.perf_counter() - before)
+            longest = max(longest, time.thread_time() - before)
         return longest, await splitting
 
     began = time.process_time()
