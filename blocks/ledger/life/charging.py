@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from prefect_governor.blocks.errors import LedgerUnavailable
 from prefect_governor.blocks.ledger.decision.batch import current_label
 from prefect_governor.blocks.ledger.decision.store import Rows
-from prefect_governor.blocks.ledger.decision.summing import sum_of
+from prefect_governor.blocks.ledger.summing import sum_of
 from prefect_governor.blocks.machine.clock import Instant
 from prefect_governor.blocks.money.usd import show_usd
 from prefect_governor.blocks.records.budgets import Account

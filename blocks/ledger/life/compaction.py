@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from prefect_governor.blocks.ledger.decision.store import Store
-from prefect_governor.blocks.ledger.decision.summing import sums_of
+from prefect_governor.blocks.ledger.summing import sums_of
 from prefect_governor.blocks.records.sums import OldCall
 
 # How many calls a transaction takes: as many as hold the lock for about so long, in seconds.

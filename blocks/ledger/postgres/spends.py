@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from prefect_governor.blocks.ledger.decision.store import NOTHING, Piece, Spend
-from prefect_governor.blocks.ledger.decision.summing import quarter_of
 from prefect_governor.blocks.ledger.postgres.values import WHO, Row
+from prefect_governor.blocks.ledger.summing import quarter_of
 from prefect_governor.blocks.machine.text import storable
 
 # Of whom a call was for: what a sum does not keep.

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
 from prefect_governor.blocks.ledger.decision.store import NOTHING, Piece, Spend
-from prefect_governor.blocks.ledger.decision.summing import quarter_of
+from prefect_governor.blocks.ledger.summing import quarter_of
 from prefect_governor.blocks.machine.text import storable
 
 # What a sum keeps of whom its calls were for, and what only a call says.

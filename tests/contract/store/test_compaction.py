@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from prefect_governor.blocks.ledger.decision.admission import Reservation
 from prefect_governor.blocks.ledger.decision.store import NewReservation, Store
-from prefect_governor.blocks.ledger.decision.summing import QUARTER
 from prefect_governor.blocks.ledger.life.compaction import Compacted, Compaction
+from prefect_governor.blocks.ledger.summing import QUARTER
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import (
     Attribution,

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_governor.blocks.ledger.decision.summing import QUARTER, quarter_of, sums_of
+from prefect_governor.blocks.ledger.summing import QUARTER, quarter_of, sums_of
 from prefect_governor.blocks.records.calls import Attribution, Usage
 from prefect_governor.blocks.records.sums import CallSum, EndedCall
 
