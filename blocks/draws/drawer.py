@@ -1,6 +1,7 @@
 """Draws one ceiling of a budget's window for this machine, and gives back what is not spent."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from prefect_governor.blocks.draws.counter import Counter, CounterLost, SwitchedOff
@@ -61,7 +62,9 @@ class Drawer:
             self._resting = self._now().boot + int(LOOK_SECONDS * 1e9)
             self._holding.change(lambda marks: marks.put(LOST, 1))
             if isinstance(error, SwitchedOff):
-                self._doubt()
+                # Where there is no counter of its own, it has drawn nothing.
+                with suppress(CounterLost):
+                    self._doubt()
             raise
 
     def _tick(self, *, closing: bool) -> None:

@@ -86,6 +86,7 @@ def test_two_machines_draw_no_more_than_the_ceiling(pair: Pair, client: SyncPref
     held = sum(each.figures()[1] for each in pair.machines)
     assert found.limit == CEILING and found.active_slots == held <= CEILING
     # Idle, what is spare goes back, and the other has it.
+    other.drawer.tick()
     pair.clock.pass_(10)
     other.drawer.tick()
     assert other.figures() == (400, 400)
@@ -154,6 +155,7 @@ def test_a_lost_reply_is_looked_up_and_nothing_is_given_back_twice(
         one.drawer.tick()
         one.desk.run_once()
         assert one.calls[-1][1].exception() is None
+        other.drawer.tick()
         proxy.lose = {"/increment", "/decrement"}
         pair.clock.pass_(10)
         with pytest.raises(ServerAway):
