@@ -1,6 +1,6 @@
 """How soon a command's first call arrives: `python -m tests.benchmarks.first_call [--rounds 5]`.
 
-`fan-out` over one text, from the command's start to the arrival of its first call at the provider,
+`fan-out` over the README, from the command's start to the arrival of its first call at the provider,
 beside `python -c "import prefect, litellm"` from start to end, in turns. A Prefect server, a ledger
 and the strict provider of its own; the server runs already, as after anybody's first command.
 Medians; the ratio is that of each round.
@@ -17,11 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests import ROOT
 from tests.benchmarks.harness import promise, server
 from tests.provider.process import ProviderProcess
 
 COMMAND = (
-    "-m", "prefect_governor.flows.cli", "fan-out", "A text.", "--ask", "What is this?", "--model",
+    "-m", "prefect_governor.flows.cli", "fan-out", "README.md", "--ask", "What is this?", "--model",
     "openai/gpt-4o-mini", "--max-output-tokens", "24", "--max-usd", "1", "--yes", "--json",
 )  # fmt: skip
 IMPORTS = ("-c", "import prefect, litellm")
@@ -61,7 +62,7 @@ def main() -> int:
 def _run(command: tuple[str, ...], environment: dict[str, str]) -> float:
     began = time.monotonic()
     subprocess.run(
-        [sys.executable, *command], env=environment, check=True, stdout=subprocess.DEVNULL,
+        [sys.executable, *command], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     return time.monotonic() - began
