@@ -3,7 +3,7 @@ done by hand."""
 
 import pytest
 
-from tests.benchmarks.queueing import GATHER_SECONDS, Costs, Fleet, Line, fitted, predicted
+from tests.benchmarks.ledger.queueing import GATHER_SECONDS, Costs, Fleet, Line, fitted, predicted
 
 COSTS = Costs(held=Line(0.004, 0.0001), apart=Line(0.001, 0.00005))
 

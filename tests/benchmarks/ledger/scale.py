@@ -1,7 +1,7 @@
 """How many processes one ledger on PostgreSQL bears: what one costs, measured; what several come
 to, predicted and measured side by side; what many would, predicted.
 
-    python -m tests.benchmarks.ledger_scale [--check]
+    python -m tests.benchmarks.ledger.scale [--check]
 
 One process, with few calls open and with many, says what a transaction costs (`queueing.Costs`).
 From that alone 1, 2, 4 and 8 processes are predicted, then run for real on this machine, where they
@@ -26,8 +26,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.benchmarks.ledger import Load, Place, Share, quantiles, run, work
-from tests.benchmarks.queueing import Costs, Fleet, Line, Predicted, fitted, predicted
+from tests.benchmarks.ledger.pairs import Load, Place, Share, quantiles, run, work
+from tests.benchmarks.ledger.queueing import Costs, Fleet, Line, Predicted, fitted, predicted
 from tests.postgres import make_server
 
 REAL = (1, 2, 4, 8)

@@ -1,7 +1,7 @@
 """What a large ledger costs: to look at, to spend in, to keep, and what is left of it once summed.
 
-    python -m tests.benchmarks.ledger_size --store sqlite
-    python -m tests.benchmarks.ledger_size --store postgres [--url URL] [--calls 1000000]
+    python -m tests.benchmarks.ledger.size --store sqlite
+    python -m tests.benchmarks.ledger.size --store postgres [--url URL] [--calls 1000000]
 
 A ledger is filled with a year's calls of 2 teams under one total budget, 1,000 a run, each with its
 item, tags, model and user. Beside it stands an empty one. `budget show` is what `read_view` does;
@@ -31,7 +31,7 @@ from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.records.calls import Attribution, Bound, Demand, Usage
 from prefect_governor.blocks.records.limits import LimitRecord
 from prefect_governor.flows.cli.budget.view import Source, read_view
-from tests.benchmarks.ledger import Place, places, quantiles
+from tests.benchmarks.ledger.pairs import Place, places, quantiles
 
 DAY = 86_400 * 10**9
 TEAMS = ("1b0f3c1e-0000-4000-8000-000000000001", "1b0f3c1e-0000-4000-8000-000000000002")
