@@ -3,6 +3,7 @@
 import json
 import uuid
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -133,8 +134,7 @@ async def test_reconcile_settles_what_an_export_says_of_a_call_that_nobody_confi
         {"Sources": ["north.txt"], "Folder": str(folder), "Governor": team, "Model": MODEL},
     )
     await ended(client, run_id)
-    governor = await Governor.aload(team)
-    assert isinstance(governor, Governor)
+    governor: Any = await Governor.aload(team)
     assert budget_figures(governor.runtime, None).unconfirmed_usd > 0
     (folder / "openai.csv").write_text(provider.usage_export("csv"))
 

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -82,8 +83,7 @@ async def test_what_waits_for_money_goes_on_within_seconds_of_a_raise_in_the_for
 
     assert state.name == "Completed", state.message
     assert provider.settled_stats()["requests"] == len(KEYS)
-    governor = await Governor.aload(f"{team}-governor")
-    assert isinstance(governor, Governor)
+    governor: Any = await Governor.aload(f"{team}-governor")
     figures = budget_figures(governor.runtime, None)
     assert int(figures.spent_usd * 10**9) == provider.settled_stats()["billed_nano"]
     await person.reads(run_id, "fan-out-summary", "Complete: 3 of 3 items succeeded", team)
@@ -122,7 +122,7 @@ async def test_a_raise_that_is_answered_on_a_page_with_resume_lets_a_run_go_on(
     assert answered.message == f"{team} from $0.0000500 to $0.0100"
 
 
-async def test_governor_with_limits_of_its_own_and_a_price_by_hand_is_what_python_loads(
+async def test_governor_made_by_hand_is_what_python_loads(
     person: Person, deployed: dict[str, UUID], team: str
 ) -> None:
     limits = '[{"tag": "llm", "max_concurrent": 4}]'
@@ -132,7 +132,6 @@ async def test_governor_with_limits_of_its_own_and_a_price_by_hand_is_what_pytho
         typed = {**typed, "Limits by tag or model": Json(limits)}
     await person.make_block("governor", team, typed)
 
-    governor = await Governor.aload(team)
-    assert isinstance(governor, Governor)
+    governor: Any = await Governor.aload(team)
     assert (governor.budget.max_usd, governor.budget.window) == (Decimal("2.5"), "day")
     assert len(governor.limits) == ("Limits by tag or model" in typed)

@@ -113,7 +113,7 @@ def test_what_a_person_needs_stands_first() -> None:
 
 @pytest.mark.parametrize("name", sorted(NUMBER_OR_AUTO))
 def test_number_or_auto_is_what_is_taken(name: str) -> None:
-    for value in (1, 7, "auto"):
-        assert refused("fan_out", **{name: value}) == []
-    for value in (0, "7", "many", 1.5):
-        assert refused("fan_out", **{name: value})
+    for taken in (1, 7, "auto"):
+        assert refused("fan_out", **{name: taken}) == []
+    for wrong in (0, "7", "many", 1.5):
+        assert refused("fan_out", **{name: wrong})
