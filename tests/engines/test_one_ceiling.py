@@ -125,6 +125,7 @@ def test_one_ceiling_and_one_cap_hold_in_all_processes_though_one_is_killed(
         key for key, each in spend("flow_run_id", mine).items()
         if each.spent_nano == spent and key == told["flow_run"]
     ]  # fmt: skip
+    assert flow_run is not None
     by_task_run = spend("task_run_id", {**mine, "flow_run_id": flow_run})
     assert sum(each.spent_nano for each in by_task_run.values()) == spent
     assert len(by_task_run) >= len(answered)
@@ -180,7 +181,7 @@ def test_what_a_thousand_items_take_on_each_engine(
         name = f"{governor}-{engine}"
         save(name, calls=2000)
         upstream.renew(latency_seconds=LATENCY_SECONDS, limits={"max_concurrent": CAP})
-        order = Order(engine, 1000, name, how="flow")  # type: ignore[arg-type]
+        order = Order(engine, 1000, name, how="flow")
         began = time.monotonic()
         with Program(order, tmp_path / "log") as program:
             told = program.told(seconds=PATIENCE_SECONDS)

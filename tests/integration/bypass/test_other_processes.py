@@ -45,7 +45,9 @@ def test_the_scope_of_a_flow_goes_along_to_its_tasks_processes(upstream: Provide
         "elsewhere", max_usd="0.001", limits=[Limit(tag="llm", max_concurrent=1)]
     )
 
-    @flow(name="elsewhere", task_runner=ProcessPoolTaskRunner(max_workers=1))
+    runner: Any = ProcessPoolTaskRunner(max_workers=1)
+
+    @flow(name="elsewhere", task_runner=runner)
     def submits() -> tuple[list[Any], list[Any], list[Any]]:
         def ends() -> list[Any]:
             futures = [each.submit(at) for at in range(2) for each in (asked, asked_async)]
