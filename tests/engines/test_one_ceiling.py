@@ -174,7 +174,7 @@ def test_without_a_governor_the_same_program_passes_the_cap_and_the_ceiling(
 def test_what_a_thousand_items_take_on_each_engine(
     governor: str, upstream: ProviderProcess, server: ServerInfo, tmp_path: Path
 ) -> None:
-    """Printed, for the docs: the wall, how full the cap was, and the processes' CPU."""
+    """Printed: the wall, and how full the cap was."""
     pytest.importorskip("prefect_dask")
     pytest.importorskip("prefect_ray")
     for engine in ("ours", "dask", "ray"):
