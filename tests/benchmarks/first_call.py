@@ -1,8 +1,9 @@
 """How soon a command's first call arrives: `python -m tests.benchmarks.first_call [--rounds 5]`.
 
-`fan-out` over the README, from the command's start to the arrival of its first call at the provider,
-beside `python -c "import prefect, litellm"` from start to end, in turns. A Prefect server, a ledger
-and the strict provider of its own; the server runs already, as after anybody's first command.
+`fan-out` over the README, from the command's start to the arrival of its first call at the
+provider, beside `python -c "import prefect, litellm"` from start to end, in turns. A Prefect server,
+a ledger and the strict provider of its own; the server runs already, as after anybody's first
+command.
 Medians; the ratio is that of each round.
 """
 
@@ -62,8 +63,8 @@ def main() -> int:
 def _run(command: tuple[str, ...], environment: dict[str, str]) -> float:
     began = time.monotonic()
     subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        [sys.executable, *command], cwd=ROOT, env=environment, check=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     return time.monotonic() - began
 
