@@ -1,9 +1,9 @@
 """How soon a command's first call arrives: `python -m tests.benchmarks.first_call [--rounds 5]`.
 
 `fan-out` over the README, from the command's start to the arrival of its first call at the
-provider, beside `python -c "import prefect, litellm"` from start to end, in turns. A Prefect server,
-a ledger and the strict provider of its own; the server runs already, as after anybody's first
-command.
+provider, beside `python -c "import prefect, litellm"` from start to end, in turns. A Prefect
+server, a ledger and the strict provider of its own; the server runs already, as after
+anybody's first command.
 Medians; the ratio is that of each round.
 """
 
