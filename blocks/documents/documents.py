@@ -19,7 +19,7 @@ from prefect_governor.blocks.prefect_internals.block_documents import block_of
 from prefect_governor.blocks.records.budgets import Account
 from prefect_governor.blocks.terms.budget import BudgetTerms
 from prefect_governor.blocks.terms.document import DocumentTerms
-from prefect_governor.blocks.terms.governor import GovernorTerms
+from prefect_governor.blocks.terms.governor import GovernorTerms, rate_parts
 from prefect_governor.blocks.terms.limit import GovernedLimit
 
 B = TypeVar("B", bound=Block)
@@ -202,7 +202,7 @@ def _limits(document: BlockDocument, governor: GovernorTerms) -> tuple[GovernedL
             limit,
             f"{document.id}/{limit.name}",
             limit.max_concurrent is not None,
-            governor.rate_parts,
+            rate_parts(governor),
         )
         for limit in governor.every_limit
     )

@@ -200,12 +200,6 @@ class GovernorTerms(DocumentTerms):
         return self
 
     @property
-    def rate_parts(self) -> int:
-        """In how many parts every rate is, of which each machine has one."""
-        drawn = self.ledger_url is not None and self.ledger_url.get_secret_value() == PREFECT_API
-        return self.machines or 1 if drawn else 1
-
-    @property
     def every_limit(self) -> tuple[Limit, ...]:
         """The limit on all calls, where there is one, and those by tag or model."""
         of_all = Limit(
@@ -235,3 +229,10 @@ class GovernorTerms(DocumentTerms):
                 f" {PREFECT_API!r}"
             )
         return url
+
+
+def rate_parts(governor: GovernorTerms) -> int:
+    """In how many parts every rate of a governor is, of which each machine has one."""
+    url = governor.ledger_url
+    drawn = url is not None and url.get_secret_value() == PREFECT_API
+    return governor.machines or 1 if drawn else 1

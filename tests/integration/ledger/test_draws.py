@@ -19,6 +19,7 @@ from prefect_governor.blocks.leases.limit_server import ServerAway
 from prefect_governor.blocks.leases.prefect_limits import impatient
 from prefect_governor.blocks.ledger.decision.purse import PurseKey
 from prefect_governor.blocks.records.calls import Usage
+from prefect_governor.blocks.terms.governor import rate_parts
 from prefect_governor.flows.server.server import ServerInfo
 from tests.integration.governing import NANO, ask, document_of, spend
 from tests.integration.leases.lossy import LossyProxy
@@ -188,5 +189,5 @@ def test_a_saved_governor_draws_allocates_and_has_its_part_of_a_rate(
         with pytest.raises(OverBudget):
             refused.result(30)
     assert [each.amount for each in runtime.limits_[0].terms.rates] == [25]
-    assert define(read_by_id(document_of(governor))).governor.rate_parts == 4
+    assert rate_parts(define(read_by_id(document_of(governor))).governor) == 4
     assert governor.budget.state().spent_nano == NANO // 2
