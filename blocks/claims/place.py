@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from prefect_governor.blocks.claims.allocation import BudgetAllocation
+from prefect_governor.blocks.claims.drawing import once_drawn
 from prefect_governor.blocks.context.purses import purse_run
 from prefect_governor.blocks.context.scope import attribution, current_scope
 from prefect_governor.blocks.context.waits import wait_blocking
@@ -19,7 +20,6 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.decision.purse import ALLOCATION_PREFIX
 from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.ledger.drawing import once_drawn
 from prefect_governor.blocks.money.usd import Money, to_nano
 from prefect_governor.blocks.money.windows import window_label
 from prefect_governor.blocks.records.budgets import Account, Allocation

@@ -9,12 +9,12 @@ from typing import NoReturn, overload
 from typing_extensions import Self
 
 from prefect_governor.blocks.claims.allocation import BudgetAllocation
+from prefect_governor.blocks.claims.drawing import once_drawn
 from prefect_governor.blocks.claims.place import BudgetPlace, around
 from prefect_governor.blocks.context.waits import wait_async, wait_blocking
 from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.decision.purse import ALLOCATION_PREFIX
 from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.ledger.drawing import once_drawn
 from prefect_governor.blocks.records.budgets import Allocation
 
 

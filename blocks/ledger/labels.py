@@ -33,6 +33,8 @@ def storable_demand(demand: Demand) -> Demand:
 def _is_plain(demand: Demand) -> bool:
     """Whether nothing is to be done about it, as far as all of its texts tell at a glance."""
     who = demand.attribution
+    if type(who.tags) is not tuple:
+        return False
     texts = [each for name in _TEXTS if (each := getattr(who, name)) is not None]
     texts += (*who.tags, *demand.accounts, *demand.limits)
     texts += (each for each in (demand.request_id, demand.purse_run) if each is not None)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from graphlib import TopologicalSorter
 
+from prefect_governor.blocks.claims.drawing import once_drawn
 from prefect_governor.blocks.context.purses import purse_run
 from prefect_governor.blocks.errors import OverBudget
 from prefect_governor.blocks.ledger.decision.purse import ALLOCATION_PREFIX
-from prefect_governor.blocks.ledger.drawing import once_drawn
 from prefect_governor.blocks.money.usd import to_nano
 from prefect_governor.blocks.money.windows import window_label
 from prefect_governor.blocks.prices.prices import bound_cost

@@ -9,8 +9,7 @@ from prefect_governor.flows.cli.terminal.command_line import CONTEXT, Group, opt
 _GOVERNOR = option(
     "--governor",
     metavar="NAME",
-    help="The ledger of this saved Governor. [default: PREFECT_GOVERNOR_LEDGER_URL's, else this"
-    " machine's]",
+    help="The ledger of this saved Governor. [default: the one of governors that name none]",
 )
 _DRY_RUN = option("--dry-run", is_flag=True, help="Say what it would do; change nothing.")
 _JSON = option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -100,8 +99,10 @@ def ledger_move(
 
     \b
     Examples:
-      PREFECT_GOVERNOR_TO=postgresql://… prefect-governor ledger move
-      prefect-governor ledger move --to postgresql://user:password@host/database --dry-run
+      prefect-governor ledger move --dry-run --to postgresql://user@host/database
+      prefect-governor ledger move --to postgresql://user:password@host/database
+
+    A password is better told by the variable than by an option, which other users can see.
     """
     from prefect_governor.flows.cli.ledger.move import move_ledger
 
@@ -162,7 +163,7 @@ def ledger_restore(
     \b
     Examples:
       prefect-governor ledger restore ledger.sqlite --dry-run
-      prefect-governor ledger restore ledger.sqlite --charge llm-team=1.50 --charge research=0
+      prefect-governor ledger restore ledger.sqlite --charge llm-team=1.50
     """
     from prefect_governor.flows.cli.ledger.backups import restore_ledger
 

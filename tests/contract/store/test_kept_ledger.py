@@ -29,9 +29,10 @@ DAY_SECONDS = 86_400
 
 
 def plain(value: Any) -> Any:
-    """As JSON has it."""
+    """As JSON has it, but for what a machine has drawn, which no file of that time knows."""
     if is_dataclass(value):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+        names = [each.name for each in fields(value) if each.name != "drawing"]
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {str(name): plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

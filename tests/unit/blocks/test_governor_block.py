@@ -84,6 +84,7 @@ TOLD_OTHERWISE = {
     "budget",
     "limits",
     "ledger_url",
+    "machines",
 }
 OTHER: dict[str, Any] = {
     "queue_timeout_seconds": 5.0, "mode": "observe", "when_spent": "pause",

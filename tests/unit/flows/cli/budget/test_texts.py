@@ -125,6 +125,7 @@ def test_json_keeps_its_fields_and_has_who_holds_what() -> None:
         "unconfirmed": 0,
         "reserved": 0,
         "allocated": 0,
+        "elsewhere": 0,
         "left": None,
     }
     (held,) = found["reserved_calls"]
@@ -220,7 +221,7 @@ def test_csv_has_exact_amounts() -> None:
     assert rows[1] == '"ann, the first",2,0.000000001,0.000000000,0.000000000,10,3'
     plain = as_csv(view()).splitlines()
     assert plain[0] == "budget,window,ceiling_usd,spent_usd,unconfirmed_usd,reserved_usd," + (
-        "allocated_usd"
+        "allocated_usd,elsewhere_usd"
     )
 
 
