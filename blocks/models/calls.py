@@ -112,12 +112,14 @@ def _accepted(arguments: dict[str, Any]) -> Accepted:
 
 
 @contextmanager
-def accepting(what: Accepted) -> Iterator[None]:
-    """The caller of the calls made inside takes this upon them."""
+def accepting(what: Accepted, tags: Sequence[str] = ()) -> Iterator[None]:
+    """The caller of the calls made inside takes this upon them; `tags` are added to those of the
+    context."""
     here = current_scope.get()
     if here is None:
         raise NotGoverned(OUTSIDE)
-    with scope(replace(here, accepted=here.accepted.also(what))):
+    also = tuple(sorted({*here.tags, *tags}))
+    with scope(replace(here, accepted=here.accepted.also(what), tags=also)):
         yield
 
 

@@ -56,12 +56,15 @@ __all__ = [
 CHAT_MODES = (None, "chat", "completion")
 
 
-async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any:
+async def acompletion(
+    model: str, messages: Sequence[Any], *, tags: Sequence[str] = (), **kwargs: Any
+) -> Any:
     """`litellm.acompletion` under the governor of the context.
 
     Args:
         model: a LiteLLM name whose provider is on the tested list.
         messages: as LiteLLM takes them.
+        tags: are added to those of the context; they choose the limits.
         **kwargs: LiteLLM's own arguments. Without `max_tokens` the model's own limit is the bound,
             or less where the money is not there for it; where no limit is known it is refused.
             With `allow_untested_provider=True` the provider may be any: what it sends through the
@@ -82,7 +85,7 @@ async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any
     call = _prepare(model, kwargs)
     credentials = await credentials_off_loop(call)
     with (
-        signing_with(credentials), accepting(call.accepted), watched() as seen, unwrapped(),
+        signing_with(credentials), accepting(call.accepted, tags), watched() as seen, unwrapped(),
         by_default(),
     ):  # fmt: skip
         books = Books(
@@ -102,13 +105,15 @@ async def acompletion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any
     return came_through(reply, seen, model)
 
 
-def completion(model: str, messages: Sequence[Any], **kwargs: Any) -> Any:
+def completion(
+    model: str, messages: Sequence[Any], *, tags: Sequence[str] = (), **kwargs: Any
+) -> Any:
     """`acompletion` for synchronous code: the calling thread waits."""
     check_governed(kwargs)
     call = _prepare(model, kwargs)
     credentials = credentials_of(call)
     with (
-        signing_with(credentials), accepting(call.accepted), watched() as seen, unwrapped(),
+        signing_with(credentials), accepting(call.accepted, tags), watched() as seen, unwrapped(),
         by_default(),
     ):  # fmt: skip
         reply = litellm().completion(

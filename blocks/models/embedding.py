@@ -30,7 +30,7 @@ EMBEDDING_MODES = (None, "embedding")
 Input = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]]
 
 
-async def aembedding(model: str, input: Input, **kwargs: Any) -> Any:
+async def aembedding(model: str, input: Input, *, tags: Sequence[str] = (), **kwargs: Any) -> Any:
     """`litellm.aembedding` under the governor of the context.
 
     A call costs its input alone. Raises as `acompletion` does.
@@ -38,6 +38,7 @@ async def aembedding(model: str, input: Input, **kwargs: Any) -> Any:
     Args:
         model: a LiteLLM name whose provider is on the tested list for embeddings.
         input: a text, texts, or lists of tokens.
+        tags: are added to those of the context; they choose the limits.
         **kwargs: LiteLLM's own arguments.
 
     Returns:
@@ -46,18 +47,18 @@ async def aembedding(model: str, input: Input, **kwargs: Any) -> Any:
     check_governed(kwargs)
     library = await litellm_off_loop()
     call = _prepare(model, kwargs)
-    with accepting(call.accepted), watched() as seen, unwrapped():
+    with accepting(call.accepted, tags), watched() as seen, unwrapped():
         reply = await library.aembedding(
             model=call.model, input=input, client=async_client(call.wanted), **call.arguments
         )
     return came_through(reply, seen, model)
 
 
-def embedding(model: str, input: Input, **kwargs: Any) -> Any:
+def embedding(model: str, input: Input, *, tags: Sequence[str] = (), **kwargs: Any) -> Any:
     """`aembedding` for synchronous code: the calling thread waits."""
     check_governed(kwargs)
     call = _prepare(model, kwargs)
-    with accepting(call.accepted), watched() as seen, unwrapped():
+    with accepting(call.accepted, tags), watched() as seen, unwrapped():
         reply = litellm().embedding(
             model=call.model, input=input, client=blocking_client(call.wanted), **call.arguments
         )

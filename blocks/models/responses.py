@@ -44,7 +44,7 @@ _GATEWAY = "litellm.responses.mcp.litellm_proxy_mcp_handler"
 Input = str | Sequence[Any]
 
 
-async def aresponses(input: Input, model: str, **kwargs: Any) -> Any:
+async def aresponses(input: Input, model: str, *, tags: Sequence[str] = (), **kwargs: Any) -> Any:
     """`litellm.aresponses` under the governor of the context.
 
     What refers to an earlier response by its id is refused, as is every tool that the provider
@@ -53,6 +53,7 @@ async def aresponses(input: Input, model: str, **kwargs: Any) -> Any:
     Args:
         input: a text or items.
         model: a LiteLLM name whose provider is on the tested list for responses.
+        tags: are added to those of the context; they choose the limits.
         **kwargs: LiteLLM's own arguments. Without `max_output_tokens` the model's own limit is the
             bound, or less where the money is not there for it; where no limit is known it is
             refused.
@@ -64,18 +65,18 @@ async def aresponses(input: Input, model: str, **kwargs: Any) -> Any:
     check_governed(kwargs)
     await litellm_off_loop()
     call = _prepare(model, kwargs)
-    with accepting(call.accepted), watched() as seen, unwrapped():
+    with accepting(call.accepted, tags), watched() as seen, unwrapped():
         reply = await _library().aresponses(
             input=input, model=call.model, client=async_client(call.wanted), **call.arguments
         )
     return came_through(reply, seen, model)
 
 
-def responses(input: Input, model: str, **kwargs: Any) -> Any:
+def responses(input: Input, model: str, *, tags: Sequence[str] = (), **kwargs: Any) -> Any:
     """`aresponses` for synchronous code: the calling thread waits."""
     check_governed(kwargs)
     call = _prepare(model, kwargs)
-    with accepting(call.accepted), watched() as seen, unwrapped():
+    with accepting(call.accepted, tags), watched() as seen, unwrapped():
         reply = _library().responses(
             input=input, model=call.model, client=blocking_client(call.wanted), **call.arguments
         )
