@@ -24,6 +24,8 @@ from prefect_governor.blocks.records.budgets import AccountState
 from prefect_governor.flows.automations.turns import one_at_a_time
 from prefect_governor.flows.cli.budget.change import apply_change, plan_change
 from prefect_governor.flows.cli.budget.view import open_source, read_view
+from prefect_governor.flows.forms.automations import ASK
+from prefect_governor.flows.forms.shape import shape
 
 # How long a question stands, in seconds, and how often an answer that is none is asked anew.
 ANSWER_SECONDS = 24 * 3600
@@ -65,6 +67,9 @@ def ask_to_raise(budget: str, at_most_usd: str | None = None) -> "State[Any]":
     # Suspended, it has asked, and the next one sees that.
     with one_at_a_time("ask-to-raise"):
         return _asked(budget, state, most, here)
+
+
+shape(ask_to_raise, ASK)
 
 
 def _asked(budget: str, state: AccountState, most: Decimal | None, here: FlowRun) -> "State[Any]":

@@ -20,6 +20,8 @@ from prefect_governor.flows.automations.decision import (
 )
 from prefect_governor.flows.automations.turns import one_at_a_time
 from prefect_governor.flows.cli.budget.view import open_source, read_view
+from prefect_governor.flows.forms.automations import HOLD
+from prefect_governor.flows.forms.shape import shape
 
 _DONE: dict[Step, str] = {
     "hold": "paused",
@@ -65,6 +67,9 @@ def hold_deployments(budget: str, deployments: list[str], at: int = 80) -> "Stat
         message = f"{message}; no deployment is named {', '.join(missing)}: {mend}"
         return Failed(message=message, data=ConfigurationError(message))
     return Completed(message=message)
+
+
+shape(hold_deployments, HOLD)
 
 
 def bring(client: SyncPrefectClient, name: str, budget: str, *, share: int, at: int) -> Step:

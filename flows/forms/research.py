@@ -1,6 +1,7 @@
 """The form of `research`: what a person needs first stands first."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from prefect_governor.flows.forms import shared
 from prefect_governor.flows.forms.shape import Shown
@@ -73,6 +74,8 @@ RESEARCH: Mapping[str, Shown] = {
     ),
     "processes": shared.PROCESSES,
     "shards": shared.SHARDS,
-    "deployment": shared.DEPLOYMENT,
+    "deployment": replace(
+        shared.DEPLOYMENT, schema={"type": "string", "examples": ["research/research"]}
+    ),
     "part_of": shared.PART_OF,
 }

@@ -9,11 +9,14 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import validate
 
 from prefect_governor import fan_out, research
+from prefect_governor.flows.automations.asking import ask_to_raise
+from prefect_governor.flows.automations.holding import hold_deployments
 from prefect_governor.flows.digest_flow import digest
 from prefect_governor.flows.reconcile_flow import reconcile
 
 FLOWS: dict[str, Flow[..., Any]] = {
-    "fan_out": fan_out, "research": research, "digest": digest, "reconcile": reconcile
+    "fan_out": fan_out, "research": research, "digest": digest, "reconcile": reconcile,
+    "hold_deployments": hold_deployments, "ask_to_raise": ask_to_raise,
 }  # fmt: skip
 INPUTS = sorted(
     (name, each) for name in FLOWS for each in inspect.signature(FLOWS[name].fn).parameters
@@ -23,6 +26,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "research": {"question": "What?"},
     "digest": {"ask": "What?", "sources": ["docs"]},
     "reconcile": {},
+    "hold_deployments": {"budget": "llm-team", "deployments": ["nightly/summaries"]},
+    "ask_to_raise": {"budget": "llm-team"},
 }
 # Either an object or a path: a box of JSON.
 OF_ANY_TYPE = {"mcp", "plan"}
@@ -94,9 +99,15 @@ def test_python_takes_what_it_took(flow: str) -> None:
     kinds = inspect.Parameter
     keywords = flow == "digest"
     assert first.kind is (kinds.KEYWORD_ONLY if keywords else kinds.POSITIONAL_OR_KEYWORD)
-    if flow != "reconcile":
+    if "model" in inner:
         assert inner["model"].default == "auto"
         assert inner["max_usd"].default is None
+
+
+@pytest.mark.parametrize("flow", ["fan_out", "research"])
+def test_example_of_a_deployment_of_shards_is_one_of_the_flow(flow: str) -> None:
+    (example,) = form(flow)["properties"]["deployment"]["examples"]
+    assert example.partition("/")[0] == FLOWS[flow].name
 
 
 def test_what_a_person_needs_stands_first() -> None:
