@@ -47,6 +47,8 @@ class Shards:
         self._handing = Handing(plan.folder)
         # What is under way, by its place in the plan; what the ledger keeps its findings under.
         self._waiting: dict[int, Answer[Ending]] = {}
+        # What was told and is not answered yet: a ledger that is away does not lose it.
+        self._came: dict[int, ItemReport] = {}
         self._lock = threading.Lock()
         self._names: dict[str, Name] = {}
         self._over = threading.Event()
@@ -131,14 +133,14 @@ class Shards:
     def _listen(self) -> None:
         """What came since, each task once."""
         waiting = set(self._numbers())
-        came = {
-            number: self._ending(report)
-            for number, report in self._crew.reports()
-            if number in waiting
-        }
-        if came:
+        for number, report in self._crew.reports():
+            if number in waiting:
+                self._came[number] = report
+        if self._came:
             self._crew.came()
-            self._answer(came)
+        for number, report in list(self._came.items()):
+            self._answer({number: self._ending(report)})
+            del self._came[number]
 
     def _ending(self, report: ItemReport) -> Ending:
         study, task_id = self._study, report.key
