@@ -9,6 +9,7 @@ from typing import Any
 from prefect_governor.blocks.context.governing import Governing
 from prefect_governor.blocks.context.scope import Scope, current_scope, scope
 from prefect_governor.blocks.errors import ConfigurationError, NotGoverned, governor_error
+from prefect_governor.blocks.machine.text import labels
 from prefect_governor.blocks.models.clients import (
     Heard,
     answers_heard,
@@ -118,7 +119,7 @@ def accepting(what: Accepted, tags: Sequence[str] = ()) -> Iterator[None]:
     here = current_scope.get()
     if here is None:
         raise NotGoverned(OUTSIDE)
-    also = tuple(sorted({*here.tags, *tags}))
+    also = tuple(sorted({*here.tags, *labels(tags, "tags")}))
     with scope(replace(here, accepted=here.accepted.also(what), tags=also)):
         yield
 
@@ -147,7 +148,9 @@ def under(governing: Governing, tags: Sequence[str]) -> Iterator[Scope]:
     those of the context."""
     here = current_scope.get()
     within = Scope(governing) if here is None else replace(here, governor=governing)
-    with scope(replace(within, tags=tuple(sorted({*within.tags, *tags})))) as entered:
+    with scope(
+        replace(within, tags=tuple(sorted({*within.tags, *labels(tags, "tags")})))
+    ) as entered:
         yield entered
 
 

@@ -391,3 +391,11 @@ async def test_tags_are_the_governors_and_not_sent_to_litellm(
         completion(**reach("openai"), tags=("bulk",))
     assert {tuple(sorted(each)) for each in given} == {("bulk", "here")}
     assert "tags" not in taken[0]
+
+
+async def test_one_text_for_tags_is_refused_before_it_becomes_its_letters(
+    network: Network, governing: FakeGoverning
+) -> None:
+    with scope(Scope(governing)), pytest.raises(ConfigurationError, match="one text"):
+        await acompletion(**reach("openai"), tags="bulk")
+    assert not network.requests
