@@ -257,7 +257,11 @@ def fan_out(
                 files.sweep()
                 place = stack.enter_context(place_of(job, here, shared, results=results))
                 out = OutFile(
-                    results, spare=kept, told=here.control.told, full=here.control.stop.set
+                    results,
+                    spare=kept,
+                    told=here.control.told,
+                    full=here.control.stop.set,
+                    goes_on=results == kept or here.control.kept_as is not None,
                 )
                 sink = stack.enter_context(out)
             stack.enter_context(serving.open())

@@ -246,7 +246,7 @@ def research(
         token = current_study.set(study)
         try:
             full = here.control.stop.set
-            with OutFile(state / "results.jsonl", full=full) as out, let_go():
+            with OutFile(state / "results.jsonl", full=full, goes_on=True) as out, let_go():
                 report, left_by = _run(study, here, shared, out, answer_file, log)
                 report = here.control.report = advised(
                     report,

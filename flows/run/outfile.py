@@ -1,12 +1,13 @@
 """`--out`: an item a line as each finishes, safe on disk, in input order at the end."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from typing_extensions import Self
 
@@ -45,6 +46,8 @@ class OutFile:
         told: is given each item too, as it is written, or as it ended where nothing can be.
         full: called where nothing can be written any more; answers that nobody keeps are not to be
             paid for.
+        goes_on: what stands there is of an earlier attempt of the same run: answers stay, and
+            are not written again when they are told again, so that a crash loses none.
 
     Raises:
         ConfigurationError: it cannot be written. Raised before a run starts.
@@ -57,6 +60,7 @@ class OutFile:
         spare: Path | None = None,
         told: Callable[[ItemReport], None] = lambda item: None,
         full: Callable[[str], None] = lambda why: None,
+        goes_on: bool = False,
     ) -> None:
         self.path = path
         self._spare = spare
@@ -69,7 +73,11 @@ class OutFile:
             raise ConfigurationError(f"{path} is no plain file: choose another one with --out")
         try:
             make_folder(path.parent)
-            self._file = open_file(path, errors=ERRORS)
+            self._there = _told_before(path) if goes_on and path.exists() else {}
+            if self._there:
+                self._file = path.open("a", encoding="utf-8", errors=ERRORS)
+            else:
+                self._file = open_file(path, errors=ERRORS)
         except OSError as error:
             raise ConfigurationError(
                 f"cannot write {path}: {error.strerror}; choose another file with --out"
@@ -99,8 +107,10 @@ class OutFile:
     def add(self, *items: ItemReport) -> None:
         """Write items so that no crash can lose them."""
         if not self._lost:
-            text = "".join(map(_line, items))
-            self._written(lambda: self._append(text))
+            new = (each for each in items if self._there.get(each.key) != _said(each.to_json()))
+            text = "".join(map(_line, new if self._there else items))
+            if text:
+                self._written(lambda: self._append(text))
         for item in items:
             self._told(item)
 
@@ -126,6 +136,7 @@ class OutFile:
             why = error.strerror or str(error)
         if self._spare is not None and self._spare != self.path:
             there, self.path = self.path, self._spare
+            self._there = {}
             try:
                 # What it holds in its buffer is tried once more, in vain.
                 with suppress(OSError):
@@ -148,6 +159,28 @@ class OutFile:
             )
             self.notes.append(told)
             self._full(told)
+
+
+def _told_before(path: Path) -> dict[str, bytes]:
+    """What items have answered in a results file, by their keys. The file keeps their lines alone:
+    the other items are asked again. Raises OSError."""
+    found, lines = dict[str, bytes](), list[str]()
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        for line in file:
+            # One that was being written when its process died is no JSON.
+            with suppress(ValueError, LookupError, TypeError, RecursionError):
+                item = json.loads(line)
+                if item["state"] == "succeeded" and line.endswith("\n"):
+                    found[str(item["key"])] = _said(item)
+                    lines.append(line)
+    with whole_file(path) as whole:
+        whole.writelines(lines)
+    return found
+
+
+def _said(item: Mapping[str, Any]) -> bytes:
+    text = json.dumps([item["state"], item["result"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _line(item: ItemReport) -> str:

@@ -1,6 +1,7 @@
 """Where a run's results go: `--out`, what stands there already, and whose it is."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,14 @@ def check_writable(out: Path) -> None:
         out.unlink()
 
 
-def claim(out: Path, run_id: str) -> None:
-    """Say beside a results file whose it is."""
-    write_whole(_beside(out), f"{run_id}\n")
+def claim(out: Path, run: PastRun) -> None:
+    """Say beside a results file whose it is. A run that goes on with another one keeps what is in
+    it, so that what is of a third one is taken out here."""
+    if run.command == "fan-out" and run.kept_as != run.run_id and out.exists():
+        owner = _owner(out, run.command)
+        if owner is None or owner.kept_as != run.kept_as:
+            os.truncate(out, 0)
+    write_whole(_beside(out), f"{run.run_id}\n")
 
 
 def run_to_go_on_with(

@@ -178,7 +178,7 @@ def run_flow(
             run = PastRun(run_id, kept_as or run_id, command, parameters)
             run.save()
             if file is not None:
-                claim(file, run_id)
+                claim(file, run)
             say(f"run: {run_id}")
             say(f"page: {run_url(ui_url, run_id)}")
 

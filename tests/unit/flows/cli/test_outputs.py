@@ -38,7 +38,7 @@ def test_a_file_of_nobody_knows_whom_is_not_replaced(out: Path) -> None:
 
 def test_finished_results_are_not_replaced(out: Path) -> None:
     past(ended=True).save()
-    claim(out, RUN_ID)
+    claim(out, past())
     with pytest.raises(ConfigurationError, match=f"results of run {RUN_ID}"):
         run_to_go_on_with(out, "fan-out", ASKED, past=None, force=False)
     # But by the run that goes on with it.
@@ -47,7 +47,7 @@ def test_finished_results_are_not_replaced(out: Path) -> None:
 
 def test_a_run_that_did_not_end_is_gone_on_with_where_it_was_asked_the_same(out: Path) -> None:
     past().save()
-    claim(out, RUN_ID)
+    claim(out, past())
     assert run_to_go_on_with(out, "fan-out", ASKED, past=None, force=False) == past()
     with pytest.raises(ConfigurationError, match=f"did not end: .*--resume {RUN_ID}"):
         run_to_go_on_with(out, "fan-out", {**ASKED, "ask": "Who?"}, past=None, force=False)
@@ -60,6 +60,16 @@ def test_a_run_of_an_earlier_release_counts_as_ended(out: Path, home: Path) -> N
     past().save()
     record = home / "governor" / "runs" / RUN_ID / "run.json"
     record.write_text(record.read_text().replace(', "ended": false', ""))
-    claim(out, RUN_ID)
+    claim(out, past())
     with pytest.raises(ConfigurationError, match="results of run"):
         run_to_go_on_with(out, "fan-out", ASKED, past=None, force=False)
+
+
+@pytest.mark.parametrize(("of", "there"), [(RUN_ID, "{}\n"), ("other", "")])
+def test_a_run_that_goes_on_keeps_its_own_lines_and_nobody_elses(
+    out: Path, of: str, there: str
+) -> None:
+    past(run_id=of, kept_as=of).save()
+    claim(out, past(run_id=of, kept_as=of))
+    claim(out, past(run_id="second", kept_as=RUN_ID))
+    assert out.read_text() == there

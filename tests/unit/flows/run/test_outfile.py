@@ -58,6 +58,28 @@ def test_earlier_results_are_not_mixed_with_these(tmp_path: Path) -> None:
     assert [line["key"] for line in lines(path)] == ["a"]
 
 
+def test_run_that_is_gone_on_with_keeps_what_was_answered_and_writes_it_once(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "out.jsonl"
+    broken = ItemReport(key="c", state="failed", reason="no")
+    with OutFile(path) as out:
+        out.add(item("a"), item("b", {"title": "\ud800"}), broken)
+    with path.open("a") as file:
+        file.write('{"key": "d", "state": "succ')
+    with OutFile(path, goes_on=True) as out:
+        assert [line["key"] for line in lines(path)] == ["a", "b"]
+        # Told again, with other figures.
+        out.add(item("b", {"title": "\ud800"}).model_copy(update={"seconds": 2.0}))
+        out.add(item("a", "something else"), item("c"))
+        found = [(line["key"], line["result"]) for line in lines(path)]
+        assert found == [
+            ("a", "found"), ("b", {"title": "\ud800"}), ("a", "something else"), ("c", "found"),
+        ]  # fmt: skip
+        out.finish([item("a", "something else"), item("b"), item("c")])
+    assert [line["key"] for line in lines(path)] == ["a", "b", "c"]
+
+
 def test_half_a_character_in_an_answer_loses_neither_run_nor_line(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     with OutFile(path) as out:
