@@ -364,38 +364,3 @@ async def test_cache_that_litellm_makes_with_gemini_is_refused_with_the_reason(
         await acompletion("gemini/gemini-2.5-flash", messages, max_tokens=20, api_key="sk-test")
     assert not governing.desk.demands
     assert {request.method for request in network.requests} <= {"GET"}
-
-
-async def test_tags_are_the_governors_and_not_sent_to_litellm(
-    network: Network, governing: FakeGoverning, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[tuple[str, ...]] = []
-    limits = FakeGoverning.limits
-
-    def asked(self: FakeGoverning, **more: Any) -> Any:
-        given.append(more["tags"])
-        return limits(self, **more)
-
-    monkeypatch.setattr(FakeGoverning, "limits", asked)
-    library = litellm()
-    taken: list[dict[str, Any]] = []
-    real = library.acompletion
-
-    async def seen(**arguments: Any) -> Any:
-        taken.append(arguments)
-        return await real(**arguments)
-
-    monkeypatch.setattr(library, "acompletion", seen)
-    with scope(Scope(governing, tags=("here",))):
-        await acompletion(**reach("openai"), tags=("bulk",))
-        completion(**reach("openai"), tags=("bulk",))
-    assert {tuple(sorted(each)) for each in given} == {("bulk", "here")}
-    assert "tags" not in taken[0]
-
-
-async def test_one_text_for_tags_is_refused_before_it_becomes_its_letters(
-    network: Network, governing: FakeGoverning
-) -> None:
-    with scope(Scope(governing)), pytest.raises(ConfigurationError, match="one text"):
-        await acompletion(**reach("openai"), tags="bulk")
-    assert not network.requests

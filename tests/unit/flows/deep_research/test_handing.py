@@ -69,7 +69,7 @@ def test_what_was_told_while_the_ledger_was_away_is_answered_when_it_is_back(
         take_over=lambda finding: None,
     )
     plan: Any = SimpleNamespace(folder=tmp_path)
-    shards = handing.Shards(study, plan, SimpleNamespace())  # type: ignore[arg-type]
+    shards = handing.Shards(study, plan, SimpleNamespace())
     answers = [shards.begin(task, f"name-{name}", {}, {}) for name, task in study.tasks.items()]
     with shards:
         assert [answer.result(timeout=60).state for answer in answers] == ["succeeded"] * 3
