@@ -4,7 +4,7 @@ back. The plan, the lead and the synthesis stay here."""
 import contextvars
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -99,7 +99,9 @@ class Shards:
         if not self._over.is_set():
             self._over.set()
             self._thread.join()
-            self._handing.close()
+            # What a full disk did not take is tried once more, in vain.
+            with suppress(OSError):
+                self._handing.close()
             order(self._plan.folder, over=True)
 
     def limits(self) -> LimitFigures:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -21,6 +21,7 @@ class Told:
     """A crew whose shards have told of all tasks, once."""
 
     running = True
+    left: ClassVar[list[bool]] = []
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self._left = [
@@ -31,7 +32,8 @@ class Told:
     def __enter__(self) -> "Told":
         return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        self.left.append(True)
 
     def look_after(self) -> None: ...
 
@@ -74,3 +76,23 @@ def test_what_was_told_while_the_ledger_was_away_is_answered_when_it_is_back(
     with shards:
         assert [answer.result(timeout=60).state for answer in answers] == ["succeeded"] * 3
     assert asked.count("two") == 2
+
+
+def test_shards_are_ended_where_a_full_disk_keeps_a_task_from_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handing, "Crew", Told)
+    monkeypatch.setattr(Told, "left", [])
+    task = PlanTask(id="one", objective="What?")
+    study: Any = SimpleNamespace(control=Control(), tasks={"one": task}, allocations={})
+    (tmp_path / "tasks.jsonl").symlink_to("/dev/full")
+    plan: Any = SimpleNamespace(folder=tmp_path)
+    launcher: Any = SimpleNamespace()
+    with (
+        pytest.raises(OSError, match="No space left"),
+        handing.Shards(study, plan, launcher) as shards,
+    ):
+        monkeypatch.setattr(shards, "_listen", lambda: None)
+        shards.begin(task, "name-one", {}, {})
+    assert Told.left == [True]
+    assert (tmp_path / "over").exists()
