@@ -12,7 +12,7 @@ from prefect_governor.blocks.ledger.decision.purse import ALLOCATION_PREFIX
 from prefect_governor.blocks.ledger.life.charging import Charge, Why, charge
 from prefect_governor.blocks.ledger.life.on_file import SQLiteWhole
 from prefect_governor.blocks.ledger.life.whole import refuse_processes
-from prefect_governor.blocks.ledger.moved import MOVED
+from prefect_governor.blocks.ledger.moved import MOVED, Mark
 from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from prefect_governor.blocks.machine.private import FILE, make_folder
 from prefect_governor.blocks.records.budgets import Account
@@ -102,7 +102,8 @@ def restore(
     where the ledger that stood there is kept, None where there was none.
 
     Raises ConfigurationError: processes are at work there, it is no backup, or the ledger that
-    stands there is another one; LedgerUnavailable. The ledger is then as it was.
+    stands there is another one or was moved from there; LedgerUnavailable. The ledger is then as
+    it was.
     """
     found = look(backup)
     whole = SQLiteWhole(path)
@@ -114,6 +115,12 @@ def restore(
             raise ConfigurationError(
                 f"the ledger at {path} is another one ({there[:8]}, the backup is of"
                 f" {found.ledger_id[:8]}): move it away first"
+            )
+        if (mark := _mark_of(path)) is not None:
+            raise ConfigurationError(
+                f"{mark.refusal}, from {path}: a backup in its place would be a second ceiling."
+                " Use the ledger that is there; only where that one is lost, move this file away"
+                " first, then run this again"
             )
     make_folder(path.parent)
     new = path.with_name(f"{path.name}.restoring")
@@ -149,9 +156,19 @@ def restore(
 
 def _id_of(path: Path) -> str | None:
     """The id of the ledger in a file; None for one that cannot be read."""
+    return _meta_of(path, "ledger_id")
+
+
+def _mark_of(path: Path) -> Mark | None:
+    """What the ledger in a file says of a move away from it; None for one that cannot be read."""
+    text = _meta_of(path, MOVED)
+    return None if text is None else Mark.of_text(text)
+
+
+def _meta_of(path: Path, key: str) -> str | None:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
-            row = file.execute("SELECT value FROM meta WHERE key = 'ledger_id'").fetchone()
+            row = file.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     except sqlite3.Error:
         return None
     return None if row is None else str(row[0])

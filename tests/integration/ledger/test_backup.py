@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.errors import ConfigurationError, LedgerUnavailable
 from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.life.backup import back_up
+from prefect_governor.blocks.ledger.life.moving import move
+from prefect_governor.blocks.ledger.life.on_file import SQLiteWhole
 from prefect_governor.blocks.ledger.owner import Owner
 from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from prefect_governor.blocks.records.budgets import Account
@@ -127,6 +129,19 @@ def test_what_is_no_backup_is_refused(path: Path, tmp_path: Path, text: str) -> 
     refused = call("ledger", "restore", file)
     assert refused.exit_code == 2 and "no backup of a ledger" in refused.output
     assert spent(path) == (40, 30)
+
+
+def test_no_backup_comes_where_a_ledger_was_moved_away(path: Path, tmp_path: Path) -> None:
+    to = tmp_path / "backup.sqlite"
+    assert call("ledger", "backup", to).exit_code == 0
+    move(SQLiteWhole(path), SQLiteWhole(tmp_path / "new" / "ledger.sqlite"), at="2026-11-30")
+    charges = ["--charge", "team=0", "--charge-tokens", "tokens=0"]
+    done = call("ledger", "restore", to, *charges)
+    # It would be spent from beside the one that is there now.
+    assert done.exit_code == 2, done.output
+    assert "was moved to" in done.output and "second ceiling" in " ".join(done.output.split())
+    with pytest.raises(LedgerUnavailable, match="was moved to"):
+        SQLiteStore(path)
 
 
 def test_a_damaged_ledger_is_replaced_and_kept(path: Path, tmp_path: Path) -> None:
