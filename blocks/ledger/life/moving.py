@@ -91,7 +91,9 @@ def cancel(source: Whole, target: Whole) -> bool:
     ledger_id, mark = source.ledger_id(), source.mark()
     if mark is None:
         return False
-    if mark.done or target.ledger_id() == ledger_id:
+    # What is left where it came from once is no ledger any more.
+    arrived = target.ledger_id() == ledger_id and target.mark() is None
+    if mark.done or arrived:
         raise ConfigurationError(
             f"the ledger is at {mark.to} already: to have it back, move it from there"
         )
