@@ -123,7 +123,10 @@ class Person(ABC):
         for at, value in enumerate(values):
             # Where the next button is that of this list, its items stand before it.
             if at >= await self.items_of(label):
+                before = await boxes.count()
                 await add.click()
+                # Until it is drawn, the next box is that of another input.
+                await expect(boxes).to_have_count(before + 1)
             await boxes.nth(at).fill(value)
 
     async def items_of(self, label: Locator) -> int:

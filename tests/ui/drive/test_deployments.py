@@ -70,8 +70,7 @@ async def test_research(
     client: SyncPrefectClient,
     folder: Path,
 ) -> None:
-    provider.configure(reads=True)
-    plan = {"tasks": [{"id": "north", "objective": "Which way is north?"}]}
+    plan = {"tasks": [{"id": key, "objective": f"What says {key}?"} for key in ("north", "south")]}
     run_id = await person.start(
         deployed["research"],
         {
@@ -87,8 +86,10 @@ async def test_research(
 
     assert state.is_completed(), state.message
     stats = provider.settled_stats()
-    assert stats["requests"] >= 2
-    await person.reads(run_id, "research-summary", "items succeeded", "This run: $")
+    # An agent for each task of the plan, and the synthesis.
+    assert stats["requests"] == 3
+    billed = f"This run: ${stats['billed_nano'] / 10**9:.7f}"
+    await person.reads(run_id, "research-summary", "items succeeded", billed)
 
 
 async def test_digest_twice_pays_only_for_what_changed(
