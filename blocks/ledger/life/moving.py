@@ -7,6 +7,7 @@ asking for it again.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from prefect_governor.blocks.errors import ConfigurationError
@@ -39,10 +40,18 @@ def move(
     `at` is now, as people are told it. `step` is called before each step that writes.
 
     Raises:
-        ConfigurationError: there is no ledger, processes are at work in it, it went elsewhere, or
-            there is another one where it is to go. Nothing was changed.
+        ConfigurationError: there is no ledger, processes are at work in it, it went elsewhere,
+            another move of it is under way, or there is another one where it is to go. Nothing was
+            changed.
         LedgerUnavailable: one of the two cannot be used. The old one may be marked; see `cancel`.
     """
+    with nullcontext() if dry_run else source.held():
+        return _move(source, target, at=at, dry_run=dry_run, tell=tell, step=step)
+
+
+def _move(
+    source: Whole, target: Whole, *, at: str, dry_run: bool, tell: Tell, step: Callable[[str], None]
+) -> Moved:
     ledger_id = source.ledger_id()
     if ledger_id is None:
         raise ConfigurationError(f"there is no ledger in {source.place} that holds anything")
@@ -86,8 +95,14 @@ def cancel(source: Whole, target: Whole) -> bool:
     """Let a ledger be where it was, whose move was cut short before all of it was copied. False
     where it was not being moved.
 
-    Raises ConfigurationError where it is at the other place already, LedgerUnavailable.
+    Raises ConfigurationError where it is at the other place already or is just being copied there,
+    LedgerUnavailable.
     """
+    with source.held():
+        return _cancel(source, target)
+
+
+def _cancel(source: Whole, target: Whole) -> bool:
     ledger_id, mark = source.ledger_id(), source.mark()
     if mark is None:
         return False

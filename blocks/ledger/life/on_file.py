@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from prefect_governor.blocks.errors import ConfigurationError, LedgerUnavailable
@@ -23,6 +23,7 @@ from prefect_governor.blocks.ledger.life.whole import (
     counted,
     differing,
     refuse_processes,
+    under_way,
 )
 from prefect_governor.blocks.ledger.migration import migrate
 from prefect_governor.blocks.ledger.moved import MOVED, Mark
@@ -69,6 +70,19 @@ class SQLiteWhole:
         with closing(self._connect()) as connection:
             row = connection.execute("SELECT value FROM meta WHERE key = ?", (MOVED,)).fetchone()
         return None if row is None else Mark.of_text(row[0])
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        if not self.path.parent.exists():
+            yield
+            return
+        # A file of its own: to close the ledger's would take SQLite's locks from this process.
+        with open(self.path.with_name(f"{self.path.name}.moving.lock"), "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise under_way(self.place) from None
+            yield
 
     def processes(self) -> list[Process]:
         pids: dict[str, int] = {}

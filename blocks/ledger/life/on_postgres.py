@@ -1,7 +1,7 @@
 """All of a PostgreSQL ledger at once, with nobody at work in it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from prefect_governor.blocks.errors import ConfigurationError, LedgerUnavailable
@@ -20,6 +20,7 @@ from prefect_governor.blocks.ledger.life.whole import (
     counted,
     differing,
     refuse_processes,
+    under_way,
 )
 from prefect_governor.blocks.ledger.migration import migrate_postgres
 from prefect_governor.blocks.ledger.moved import MOVED, Mark
@@ -64,6 +65,18 @@ class PostgresWhole:
             return None
         text = self._value("SELECT (SELECT value FROM meta WHERE key = %s)", MOVED)
         return None if text is None else Mark.of_text(text)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        key = self._link.owner_lock("move")
+        if not self._value("SELECT pg_try_advisory_lock(%s)", key):
+            raise under_way(self.place)
+        try:
+            yield
+        finally:
+            # A session that broke holds nothing any more.
+            with suppress(LedgerUnavailable):
+                self._value("SELECT pg_advisory_unlock(%s)", key)
 
     def processes(self) -> list[Process]:
         found = self._connected().execute("SELECT owner, pid FROM owners ORDER BY owner").fetchall()

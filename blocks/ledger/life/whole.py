@@ -1,6 +1,7 @@
 """What a move asks of a store: all of a ledger at once, with nobody at work in it."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,6 +39,13 @@ class Whole(Protocol):
     def mark(self) -> Mark | None:
         """What it says of a move away from it."""
 
+    def held(self) -> AbstractContextManager[None]:
+        """Of the moves away from it and their cancelling, one at a time; for other machines too,
+        where they share it. A process that dies holds nothing.
+
+        Raises ConfigurationError where another is under way.
+        """
+
     def processes(self) -> list[Process]:
         """Those at work in it now."""
 
@@ -74,6 +82,13 @@ class Whole(Protocol):
         """
 
     def close(self) -> None: ...
+
+
+def under_way(place: str) -> ConfigurationError:
+    """Another move of a ledger is not done."""
+    return ConfigurationError(
+        f"a move of the ledger {place} is under way: let it end, or end it, then run this again"
+    )
 
 
 def refuse_processes(place: str, found: list[Process]) -> None:

@@ -189,6 +189,34 @@ def test_cut_short_anywhere_it_is_in_one_place_and_goes_on(
 
 
 @pytest.mark.parametrize("way", ["there", "back"])
+def test_while_it_is_moved_it_is_neither_let_be_nor_moved_by_another(
+    url: str, path: Path, places: tuple[SQLiteWhole, PostgresWhole], way: str
+) -> None:
+    source: Whole
+    target: Whole
+    other: Whole
+    source, target = places
+    other = SQLiteWhole(path)
+    if way == "back":
+        move(*places, at=AT)
+        target, source = places
+        other = PostgresWhole(url)
+    refused = []
+
+    def meanwhile(table: str, rows: int) -> None:
+        for act in (lambda: cancel(other, target), lambda: move(other, target, at=AT)):
+            with pytest.raises(ConfigurationError, match=r"a move of the ledger .* is under way"):
+                act()
+            refused.append(table)
+
+    move(source, target, at=AT, tell=meanwhile)
+    other.close()
+    assert len(refused) > 2
+    # Who was refused left it as it was.
+    assert move(source, target, at=AT).was_there
+
+
+@pytest.mark.parametrize("way", ["there", "back"])
 def test_a_ledger_that_somebody_works_in_stays_and_who_it_is_is_named(
     url: str, path: Path, places: tuple[SQLiteWhole, PostgresWhole], way: str
 ) -> None:
