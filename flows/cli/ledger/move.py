@@ -11,6 +11,7 @@ from prefect_governor.blocks.errors import ConfigurationError
 from prefect_governor.blocks.ledger.life.moving import Moved, cancel, move
 from prefect_governor.blocks.ledger.life.on_file import SQLiteWhole
 from prefect_governor.blocks.machine.home import state_folder
+from prefect_governor.blocks.records.budgets import PREFECT_API
 from prefect_governor.blocks.work.ledgers import LEDGER_FILE, LEDGER_URL, home_of
 from prefect_governor.flows.cli.budget.formats import exact_json
 from prefect_governor.flows.cli.ledger.where import find_ledger
@@ -29,7 +30,15 @@ def move_ledger(
 
     Raises ConfigurationError, LedgerUnavailable.
     """
-    source, target = whole(find_ledger(governor).url), whole(_place(to))
+    url = find_ledger(governor).url
+    if url == PREFECT_API:
+        raise ConfigurationError(
+            f"the ledger of {governor} is {PREFECT_API!r}: each machine has one of its own, which"
+            " holds what that machine drew and is not moved. To have one for all of them, set"
+            " ledger_url in the Governor block to a PostgreSQL while nothing runs, and charge there"
+            " what this window has come to (`prefect-governor ledger rebuild`)"
+        )
+    source, target = whole(url), whole(_place(to))
     if source.place == target.place:
         raise ConfigurationError(
             f"--to is where the ledger is, {source.place}: the one to move is that of"

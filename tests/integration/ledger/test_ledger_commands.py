@@ -13,6 +13,7 @@ from prefect_governor.blocks.ledger.postgres.store import PostgresStore
 from prefect_governor.blocks.ledger.sqlite.store import SQLiteStore
 from prefect_governor.blocks.work import ledgers
 from prefect_governor.flows.cli.ledger import move
+from prefect_governor.flows.cli.ledger.where import Where
 from prefect_governor.flows.cli.main import main
 from tests.contract.store.test_compaction import keep, some
 from tests.contract.terms import TEAM
@@ -88,3 +89,11 @@ def test_a_place_that_is_none_is_refused_before_anything(path: Path, to: str) ->
 def test_where_it_is_already_is_no_move(path: Path) -> None:
     refused = call("ledger", "move", "--to", path)
     assert refused.exit_code == 2 and "where the ledger is" in refused.output
+
+
+def test_what_machines_drew_of_one_ceiling_is_not_moved(
+    path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(move, "find_ledger", lambda name: Where("prefect-api", "here"))
+    refused = call("ledger", "move", "--governor", "apart", "--to", url)
+    assert refused.exit_code == 2 and "each machine has one of its own" in refused.output
