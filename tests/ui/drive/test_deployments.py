@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from prefect_governor import Governor
 from prefect_governor.blocks.figures.figures import budget_figures
+from prefect_governor.flows.report.shown.amounts import usd
 from tests.provider.process import ProviderProcess
 from tests.ui.browser import missing
 from tests.ui.drive.person import Chosen, Json, Person
@@ -88,8 +90,8 @@ async def test_research(
     stats = provider.settled_stats()
     # An agent for each task of the plan, and the synthesis.
     assert stats["requests"] == 3
-    billed = f"This run: ${stats['billed_nano'] / 10**9:.7f}"
-    await person.reads(run_id, "research-summary", "items succeeded", billed)
+    billed = f"This run: {usd(Decimal(stats['billed_nano']) / 10**9)}"
+    await person.reads(run_id, "research-summary", "Complete: 2 of 2 items succeeded", billed)
 
 
 async def test_digest_twice_pays_only_for_what_changed(
