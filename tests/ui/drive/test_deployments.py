@@ -117,7 +117,7 @@ async def test_digest_twice_pays_only_for_what_changed(
     assert second.name == "Completed", second.message
     assert provider.settled_stats()["requests"] == 3
     assert second.message is not None
-    assert second.message.startswith("1 changed")
+    assert second.message.startswith("0 new, 1 changed, 1 as before, 0 removed")
     await person.reads(run_id, f"digest-{name}", "north.txt")
     assert "north.txt" in (folder / "digest.md").read_text()
 
