@@ -6,9 +6,17 @@ from dataclasses import replace
 
 from prefect_governor.blocks.draws.counter import Counter, CounterLost, SwitchedOff
 from prefect_governor.blocks.draws.holding import Held, Holding, Marks
-from prefect_governor.blocks.draws.plan import PARTS, View, landed, step
+from prefect_governor.blocks.draws.plan import PARTS, Landed, View, landed, step
 from prefect_governor.blocks.machine.clock import Instant
-from prefect_governor.blocks.records.drawn import ELSEWHERE, GRANTED, LOST, RETURNING, SEEN, WANTED
+from prefect_governor.blocks.records.drawn import (
+    ASKED,
+    ELSEWHERE,
+    GRANTED,
+    LOST,
+    RETURNING,
+    SEEN,
+    WANTED,
+)
 
 # Without a call for so long, in seconds, what is spare goes back.
 IDLE_SECONDS = 5.0
@@ -81,7 +89,16 @@ class Drawer:
         if not self._due(held, busy, now):
             return
         active = self._counter.look(held.name, held.ceiling, drawn=held.granted > 0)
-        granted = self._sure() if self._unsure else held.granted
+        granted = held.granted
+        if self._unsure:
+            granted = self._sure()
+            # What arrived late may have risen both in between.
+            active = self._counter.active()
+        if active * self._counter.unit < granted:
+            raise CounterLost(
+                "Prefect's limit that counts what all machines have drawn says less than this one"
+                " has: somebody lowered its active slots; nothing more is drawn here in this window"
+            )
         view = View(held.ceiling, granted, held.used, held.wanted, busy, self._counter.unit, active)
         todo = step(view)
         if todo.draw:
@@ -123,11 +140,21 @@ class Drawer:
         unit = self._counter.unit
 
         def claim(marks: Marks) -> int:
-            granted, returning = landed(counted, unit, marks.granted, marks.returning)
-            marks.put(RETURNING, returning)
-            return marks.put(GRANTED, granted)
+            now = landed(counted, unit, Landed(marks.granted, marks.returning, marks.asked))
+            marks.put(RETURNING, now.returning)
+            marks.put(ASKED, now.asked)
+            marks.put(GRANTED, now.granted)
+            return now.foreign
 
-        granted = self._holding.change(claim)
+        if self._holding.change(claim):
+            raise CounterLost(
+                "Prefect's limit that counts what this machine has drawn says more than it asked"
+                " for: its ledger is a copy of another machine's, or one of before that was drawn;"
+                " nothing more is drawn here in this window. A machine needs a PREFECT_HOME that"
+                " none has worked with"
+            )
+        held = self._holding.read()
+        granted = 0 if held is None else held.granted
         if counted * unit < granted:
             raise CounterLost(
                 "Prefect's limit that counts what this machine has drawn says less than that:"
@@ -150,13 +177,18 @@ class Drawer:
 
     def _draw(self, view: View, units: int) -> View:
         self._unsure = True
+        amount = units * view.unit
+        # Before it is drawn: only what was asked for is ever taken for a draw of this ledger's.
+        self._holding.change(lambda marks: marks.add(ASKED, amount))
         risen = self._counter.rise(units)
         # It is on before and after: what rose was counted.
         view = replace(view, active=self._counter.active())
-        if risen:
-            amount = units * view.unit
-            granted = self._holding.change(lambda marks: marks.add(GRANTED, amount))
-            view = replace(view, granted=granted)
+
+        def known(marks: Marks) -> int:
+            marks.add(ASKED, -amount)
+            return marks.add(GRANTED, amount if risen else 0)
+
+        view = replace(view, granted=self._holding.change(known))
         self._unsure = False
         return view
 

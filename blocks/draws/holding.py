@@ -7,7 +7,7 @@ from prefect_governor.blocks.draws.store import DrawnRows
 from prefect_governor.blocks.ledger.decision.batch import Batch
 from prefect_governor.blocks.ledger.decision.purse import Purse, PurseKey
 from prefect_governor.blocks.ledger.desk import LedgerDesk
-from prefect_governor.blocks.records.drawn import GRANTED, RETURNING, Drawn
+from prefect_governor.blocks.records.drawn import ASKED, GRANTED, RETURNING, Drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,10 @@ class Marks:
     @property
     def returning(self) -> int:
         return self._get(RETURNING)
+
+    @property
+    def asked(self) -> int:
+        return self._get(ASKED)
 
     def put(self, names: dict[str, str], value: int) -> int:
         self.batch.rows.put_mark(*self.key, names[self.meter], value)

@@ -91,14 +91,34 @@ def step(view: View) -> Step:
     return Step(draw=ahead - spare) if 2 * spare < ahead else Step()
 
 
-def landed(own: int, unit: int, granted: int, returning: int) -> tuple[int, int]:
-    """What was drawn, and what may still be given back, by what the server counts for the machine.
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What a machine knows of its draws, in the meter's unit.
 
-    `own` are the units that it counts; `granted` and `returning` what the machine knows. A draw
-    whose reply was lost shows as more than both. What is being given back is counted until it
-    arrives; as nobody knows when, it is neither spent nor given back again.
+    Attributes:
+        granted: what was drawn and not given back.
+        returning: what was given back, and may not have arrived.
+        asked: what was asked for, and may not have been drawn.
+        foreign: what the server counts beyond all of that: another drew it under this machine's
+            name, or a ledger of before it was drawn was put back.
+    """
+
+    granted: int
+    returning: int
+    asked: int
+    foreign: int = 0
+
+
+def landed(own: int, unit: int, known: Landed) -> Landed:
+    """What is known once it was read what the server counts for the machine, `own` units.
+
+    A draw whose reply was lost shows as more than was known, and as no more than was asked for.
+    What is being given back is counted until it arrives; as nobody knows when, it is neither spent
+    nor given back again.
     """
     counted = own * unit
-    if counted <= granted:
-        return granted, 0
-    return max(granted, counted - returning), returning
+    if counted <= known.granted:
+        return Landed(known.granted, 0, known.asked)
+    drawn = max(0, counted - known.returning - known.granted)
+    taken = min(drawn, known.asked)
+    return Landed(known.granted + taken, known.returning, known.asked - taken, drawn - taken)

@@ -16,6 +16,9 @@ LOST = {"nano": "draws/lost_nano", "tokens": "draws/lost_tokens"}
 # What was given back, and nobody knows whether it has arrived.
 RETURNING = {"nano": "draws/returning_nano", "tokens": "draws/returning_tokens"}
 
+# What was asked for and is not known to be drawn: its reply was lost, or is under way.
+ASKED = {"nano": "draws/asked_nano", "tokens": "draws/asked_tokens"}
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:

@@ -35,6 +35,7 @@ _OF_THE_RUN: Mapping[str, Mapping[str, Any]] = {
     RESEARCH: {**_OF_EACH_RUN, "plan": None},
 }
 _MONEY = ("max_usd", "search_usd")
+_WITHOUT_NULL = ("items_per_task", "processes")
 
 
 def make_plan(job: Job, here: ThisRun, *, shards: int, results: Path) -> Plan:
@@ -106,6 +107,10 @@ def new_folder(kept_as: str) -> Path:
 def shared_parameters(given: Mapping[str, Any], flow: str = FAN_OUT) -> dict[str, Any]:
     """Those of a run that its shards have too, as a deployment's form takes them. Pure."""
     shared = {**given, **_OF_THE_RUN[flow]}
+    for name in _WITHOUT_NULL:
+        # In the form they are a number or auto, and where they are neither they are left out.
+        if shared.get(name) is None:
+            shared.pop(name, None)
     for name in _MONEY:
         # The form has money as numbers.
         if isinstance(shared.get(name), str):

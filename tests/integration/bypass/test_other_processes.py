@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.usefixtures("server", "home")]
 
 
 def ask(at: int) -> int:
-    """By a client that knows of no governor. Returns its process."""
+    """By a client that knows of no governor. Returns its process, or less than 0 with the status
+    where it is refused."""
     reply = httpx.post(
         os.environ["OPENAI_API_BASE"] + "/chat/completions",
         json={
@@ -28,8 +29,7 @@ def ask(at: int) -> int:
         headers={"authorization": "Bearer sk-other"},
         timeout=60,
     )
-    reply.raise_for_status()
-    return os.getpid()
+    return os.getpid() if reply.is_success else -reply.status_code
 
 
 async def ask_async(at: int) -> int:
@@ -62,9 +62,9 @@ def test_the_scope_of_a_flow_goes_along_to_its_tasks_processes(upstream: Provide
         return outside, inside, refused
 
     outside, inside, refused = submits()
-    assert {type(each) for each in (*outside, *inside)} == {int}, (outside, inside)
+    assert min(*outside, *inside) > 0, (outside, inside)
     assert os.getpid() not in inside
-    assert [str(each.response.status_code) for each in refused] == ["402"] * 4, refused
+    assert refused == [-402] * 4
     stats = upstream.settled_stats()
     assert stats["requests"] == 8
     spend = desk().store.read_spend

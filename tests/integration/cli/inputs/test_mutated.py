@@ -24,7 +24,7 @@ from tests.samples.mutating import mutated
 pytestmark = pytest.mark.usefixtures("server")
 
 _LARGEST = 200_000
-_ASKED = ("--ask", "What?", "--model", MODEL, "--json", "--yes")
+_ASKED = ("--ask", "What?", "--model", MODEL, "--json", "--yes", "--accept", "cut")
 
 
 def _inputs() -> dict[str, bytes]:

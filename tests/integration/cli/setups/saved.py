@@ -172,7 +172,7 @@ def a_variable_that_somebody_wrote_over(name: str) -> Iterator[str]:
     yield f"governor {name!r}"
 
 
-@setup("warn", "as 1 past run): 3 runs until", command="budget raise")
+@setup("warn", "as 1 past run): 84 runs until", command="budget raise")
 def a_schedule_that_what_is_left_does_not_pay_for(name: str) -> Iterator[str]:
     Governor(budget=Budget(max_usd=2)).save(name)
     deployment = _deployment(name, {"governor": name})

@@ -8,6 +8,7 @@ from prefect_governor.blocks.draws.plan import (
     FEWEST_UNITS,
     MOST_UNITS,
     PARTS,
+    Landed,
     Step,
     View,
     landed,
@@ -61,14 +62,19 @@ def test_a_step_takes_what_is_free_and_gives_back_what_is_spare(view: View) -> N
         assert todo.draw <= view.free // PARTS
 
 
-@given(own=small, unit=st.sampled_from([1, 7]), granted=small, returning=small)
+@given(own=small, unit=st.sampled_from([1, 7]), granted=small, returning=small, asked=small)
 def test_what_the_server_counts_is_never_exceeded_by_what_was_not_known_drawn(
-    own: int, unit: int, granted: int, returning: int
+    own: int, unit: int, granted: int, returning: int, asked: int
 ) -> None:
-    now, still = landed(own, unit, granted, returning)
-    assert now >= granted and 0 <= still <= returning
-    if now > granted:
-        assert now + still <= own * unit
+    now = landed(own, unit, Landed(granted, returning, asked))
+    assert now.granted >= granted and 0 <= now.returning <= returning and 0 <= now.asked <= asked
+    # Nothing is taken for drawn that was not asked for.
+    assert now.granted - granted == asked - now.asked
+    if now.granted > granted:
+        assert now.granted + now.returning <= own * unit
+    # All that is counted is somebody's.
+    assert own * unit <= now.granted + now.returning + now.foreign
+    assert now.foreign == 0 or now.asked == 0
 
 
 def test_what_is_wanted_beyond_what_is_left_draws_nothing() -> None:
