@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.machine.text import check_whole
 from prefect_governor.blocks.money.usd import parse_usd
 from prefect_governor.flows.cli.terminal.command_line import working_folder
 from prefect_governor.flows.cli.terminal.outputs import STDOUT
@@ -39,6 +40,7 @@ def run_fan_out(sources: list[str], told: "Told") -> int:
     from prefect_governor.flows.shards.asked import SHARED, asked_for, check_can_be_shared
     from prefect_governor.flows.shards.deployed import check_deployment
 
+    check_whole(told.parameters["ask"] or "", "--ask")
     if told.out == STDOUT and told.as_json:
         raise ConfigurationError("--out - and --json both want standard output: give one of them")
     parameters = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.machine.text import check_whole, storable
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.model import choose
 from prefect_governor.blocks.money.usd import Money, parse_usd
 from prefect_governor.blocks.secrets.exits import scrubbed
@@ -106,7 +106,6 @@ def make_inquiry(
     """
     if not question or not question.strip():
         raise ConfigurationError("the question is empty: say what is to be found out")
-    check_whole(question, "the question")
     check_numbers(
         max_total_tokens=max_total_tokens,
         max_output_tokens=max_output_tokens,

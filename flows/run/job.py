@@ -11,7 +11,7 @@ from typing import Any
 
 from prefect_governor.blocks.context.enforcement import why_off
 from prefect_governor.blocks.errors import ConfigurationError
-from prefect_governor.blocks.machine.text import check_whole, storable
+from prefect_governor.blocks.machine.text import storable
 from prefect_governor.blocks.model import choose
 from prefect_governor.blocks.models.choice import ModelChoice
 from prefect_governor.blocks.money.usd import Money, parse_usd, to_nano
@@ -188,7 +188,6 @@ def make_request(
     """
     if not ask or not ask.strip():
         raise ConfigurationError("ask is empty: say what each sub-agent is to answer")
-    check_whole(ask, "ask")
     check_numbers(
         max_total_tokens=max_total_tokens,
         max_output_tokens=max_output_tokens,

@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from prefect_governor.blocks.errors import ConfigurationError
+from prefect_governor.blocks.machine.text import check_whole
 from prefect_governor.blocks.money.usd import parse_usd
 from prefect_governor.flows.cli.terminal.command_line import working_folder
 from prefect_governor.flows.cli.terminal.outputs import STDOUT
@@ -22,6 +23,7 @@ def run_research(question: str | None, told: "Told") -> int:
 
     Raises ConfigurationError for anything wrong with what was given, before anything starts.
     """
+    check_whole(question or "", "the question")
     if told.out == STDOUT:
         raise ConfigurationError("the answer is printed in any case: name a file with --out")
     set_quiet()

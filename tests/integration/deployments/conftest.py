@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import State
+from prefect.exceptions import ObjectAlreadyExists
 
 from tests import ROOT
 from tests.integration.workers import reaching, worker_of
@@ -43,7 +45,8 @@ def deploy(server: object, warm: WarmParent) -> Callable[[str], str]:
             return name
         template = DEPLOYMENTS / kind / "job-template.json"
         given = json.loads(template.read_text()) if template.exists() else {}
-        with get_client(sync_client=True) as client:
+        # Tests of other rooms may have made it on the same server.
+        with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
             client.create_work_pool(WorkPoolCreate(name=name, type=kind, base_job_template=given))
         words = ("-m", "prefect", "--no-prompt", "deploy", "--all")
         done = subprocess.run(

@@ -28,7 +28,7 @@ def test_sqlite_on_a_full_disk_refuses_and_goes_on_once_there_is_room(disk: Path
     store = SQLiteStore(disk / "ledger.db")
     begin(store)
     ballast = fill(disk)
-    assert "not full" in refused(store, padding="x" * 10**6)
+    assert "make room in" in refused(store, padding="x" * 10**6)
     ballast.unlink()
     goes_on(store)
     store.close()

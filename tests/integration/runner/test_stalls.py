@@ -45,7 +45,8 @@ def test_program_that_would_wait_for_itself_is_refused_and_told_what_to_write(
     program: str, programs: Talk, provider_process: ProviderProcess
 ) -> None:
     # A stream that is there at once is at its end with its first piece.
-    provider_process.renew(latency_seconds=1.0, output_tokens=5, stream_seconds=0.5)
+    provider_process.settled_stats()
+    provider_process.renew(latency_seconds=1.0, output_tokens=5, stream_seconds=2.0)
     began = time.monotonic()
     programs.say(program)
     told = programs.hear(2 * WATCHDOG_SECONDS)
