@@ -19,6 +19,7 @@ from prefect_governor.flows.run.job import TAG
 from prefect_governor.flows.run.watch import Watched
 from prefect_governor.flows.shards.figures import latest, merged, notes_of, pace_of
 from prefect_governor.flows.shards.launching import Launched, Launcher
+from prefect_governor.flows.shards.leaving import Leaving
 from prefect_governor.flows.shards.plan import Plan, order
 from prefect_governor.flows.shards.told import Listening, Told
 
@@ -62,6 +63,7 @@ class Crew:
         self._launched = 0
         self._deaths: list[str] = []
         self._asked = self._looked = 0.0
+        self._leaving = Leaving()
         self._began = time.monotonic()
         self._said = False
         self._aborted: float | None = None
@@ -207,14 +209,13 @@ class Crew:
         if time.monotonic() - self._looked < ASK_SECONDS:
             return set()
         self._looked = time.monotonic()
+        told = {at: each for at, each in self._listening.figures().items() if not each.over}
         living = self._of_ledger(lambda batch: {row.owner for row in batch.rows.owners()})
         if living is None:
             return set()
-        return {
-            number
-            for number, told in self._listening.figures().items()
-            if not told.over and told.owner not in living
-        }
+        owners = {each.owner for each in told.values()}
+        gone = self._leaving.gone(owners, living, self._looked)
+        return {at for at, each in told.items() if each.owner in gone}
 
     def _may_launch(self) -> bool:
         most = self._launcher.at_once
