@@ -20,7 +20,7 @@ from tests.contract.terms import TEAM
 from tests.integration.ledger.watch import soon
 from tests.unit.clocks import SECOND, TUESDAY, Clock
 
-CALLS, KILLS = 800, 5
+CALLS, KILLS = 4000, 5
 # Small batches, slowly: every kill is in the midst of some.
 PROGRAM = """
 import sys
@@ -58,7 +58,7 @@ def test_killed_in_the_midst_every_call_is_in_its_row_or_in_one_sum(
             one, other = (start(where) for _ in range(2))
             left = len(store.read_calls(("spent",)))
             assert soon(lambda left=left: len(store.read_calls(("spent",))) < left or not left)  # type: ignore[misc]
-            time.sleep(chance.random() / 20)
+            time.sleep(chance.random() / 100)
             for each in (one, other):
                 killed += each.poll() is None
                 each.send_signal(signal.SIGKILL)
