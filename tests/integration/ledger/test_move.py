@@ -132,6 +132,14 @@ def test_only_looking_moves_nothing(path: Path, places: tuple[SQLiteWhole, Postg
     SQLiteStore(path).close()
 
 
+def on_the_way(places: tuple[SQLiteWhole, PostgresWhole], way: str) -> tuple[Whole, Whole]:
+    """From where a ledger is to be moved, and to where; "back" once it went there."""
+    if way == "there":
+        return places
+    move(*places, at=AT)
+    return places[1], places[0]
+
+
 class Cut(Exception):
     """The process ends here."""
 
@@ -149,12 +157,7 @@ def cut_at(name: str) -> Callable[..., None]:
 def test_cut_short_anywhere_it_is_in_one_place_and_goes_on(
     url: str, path: Path, places: tuple[SQLiteWhole, PostgresWhole], where: str, way: str
 ) -> None:
-    source: Whole
-    target: Whole
-    source, target = places
-    if way == "back":
-        move(*places, at=AT)
-        target, source = places
+    source, target = on_the_way(places, way)
 
     def open_source() -> Store:
         return SQLiteStore(path) if way == "there" else PostgresStore(url)
@@ -192,15 +195,8 @@ def test_cut_short_anywhere_it_is_in_one_place_and_goes_on(
 def test_while_it_is_moved_it_is_neither_let_be_nor_moved_by_another(
     url: str, path: Path, places: tuple[SQLiteWhole, PostgresWhole], way: str
 ) -> None:
-    source: Whole
-    target: Whole
-    other: Whole
-    source, target = places
-    other = SQLiteWhole(path)
-    if way == "back":
-        move(*places, at=AT)
-        target, source = places
-        other = PostgresWhole(url)
+    source, target = on_the_way(places, way)
+    other: Whole = SQLiteWhole(path) if way == "there" else PostgresWhole(url)
     refused = []
 
     def meanwhile(table: str, rows: int) -> None:
@@ -220,15 +216,9 @@ def test_while_it_is_moved_it_is_neither_let_be_nor_moved_by_another(
 def test_a_ledger_that_somebody_works_in_stays_and_who_it_is_is_named(
     url: str, path: Path, places: tuple[SQLiteWhole, PostgresWhole], way: str
 ) -> None:
-    source: Whole
-    target: Whole
-    source, target = places
-    owner: Owner | PostgresOwner = Owner(path.parent / "owners")
-    if way == "back":
-        owner.release()
-        move(*places, at=AT)
-        target, source = places
-        owner = PostgresOwner(url)
+    source, target = on_the_way(places, way)
+    owner: Owner | PostgresOwner
+    owner = Owner(path.parent / "owners") if way == "there" else PostgresOwner(url)
     store: Store = SQLiteStore(path) if way == "there" else PostgresStore(url)
     with store.transaction() as rows:
         rows.renew_owner(owner.id, owner.pid)
@@ -243,12 +233,7 @@ def test_a_ledger_that_somebody_works_in_stays_and_who_it_is_is_named(
 def test_who_has_it_open_and_has_said_nothing_yet_spends_nothing_any_more(
     url: str, path: Path, places: tuple[SQLiteWhole, PostgresWhole], way: str
 ) -> None:
-    source: Whole
-    target: Whole
-    source, target = places
-    if way == "back":
-        move(*places, at=AT)
-        target, source = places
+    source, target = on_the_way(places, way)
     store: Store = SQLiteStore(path) if way == "there" else PostgresStore(url)
     account = KEPT["of"]["accounts"][0]
     before = store.read_purse(account)
